@@ -1,0 +1,6 @@
+"""`python inference.py --help` lists the flags; see youtube8m/tools/inference.py."""
+
+from youtube8m import cli
+
+if __name__ == "__main__":
+    cli.run("youtube8m.tools.inference")

@@ -1,0 +1,289 @@
+"""Metrics against loops over videos, ranks and classes."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from youtube8m.metrics import Metrics, average_precision, top_predictions
+
+NUMBERS = ("hit_at_one", "perr", "gap", "map", "num_examples", "num_classes", "loss")
+
+
+def random_batches(num_batches=3, num_classes=30, levels=1000, seed=0):
+    """(predictions [B, C], labels [B, L], loss [B]) of uneven B and L.
+
+    Few `levels` of scores make many ties; 0 is among them. Labels hold repeats,
+    and rows without any; the last two classes are never positive.
+    """
+    rng = np.random.default_rng(seed)
+    batches = []
+    for i in range(num_batches):
+        size, width = 5 + i, 4 + i
+        scores = rng.integers(0, levels, (size, num_classes)) / levels
+        labels = rng.integers(-1, num_classes - 2, (size, width))
+        labels[i] = -1
+        batches.append((scores.astype("float32"), labels, rng.random(size)))
+    return batches
+
+
+def collect(batches, num_classes=30, top_k=4):
+    metrics = Metrics(num_classes, top_k)
+    for predictions, labels, loss in batches:
+        metrics.update(top_predictions(predictions, labels, top_k), labels, loss)
+    return metrics
+
+
+def assert_same(result, expected):
+    for name in NUMBERS:
+        np.testing.assert_allclose(result[name], expected[name], 1e-12, err_msg=name)
+    aps = [r["average_precisions"] for r in (result, expected)]
+    np.testing.assert_array_equal(*aps)
+
+
+def naive_average_precision(pairs, num_positives, top_n=None):
+    """Of (score, hit) pairs; by hand."""
+    if num_positives == 0:
+        return 0.0
+    found = total = 0.0
+    ranked = sorted(pairs, key=lambda pair: (-pair[0], pair[1]))
+    for rank, (_, hit) in enumerate(ranked[:top_n], start=1):
+        found += hit
+        total += hit * found / rank
+    return total / min(num_positives, top_n or num_positives)
+
+
+def naive_metrics(batches, num_classes, top_k, top_n=None):
+    """hit_at_one, perr, gap, map and average_precisions; by hand."""
+    at_one, perr, pairs, positives = [], [], [], np.zeros(num_classes, int)
+    for scores, labels, _ in batches:
+        for row, row_labels in zip(scores, labels, strict=True):
+            true = set(row_labels.tolist()) - {-1}
+            ranked = sorted(range(num_classes), key=lambda c, row=row: (-row[c], c))
+            right = [c for c in ranked[: len(true)] if c in true and row[c] > 0]
+            at_one.append(ranked[0] in true)
+            perr.append(len(right) / len(true) if true else 0.0)
+            pairs += [(c, row[c], c in true) for c in ranked[:top_k]]
+            positives[list(true)] += 1
+    aps = np.full(num_classes, np.nan)
+    for c in np.flatnonzero(positives):
+        own = [pair[1:] for pair in pairs if pair[0] == c]
+        aps[c] = naive_average_precision(own, positives[c], top_n)
+    gap = naive_average_precision([pair[1:] for pair in pairs], positives.sum())
+    named = {"hit_at_one": np.mean(at_one), "perr": np.mean(perr), "gap": gap}
+    return named | {"map": np.nanmean(aps), "average_precisions": aps}
+
+
+@pytest.mark.parametrize("levels", [1000, 3])
+@pytest.mark.parametrize(("top_k", "top_n"), [(4, None), (4, 2), (1, 1), (50, None)])
+def test_metrics_are_those_of_the_loops(levels, top_k, top_n):
+    batches = random_batches(levels=levels)
+    result = collect(batches, top_k=top_k).result(top_n)
+    for name, expected in naive_metrics(batches, 30, top_k, top_n).items():
+        np.testing.assert_allclose(result[name], expected, 1e-12, err_msg=name)
+    losses = np.concatenate([loss for _, _, loss in batches])
+    assert result["loss"] == pytest.approx(losses.mean())
+    assert result["num_examples"] == len(losses) == 18
+    assert result["num_classes"] == np.count_nonzero(
+        ~np.isnan(result["average_precisions"])
+    )
+
+
+@pytest.mark.parametrize("levels", [1000, 3])
+@pytest.mark.parametrize("num_positives", [None, 0, 9, 60])
+@pytest.mark.parametrize("top_n", [None, 1, 7, 100])
+def test_average_precision_is_that_of_the_loop(levels, num_positives, top_n):
+    rng = np.random.default_rng(1)
+    scores = rng.integers(-levels, levels, 40) / levels
+    hits = rng.random(40) < 0.3
+    known = hits.sum() if num_positives is None else num_positives
+    expected = naive_average_precision(zip(scores, hits, strict=True), known, top_n)
+    result = average_precision(scores, hits, num_positives, top_n)
+    assert result == pytest.approx(expected, 1e-12)
+
+
+def test_average_precision_of_nothing_is_zero():
+    assert average_precision([], []) == 0.0
+    assert average_precision([], [], num_positives=3) == 0.0
+    assert average_precision([0.5, 0.4], [False, False]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([0.1], [1, 0]), "scores has 1 entries, hits 2"),
+        (([0.1], [1], -1), "num_positives must be at least 0"),
+        (([0.1], [1], 1, 0), "top_n must be None or at least 1"),
+    ],
+)
+def test_average_precision_refuses(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        average_precision(*arguments)
+
+
+def test_merged_parts_equal_one_pass():
+    batches = random_batches(4, levels=5)
+    first, second = collect(batches[:1]), collect(batches[1:])
+    second = pickle.loads(pickle.dumps(second))  # as another process would send it
+    untouched = second.result()
+    first.merge(second)
+    assert_same(first.result(), collect(batches).result())
+    assert_same(second.result(), untouched)
+
+
+def test_ties_do_not_depend_on_the_order():
+    batches = random_batches(4, levels=2)
+    backwards = [tuple(part[::-1] for part in batch) for batch in batches[::-1]]
+    assert_same(collect(backwards).result(), collect(batches).result())
+
+
+def test_a_tie_never_helps():
+    metrics = Metrics(num_classes=2, top_k=1)
+    for label in (0, 1):  # class 0 is predicted twice with 0.5: right, then wrong
+        labels = np.array([[label]])
+        metrics.update(top_predictions(np.array([[0.5, 0.1]]), labels, 1), labels)
+    result = metrics.result()
+    np.testing.assert_array_equal(result["average_precisions"], [1 / 2, 0])
+    assert result["gap"] == 1 / 4
+
+
+def test_result_may_be_asked_for_between_batches():
+    batches = random_batches(4)
+    metrics = collect(batches[:2])
+    metrics.result()
+    assert_same(metrics.result(), collect(batches[:2]).result())
+    metrics.merge(collect(batches[2:]))
+    assert_same(metrics.result(), collect(batches).result())
+
+
+def no_batch():
+    return Metrics(6)
+
+
+def batch_of_no_rows():
+    return collect([(np.ones((0, 6)), np.ones((0, 3), int), np.ones(0))], 6)
+
+
+@pytest.mark.parametrize("empty", [no_batch, batch_of_no_rows])
+def test_no_examples(empty):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = empty().result()
+    assert np.isnan(result.pop("average_precisions")).all()
+    assert set(result) == set(NUMBERS) - {"loss"}
+    assert set(result.values()) == {0}
+
+
+def test_examples_without_any_label():
+    labels = np.zeros((2, 0), int)
+    metrics = Metrics(6, top_k=3)
+    metrics.update(top_predictions(np.ones((2, 6)), labels, 3), labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = metrics.result()
+    assert [result[n] for n in ("hit_at_one", "perr", "gap", "map")] == [0, 0, 0, 0]
+    assert result["num_examples"] == 2
+
+
+def test_repeated_labels_count_once():
+    predictions = np.array([[0.9, 0.8, 0.7, 0.1]])
+    once, twice = (
+        collect([(predictions, np.array([labels]), 1.0)], 4, 2).result()
+        for labels in ([3, 0, -1, -1, -1], [3, 0, -1, 3, 0])
+    )
+    assert_same(twice, once)
+    assert once["perr"] == 1 / 2
+
+
+def test_a_score_of_zero_is_no_prediction_for_perr():
+    result = collect([(np.array([[0.5, 0.0, 0.0]]), np.array([[0, 1]]), 1.0)], 3)
+    assert result.result()["perr"] == 1 / 2
+
+
+def test_scores_of_any_sign_are_ranked():
+    scores = np.array([[3.0], [-1.0], [0.0], [-0.0], [-2.0], [np.nan], [-np.inf]])
+    labels = np.array([[0], [-1], [0], [-1], [0], [-1], [-1]])
+    top = {"scores": scores, "classes": np.zeros((7, 1), int), "hits": labels == 0}
+    metrics = Metrics(1)
+    metrics.update(top, labels)
+    expected = np.mean([1 / 1, 2 / 3, 3 / 5])
+    assert metrics.result()["gap"] == pytest.approx(expected)
+
+
+def test_a_scalar_loss_is_weighted_by_its_examples():
+    metrics = Metrics(6)
+    for size, loss in ((1, 4.0), (3, np.float32(2.0))):
+        labels = np.zeros((size, 1), int)
+        metrics.update(top_predictions(np.ones((size, 6)), labels, 20), labels, loss)
+    assert metrics.result()["loss"] == (4 + 3 * 2) / 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scores": np.ones((2, 4))}, "shapes .* disagree"),
+        ({"labels": np.zeros((3, 1), int)}, "shapes .* disagree"),
+        ({"labels": np.arange(8).reshape(2, 4)}, "3 ranks were given, 4 are needed"),
+        ({"labels": np.full((2, 1), 9)}, "class 9 is not below 9 classes"),
+        ({"classes": np.full((2, 3), 12)}, "class 12 is not below 9 classes"),
+        ({"loss": np.ones(3)}, r"loss \(3,\): expected \(\) or \(2,\)"),
+    ],
+)
+def test_update_refuses(changes, message):
+    batch = {
+        "scores": np.ones((2, 3)),
+        "classes": np.zeros((2, 3), int),
+        "hits": np.zeros((2, 3), bool),
+        "labels": np.zeros((2, 1), int),
+        "loss": None,
+    } | changes
+    with pytest.raises(ValueError, match=message):
+        Metrics(9, top_k=3).update(batch, batch["labels"], batch["loss"])
+
+
+def test_other_refusals():
+    with pytest.raises(ValueError, match="num_classes must be at least 1"):
+        Metrics(0)
+    with pytest.raises(ValueError, match="top_k must be at least 1"):
+        Metrics(3, top_k=0)
+    with pytest.raises(ValueError, match="top_n must be None or at least 1"):
+        Metrics(3).result(top_n=0)
+    with pytest.raises(ValueError, match=r"cannot merge .* \(4, 20\) into \(3, 20\)"):
+        Metrics(3).merge(Metrics(4))
+
+
+@pytest.mark.parametrize(
+    ("k", "num_labels", "ranks"), [(2, 1, 2), (2, 4, 4), (9, 1, 5), (1, 8, 5)]
+)
+def test_top_predictions(k, num_labels, ranks):
+    predictions = np.array([[0.1, 0.4, 0.1, 0.4, 0.2], [0.5, 0.6, 0.7, 0.8, 0.9]])
+    labels = np.full((2, num_labels), -1)
+    labels[0, -1] = 3
+    top = {n: np.asarray(a) for n, a in top_predictions(predictions, labels, k).items()}
+    assert [top[n].dtype for n in ("scores", "classes", "hits")] == ["f4", "i4", bool]
+    order = np.array([[1, 3, 4, 0, 2], [4, 3, 2, 1, 0]])[:, :ranks]
+    np.testing.assert_array_equal(top["classes"], order)
+    expected = np.take_along_axis(predictions, order, 1).astype("float32")
+    np.testing.assert_array_equal(top["scores"], expected)
+    np.testing.assert_array_equal(top["hits"], (order == 3) & [[True], [False]])
+
+
+@pytest.mark.parametrize("num_classes", [30, None])
+def test_top_predictions_in_a_graph_of_unknown_shape(num_classes):
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, num_classes], tf.float32),
+            tf.TensorSpec([None, None], tf.int32),
+        ]
+    )
+    def graph(predictions, labels):
+        return top_predictions(predictions, labels, 4)
+
+    batches = random_batches()
+    metrics = Metrics(30, top_k=4)
+    for predictions, labels, loss in batches:
+        labels = tf.constant(labels, tf.int32)
+        metrics.update(graph(predictions, labels), labels, tf.constant(loss))
+    assert_same(metrics.result(), collect(batches).result())

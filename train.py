@@ -1,0 +1,6 @@
+"""`python train.py --help` lists the flags; see youtube8m/tools/train.py."""
+
+from youtube8m import cli
+
+if __name__ == "__main__":
+    cli.run("youtube8m.tools.train")

@@ -1,0 +1,277 @@
+"""What a run is made of: frozen dataclasses, checked when built.
+
+    data = DataConfig(feature_names=("rgb", "audio"), feature_sizes=(1024, 128),
+                      frame_features=True)
+    run = RunConfig(data, ModelConfig(model="LstmModel"))
+    RunConfig.from_json(run.to_json()) == run
+
+Each field's metadata holds the help text of the flag of the same name; `flags`
+derives the command lines from it. `RunConfig` is what model_flags.json keeps: all
+that is needed to build the model again.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from youtube8m import schema
+from youtube8m.errors import UserError
+
+
+def flag(default: Any, help: str) -> Any:
+    """A field that becomes a flag of the same name."""
+    return dataclasses.field(default=default, metadata={"help": help})
+
+
+def split_list(value: Any) -> tuple[str, ...]:
+    """'rgb, audio' -> ('rgb', 'audio'); blanks after commas are accepted."""
+    if isinstance(value, str):
+        value = value.split(",")
+    return tuple(str(item).strip() for item in value if str(item).strip())
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise UserError(message)
+
+
+def _require_positive(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        _require(
+            value is None or value > 0,
+            f"--{name}={value}: must be greater than 0",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """What the records hold and how much of it is read."""
+
+    feature_names: tuple[str, ...] = flag(
+        ("mean_rgb",), "Features to use, comma-separated, as named in the records."
+    )
+    feature_sizes: tuple[int, ...] = flag(
+        (1024,), "Values per frame (or per video) of each feature, comma-separated."
+    )
+    frame_features: bool = flag(
+        False, "Whether the records are frame-level SequenceExamples."
+    )
+    segment_labels: bool = flag(
+        False, "Whether to use the rated five-second segments of the records."
+    )
+    num_classes: int = flag(
+        schema.NUM_CLASSES_2018,
+        "Number of classes: 3862 since 2018, 4716 in 2017, 527 for AudioSet.",
+    )
+    max_frames: int = flag(schema.MAX_FRAMES, "Frames read of each video, at most.")
+
+    def __post_init__(self):
+        names = split_list(self.feature_names)
+        sizes = split_list(self.feature_sizes)
+        object.__setattr__(self, "feature_names", names)
+        _require(bool(names), "--feature_names is empty; name at least one feature")
+        _require(
+            len(names) == len(sizes),
+            f"--feature_names has {len(names)} entries ({','.join(names)}) but "
+            f"--feature_sizes has {len(sizes)} ({','.join(sizes)}); give one size "
+            "for each name",
+        )
+        _require(
+            all(size.isdigit() and int(size) > 0 for size in sizes),
+            f"--feature_sizes={','.join(sizes)}: each must be a positive integer",
+        )
+        object.__setattr__(self, "feature_sizes", tuple(int(size) for size in sizes))
+        _require(
+            len(set(names)) == len(names),
+            f"--feature_names={','.join(names)}: a name is given twice",
+        )
+        _require_positive(self, "num_classes", "max_frames")
+        _require(
+            self.frame_features or not self.segment_labels,
+            "--segment_labels needs frame-level records: add --frame_features",
+        )
+
+    @property
+    def feature_size(self) -> int:
+        """D: the length of the concatenated features."""
+        return sum(self.feature_sizes)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Which model, classifier and loss, and their hyper-parameters.
+
+    `hyperparameters` maps constructor arguments to values, for those that differ
+    from the constructors' defaults or were given explicitly.
+    """
+
+    model: str = flag("LogisticModel", "The model to train, by class name.")
+    video_level_classifier_model: str = flag(
+        "MoeModel", "The classifier behind a frame-level model, by class name."
+    )
+    label_loss: str = flag("CrossEntropyLoss", "The loss, by class name.")
+    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """All that is needed to read the data and build the model again."""
+
+    data: DataConfig
+    model: ModelConfig
+
+    def to_json(self) -> str:
+        """One flat JSON object; the starter code's five keys as it wrote them."""
+        data, model = dataclasses.asdict(self.data), dataclasses.asdict(self.model)
+        data["feature_names"] = ",".join(self.data.feature_names)
+        data["feature_sizes"] = ",".join(map(str, self.data.feature_sizes))
+        return json.dumps({**model, **data}, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "model_flags.json") -> "RunConfig":
+        """Reads `to_json`'s text, or the starter code's five keys alone.
+
+        Raises:
+          UserError: not a JSON object, or a key of the starter code's is missing.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{source}: not JSON ({error})") from None
+        _require(isinstance(values, dict), f"{source}: expected a JSON object")
+        required = {"model", "feature_names", "feature_sizes", "frame_features"}
+        missing = sorted(required - values.keys())
+        _require(not missing, f"{source}: lacks the keys {', '.join(missing)}")
+
+        def build(config_class):
+            names = {field.name for field in dataclasses.fields(config_class)}
+            return config_class(**{k: v for k, v in values.items() if k in names})
+
+        try:
+            return cls(build(DataConfig), build(ModelConfig))
+        except UserError as error:
+            raise UserError(f"{source}: {error}") from None
+        except TypeError as error:
+            raise UserError(f"{source}: a value has the wrong type ({error})") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How a run is trained; nothing here changes what the model is."""
+
+    train_dir: str = flag("/tmp/yt8m_model/", "Directory of the run's files.")
+    train_data_pattern: str = flag(
+        "", "Glob of the training shards; several may be given, comma-separated."
+    )
+    start_new_model: bool = flag(
+        False, "Start from scratch: removes the run that --train_dir holds."
+    )
+    num_gpu: int = flag(1, "GPUs to train on, at most; the CPU where there is none.")
+    batch_size: int = flag(1024, "Examples per step and GPU.")
+    num_epochs: int = flag(5, "Passes over the training data.")
+    max_steps: int | None = flag(None, "Stop after this many steps in all.")
+    optimizer: str = flag("AdamOptimizer", "Optimizer, by TF1's or Keras' name.")
+    base_learning_rate: float = flag(0.01, "Learning rate of the first step.")
+    learning_rate_decay: float = flag(
+        0.95, "Factor applied every --learning_rate_decay_examples."
+    )
+    learning_rate_decay_examples: float = flag(
+        4000000, "Examples between two decays of the learning rate."
+    )
+    regularization_penalty: float = flag(
+        1.0, "Factor of the model's weight regularisation in the loss."
+    )
+    clip_gradient_norm: float = flag(
+        1.0, "Each variable's gradient is cut to this L2 norm; 0 or less: never."
+    )
+    export_model_steps: int = flag(1000, "Steps between two checkpoints.")
+    save_checkpoint_minutes: float = flag(15.0, "Minutes between two checkpoints.")
+    keep_checkpoints: int = flag(5, "Checkpoints kept, the newest ones.")
+    num_readers: int = flag(8, "Shards read side by side.")
+    shuffle_buffer: int | None = flag(
+        None, "Records shuffled among; default 5 batches, within 1 GiB."
+    )
+    seed: int = flag(0, "Seed of the initial weights and the order of the data.")
+    strict_data: bool = flag(False, "Stop at the first record that cannot be read.")
+    log_device_placement: bool = flag(False, "Log the device of each operation.")
+
+    def __post_init__(self):
+        _require(
+            bool(self.train_data_pattern.strip()),
+            "--train_data_pattern is empty; give a glob such as "
+            "'/data/train*.tfrecord'",
+        )
+        _require(bool(self.train_dir), "--train_dir is empty; name a directory")
+        _require_positive(
+            self,
+            "batch_size",
+            "num_epochs",
+            "max_steps",
+            "base_learning_rate",
+            "learning_rate_decay",
+            "learning_rate_decay_examples",
+            "export_model_steps",
+            "save_checkpoint_minutes",
+            "keep_checkpoints",
+            "num_readers",
+            "shuffle_buffer",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig:
+    """How a run's checkpoints are evaluated."""
+
+    train_dir: str = flag("/tmp/yt8m_model/", "Directory that train.py wrote.")
+    eval_data_pattern: str = flag(
+        "", "Glob of the labelled shards; several may be given, comma-separated."
+    )
+    segment_labels: bool = flag(False, "Evaluate the rated segments of the records.")
+    batch_size: int = flag(1024, "Examples evaluated at once.")
+    num_readers: int = flag(8, "Shards read side by side.")
+    run_once: bool = flag(
+        False, "Evaluate the newest checkpoint and end; else follow new ones."
+    )
+    top_k: int = flag(20, "Predictions per video that enter GAP and mAP.")
+    strict_data: bool = flag(False, "Stop at the first record that cannot be read.")
+
+    def __post_init__(self):
+        _require(
+            bool(self.eval_data_pattern.strip()),
+            "--eval_data_pattern is empty; give a glob such as "
+            "'/data/validate*.tfrecord'",
+        )
+        _require_positive(self, "batch_size", "num_readers", "top_k")
+
+
+@dataclasses.dataclass(frozen=True)
+class InferenceConfig:
+    """How predictions are written."""
+
+    train_dir: str = flag("", "Directory that train.py wrote.")
+    input_data_pattern: str = flag(
+        "", "Glob of the shards; several may be given, comma-separated."
+    )
+    output_file: str = flag("", "CSV file to write; renamed into place when whole.")
+    segment_labels: bool = flag(False, "Predict five-second segments, not videos.")
+    segment_max_pred: int = flag(100000, "Segments listed per class, at most.")
+    segment_label_ids_file: str = flag(
+        "all", "Local CSV of the classes to list segments of, or 'all'."
+    )
+    batch_size: int = flag(512, "Videos predicted at once.")
+    num_readers: int = flag(1, "Shards read side by side.")
+    top_k: int = flag(20, "Predictions written per video (or kept per segment).")
+    strict_data: bool = flag(False, "Stop at the first record that cannot be read.")
+
+    def __post_init__(self):
+        for name, example in (
+            ("train_dir", "a directory that train.py wrote"),
+            ("input_data_pattern", "a glob such as '/data/test*.tfrecord'"),
+            ("output_file", "the CSV file to write"),
+        ):
+            _require(bool(getattr(self, name)), f"--{name} is empty; give {example}")
+        _require_positive(
+            self, "batch_size", "num_readers", "top_k", "segment_max_pred"
+        )

@@ -1,0 +1,305 @@
+"""From serialised records to numpy batches.
+
+    decoder = decoder_for(DataConfig(...), labels=True, damage=Damage())
+    batch = decoder.decode(paths, files, indices, serialized)
+
+A batch is a dict of arrays: `id` object [B]; `labels` int32 [B, L] padded with -1
+(where asked for); frame level: `frames` uint8 [B, T, D], features concatenated in
+the order of --feature_names, and `num_frames` int32 [B]; video level: `features`
+float32 [B, D]; segments add `segment_start` and `rated` int32 [B, R], the classes
+that were rated, padded with -1, of which `labels` are those rated as present.
+
+A record that cannot be used is left out and told to `damage`. One whose labels
+contradict --num_classes ends the run, as it means the flag is wrong.
+"""
+
+import dataclasses
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+from youtube8m import schema
+from youtube8m.config import DataConfig
+from youtube8m.data import wire
+from youtube8m.data.damage import Damage
+from youtube8m.data.wire import RecordError
+from youtube8m.errors import UserError
+
+_ALIGNMENT = 64  # bytes; TensorFlow takes over aligned arrays without a copy
+
+
+def decoder_for(config: DataConfig, labels: bool, damage: Damage) -> "Decoder":
+    """The decoder of the records that `config` describes."""
+    if not config.frame_features:
+        return VideoDecoder(config, labels, damage)
+    kind = SegmentDecoder if config.segment_labels else FrameDecoder
+    return kind(config, labels, damage)
+
+
+class BufferPool:
+    """Lends arrays for batches and takes them back when nobody uses them.
+
+    A batch of full-size videos is 40 MB: fresh memory of that size costs the system
+    more to map and clear than decoding costs.
+    """
+
+    def __init__(self):
+        self._buffers: list[np.ndarray] = []
+
+    def empty(self, shape: tuple[int, ...], dtype) -> np.ndarray:
+        """An uninitialised array whose first byte lies at a multiple of 64."""
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        buffer = self._unused(size + _ALIGNMENT)
+        start = -buffer.ctypes.data % _ALIGNMENT
+        return buffer[start : start + size].view(dtype).reshape(shape)
+
+    def _unused(self, size):
+        for place in range(len(self._buffers)):
+            # Two references: the list's and that of getrefcount's argument.
+            if sys.getrefcount(self._buffers[place]) == 2:
+                if self._buffers[place].nbytes < size:
+                    self._buffers[place] = np.empty(size, np.uint8)
+                return self._buffers[place]
+        self._buffers.append(np.empty(size, np.uint8))
+        return self._buffers[-1]
+
+
+def pad_ids(rows: list[np.ndarray]) -> np.ndarray:
+    """Rows of class ids as int32 [B, L], padded with -1."""
+    width = max(map(len, rows), default=0)
+    padded = np.full((len(rows), width), schema.LABEL_PADDING, np.int32)
+    for row, ids in zip(padded, rows, strict=True):
+        row[: len(ids)] = ids
+    return padded
+
+
+def batch_signature(batch: dict[str, np.ndarray]) -> dict[str, tf.TensorSpec]:
+    """The specs of batches like `batch`, of any size, length and number of labels."""
+    known = {"frames": 2, "features": 1}  # the axis of D
+    specs = {}
+    for name, value in batch.items():
+        shape = [None] * value.ndim
+        if name in known:
+            shape[known[name]] = value.shape[known[name]]
+        dtype = tf.string if value.dtype == object else value.dtype
+        specs[name] = tf.TensorSpec(shape, dtype)
+    return specs
+
+
+@dataclasses.dataclass
+class Decoder:
+    """What all three levels share: the walk over a batch, ids, labels, errors."""
+
+    config: DataConfig
+    labels: bool
+    damage: Damage
+    pool: BufferPool = dataclasses.field(default_factory=BufferPool)
+
+    def decode(self, paths, files, indices, serialized) -> dict[str, np.ndarray]:
+        """Decodes the records of one batch.
+
+        Args:
+          paths: file names; `files` [n] are positions in it.
+          indices: [n], each record's place in its file.
+          serialized: object array of bytes [n].
+        """
+        parsed = []
+        for file, index, record in zip(files, indices, serialized, strict=True):
+            try:
+                parsed.extend(self.parse(record))
+            except RecordError as error:
+                self.damage.record(paths[file], f"record {index} {error}")
+            except UserError as error:
+                message = f"{paths[file]}: record {index} {error}"
+                self.damage.fail(UserError(message))
+                raise
+        return self.collate(parsed)
+
+    def parse(self, record: bytes) -> list[dict]:
+        """The examples of one record, as dicts of unpadded arrays."""
+        raise NotImplementedError
+
+    def collate(self, parsed: list[dict]) -> dict[str, np.ndarray]:
+        """Pads examples to one batch."""
+        batch = {"id": np.array([row["id"] for row in parsed], object)}
+        if self.labels:
+            batch["labels"] = pad_ids([row["labels"] for row in parsed])
+        return batch
+
+    def empty(self) -> dict[str, np.ndarray]:
+        """A batch of no examples: the keys, types and ranks of all batches."""
+        return self.collate([])
+
+    def _context(self, record: bytes, context) -> dict:
+        parsed = {"id": self._video_id(record, context)}
+        if self.labels:
+            parsed["labels"] = self._labels(record, context)
+        return parsed
+
+    def _video_id(self, record, context):
+        for key in schema.ID_KEYS:
+            if key in context:
+                values = self._read(wire.byte_strings, record, context, key)
+                if len(values) == 1:
+                    return values[0]
+        raise RecordError(
+            f"has no video id (looked for {' and '.join(schema.ID_KEYS)})"
+        )
+
+    def _labels(self, record, context, key=schema.LABELS_KEY):
+        if key not in context:
+            raise RecordError(f"has no {key!r}; only inference works without")
+        return np.unique(self._class_ids(record, context, key))
+
+    def _class_ids(self, record, context, key):
+        ids = self._read(wire.integers, record, context, key)
+        if ids.size and not 0 <= ids.min() <= ids.max() < self.config.num_classes:
+            wrong = ids.max() if ids.min() >= 0 else ids.min()
+            raise UserError(
+                f"has {key} entry {wrong}, but --num_classes={self.config.num_classes} "
+                f"allows 0 to {self.config.num_classes - 1}; set --num_classes to the "
+                "data set's number of classes"
+            )
+        return ids
+
+    @staticmethod
+    def _read(reader, record, context, key):
+        try:
+            return reader(record, context[key])
+        except RecordError as error:
+            raise RecordError(f"feature {key!r} {error}") from None
+
+
+class VideoDecoder(Decoder):
+    """Video-level Examples: one float list per feature."""
+
+    def parse(self, record):
+        context, feature_lists = wire.split_sequence_example(record)
+        config = self.config
+        parts = []
+        for name, size in zip(config.feature_names, config.feature_sizes, strict=True):
+            if name not in context:
+                raise RecordError(_missing(name, context, feature_lists, False))
+            values = self._read(wire.floats, record, context, name)
+            if len(values) != size:
+                raise RecordError(_wrong_size(name, len(values), "values", size))
+            parts.append(values)
+        return [{**self._context(record, context), "features": parts}]
+
+    def collate(self, parsed):
+        batch = super().collate(parsed)
+        shape = (len(parsed), self.config.feature_size)
+        batch["features"] = out = self.pool.empty(shape, np.float32)
+        for row, example in zip(out, parsed, strict=True):
+            np.concatenate(example["features"], out=row)
+        return batch
+
+
+class FrameDecoder(Decoder):
+    """Frame-level SequenceExamples: one list of byte strings per feature."""
+
+    def parse(self, record):
+        context, feature_lists = wire.split_sequence_example(record)
+        rows = self._frames(record, context, feature_lists)
+        return [{**self._context(record, context), "frames": rows}]
+
+    def _frames(self, record, context, feature_lists) -> list[np.ndarray]:
+        """One view [T, size] per feature, cut to max_frames."""
+        config = self.config
+        rows = []
+        for name, size in zip(config.feature_names, config.feature_sizes, strict=True):
+            if name not in feature_lists:
+                raise RecordError(_missing(name, context, feature_lists, True))
+            try:
+                frames = wire.byte_rows(record, feature_lists[name], size)
+            except RecordError as error:
+                hint = "; check --feature_sizes" if "belong" in str(error) else ""
+                raise RecordError(f"feature {name!r} {error}{hint}") from None
+            rows.append(frames[: config.max_frames])
+        lengths = {len(frames) for frames in rows}
+        if len(lengths) > 1 or 0 in lengths:
+            counts = ", ".join(
+                f"{name} {len(frames)}"
+                for name, frames in zip(config.feature_names, rows, strict=True)
+            )
+            raise RecordError(f"has unequal or no frames: {counts}")
+        return rows
+
+    def collate(self, parsed):
+        batch = super().collate(parsed)
+        lengths = np.array([len(row["frames"][0]) for row in parsed], np.int32)
+        shape = (len(parsed), lengths.max(initial=0), self.config.feature_size)
+        out = self.pool.empty(shape, np.uint8)
+        for target, length, row in zip(out, lengths, parsed, strict=True):
+            np.concatenate(row["frames"], axis=1, out=target[:length])
+            target[length:] = 0
+        return {**batch, "frames": out, "num_frames": lengths}
+
+
+class SegmentDecoder(FrameDecoder):
+    """Rated five-second segments: one example per distinct start time.
+
+    Examples follow the order in which start times first appear in the record.
+    """
+
+    def parse(self, record):
+        context, feature_lists = wire.split_sequence_example(record)
+        rows = self._frames(record, context, feature_lists)
+        video_id = self._video_id(record, context)
+        starts = self._segment_values(wire.integers, record, context, "start_times")
+        classes = self._class_ids(record, context, schema.SEGMENT_LABELS_KEY)
+        scores = self._segment_values(wire.floats, record, context, "scores")
+        if not len(starts) == len(classes) == len(scores):
+            raise RecordError("has segment lists of unequal lengths")
+        examples = []
+        for start in dict.fromkeys(starts.tolist()):
+            frames = [part[start : start + schema.SEGMENT_FRAMES] for part in rows]
+            if start < 0 or len(frames[0]) == 0:
+                raise RecordError(f"rates a segment at {start}, beyond its frames")
+            here = starts == start
+            examples.append(
+                {
+                    "id": video_id,
+                    "segment_start": start,
+                    "frames": frames,
+                    "rated": np.unique(classes[here]),
+                    "labels": np.unique(classes[here & (scores > 0)]),
+                }
+            )
+        return examples
+
+    def _segment_values(self, reader, record, context, name):
+        key = f"segment_{name}"
+        if key not in context:
+            raise RecordError(f"has no {key!r}; it is not a record of rated segments")
+        return self._read(reader, record, context, key)
+
+    def collate(self, parsed):
+        starts = np.array([row["segment_start"] for row in parsed], np.int32)
+        rated = pad_ids([row["rated"] for row in parsed])
+        return {**super().collate(parsed), "segment_start": starts, "rated": rated}
+
+
+def _missing(name, context, feature_lists, frame_features):
+    """Says what a record has instead of feature `name`, and which flag to change."""
+    here, elsewhere = (
+        (feature_lists, context) if frame_features else (context, feature_lists)
+    )
+    level = "frame" if frame_features else "video"
+    if name in elsewhere or (not here and elsewhere):
+        other = "video" if frame_features else "frame"
+        remedy = "drop" if frame_features else "add"
+        return f"is {other}-level, not {level}-level; {remedy} --frame_features"
+    no_features = {*schema.ID_KEYS, schema.LABELS_KEY}
+    found = ", ".join(sorted(here.keys() - no_features)) or "none"
+    return (
+        f"has no {level}-level feature {name!r} (it has: {found}); see --feature_names"
+    )
+
+
+def _wrong_size(name, found, unit, expected):
+    return (
+        f"feature {name!r} holds {found} {unit} where {expected} belong; "
+        "check --feature_sizes"
+    )

@@ -1,0 +1,189 @@
+"""Reads serialised Example and SequenceExample messages without building objects.
+
+    context, feature_lists = split_sequence_example(serialized)
+    frames = byte_rows(serialized, feature_lists["rgb"], size=1024)   # [T, 1024]
+
+A full-size video holds about 460 byte strings; protobuf's classes and TensorFlow's
+parsing ops copy each into a string of its own. Here a message is walked by its wire
+format (protobuf.dev/programming-guides/encoding) and numpy views the payload in
+place: frames of one size lie at one stride. Malformed input raises RecordError.
+"""
+
+import numpy as np
+
+# Spans are (start, end) offsets into the serialised message.
+Span = tuple[int, int]
+
+# Feature is a oneof of lists; its field number says which.
+KINDS = {1: "bytes_list", 2: "float_list", 3: "int64_list"}
+
+_VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
+
+
+class RecordError(ValueError):
+    """A record that cannot be used; the message says what is wrong with it."""
+
+
+def _varint(buffer: bytes, position: int, end: int) -> tuple[int, int]:
+    value = shift = 0
+    while position < end and shift < 70:
+        byte = buffer[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+    raise RecordError("is not a valid protocol buffer")
+
+
+def fields(buffer: bytes, span: Span):
+    """Yields (field number, wire type, span of the payload) of a message."""
+    position, end = span
+    while position < end:
+        tag, position = _varint(buffer, position, end)
+        wire_type = tag & 7
+        start = position
+        if wire_type == _LENGTH_DELIMITED:
+            length, start = _varint(buffer, position, end)
+            position = start + length
+        elif wire_type == _VARINT:
+            _, position = _varint(buffer, position, end)
+        elif wire_type in (_FIXED32, _FIXED64):
+            position += 4 if wire_type == _FIXED32 else 8
+        else:
+            raise RecordError("is not a valid protocol buffer")
+        if position > end:
+            raise RecordError("is cut short")
+        yield tag >> 3, wire_type, (start, position)
+
+
+def _map_entries(buffer: bytes, span: Span) -> dict[str, Span]:
+    """A map<string, message> field's owner -> key: span of the value."""
+    entries = {}
+    for number, wire_type, entry in fields(buffer, span):
+        if number != 1 or wire_type != _LENGTH_DELIMITED:
+            continue
+        parts = {n: part for n, w, part in fields(buffer, entry) if w == 2}
+        start, end = parts.get(1, (0, 0))
+        key = buffer[start:end].decode("utf-8", "replace")
+        entries[key] = parts.get(2, (entry[1], entry[1]))
+    return entries
+
+
+def _submessage(buffer: bytes, number: int) -> dict[str, Span]:
+    entries = {}
+    for found, wire_type, span in fields(buffer, (0, len(buffer))):
+        if found == number and wire_type == _LENGTH_DELIMITED:
+            entries.update(_map_entries(buffer, span))
+    return entries
+
+
+def split_sequence_example(buffer: bytes) -> tuple[dict[str, Span], dict[str, Span]]:
+    """The spans of the context's features and of the feature lists, by name.
+
+    Both messages keep `Features` in field 1, so an Example splits into its features
+    and no feature lists.
+    """
+    return _submessage(buffer, 1), _submessage(buffer, 2)
+
+
+def kind(buffer: bytes, feature: Span) -> str | None:
+    """'bytes_list', 'float_list' or 'int64_list'; None for an empty Feature."""
+    for number, wire_type, _ in fields(buffer, feature):
+        if number in KINDS and wire_type == _LENGTH_DELIMITED:
+            return KINDS[number]
+    return None
+
+
+def _values(buffer: bytes, feature: Span, expected: str):
+    """Yields (wire type, span) of each value, or packed run of values."""
+    for number, wire_type, span in fields(buffer, feature):
+        if wire_type != _LENGTH_DELIMITED or number not in KINDS:
+            continue
+        if KINDS[number] != expected:
+            raise RecordError(f"holds a {KINDS[number]} where a {expected} belongs")
+        for inner, inner_type, value in fields(buffer, span):
+            if inner == 1:
+                yield inner_type, value
+
+
+def byte_strings(buffer: bytes, feature: Span) -> list[bytes]:
+    """The values of a bytes_list."""
+    return [
+        buffer[start:end] for _, (start, end) in _values(buffer, feature, "bytes_list")
+    ]
+
+
+def floats(buffer: bytes, feature: Span) -> np.ndarray:
+    """The values of a float_list, packed or not, as float32 [n]."""
+    runs = [buffer[start:end] for _, (start, end) in _values(buffer, feature, KINDS[2])]
+    data = runs[0] if len(runs) == 1 else b"".join(runs)
+    if len(data) % 4:
+        raise RecordError("is cut short")
+    return np.frombuffer(data, "<f4")
+
+
+def integers(buffer: bytes, feature: Span) -> np.ndarray:
+    """The values of an int64_list, packed or not, as int64 [n]."""
+    values = []
+    for wire_type, (position, end) in _values(buffer, feature, KINDS[3]):
+        if wire_type not in (_VARINT, _LENGTH_DELIMITED):
+            raise RecordError("is not a valid protocol buffer")
+        while position < end:
+            value, position = _varint(buffer, position, end)
+            values.append(value)
+    return np.array(values, np.uint64).astype(np.int64)
+
+
+def byte_rows(buffer: bytes, feature_list: Span, size: int) -> np.ndarray:
+    """The frames of a feature list: uint8 [T, size], a view where possible.
+
+    Raises:
+      RecordError: a frame is not one byte string of `size` bytes.
+    """
+    start, end = feature_list
+    rows = _uniform_rows(buffer, start, end, size)
+    return rows if rows is not None else _rows_one_by_one(buffer, feature_list, size)
+
+
+def _uniform_rows(buffer, start, end, size):
+    """All frames as one strided view, or None where they are not laid out alike."""
+    prefix = _row_prefix(size)
+    stride = len(prefix) + size
+    if (end - start) % stride:
+        return None
+    view = np.frombuffer(buffer, np.uint8, end - start, start).reshape(-1, stride)
+    header = np.frombuffer(prefix, np.uint8)
+    if not (view[:, : len(prefix)] == header).all():
+        return None
+    return view[:, len(prefix) :]
+
+
+def _row_prefix(size: int) -> bytes:
+    """The bytes before each frame: feature { bytes_list { value: <size bytes> } }."""
+    prefix = b""
+    for _ in range(3):
+        length = size + len(prefix)
+        prefix = b"\x0a" + _encode_varint(length) + prefix
+    return prefix
+
+
+def _encode_varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes((*out, value))
+
+
+def _rows_one_by_one(buffer, feature_list, size):
+    rows = []
+    for number, wire_type, span in fields(buffer, feature_list):
+        if number != 1 or wire_type != _LENGTH_DELIMITED:
+            continue
+        values = byte_strings(buffer, span)
+        if len(values) != 1 or len(values[0]) != size:
+            found = f"{len(values[0])} bytes" if len(values) == 1 else "no single value"
+            raise RecordError(f"holds a frame of {found} where {size} belong")
+        rows.append(np.frombuffer(values[0], np.uint8))
+    return np.stack(rows) if rows else np.empty((0, size), np.uint8)

@@ -1,0 +1,25 @@
+"""One exception for what a user can put right, and help in wording it."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A mistake of the user's, told in one line.
+
+    The message names the flag or file, what was found, what was expected and what
+    to do. Commands print it alone, without a stack trace, and exit with status 1.
+    """
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for a `name` that is not among `known`, with the nearest ones."""
+    known = sorted(known)
+    by_folded = {candidate.lower(): candidate for candidate in known}
+    near = difflib.get_close_matches(name.lower(), by_folded, n=3, cutoff=0.5)
+    hint = (
+        f"did you mean {' or '.join(by_folded[n] for n in near)}?"
+        if near
+        else f"known are {', '.join(known)}"
+    )
+    return UserError(f"{kind}: there is no {name!r}; {hint}")

@@ -1,0 +1,138 @@
+"""Writes a run's predictions as a Kaggle CSV.
+
+Inference(InferenceConfig(...)).run()
+"""
+
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from youtube8m import submission
+from youtube8m.config import InferenceConfig
+from youtube8m.data.pipeline import Shards
+from youtube8m.data.segments import split_segments
+from youtube8m.errors import UserError
+from youtube8m.files import replacing
+from youtube8m.prediction import Predictor
+from youtube8m.progress import Progress
+from youtube8m.training.checkpoints import RunDirectory
+
+_SEGMENT_BATCH = 4096  # segments predicted at once
+
+
+class Inference:
+    """Predicts videos, or all five-second segments of them.
+
+    Raises:
+      UserError: whatever is wrong with the flags or the data.
+    """
+
+    def __init__(self, config: InferenceConfig):
+        self.config = config
+        directory = RunDirectory(config.train_dir)
+        run = directory.read_run()
+        if config.segment_labels and not run.data.frame_features:
+            raise UserError(
+                f"--segment_labels: the model in {directory.path} takes video-level "
+                "features; only frame-level models predict segments"
+            )
+        self.prefix = directory.latest_checkpoint()
+        if not self.prefix:
+            raise UserError(
+                f"--train_dir={directory.path}: no checkpoint; train a model first"
+            )
+        self.shards = Shards.open(
+            config.input_data_pattern,
+            "--input_data_pattern",
+            run.data,
+            labels=False,
+            strict=config.strict_data,
+        )
+        self.num_classes = run.data.num_classes
+        self.predictor = Predictor(run)
+        self.predictor.load(self.prefix)
+
+    def run(self) -> int:
+        """Writes --output_file; returns the number of videos predicted."""
+        logging.info("predicting with %s", self.prefix)
+        with replacing(self.config.output_file, "--output_file") as file:
+            write = self._segments if self.config.segment_labels else self._videos
+            done = write(file)
+        logging.info("wrote %s", self.config.output_file)
+        if self.shards.damage.lost:
+            logging.warning(
+                "%d records could not be read and have no prediction",
+                self.shards.damage.lost,
+            )
+        return done
+
+    def _videos(self, file):
+        file.write(submission.VIDEO_HEADER)
+        done = 0
+        for batch in self._batches():
+            classes, scores = self._top(batch)
+            for row in zip(_names(batch), classes, scores, strict=True):
+                file.write(submission.video_line(*row))
+            done += len(classes)
+        return done
+
+    def _segments(self, file):
+        allowed = submission.read_segment_classes(
+            self.config.segment_label_ids_file, self.num_classes
+        )
+        ranking = submission.SegmentRanking(allowed, self.config.segment_max_pred)
+        done = 0
+        for batch in self._batches():
+            frames, lengths, videos, starts = split_segments(
+                batch["frames"], batch["num_frames"]
+            )
+            parts = [
+                self._top({"frames": frames[cut], "num_frames": lengths[cut]}, allowed)
+                for cut in _cuts(len(frames), _SEGMENT_BATCH)
+            ]
+            classes, scores = map(np.concatenate, zip(*parts, strict=True))
+            ranking.add(_names(batch), videos, starts, classes, scores)
+            done += len(batch["id"])
+        file.write(submission.SEGMENT_HEADER)
+        file.writelines(ranking.lines())
+        return done
+
+    def _top(self, batch, allowed=None):
+        """(classes, scores) [B, k] of the most probable (allowed) classes."""
+        predictions = self.predictor(batch)["predictions"]
+        if allowed is not None:
+            predictions = predictions * tf.cast(allowed, tf.float32)
+        top_k = min(self.config.top_k, self.num_classes)
+        scores, classes = keras.ops.top_k(predictions, top_k)
+        return classes.numpy(), scores.numpy()
+
+    def _batches(self):
+        dataset = self.shards.ordered_batches(
+            self.config.batch_size, labels=False, num_readers=self.config.num_readers
+        )
+        start, done = time.monotonic(), 0
+        with Progress("predicting", self.shards.estimated_records) as progress:
+            for batch in self.shards.iterate(dataset):
+                yield batch
+                done += len(batch["id"])
+                progress.update(done)
+                if not progress.visible:
+                    seconds = time.monotonic() - start
+                    logging.info(
+                        "num examples processed: %d elapsed seconds: %.2f "
+                        "examples/sec: %.2f",
+                        done,
+                        seconds,
+                        done / seconds,
+                    )
+
+
+def _names(batch):
+    return [name.decode("utf-8", "replace") for name in batch["id"].numpy()]
+
+
+def _cuts(total, size):
+    return [slice(start, start + size) for start in range(0, total, size)]

@@ -1,0 +1,64 @@
+"""From the bytes of a batch to the features that models see.
+
+x = dequantize(frames)                       # uint8 [B, T, D] -> float32
+mask = frame_mask(num_frames, T)             # bool [B, T]
+x = NormalizedFeatures()(frames, mask)       # L2-normalised, pads exactly 0
+"""
+
+import keras
+from keras import ops
+
+from youtube8m import schema
+from youtube8m.registry import PACKAGE
+
+_NORM_EPSILON = 1e-12  # of the squared norm, as tf.nn.l2_normalize
+
+
+def dequantize(
+    x, minimum: float = schema.QUANTIZED_MIN, maximum: float = schema.QUANTIZED_MAX
+):
+    """uint8 -> float32 in [minimum, maximum], at the middle of each of 256 bins.
+
+    x = q * (max - min) / 255 + (max - min) / 512 + min, as the starter code's
+    utils.Dequantize.
+    """
+    scale = (maximum - minimum) / 255.0
+    offset = (maximum - minimum) / 512.0 + minimum
+    return ops.cast(x, "float32") * scale + offset
+
+
+def frame_mask(num_frames, max_frames):
+    """bool [B, T]: which frames are real, for lengths [B]."""
+    return ops.arange(max_frames)[None, :] < ops.cast(num_frames, "int32")[:, None]
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class NormalizedFeatures(keras.layers.Layer):
+    """Dequantises bytes, divides each vector by its L2 norm, zeroes the pads.
+
+    rgb and audio share one norm: it is taken over the concatenation, as the starter
+    code does before every model. Bytes are dequantised first; floats are taken as
+    they are. The maths is float32 whatever the policy, as bytes need 8 good bits.
+
+    Input shape: [B, T, D] with mask [B, T], or [B, D] without.
+    Output shape: that of the input, in the policy's compute dtype.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.autocast = False
+
+    def call(self, x, frame_mask=None):
+        is_bytes = not keras.backend.is_float_dtype(
+            keras.backend.standardize_dtype(x.dtype)
+        )
+        x = dequantize(x) if is_bytes else ops.cast(x, "float32")
+        squared = ops.sum(ops.square(x), axis=-1, keepdims=True)
+        scale = ops.rsqrt(ops.maximum(squared, _NORM_EPSILON))
+        if frame_mask is not None:
+            # Byte 0 stands for -1.99, so pads must be cleared after dequantising.
+            scale = ops.where(frame_mask[..., None], scale, 0.0)
+        return ops.cast(x * scale, self.compute_dtype)
+
+    def compute_output_spec(self, x, frame_mask=None):
+        return keras.KerasTensor(x.shape, dtype=self.compute_dtype)

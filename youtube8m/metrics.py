@@ -1,0 +1,315 @@
+"""Hit@1, PERR, GAP and mAP of a whole data set: exact, streaming, mergeable.
+
+    metrics = Metrics(num_classes=3862, top_k=20)
+    metrics.update(top_predictions(predictions, labels, k=20), labels, loss)
+    metrics.result()["gap"]                # other.merge(metrics) joins two parts
+
+The numbers are the starter code's (github.com/google/youtube-8m, eval_util.py).
+Shapes: [B, C] videos, classes; L labels of a row; K ranks kept of a row; G rankings;
+N pairs (class, score) in them.
+
+Ties. Within a row the lower class id ranks first. Among pooled pairs of equal score
+those that are wrong rank first, so a tie never helps, and neither the order of
+arrival nor merging changes a ranking. (The starter code shuffles.)
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from youtube8m.schema import LABEL_PADDING
+
+
+def top_predictions(predictions, labels, k: int) -> dict[str, Any]:
+    """What `Metrics` needs of a batch, small enough to leave the device.
+
+    PERR looks at as many ranks as a row has labels, hence K = min(C, max(k, L)).
+
+    Args:
+        predictions: float [B, C].
+        labels: int [B, L], class ids padded with -1; L may be unknown in a graph.
+        k: ranks wanted, at least 1.
+
+    Returns:
+        `scores` float32 [B, K] falling, `classes` int32 [B, K], `hits` bool [B, K]:
+        whether the class is among the row's labels. Equal scores: lower id first
+        (as TensorFlow's and JAX's top_k do; PyTorch's does not promise it).
+    """
+    labels = ops.cast(labels, "int32")
+    num_ranks = _num_ranks(ops.shape(predictions)[1], ops.shape(labels)[1], k)
+    # Cast first: a tie that float32 makes is then broken by the rule as well.
+    scores, classes = ops.top_k(ops.cast(predictions, "float32"), num_ranks)
+    classes = ops.cast(classes, "int32")
+    hits = ops.any(ops.equal(classes[:, :, None], labels[:, None, :]), axis=-1)
+    return {"scores": scores, "classes": classes, "hits": hits}
+
+
+def _num_ranks(num_classes, num_labels, k: int):
+    """min(C, max(k, L)): an int where the shapes are static, else a tensor."""
+    if isinstance(num_classes, int) and isinstance(num_labels, int):
+        return min(num_classes, max(k, num_labels))
+    return ops.minimum(num_classes, ops.maximum(k, num_labels))
+
+
+def average_precision(scores, hits, num_positives=None, top_n=None) -> float:
+    """Average precision of one ranking, as the starter code's `ap_at_n`.
+
+    AP = sum over the hits i of precision(i) / P, with precision(i) the share of
+    hits among the ranks up to i's, and P the number of positives. With `top_n`
+    only that many ranks count and P is at most `top_n`.
+
+    Args:
+        scores: float [N], in any order.
+        hits: bool or number [N]; above 0 means positive.
+        num_positives: P where positives are missing from the list; default: hits.
+        top_n: positive int, or None for all ranks.
+
+    Returns:
+        A float; 0.0 if there is no positive.
+
+    Raises:
+        ValueError: if the lengths differ, or `num_positives` or `top_n` is too low.
+    """
+    scores, hits = np.ravel(scores).astype(np.float64), np.ravel(hits) > 0
+    if scores.size != hits.size:
+        raise ValueError(f"scores has {scores.size} entries, hits {hits.size}")
+    if num_positives is None:
+        num_positives = np.count_nonzero(hits)
+    if num_positives < 0:
+        raise ValueError(f"num_positives must be at least 0, not {num_positives}")
+    _check_top_n(top_n)
+    ranked = hits[np.lexsort((hits, -scores))]
+    return _single_average_precision(ranked, num_positives, top_n)
+
+
+class Metrics:
+    """Collects batches; `result` gives the metrics of all of them.
+
+    Each of a row's top_k pairs is kept as 8 bytes: 160 MB for a million videos and
+    top_k=20, twice that while `result` ranks them. Scores are kept in float32.
+
+    Args:
+        num_classes: C, at least 1.
+        top_k: pairs of each video that compete in GAP and mAP, at least 1.
+    """
+
+    def __init__(self, num_classes: int, top_k: int = 20):
+        for name, value in (("num_classes", num_classes), ("top_k", top_k)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+        self.num_classes = num_classes
+        self.top_k = top_k
+        self._pairs: list[np.ndarray] = []  # see _pack
+        self._positives = np.zeros(num_classes, np.int64)  # videos of each class
+        self._sums = dict.fromkeys(("examples", "hits", "precision"), 0)
+        self._sums |= dict.fromkeys(("loss", "loss_examples"), 0)
+
+    def update(self, top: Mapping[str, Any], labels, loss=None) -> None:
+        """Adds a batch.
+
+        Args:
+            top: `top_predictions` of the batch, with k of at least `top_k`.
+            labels: int [B, L], padded with -1; an id that repeats counts once.
+            loss: float [B], or the batch's mean as a scalar; optional.
+
+        Raises:
+            ValueError: if shapes do not fit each other, too few ranks are given or
+                a class id is not below `num_classes`.
+        """
+        scores, classes, hits = (
+            np.asarray(top[name]) for name in ("scores", "classes", "hits")
+        )
+        labels = _without_repeats(np.asarray(labels))
+        self._check(scores, classes, hits, labels)
+        kept = np.s_[:, : self.top_k]
+        self._pairs.append(_pack(scores[kept], classes[kept], hits[kept]).ravel())
+        self._positives += np.bincount(labels[labels >= 0], minlength=self.num_classes)
+        self._sums["examples"] += len(scores)
+        self._sums["hits"] += np.count_nonzero(hits[:, 0])
+        self._sums["precision"] += _precisions(scores, hits, labels).sum()
+        if loss is not None:
+            self._add_loss(np.asarray(loss, np.float64), len(scores))
+
+    def merge(self, other: "Metrics") -> None:
+        """Adds all that `other` (left as it is) has collected.
+
+        Raises:
+            ValueError: if `other` counts other classes or another top_k.
+        """
+        mine, its = (self.num_classes, self.top_k), (other.num_classes, other.top_k)
+        if mine != its:
+            raise ValueError(f"cannot merge (num_classes, top_k) {its} into {mine}")
+        self._pairs.extend(other._pairs)
+        self._positives += other._positives
+        for name, value in other._sums.items():
+            self._sums[name] += value
+
+    def result(self, top_n: int | None = None) -> dict[str, Any]:
+        """The metrics of everything added so far; more may be added afterwards.
+
+        Args:
+            top_n: ranks of each class that count towards its average precision and
+                mAP (all if None). GAP always ranks every pair.
+
+        Returns:
+            A dict of numbers, 0 where there was no example:
+            hit_at_one: share of videos whose best class is right.
+            perr: mean over videos of the precision among the top n, n being the
+                video's number of labels (0 for a video without labels).
+            gap: average precision of all videos' pairs in one ranking.
+            map: mean of `average_precisions` over classes with a positive.
+            average_precisions: float64 [C], nan for classes without a positive.
+            num_examples, num_classes: videos; classes with a positive.
+            loss: mean over examples; absent if none was given.
+
+        Raises:
+            ValueError: if `top_n` is not a positive integer.
+        """
+        _check_top_n(top_n)
+        sums, present = self._sums, self._positives > 0
+        pairs = self._ranked_pairs()
+        by_class = self._average_precisions(pairs, top_n)
+        result = {
+            "hit_at_one": _mean(sums["hits"], sums["examples"]),
+            "perr": _mean(sums["precision"], sums["examples"]),
+            "gap": self._global_average_precision(pairs),
+            "map": _mean(by_class[present].sum(), np.count_nonzero(present)),
+            "average_precisions": by_class,
+            "num_examples": sums["examples"],
+            "num_classes": int(np.count_nonzero(present)),
+        }
+        if sums["loss_examples"]:
+            result["loss"] = _mean(sums["loss"], sums["loss_examples"])
+        return result
+
+    def _check(self, scores, classes, hits, labels) -> None:
+        """Raises ValueError unless the batch, labels [B, L], fits itself and us."""
+        shapes = [array.shape for array in (scores, classes, hits, labels)]
+        if scores.ndim != 2 or len(set(shapes[:3])) > 1 or len(scores) != len(labels):
+            raise ValueError(f"scores, classes, hits, labels: shapes {shapes} disagree")
+        most_labels = np.count_nonzero(labels >= 0, axis=1).max(initial=0)
+        needed = min(self.num_classes, max(self.top_k, most_labels))
+        if scores.shape[1] < needed:
+            raise ValueError(f"{scores.shape[1]} ranks were given, {needed} are needed")
+        highest = max(classes.max(initial=0), labels.max(initial=0))
+        if highest >= self.num_classes:
+            raise ValueError(f"class {highest} is not below {self.num_classes} classes")
+
+    def _add_loss(self, loss: np.ndarray, num_examples: int) -> None:
+        """Adds a loss [B] or a mean [] over `num_examples`."""
+        if loss.shape not in ((), (num_examples,)):
+            raise ValueError(f"loss {loss.shape}: expected () or ({num_examples},)")
+        self._sums["loss"] += np.broadcast_to(loss, num_examples).sum()
+        self._sums["loss_examples"] += num_examples
+
+    def _ranked_pairs(self) -> np.ndarray:
+        """All pairs [N], sorted; kept in that form so as not to hold them twice."""
+        pairs = np.concatenate([np.empty(0, np.uint64), *self._pairs])
+        self._pairs = [pairs]
+        pairs.sort()
+        return pairs
+
+    def _average_precisions(self, pairs, top_n: int | None) -> np.ndarray:
+        """Average precision of each class [C], nan where it has no positive."""
+        first_of_class = np.arange(self.num_classes + 1, dtype=np.uint64) << 33
+        starts = np.searchsorted(pairs, first_of_class)
+        return _average_precisions(_hits(pairs), starts, self._positives, top_n)
+
+    def _global_average_precision(self, pairs) -> float:
+        """GAP: the average precision of all pairs in one ranking."""
+        pairs = pairs & (2**33 - 1)  # drops the class, in a copy
+        pairs.sort()
+        return _single_average_precision(_hits(pairs), self._positives.sum(), None)
+
+
+def _pack(scores: np.ndarray, classes: np.ndarray, hits: np.ndarray) -> np.ndarray:
+    """Pairs as uint64, so that sorting the numbers ranks the pairs.
+
+    From the highest bit: class (31 bits), score (32 bits, falling), hit (1 bit):
+    sorted by class, then from high to low score, wrong before right. Sorting plain
+    integers in place is many times faster than np.lexsort and needs no memory.
+    """
+    packed = classes.astype(np.uint64) << 32
+    packed |= _falling_bits(scores)
+    packed <<= 1
+    packed |= hits.astype(bool)
+    return packed
+
+
+def _falling_bits(scores: np.ndarray) -> np.ndarray:
+    """uint32 numbers that rise as the scores fall, equal for equal scores.
+
+    The bits of IEEE 754 floats, read as integers, rise with the float's magnitude:
+    flipped for floats of positive sign, left alone for those of negative sign.
+    """
+    scores = np.where(np.isnan(scores), -np.inf, scores).astype(np.float32)
+    bits = (scores + np.float32(0)).view(np.uint32)  # the sum turns -0.0 into 0.0
+    return np.where(bits < 2**31, bits ^ (2**31 - 1), bits)
+
+
+def _hits(pairs: np.ndarray) -> np.ndarray:
+    """Whether each packed pair is right, bool [N]."""
+    return (pairs.astype(np.uint8) & 1).view(bool)  # small numbers first: less memory
+
+
+def _average_precisions(hits, starts, num_positives, top_n) -> np.ndarray:
+    """Average precisions of G rankings laid end to end.
+
+    Args:
+        hits: bool [N], in ranked order.
+        starts: int [G + 1]; ranking g is `hits[starts[g]:starts[g + 1]]`.
+        num_positives: int [G], also those that are missing from the ranking.
+        top_n: ranks of each ranking that count; all if None.
+
+    Returns:
+        float64 [G]; nan where there is no positive.
+    """
+    limit = np.inf if top_n is None else top_n
+    places = np.flatnonzero(hits)  # only the hits add to the sums
+    group = np.searchsorted(starts, places, side="right") - 1
+    ranks = places - starts[group] + 1
+    found = np.arange(1, places.size + 1) - np.searchsorted(places, starts)[group]
+    precisions = np.where(ranks <= limit, found / ranks, 0.0)
+    sums = np.bincount(group, precisions, minlength=len(num_positives))
+    denominators = np.minimum(num_positives, limit)
+    nothing = np.full(len(num_positives), np.nan)
+    return np.divide(sums, denominators, out=nothing, where=denominators > 0)
+
+
+def _single_average_precision(hits, num_positives, top_n) -> float:
+    """`_average_precisions` of one ranking [N]; 0.0 if there is no positive."""
+    if num_positives == 0:
+        return 0.0
+    starts, num_positives = np.array([0, hits.size]), np.array([num_positives])
+    return float(_average_precisions(hits, starts, num_positives, top_n)[0])
+
+
+def _precisions(scores, hits, labels) -> np.ndarray:
+    """Precision of each row's top n, n its number of labels [B, L]; 0 if n is 0.
+
+    As in the starter code a score of 0 is no prediction, so it is never right.
+    """
+    num_labels = np.count_nonzero(labels >= 0, axis=1)
+    counts = np.arange(hits.shape[1]) < num_labels[:, None]
+    right = np.count_nonzero(counts & hits & (scores > 0), axis=1)
+    return right / np.maximum(num_labels, 1)
+
+
+def _without_repeats(labels: np.ndarray) -> np.ndarray:
+    """Labels [B, L] sorted within rows, each id once, the rest padding."""
+    labels = np.sort(labels, axis=1)
+    repeats = labels[:, 1:] == labels[:, :-1]
+    labels[:, 1:][repeats] = LABEL_PADDING
+    return labels
+
+
+def _mean(total, count) -> float:
+    """total / count, and 0.0 of nothing."""
+    return float(total) / int(count) if count else 0.0
+
+
+def _check_top_n(top_n: int | None) -> None:
+    if top_n is not None and top_n < 1:
+        raise ValueError(f"top_n must be None or at least 1, not {top_n}")

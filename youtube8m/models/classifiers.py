@@ -1,0 +1,86 @@
+"""Video-level classifiers: a descriptor [B, H] to probabilities [B, C]."""
+
+import keras
+from keras import ops
+
+from youtube8m.models.base import CLASSIFIERS, Classifier, weight_decay
+
+
+@CLASSIFIERS.register
+class LogisticModel(Classifier):
+    """Independent logistic regressions: p = sigmoid(x W + b).
+
+    W [H, C] starts Glorot-uniform, b at 0; L2 penalty 1e-8 on W.
+    Source: the starter code's LogisticModel.
+    """
+
+    def build(self, input_shape):
+        self.logits = keras.layers.Dense(
+            self.num_classes,
+            kernel_regularizer=weight_decay(),
+            dtype=self.dtype_policy,
+            name="logits",
+        )
+        self.logits.build(input_shape)
+
+    def call(self, descriptor, training=False):
+        return ops.sigmoid(ops.cast(self.logits(descriptor), "float32"))
+
+    def compute_output_spec(self, descriptor, training=False):
+        return keras.KerasTensor((descriptor.shape[0], self.num_classes), "float32")
+
+
+@CLASSIFIERS.register
+class MoeModel(Classifier):
+    """A mixture of M logistic experts per class, and one that always says no.
+
+        g = softmax over M + 1 of x Wg        Wg [H, (M+1) C], no bias
+        e = sigmoid(x We + be)                We [H, M C]
+        p_c = sum over m < M of g[m, c] e[m, c]
+
+    The last gate belongs to the dummy expert. Both matrices start Glorot-uniform
+    over their whole shape and have an L2 penalty of 1e-8. They are laid out by
+    expert, then class (the starter code: by class, then expert): softmax over a
+    leading axis is faster.
+    Source: the starter code's MoeModel; Jordan & Jacobs 1994.
+
+    Args:
+      moe_num_mixtures: M, without the dummy.
+    """
+
+    def __init__(self, num_classes: int, moe_num_mixtures: int = 2, **kwargs):
+        super().__init__(num_classes, **kwargs)
+        self.moe_num_mixtures = moe_num_mixtures
+
+    def build(self, input_shape):
+        experts = self.moe_num_mixtures
+        self.gates = self._dense(experts + 1, "gates", use_bias=False)
+        self.experts = self._dense(experts, "experts")
+        self.gates.build(input_shape)
+        self.experts.build(input_shape)
+
+    def _dense(self, experts, name, **kwargs):
+        return keras.layers.Dense(
+            experts * self.num_classes,
+            kernel_regularizer=weight_decay(),
+            dtype=self.dtype_policy,
+            name=name,
+            **kwargs,
+        )
+
+    def call(self, descriptor, training=False):
+        gates = ops.softmax(self._by_expert(self.gates(descriptor)), axis=1)
+        experts = ops.sigmoid(self._by_expert(self.experts(descriptor)))
+        return ops.sum(gates[:, :-1] * experts, axis=1)
+
+    def _by_expert(self, logits):
+        """[B, M C] -> float32 [B, M, C]."""
+        logits = ops.cast(logits, "float32")
+        experts = logits.shape[-1] // self.num_classes
+        return ops.reshape(logits, (-1, experts, self.num_classes))
+
+    def compute_output_spec(self, descriptor, training=False):
+        return keras.KerasTensor((descriptor.shape[0], self.num_classes), "float32")
+
+    def get_config(self):
+        return {**super().get_config(), "moe_num_mixtures": self.moe_num_mixtures}

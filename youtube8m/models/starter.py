@@ -1,0 +1,186 @@
+"""The frame-level models of the YouTube-8M starter code (google/youtube-8m)."""
+
+import keras
+from keras import ops
+
+from youtube8m.layers.normalization import BatchNorm
+from youtube8m.layers.recurrent import lstm
+from youtube8m.layers.sampling import SampleFrames
+from youtube8m.models.base import ENCODERS, FrameEncoder
+
+
+@ENCODERS.register
+class FrameLevelLogisticModel(FrameEncoder):
+    """The mean of the frames: x = sum_t I_t / n, for a logistic classifier.
+
+    Input shape: [B, T, D]. Output shape: [B, D].
+    Source: the starter code's FrameLevelLogisticModel.
+    """
+
+    fixed_classifier = "LogisticModel"
+
+    def call(self, frames, frame_mask, training=False):
+        num_frames = ops.sum(ops.cast(frame_mask, "float32"), axis=1, keepdims=True)
+        total = ops.sum(frames, axis=1)  # pads are zero
+        return total / ops.cast(num_frames, total.dtype)
+
+
+@ENCODERS.register
+class DbofModel(FrameEncoder):
+    """Deep bag of frames: soft cluster assignments of some frames, pooled.
+
+        f   k frames of the video               [B, k, D]
+        a   = act(BN(BN(f) Wc))                 Wc [D, K]
+        p   = max (or mean) of a over frames    [B, K]
+        x   = act(BN(p Wh))                     Wh [K, H]
+
+    Without batch normalisation, biases take its place (and the input has none).
+    Source: the starter code's DbofModel; Abu-El-Haija et al. 2016, section 4.1.1.
+
+    Args:
+      iterations: k.
+      sample_random_frames: independent frames; else a contiguous run.
+      dbof_add_batch_norm: whether to normalise.
+      dbof_cluster_size: K.
+      dbof_hidden_size: H.
+      dbof_pooling_method: 'max' or 'average'.
+      dbof_activation: 'sigmoid' or 'relu6'.
+
+    Input shape: [B, T, D]. Output shape: [B, H].
+    """
+
+    def __init__(
+        self,
+        iterations: int = 30,
+        sample_random_frames: bool = True,
+        dbof_add_batch_norm: bool = True,
+        dbof_cluster_size: int = 8192,
+        dbof_hidden_size: int = 1024,
+        dbof_pooling_method: str = "max",
+        dbof_activation: str = "sigmoid",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        _require_choice("dbof_pooling_method", dbof_pooling_method, "max", "average")
+        _require_choice("dbof_activation", dbof_activation, "sigmoid", "relu6")
+        self.iterations = iterations
+        self.sample_random_frames = sample_random_frames
+        self.dbof_add_batch_norm = dbof_add_batch_norm
+        self.dbof_cluster_size = dbof_cluster_size
+        self.dbof_hidden_size = dbof_hidden_size
+        self.dbof_pooling_method = dbof_pooling_method
+        self.dbof_activation = dbof_activation
+        self.sample = SampleFrames(iterations, contiguous=not sample_random_frames)
+
+    def build(self, frames_shape, *_):
+        size = frames_shape[-1]
+        self.input_norm = self._norm(size, "input_norm")
+        self.cluster = self._dense(
+            size, self.dbof_cluster_size, "cluster", bias_scale=size**-0.5
+        )
+        self.cluster_norm = self._norm(self.dbof_cluster_size, "cluster_norm")
+        self.hidden = self._dense(
+            self.dbof_cluster_size, self.dbof_hidden_size, "hidden", bias_scale=0.01
+        )
+        self.hidden_norm = self._norm(self.dbof_hidden_size, "hidden_norm")
+
+    def _norm(self, size, name):
+        if not self.dbof_add_batch_norm:
+            return None
+        norm = BatchNorm(dtype=self.dtype_policy, name=name)
+        norm.build((None, size))
+        return norm
+
+    def _dense(self, fan_in, units, name, bias_scale):
+        normal = keras.initializers.RandomNormal
+        dense = keras.layers.Dense(
+            units,
+            use_bias=not self.dbof_add_batch_norm,
+            kernel_initializer=normal(stddev=fan_in**-0.5),
+            bias_initializer=normal(stddev=bias_scale),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        dense.build((None, fan_in))
+        return dense
+
+    def call(self, frames, frame_mask, training=False):
+        return self.pool(self.sample(frames, frame_mask, training), training)
+
+    def pool(self, sampled, training=False):
+        """The descriptor [B, H] of the sampled frames [B, k, D]."""
+        frames = self._normalize(self.input_norm, sampled, training)
+        clusters = self._normalize(self.cluster_norm, self.cluster(frames), training)
+        clusters = self._activate(clusters)
+        reduce = ops.max if self.dbof_pooling_method == "max" else ops.mean
+        hidden = self.hidden(reduce(clusters, axis=1))
+        return self._activate(self._normalize(self.hidden_norm, hidden, training))
+
+    @staticmethod
+    def _normalize(norm, x, training):
+        return x if norm is None else norm(x, training=training)
+
+    def _activate(self, x):
+        return ops.relu6(x) if self.dbof_activation == "relu6" else ops.sigmoid(x)
+
+    def get_config(self):
+        names = (
+            "iterations",
+            "sample_random_frames",
+            "dbof_add_batch_norm",
+            "dbof_cluster_size",
+            "dbof_hidden_size",
+            "dbof_pooling_method",
+            "dbof_activation",
+        )
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@ENCODERS.register
+class LstmModel(FrameEncoder):
+    """Stacked LSTMs; x = h of the top layer after the last real frame.
+
+    Source: the starter code's LstmModel (since April 2017), also Zou et al. 5.2.
+
+    Args:
+      lstm_cells: H, units of each layer.
+      lstm_layers: number of layers.
+
+    Input shape: [B, T, D]. Output shape: [B, H].
+    """
+
+    def __init__(self, lstm_cells: int = 1024, lstm_layers: int = 2, **kwargs):
+        super().__init__(**kwargs)
+        self.lstm_cells = lstm_cells
+        self.lstm_layers = lstm_layers
+
+    def build(self, frames_shape, *_):
+        self.layers = []
+        size = frames_shape[-1]
+        for number in range(self.lstm_layers):
+            is_top = number == self.lstm_layers - 1
+            layer = lstm(
+                size,
+                self.lstm_cells,
+                return_sequences=not is_top,
+                dtype=self.dtype_policy,
+                name=f"lstm_{number}",
+            )
+            layer.build((None, None, size))
+            self.layers.append(layer)
+            size = self.lstm_cells
+
+    def call(self, frames, frame_mask, training=False):
+        x = frames
+        for layer in self.layers:
+            x = layer(x, mask=frame_mask, training=training)
+        return x
+
+    def get_config(self):
+        own = {"lstm_cells": self.lstm_cells, "lstm_layers": self.lstm_layers}
+        return {**super().get_config(), **own}
+
+
+def _require_choice(name: str, value: str, *choices: str) -> None:
+    if value not in choices:
+        raise ValueError(f"--{name}={value}: must be {' or '.join(choices)}")

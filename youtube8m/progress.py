@@ -1,0 +1,62 @@
+"""One line on the terminal that says how far a long task is.
+
+    with Progress("training", total=1000, unit="step") as progress:
+        progress.update(120, "loss 3.21")
+
+Written to standard error, and only if that is a terminal: a log gets lines of its
+own from whoever reports progress.
+"""
+
+import sys
+import time
+
+_INTERVAL = 0.2  # seconds between two drawings
+_WIDTH = 24
+
+
+class Progress:
+    """A progress bar with the time left; `total` may be an estimate."""
+
+    def __init__(self, title: str, total: int, unit: str = "video"):
+        self.title = title
+        self.total = max(1, total)
+        self.unit = unit
+        self._first = None
+        self._drawn = 0.0
+        self.visible = sys.stderr.isatty()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.clear()
+
+    def update(self, done: int, note: str = "") -> None:
+        """Draws the bar for `done` units, unless it was drawn a moment ago."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (now, done)
+        if not self.visible or now - self._drawn < _INTERVAL:
+            return
+        self._drawn = now
+        share = min(1.0, done / self.total)
+        bar = "=" * round(share * _WIDTH)
+        left = self._seconds_left(now, done)
+        sys.stderr.write(
+            f"\r\033[K{self.title} [{bar:<{_WIDTH}}] {self.unit} {done:,}/"
+            f"{max(done, self.total):,}  {left}  {note}"
+        )
+        sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Wipes the bar, so that a line can be printed."""
+        if self.visible:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+
+    def _seconds_left(self, now, done):
+        start, first = self._first
+        if done <= first:
+            return "ETA -"
+        seconds = int((now - start) / (done - first) * max(0, self.total - done))
+        return f"ETA {seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"

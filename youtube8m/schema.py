@@ -1,0 +1,36 @@
+"""Facts of the YouTube-8M data: feature names and sizes, quantisation, formats.
+
+Everything here is fixed by the published records; what a user can choose lives in
+`config`. Shapes are written [B, T, D]: batch, frames, features; C classes.
+"""
+
+# Feature name -> values per frame (frame level) or per video (video level).
+FEATURE_SIZES = {
+    "rgb": 1024,
+    "audio": 128,
+    "mean_rgb": 1024,
+    "mean_audio": 128,
+    "audio_embedding": 128,  # AudioSet's name for `audio`
+}
+
+# Class counts of the yearly releases.
+NUM_CLASSES_2017 = 4716
+NUM_CLASSES_2018 = 3862
+NUM_CLASSES_AUDIOSET = 527
+
+MAX_FRAMES = 300  # one frame a second; longer videos are cut
+SEGMENT_FRAMES = 5  # a rated segment lasts five seconds
+
+# Frames are stored as one byte per value: 256 levels over [-2, 2].
+QUANTIZED_MIN = -2.0
+QUANTIZED_MAX = 2.0
+
+# The 2017 release and AudioSet say `video_id`, everything since May 2018 `id`.
+ID_KEYS = ("id", "video_id")
+LABELS_KEY = "labels"
+SEGMENT_START_TIMES_KEY = "segment_start_times"
+SEGMENT_END_TIMES_KEY = "segment_end_times"
+SEGMENT_LABELS_KEY = "segment_labels"
+SEGMENT_SCORES_KEY = "segment_scores"
+
+LABEL_PADDING = -1  # fills the rows of a batch's `labels` [B, L]

@@ -1,0 +1,25 @@
+"""Evaluates the checkpoints that train.py wrote.
+
+python eval.py --train_dir=... --eval_data_pattern='validate*.tfrecord' --run_once
+"""
+
+from youtube8m import cli, flags
+from youtube8m.config import DataConfig, EvaluationConfig
+from youtube8m.evaluation import Evaluator
+from youtube8m.training.distribution import allow_memory_growth
+
+flags.define(EvaluationConfig, DataConfig)
+flags.define_model_flags()
+
+
+def main() -> None:
+    """Reads the flags and evaluates. The model's own come from model_flags.json."""
+    config = flags.read(EvaluationConfig)
+    allow_memory_growth()
+    evaluator = Evaluator(config)
+    flags.warn_differing(evaluator.predictor.run)
+    evaluator.run()
+
+
+if __name__ == "__main__":
+    cli.run(__spec__.name)

@@ -1,0 +1,26 @@
+"""Writes the predictions of a run as a Kaggle CSV.
+
+    python inference.py --train_dir=... --input_data_pattern='test*.tfrecord' \\
+        --output_file=kaggle_solution.csv
+"""
+
+from youtube8m import cli, flags
+from youtube8m.config import DataConfig, InferenceConfig
+from youtube8m.inference import Inference
+from youtube8m.training.distribution import allow_memory_growth
+
+flags.define(InferenceConfig, DataConfig)
+flags.define_model_flags()
+
+
+def main() -> None:
+    """Reads the flags and predicts. The model's own come from model_flags.json."""
+    config = flags.read(InferenceConfig)
+    allow_memory_growth()
+    inference = Inference(config)
+    flags.warn_differing(inference.predictor.run)
+    inference.run()
+
+
+if __name__ == "__main__":
+    cli.run(__spec__.name)

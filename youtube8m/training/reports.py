@@ -1,0 +1,113 @@
+"""What a training run tells: console lines, TensorBoard scalars, metrics.jsonl.
+
+with TrainingReport(directory, total_steps) as report:
+    report.step(step, results, seconds, metrics=None)
+"""
+
+import contextlib
+import json
+import time
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from youtube8m.errors import UserError
+from youtube8m.progress import Progress
+from youtube8m.training.checkpoints import RunDirectory, truncate_metrics
+
+
+class TrainingReport(contextlib.ExitStack):
+    """Collects steps and writes them out together, so that none waits for the GPU.
+
+    Losses stay on the device until `flush`; asking for each at once would make the
+    host wait for every step.
+    """
+
+    def __init__(self, directory: RunDirectory, first_step: int, total_steps: int):
+        super().__init__()
+        path = directory.file("metrics.jsonl")
+        truncate_metrics(path, first_step)
+        self._metrics = self.enter_context(open(path, "a", encoding="utf-8"))
+        self._log = self.enter_context(
+            open(directory.file("train.log"), "a", encoding="utf-8")
+        )
+        self._progress = self.enter_context(Progress("training", total_steps, "step"))
+        self._summaries = tf.summary.create_file_writer(directory.path)
+        self.callback(self._summaries.close)
+        self._pending: list[tuple] = []
+        self._clock = time.monotonic()
+
+    def step(self, step: int, results: dict, position) -> None:
+        """Notes a step's results (tensors); they are read at the next `flush`."""
+        kept = ("loss", "regularization_loss", "examples", "learning_rate")
+        self._pending.append((step, {k: results[k] for k in kept}, position))
+
+    def flush(self, metrics: dict | None = None) -> None:
+        """Writes the noted steps; `metrics` are those of the last one's batch.
+
+        Raises:
+          UserError: a loss is not finite.
+        """
+        if not self._pending:
+            return
+        rows = [self._row(*pending) for pending in self._pending]
+        seconds = time.monotonic() - self._clock
+        rate = sum(row["examples"] for row in rows) / max(seconds, 1e-9)
+        for row in rows:
+            row["examples_per_second"] = rate
+        rows[-1].update(metrics or {})
+        self._pending.clear()
+        for row in rows:
+            self._write(row)
+        self._summarize(rows[-1])
+        self._clock = time.monotonic()
+
+    def _row(self, step, results, position):
+        row = {name: np.asarray(value).item() for name, value in results.items()}
+        if not np.isfinite(row["loss"]):
+            raise UserError(
+                f"the loss is {row['loss']} at step {step}; the checkpoints before it "
+                "are intact: lower --base_learning_rate and run again"
+            )
+        epoch, record = (int(part) for part in position)
+        return {"step": step, **row, "epoch": epoch, "record": record}
+
+    def _write(self, row):
+        line = (
+            f"training step {row['step']} | Loss: {row['loss']:.2f} "
+            f"Examples/sec: {row['examples_per_second']:.2f}"
+        )
+        if "gap" in row:
+            line += (
+                f" | Hit@1: {row['hit_at_one']:.2f} PERR: {row['perr']:.2f} "
+                f"GAP: {row['gap']:.2f}"
+            )
+        self.say(line, row["step"], f"loss {row['loss']:.3f}")
+        self._metrics.write(json.dumps(row) + "\n")
+        self._metrics.flush()
+
+    def say(self, line: str, step: int | None = None, note: str = "") -> None:
+        """One line for the log, and for the console unless the bar shows the step."""
+        self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+        self._log.flush()
+        if step is None or not self._progress.visible:
+            self._progress.clear()
+            logging.info("%s", line)
+        if step is not None:
+            self._progress.update(step, note)
+
+    def _summarize(self, row):
+        tags = {
+            "model/Training_Hit@1": "hit_at_one",
+            "model/Training_Perr": "perr",
+            "model/Training_GAP": "gap",
+            "global_step/Examples/Second": "examples_per_second",
+            "learning_rate": "learning_rate",
+            "label_loss": "loss",
+            "reg_loss": "regularization_loss",
+        }
+        with self._summaries.as_default(step=row["step"]):
+            for tag, name in tags.items():
+                if name in row:
+                    tf.summary.scalar(tag, row[name])

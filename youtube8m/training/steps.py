@@ -1,0 +1,138 @@
+"""What happens to one batch: forward, loss, gradients, update. No input or output.
+
+    state = TrainingState(model, optimizer)
+    step = TrainStep(strategy, state, loss, TrainingConfig(...), num_classes=3862)
+    results = step(batch)            # dict of tensors; `loss` is the label loss
+
+One function serves one device, N replicas and N workers: sums over replicas are
+divided by the global batch, so 1 replica with 2 B examples and 2 replicas with B
+make the same update.
+"""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from youtube8m.config import TrainingConfig
+from youtube8m.losses import LabelLoss, multi_hot
+from youtube8m.models import VideoModel
+
+
+@dataclasses.dataclass
+class TrainingState:
+    """All that training changes; a checkpoint holds it whole.
+
+    `position` is the place in the data: the epoch, and how many of its records the
+    steps so far have consumed.
+    """
+
+    model: VideoModel
+    optimizer: keras.optimizers.Optimizer
+
+    def __post_init__(self):
+        self.optimizer.build(self.model.trainable_variables)
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+        self.examples = tf.Variable(0, dtype=tf.int64, trainable=False, name="examples")
+        self.position = tf.Variable([0, 0], dtype=tf.int64, trainable=False)
+
+
+def decayed_learning_rate(config: TrainingConfig, examples):
+    """base * decay ^ floor(examples / decay_examples): a staircase in examples."""
+    periods = tf.floor(
+        tf.cast(examples, tf.float64) / config.learning_rate_decay_examples
+    )
+    return config.base_learning_rate * tf.cast(
+        tf.constant(config.learning_rate_decay, tf.float64) ** periods, tf.float32
+    )
+
+
+def model_inputs(batch: dict) -> dict:
+    """What a model may see of a batch: all but strings, which stay on the host."""
+    return {k: v for k, v in batch.items() if v.dtype != tf.string}
+
+
+def label_arrays(batch: dict, num_classes: int):
+    """(multi-hot labels [B, C], label weights [B, C] or None) of a batch."""
+    labels = multi_hot(batch["labels"], num_classes)
+    rated = multi_hot(batch["rated"], num_classes) if "rated" in batch else None
+    return labels, rated
+
+
+class TrainStep:
+    """One update of the state by one global batch."""
+
+    def __init__(
+        self,
+        strategy: tf.distribute.Strategy,
+        state: TrainingState,
+        loss: LabelLoss,
+        config: TrainingConfig,
+        num_classes: int,
+    ):
+        self.strategy = strategy
+        self.state = state
+        self.loss = loss
+        self.config = config
+        self.num_classes = num_classes
+        self._run = tf.function(self._update, reduce_retracing=True)
+
+    def __call__(self, batch) -> dict:
+        """Runs on a batch in the form of `distribution.split_batch`, without `id`.
+
+        Returns:
+          `loss`, `regularization_loss`, `learning_rate` and `examples` (those of
+          this step) as scalars; `predictions` [B, C] and `labels` as each replica
+          has them.
+        """
+        return self._run(batch)
+
+    def _update(self, batch):
+        state = self.state
+        rate = decayed_learning_rate(self.config, state.examples)
+        state.optimizer.learning_rate.assign(rate)
+        results = self.strategy.run(self._replica_update, args=(batch,))
+        sums = {
+            name: self.strategy.reduce("sum", results.pop(name), axis=None)
+            for name in ("loss", "regularization_loss", "examples")
+        }
+        state.step.assign_add(1)
+        state.examples.assign_add(sums["examples"])
+        return {**results, **sums, "learning_rate": rate}
+
+    def _replica_update(self, batch):
+        context = tf.distribute.get_replica_context()
+        replicas = context.num_replicas_in_sync
+        rows = tf.shape(batch["labels"])[0]
+        total = tf.cast(context.all_reduce("sum", rows), tf.float32)
+        with tf.GradientTape() as tape:
+            outputs, label_loss, penalty = self._losses(batch)
+            label_loss = tf.reduce_sum(label_loss) / total
+            penalty = penalty / replicas
+            objective = label_loss + self.config.regularization_penalty * penalty
+            objective = self.state.optimizer.scale_loss(objective)
+        variables = self.state.model.trainable_variables
+        gradients = context.all_reduce("sum", tape.gradient(objective, variables))
+        self._apply(gradients, variables, replicas)
+        return {
+            "loss": label_loss,
+            "regularization_loss": penalty,
+            "examples": tf.cast(rows, tf.int64),
+            "predictions": outputs["predictions"],
+        }
+
+    def _losses(self, batch):
+        model = self.state.model
+        outputs = model(model_inputs(batch), training=True)
+        labels, weights = label_arrays(batch, self.num_classes)
+        label_loss = self.loss.call(labels, outputs["predictions"], weights)
+        penalty = tf.add_n(model.losses) if model.losses else tf.constant(0.0)
+        return outputs, label_loss, penalty
+
+    def _apply(self, gradients, variables, replicas):
+        norm = self.config.clip_gradient_norm
+        if norm > 0:
+            gradients = [tf.clip_by_norm(gradient, norm) for gradient in gradients]
+        # Keras sums over replicas once more, over gradients that are equal by now.
+        gradients = [gradient / replicas for gradient in gradients]
+        self.state.optimizer.apply(gradients, variables)

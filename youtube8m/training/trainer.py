@@ -1,0 +1,196 @@
+"""The training loop.
+
+summary = Trainer(run, TrainingConfig(...)).train()
+"""
+
+import signal
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from youtube8m import models, optimizers
+from youtube8m.config import RunConfig, TrainingConfig
+from youtube8m.data.pipeline import Shards
+from youtube8m.errors import UserError
+from youtube8m.losses import LOSSES
+from youtube8m.metrics import Metrics, top_predictions
+from youtube8m.registry import construct
+from youtube8m.training import distribution
+from youtube8m.training.checkpoints import RunDirectory, Saver
+from youtube8m.training.reports import TrainingReport
+from youtube8m.training.steps import TrainingState, TrainStep
+
+_REPORT_STEPS = 10  # steps between two evaluations of the training batch
+_TOP_K = 20
+
+
+class Trainer:
+    """Trains a run, from its last checkpoint if it has one.
+
+    Args:
+      strategy: default by --num_gpu.
+
+    Raises:
+      UserError: whatever is wrong with the flags or the data.
+    """
+
+    def __init__(
+        self,
+        run: RunConfig,
+        config: TrainingConfig,
+        strategy: tf.distribute.Strategy | None = None,
+    ):
+        self.run = run
+        self.config = config
+        keras.utils.set_random_seed(config.seed)
+        self.shards = Shards.open(
+            config.train_data_pattern,
+            "--train_data_pattern",
+            run.data,
+            strict=config.strict_data,
+        )
+        self.strategy = strategy or distribution.mirrored_gpus(config.num_gpu)
+        with self.strategy.scope():
+            loss = construct(
+                LOSSES.get(run.model.label_loss), run.model.hyperparameters
+            )
+            optimizer = optimizers.create(config.optimizer, config.base_learning_rate)
+            self.state = TrainingState(models.create(run), optimizer)
+        self.step = TrainStep(
+            self.strategy, self.state, loss, config, run.data.num_classes
+        )
+        self.directory = RunDirectory(config.train_dir)
+        self.directory.prepare(run, config.start_new_model)
+        self.saver = Saver(self.directory, self.state, config.keep_checkpoints)
+        self._stop_signal: int | None = None
+
+    def train(self) -> dict:
+        """Trains to the end of the data, --max_steps, SIGTERM or Ctrl-C.
+
+        Returns:
+          The last reported metrics of the training batches, and `step`.
+        """
+        restored = self.saver.restore()
+        first = int(self.state.step)
+        report = TrainingReport(self.directory, first, self._expected_steps())
+        with report, self._stopping_on_signals():
+            report.say(self._greeting(restored))
+            last = self._loop(report)
+            prefix = self.saver.save()
+            self._farewell(report, first, prefix)
+        return {**last, "step": int(self.state.step)}
+
+    def _loop(self, report):
+        saved_at, metrics = time.monotonic(), {}
+        for batch in self._batches():
+            position = batch.pop("position")
+            shares = distribution.split_batch(self.strategy, batch)
+            if shares is None:
+                logging.info("%d examples are too few for all replicas", len(batch))
+                continue
+            results = self.step(shares)
+            step = int(self.state.step)
+            self.state.position.assign(position)
+            report.step(step, results, position)
+            if step % _REPORT_STEPS == 0:
+                metrics = self._batch_metrics(results, batch)
+                report.flush(metrics)
+            minutes = (time.monotonic() - saved_at) / 60
+            if (
+                step % self.config.export_model_steps == 0
+                or minutes >= self.config.save_checkpoint_minutes
+            ):
+                report.flush()
+                self.saver.save()
+                saved_at = time.monotonic()
+            if self._stop_signal or self._is_done(step):
+                break
+        report.flush()
+        return metrics
+
+    def _batches(self):
+        config = self.config
+        if self._is_done(int(self.state.step)):
+            return
+        dataset = self.shards.training_batches(
+            config.batch_size * self.strategy.num_replicas_in_sync,
+            config.seed,
+            config.num_epochs,
+            start=tuple(self.state.position.numpy().tolist()),
+            num_readers=config.num_readers,
+            shuffle_buffer=config.shuffle_buffer,
+        )
+        for batch in self.shards.iterate(dataset):
+            batch.pop("id")  # strings stay on the host
+            yield batch
+
+    def _is_done(self, step):
+        return self.config.max_steps is not None and step >= self.config.max_steps
+
+    def _batch_metrics(self, results, batch):
+        metrics = Metrics(self.run.data.num_classes, _TOP_K)
+        predictions = self.strategy.experimental_local_results(results["predictions"])
+        top = top_predictions(tf.concat(predictions, 0), batch["labels"], _TOP_K)
+        metrics.update(top, batch["labels"])
+        values = metrics.result()
+        return {name: values[name] for name in ("hit_at_one", "perr", "gap")}
+
+    def _expected_steps(self):
+        config = self.config
+        examples = self.shards.estimated_records * config.num_epochs
+        batch = config.batch_size * self.strategy.num_replicas_in_sync
+        steps = int(np.ceil(examples / batch))
+        return min(steps, config.max_steps or steps)
+
+    def _greeting(self, restored):
+        count = models.count_parameters(self.state.model)
+        where = f"from {restored}" if restored else "from scratch"
+        return (
+            f"training {self.run.model.model} ({count:,} parameters) {where}: about "
+            f"{self.shards.estimated_records:,} records in {len(self.shards.paths)} "
+            f"files, {self._expected_steps():,} steps, "
+            f"{self.strategy.num_replicas_in_sync} replica(s)"
+        )
+
+    def _farewell(self, report, first, prefix):
+        step = int(self.state.step)
+        if step == first and not step:
+            raise UserError(
+                f"--train_data_pattern={self.config.train_data_pattern}: no record "
+                "could be used for training; see the warnings above"
+            )
+        if self.shards.damage.lost:
+            report.say(f"{self.shards.damage.lost} records could not be read")
+        if self._stop_signal:
+            name = signal.Signals(self._stop_signal).name
+            report.say(f"stopped by {name}; run the same command to go on")
+        elif step == first:
+            report.say("nothing left to do: raise --num_epochs or --max_steps")
+        report.say(f"saved step {step}: {prefix}")
+
+    def _stopping_on_signals(self):
+        return _SignalHandlers(self._on_signal)
+
+    def _on_signal(self, number, _):
+        if self._stop_signal:  # asked twice: do not insist on saving
+            raise KeyboardInterrupt
+        self._stop_signal = number
+
+
+class _SignalHandlers:
+    """Handles SIGTERM and SIGINT inside a with block."""
+
+    def __init__(self, handler):
+        self._handler = handler
+        self._previous = {}
+
+    def __enter__(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._previous[number] = signal.signal(number, self._handler)
+
+    def __exit__(self, *_):
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
