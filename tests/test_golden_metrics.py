@@ -1,46 +1,32 @@
-"""The starter code's own figures, computed by it under TensorFlow 1.15.
+"""Our metrics against the starter code's own figures; see `golden`."""
 
-YT8M_GOLDEN names the folder that holds them; default: ../shared/golden beside the
-repository.
-"""
-
-import os
-import pathlib
+import re
 
 import numpy as np
 import pytest
 
+from tests import golden
 from youtube8m.metrics import Metrics, average_precision, top_predictions
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-DEFAULT = ROOT.parent / "shared" / "golden"
-STARTER = pathlib.Path(os.environ.get("YT8M_GOLDEN", DEFAULT)) / "starter"
+# The starter code's classes that this file covers; test_golden_starter has the rest.
+CLASSES = ("AveragePrecisionCalculator", "eval_util")
 
-pytestmark = pytest.mark.skipif(
-    not STARTER.is_dir(),
-    reason=f"no golden figures in {STARTER}: set YT8M_GOLDEN to their folder",
+# E.g. batch0_gap20 (one batch, top_k 20), k5_n10_aps (all, top_k 5, top_n 10).
+OUTPUT = re.compile(
+    r"(?:batch(?P<batch>\d+)_|k(?P<k>\d+)(?:_n(?P<n>\d+))?_)?(?:avg_)?"
+    r"(?P<metric>hit_at_one|hit1|perr|loss|gap|aps)(?:_fn)?(?P<gap_k>\d+)?"
 )
 
 
-def load(case):
-    with np.load(STARTER / f"{case}.npz") as figures:
-        return {name: figures[name] for name in figures.files}
-
-
-def label_ids(multi_hot):
-    """[B, C] of 0 and 1 -> ids [B, L] padded with -1."""
-    rows = [np.flatnonzero(row) for row in multi_hot]
-    ids = np.full((len(rows), max(map(len, rows))), -1, np.int32)
-    for row, found in zip(ids, rows, strict=True):
-        row[: len(found)] = found
-    return ids
+def assert_close(actual, expected, name):
+    np.testing.assert_allclose(actual, expected, atol=1e-6, err_msg=name)
 
 
 def metrics_of(predictions, multi_hot, top_k, loss=None):
     """Metrics over batches [N, B, C] of predictions."""
     metrics = Metrics(predictions.shape[-1], top_k)
     for i, (scores, hot) in enumerate(zip(predictions, multi_hot, strict=True)):
-        labels = label_ids(hot)
+        labels = golden.label_ids(hot)
         top = top_predictions(scores, labels, top_k)
         metrics.update(top, labels, None if loss is None else loss[i])
     return metrics
@@ -51,66 +37,66 @@ def optional(value):
     return None if value == -1 else int(value)
 
 
-@pytest.mark.parametrize("case", range(9))
-def test_average_precision(case):
-    figures = load("average_precision")
-    ap = average_precision(
-        figures[f"list{case}_predictions"],
-        figures[f"list{case}_actuals"],
-        num_positives=optional(figures[f"list{case}_total_num_positives"]),
-        top_n=optional(figures[f"list{case}_n"]),
-    )
-    np.testing.assert_allclose(ap, figures[f"output|list{case}"], atol=1e-6)
-
-
-def test_average_precision_accumulated_over_lists():
-    figures = load("average_precision")
-    scores, hits = figures["heap_predictions"], figures["heap_actuals"]
-    top_10 = average_precision(scores, hits, figures["heap_num_positives"].sum(), 10)
-    expected = figures["output|heap_top10_with_num_positives"]
-    np.testing.assert_allclose(top_10, expected, atol=1e-6)
-    everything = average_precision(scores, hits)
-    np.testing.assert_allclose(everything, figures["output|heap_all"], atol=1e-6)
-
-
-@pytest.mark.parametrize("batch", range(3))
-@pytest.mark.parametrize("top_k", [3, 20])
-def test_metrics_of_one_batch(batch, top_k):
-    figures = load("eval_metrics")
-    inputs = [figures[n][batch][None] for n in ("predictions", "labels")]
-    result = metrics_of(*inputs, top_k, figures["loss"][batch][None]).result()
-    output = {
-        name: figures[f"output|batch{batch}_{name}"]
-        for name in ("hit_at_one", "perr", "loss", "hit1_fn", "perr_fn")
-    }
-    output["gap"] = figures[f"output|batch{batch}_gap{top_k}"]
-    for name, expected in output.items():
-        name = {"hit1_fn": "hit_at_one", "perr_fn": "perr"}.get(name, name)
-        np.testing.assert_allclose(result[name], expected, atol=1e-6, err_msg=name)
-
-
 @pytest.mark.parametrize(
-    ("case", "top_k", "top_n"), [("k20", 20, None), ("k5_n10", 5, 10)]
+    "case", golden.cases("starter", classes=["AveragePrecisionCalculator"])
 )
-def test_metrics_of_all_batches(case, top_k, top_n):
-    figures = load("eval_metrics")
-    inputs = [figures[name] for name in ("predictions", "labels")]
-    result = metrics_of(*inputs, top_k, figures["loss"]).result(top_n)
-    for name in ("hit_at_one", "perr", "loss"):
-        expected = figures[f"output|{case}_avg_{name}"]
-        np.testing.assert_allclose(result[name], expected, atol=1e-6, err_msg=name)
-    np.testing.assert_allclose(result["gap"], figures[f"output|{case}_gap"], atol=1e-6)
+def test_average_precision(case):
+    for name, expected in case.outputs.items():
+        if name.startswith("heap_"):
+            actual = ap_of_accumulated_lists(case, name)
+        else:
+            actual = average_precision(
+                case[f"{name}_predictions"],
+                case[f"{name}_actuals"],
+                num_positives=optional(case[f"{name}_total_num_positives"]),
+                top_n=optional(case[f"{name}_n"]),
+            )
+        assert_close(actual, expected, name)
+
+
+def ap_of_accumulated_lists(case, name):
+    scores, hits = case["heap_predictions"], case["heap_actuals"]
+    if name == "heap_all":
+        return average_precision(scores, hits)
+    top_n = int(re.fullmatch(r"heap_top(\d+)_with_num_positives", name)[1])
+    return average_precision(scores, hits, case["heap_num_positives"].sum(), top_n)
+
+
+@pytest.mark.parametrize("case", golden.cases("starter", classes=["eval_util"]))
+def test_metrics(case):
+    outputs = {name: OUTPUT.fullmatch(name) for name in case.outputs}
+    # What does not depend on top_k is computed with every one of the case's.
+    every_k = {
+        int(m[key]) for m in outputs.values() for key in ("k", "gap_k") if m[key]
+    }
+    for name, match in outputs.items():
+        top_k = match["k"] or match["gap_k"]
+        for k in [int(top_k)] if top_k else every_k or {20}:
+            check_metric(case, name, match, k)
+
+
+def check_metric(case, name, match, top_k):
+    inputs = stream(case, match["batch"])
+    top_n = int(match["n"]) if match["n"] else None
+    result = metrics_of(*inputs[:2], top_k, inputs[2]).result(top_n)
+    expected = case.outputs[name]
+    metric = {"hit1": "hit_at_one"}.get(match["metric"], match["metric"])
+    if metric != "aps":
+        return assert_close(result[metric], expected, name)
     aps = result["average_precisions"]
-    expected = figures[f"output|{case}_aps"]  # empty classes are left out
-    np.testing.assert_allclose(aps[~np.isnan(aps)], expected, atol=1e-6)
-    np.testing.assert_allclose(result["map"], expected.mean(), atol=1e-6)
+    assert_close(aps[~np.isnan(aps)], expected, name)  # empty classes are left out
+    assert_close(result["map"], expected.mean(), name)
     assert result["num_classes"] == len(expected)
 
 
-def test_row_without_labels():
-    figures = load("perr_row_without_labels")
-    result = metrics_of(figures["predictions"][None], figures["labels"][None], 20)
-    result = result.result()
-    np.testing.assert_allclose(result["perr"], figures["output|perr"], atol=1e-6)
-    np.testing.assert_allclose(result["hit_at_one"], figures["output|hit1"], atol=1e-6)
-    np.testing.assert_allclose(result["gap"], figures["output|gap"], atol=1e-6)
+def stream(case, batch):
+    """Predictions [N, B, C], labels and loss (or None): all batches, or number `batch`.
+
+    Cases of one batch lack the first axis.
+    """
+    arrays = [case["predictions"], case["labels"], case.get("loss")]
+    if arrays[0].ndim == 2:
+        return [None if array is None else array[None] for array in arrays]
+    if batch is None:
+        return arrays
+    return [None if array is None else array[int(batch)][None] for array in arrays]

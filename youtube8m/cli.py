@@ -1,52 +1,78 @@
 """Starting a command: quiet libraries, plain log lines, errors without a trace.
 
-    if __name__ == "__main__":
-        cli.run("youtube8m.commands.train")
+    from youtube8m import cli
 
-Imports nothing heavy itself, because it must act before TensorFlow is loaded.
+    if __name__ == "__main__":
+        cli.run("youtube8m.tools.train")  # imports this module again, by its name
+
+    import tensorflow as tf ...
+
+A tool's first lines: what loads TensorFlow comes behind them, because its start-up
+noise can only be silenced from outside.
 """
 
 import contextlib
 import importlib
+import logging
 import os
 import sys
 
 
 def run(module_name: str) -> None:
-    """Imports a module that defines flags and `main()`, and runs it."""
+    """Imports a module that defines flags and `main()`, and runs it.
+
+    If it has `COMMANDS`, the first argument must be one of them, and goes to `main`.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     with _silenced_stderr():  # these lines heed no setting
         import tensorflow as tf
 
         tf.config.list_physical_devices()
-    tf.get_logger().setLevel("WARNING")
-    from absl import app, logging
+    from absl import app
+    from absl import logging as absl_logging
 
     module = importlib.import_module(module_name)
-    logging.use_absl_handler()
-    logging.set_verbosity(logging.INFO)
-    logging.get_absl_handler().setFormatter(None)
-    app.run(lambda argv: _guarded(module.main, argv))
+    absl_logging.use_absl_handler()
+    absl_logging.set_verbosity(absl_logging.INFO)
+    handler = absl_logging.get_absl_handler()
+    handler.setFormatter(None)
+    handler.addFilter(_is_ours_or_serious)
+    commands = getattr(module, "COMMANDS", ())
+    app.run(lambda argv: _guarded(module.main, argv[1:], commands))
 
 
-def _guarded(main, argv):
+def _is_ours_or_serious(record):
+    """Keeps TensorFlow's chatter, logged through absl too, out of our lines."""
+    ours = os.path.dirname(os.path.abspath(__file__))
+    return record.levelno > logging.INFO or record.pathname.startswith(ours)
+
+
+def _guarded(main, arguments, commands):
     from youtube8m.errors import UserError
 
-    if len(argv) > 1:
-        print(
-            f"error: {argv[1]!r} is no flag; quote globs, and write --flag=value",
-            file=sys.stderr,
-        )
-        sys.exit(1)
     try:
-        main()
+        _check(arguments, commands)
+        main(*arguments)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)
+
+
+def _check(arguments, commands):
+    """Raises UserError unless the arguments are one of `commands`, if there are any."""
+    from youtube8m.errors import UserError, unknown_name
+
+    extra = arguments[1:] if commands else arguments
+    if commands and not arguments:
+        raise UserError(f"name a sub-command: {', '.join(commands)}")
+    if commands and arguments[0] not in commands:
+        raise unknown_name("sub-command", arguments[0], commands)
+    if extra:
+        raise UserError(f"{extra[0]!r} is no flag; quote globs, and write --flag=value")
 
 
 @contextlib.contextmanager

@@ -105,7 +105,7 @@ class DbofModel(FrameEncoder):
         return dense
 
     def call(self, frames, frame_mask, training=False):
-        return self.pool(self.sample(frames, frame_mask, training), training)
+        return self.pool(self.sample(frames, frame_mask, training=training), training)
 
     def pool(self, sampled, training=False):
         """The descriptor [B, H] of the sampled frames [B, k, D]."""

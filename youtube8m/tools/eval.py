@@ -3,7 +3,12 @@
 python eval.py --train_dir=... --eval_data_pattern='validate*.tfrecord' --run_once
 """
 
-from youtube8m import cli, flags
+from youtube8m import cli
+
+if __name__ == "__main__":
+    cli.run("youtube8m.tools.eval")
+
+from youtube8m import flags
 from youtube8m.config import DataConfig, EvaluationConfig
 from youtube8m.evaluation import Evaluator
 from youtube8m.training.distribution import allow_memory_growth
@@ -19,7 +24,3 @@ def main() -> None:
     evaluator = Evaluator(config)
     flags.warn_differing(evaluator.predictor.run)
     evaluator.run()
-
-
-if __name__ == "__main__":
-    cli.run(__spec__.name)

@@ -4,7 +4,12 @@
         --output_file=kaggle_solution.csv
 """
 
-from youtube8m import cli, flags
+from youtube8m import cli
+
+if __name__ == "__main__":
+    cli.run("youtube8m.tools.inference")
+
+from youtube8m import flags
 from youtube8m.config import DataConfig, InferenceConfig
 from youtube8m.inference import Inference
 from youtube8m.training.distribution import allow_memory_growth
@@ -20,7 +25,3 @@ def main() -> None:
     inference = Inference(config)
     flags.warn_differing(inference.predictor.run)
     inference.run()
-
-
-if __name__ == "__main__":
-    cli.run(__spec__.name)

@@ -16,6 +16,7 @@ import dataclasses
 import glob
 import json
 import os
+import re
 import shutil
 
 import tensorflow as tf
@@ -24,6 +25,7 @@ from absl import logging
 from youtube8m.config import RunConfig
 from youtube8m.errors import UserError
 from youtube8m.files import replacing
+from youtube8m.training.steps import TrainingState
 
 # What a run writes, and --start_new_model may remove.
 _RUN_FILES = (
@@ -126,6 +128,22 @@ def checkpoint_step(prefix: str) -> int:
     return int(prefix.rsplit("-", 1)[1])
 
 
+def named_variables(variables) -> dict[str, tf.Variable]:
+    """Keras variables by names that every process gives them alike.
+
+    Keras counts the layers of a process (lstm_cell, lstm_cell_1 ...), so numbers are
+    taken off its paths, and what is then doubled is counted here. A checkpoint of
+    these holds every variable; one of the model object would leave out, in silence,
+    layers that it keeps in lists.
+    """
+    named: dict[str, tf.Variable] = {}
+    for variable in variables:
+        path = "/".join(re.sub(r"_\d+$", "", part) for part in variable.path.split("/"))
+        count = sum(name.split("#")[0] == path for name in named)
+        named[f"{path}#{count}" if count else path] = variable.value
+    return named
+
+
 def load_weights(model, prefix: str) -> None:
     """Restores a built model's weights from a checkpoint, without the optimizer.
 
@@ -133,7 +151,8 @@ def load_weights(model, prefix: str) -> None:
       UserError: the checkpoint is damaged or of another model.
     """
     try:
-        status = tf.train.Checkpoint(model=model).restore(prefix)
+        weights = named_variables(model.variables)
+        status = tf.train.Checkpoint(model=weights).restore(prefix)
         status.assert_existing_objects_matched().expect_partial()
     except (tf.errors.OpError, AssertionError, ValueError) as error:
         raise _unreadable(prefix, error) from None
@@ -144,11 +163,18 @@ class Saver:
     """Saves and restores the whole state of a run."""
 
     directory: RunDirectory
-    state: object  # a TrainingState: its trackable fields are what is saved
+    state: TrainingState
     keep: int
 
     def __post_init__(self):
-        self._checkpoint = tf.train.Checkpoint(**vars(self.state))
+        state = self.state
+        self._checkpoint = tf.train.Checkpoint(
+            model=named_variables(state.model.variables),
+            optimizer=[variable.value for variable in state.optimizer.variables],
+            step=state.step,
+            examples=state.examples,
+            position=state.position,
+        )
         self._manager = tf.train.CheckpointManager(
             self._checkpoint,
             self.directory.path,
@@ -169,7 +195,7 @@ class Saver:
 
     def save(self) -> str:
         """Writes model.ckpt-STEP, unless it is there; returns its prefix."""
-        step = int(self.state.step.numpy())
+        step = self.state.steps_done
         prefix = self.directory.file(f"model.ckpt-{step}")
         if self._manager.latest_checkpoint == prefix:
             return prefix

@@ -36,6 +36,11 @@ class TrainingState:
         self.examples = tf.Variable(0, dtype=tf.int64, trainable=False, name="examples")
         self.position = tf.Variable([0, 0], dtype=tf.int64, trainable=False)
 
+    @property
+    def steps_done(self) -> int:
+        """`step` as a number."""
+        return int(self.step.numpy())
+
 
 def decayed_learning_rate(config: TrainingConfig, examples):
     """base * decay ^ floor(examples / decay_examples): a staircase in examples."""

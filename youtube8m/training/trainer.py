@@ -74,14 +74,14 @@ class Trainer:
           The last reported metrics of the training batches, and `step`.
         """
         restored = self.saver.restore()
-        first = int(self.state.step)
+        first = self.state.steps_done
         report = TrainingReport(self.directory, first, self._expected_steps())
         with report, self._stopping_on_signals():
             report.say(self._greeting(restored))
             last = self._loop(report)
             prefix = self.saver.save()
             self._farewell(report, first, prefix)
-        return {**last, "step": int(self.state.step)}
+        return {**last, "step": self.state.steps_done}
 
     def _loop(self, report):
         saved_at, metrics = time.monotonic(), {}
@@ -92,7 +92,7 @@ class Trainer:
                 logging.info("%d examples are too few for all replicas", len(batch))
                 continue
             results = self.step(shares)
-            step = int(self.state.step)
+            step = self.state.steps_done
             self.state.position.assign(position)
             report.step(step, results, position)
             if step % _REPORT_STEPS == 0:
@@ -113,7 +113,7 @@ class Trainer:
 
     def _batches(self):
         config = self.config
-        if self._is_done(int(self.state.step)):
+        if self._is_done(self.state.steps_done):
             return
         dataset = self.shards.training_batches(
             config.batch_size * self.strategy.num_replicas_in_sync,
@@ -156,7 +156,7 @@ class Trainer:
         )
 
     def _farewell(self, report, first, prefix):
-        step = int(self.state.step)
+        step = self.state.steps_done
         if step == first and not step:
             raise UserError(
                 f"--train_data_pattern={self.config.train_data_pattern}: no record "

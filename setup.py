@@ -1,0 +1,22 @@
+from setuptools import find_packages, setup
+
+setup(
+    name="youtube8m",
+    version="1.0.0",
+    description="Multi-label video classification on the features of YouTube-8M",
+    license="Apache-2.0",
+    packages=find_packages(include=["youtube8m", "youtube8m.*"]),
+    python_requires=">=3.10",
+    install_requires=[
+        "tensorflow>=2.21,<2.22",
+        "keras>=3.12",
+        "numpy",
+        "pandas",
+        "absl-py",
+        "tensorboard",  # tf.summary refuses to write without it
+    ],
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        "test": ["pytest", "ruff"],
+    },
+)

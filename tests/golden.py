@@ -1,0 +1,107 @@
+"""Figures that the original code computed, under TensorFlow 1.15 on the CPU.
+
+    @pytest.mark.parametrize("case", golden.cases("starter"))
+    def test_case(case):
+        case.meta["class"]           # what was run
+        case["input"]                # an array of the file
+        case.outputs["predictions"]  # the array `output|predictions`
+        case.group("step0")          # all `step0|...`, by TF1's names
+
+YT8M_GOLDEN names the folder that holds them, one subfolder per source, one .npz
+file per case; default: ../shared/golden beside the repository. Where there is none,
+`cases` gives one case that is skipped.
+"""
+
+import functools
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+FOLDER = pathlib.Path(
+    os.environ.get("YT8M_GOLDEN") or ROOT.parent / "shared" / "golden"
+)
+
+
+class Case(Mapping):
+    """One file: arrays by name, with TF1's `/` written as `|`."""
+
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+        self.name = path.stem
+
+    def __repr__(self):
+        return f"Case({self.path})"
+
+    @functools.cached_property
+    def arrays(self) -> dict[str, np.ndarray]:
+        with np.load(self.path) as file:
+            return {name: file[name] for name in file.files if name != "meta"}
+
+    @functools.cached_property
+    def meta(self) -> dict:
+        with np.load(self.path) as file:
+            return json.loads(str(file["meta"]))
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.arrays[name]
+
+    def __iter__(self):
+        return iter(self.arrays)
+
+    def __len__(self):
+        return len(self.arrays)
+
+    def group(self, prefix: str) -> dict[str, np.ndarray]:
+        """The arrays `prefix|name`, by name, with `/` for `|`."""
+        start = prefix + "|"
+        return {
+            name.removeprefix(start).replace("|", "/"): value
+            for name, value in self.arrays.items()
+            if name.startswith(start)
+        }
+
+    @property
+    def outputs(self) -> dict[str, np.ndarray]:
+        return self.group("output")
+
+    @property
+    def variables(self) -> dict[str, np.ndarray]:
+        """The model's variables by TF1's names."""
+        return {v: self[v.replace("/", "|")] for v in self.meta["variables"]}
+
+
+def cases(source: str, classes=None, without=()) -> list:
+    """pytest parameters: every case of a subfolder, or one that is skipped.
+
+    Args:
+      classes: only cases of these `meta["class"]`; default all.
+      without: no cases of these.
+    """
+    folder = FOLDER / source
+    if not folder.is_dir():
+        return [_skipped(f"no golden figures in {folder}: set YT8M_GOLDEN")]
+    found = [
+        pytest.param(case, id=case.name)
+        for case in map(Case, sorted(folder.rglob("*.npz")))
+        if case.meta["class"] not in without
+        and (classes is None or case.meta["class"] in classes)
+    ]
+    return found or [_skipped(f"{folder} holds no such case")]
+
+
+def _skipped(reason: str):
+    return pytest.param(None, id="none", marks=pytest.mark.skip(reason=reason))
+
+
+def label_ids(multi_hot) -> np.ndarray:
+    """[B, C] of 0 and 1 -> ids [B, L] padded with -1."""
+    rows = [np.flatnonzero(row) for row in multi_hot]
+    ids = np.full((len(rows), max(map(len, rows))), -1, np.int32)
+    for row, found in zip(ids, rows, strict=True):
+        row[: len(found)] = found
+    return ids

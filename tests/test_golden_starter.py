@@ -1,0 +1,462 @@
+"""The starter code's models, training, readers and output against its own figures.
+
+Every case of the golden folder's starter/ is run; one whose class is not known here
+fails. See `golden` for where the figures lie. Sizes are read off the arrays, so that
+another folder with the same kinds of cases serves as well.
+"""
+
+import operator
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import golden, test_golden_metrics
+from youtube8m import models, optimizers, submission
+from youtube8m.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
+from youtube8m.data.damage import Damage
+from youtube8m.data.records import decoder_for
+from youtube8m.data.segments import split_segments
+from youtube8m.layers.inputs import dequantize, frame_mask
+from youtube8m.losses import LOSSES, CrossEntropyLoss, multi_hot
+from youtube8m.models.base import CLASSIFIERS, ENCODERS
+from youtube8m.registry import hyperparameters
+from youtube8m.training.distribution import split_batch
+from youtube8m.training.steps import TrainingState, TrainStep
+
+RTOL = 1e-5
+ATOL = 1e-6  # for values near 0: some ulps of the sums of O(1) terms behind them
+
+
+def assert_close(actual, expected, name, rtol=RTOL, atol=ATOL):
+    np.testing.assert_allclose(actual, expected, rtol, atol, err_msg=name)
+
+
+def assert_equal(actual, expected, name):
+    np.testing.assert_array_equal(actual, expected, err_msg=name)
+
+
+def assert_known(names, *known):
+    """No figure goes unread because its name is new."""
+    unknown = set(names).difference(known)
+    assert not unknown, f"figures that no test reads: {sorted(unknown)}"
+
+
+@pytest.mark.parametrize(
+    "case", golden.cases("starter", without=test_golden_metrics.CLASSES)
+)
+def test_starter(case):
+    kind = case.meta["class"]
+    if "optimizer" in case.meta:
+        check_training(case)
+    elif kind in ENCODERS or kind in CLASSIFIERS:
+        check_model(case)
+    else:
+        assert kind in CHECKS, f"no test for cases of class {kind!r}"
+        CHECKS[kind](case)
+
+
+# Weights ---------------------------------------------------------------------------
+
+# TF1's scope -> our layer.
+LAYERS = {
+    "fully_connected": "classifier.logits",
+    "gates": "classifier.gates",
+    "experts": "classifier.experts",
+    "input_bn": "encoder.input_norm",
+    "cluster_bn": "encoder.cluster_norm",
+    "hidden1_bn": "encoder.hidden_norm",
+    "cluster": "encoder.cluster",
+    "hidden1": "encoder.hidden",
+}
+ATTRIBUTES = {"weights": "kernel", "biases": "bias"}
+VARIABLE = re.compile(
+    r"(?:tower/)?(?P<scope>\w+)[/_]"
+    r"(?P<leaf>weights|biases|gamma|beta|moving_mean|moving_variance)"
+)
+LSTM_VARIABLE = re.compile(
+    r"(?:tower/)?rnn/multi_rnn_cell/cell_(?P<layer>\d+)/basic_lstm_cell/"
+    r"(?P<leaf>kernel|bias)"
+)
+
+
+def matched(model, tf1, complete=True):
+    """(name, our variable, TF1's values in our layout) of all TF1 variables.
+
+    Fails if a variable of ours is left over, unless `complete` is False.
+    """
+    matches = []
+    for name, value in tf1.items():
+        if lstm := LSTM_VARIABLE.fullmatch(name):
+            layer = model.encoder.layers[int(lstm["layer"])]
+            matches += lstm_weights(name, layer.cell, lstm["leaf"], value)
+            continue
+        match = VARIABLE.fullmatch(name)
+        assert match and match["scope"] in LAYERS, f"unknown variable {name}"
+        layer = operator.attrgetter(LAYERS[match["scope"]])(model)
+        leaf = ATTRIBUTES.get(match["leaf"], match["leaf"])
+        if match["scope"] in ("gates", "experts"):
+            value = by_expert(value, model.classifier.num_classes)
+        matches.append((name, getattr(layer, leaf), value))
+    if complete:
+        covered = {id(variable) for _, variable, _ in matches}
+        assert covered == {id(variable) for variable in model.weights}
+    return matches
+
+
+def by_expert(values, num_classes):
+    """Columns c M + m, as in TF1 -> m C + c."""
+    split = values.reshape(*values.shape[:-1], num_classes, -1)
+    return split.swapaxes(-1, -2).reshape(values.shape)
+
+
+def lstm_weights(name, cell, leaf, values):
+    """TF1: gates i, j, f, o, rows x then h, 1 added to f. Keras: i, f, j, o."""
+    i, j, f, o = np.split(values, 4, axis=-1)
+    if leaf == "bias":
+        return [(name, cell.bias, np.concatenate([i, f + 1.0, j, o]))]
+    ours = np.concatenate([i, f, j, o], axis=-1)
+    inputs = len(ours) - cell.units
+    return [
+        (name, cell.kernel, ours[:inputs]),
+        (name, cell.recurrent_kernel, ours[inputs:]),
+    ]
+
+
+def load(model, tf1):
+    for _, variable, value in matched(model, tf1):
+        variable.assign(value)
+
+
+# Models ----------------------------------------------------------------------------
+
+
+def build(case, inputs, num_classes, tf1):
+    """Our model of a case, with its flags, sizes and weights."""
+    frame_features = inputs.ndim == 3
+    flags = dict(case.meta["flags"])
+    assert_known(flags, *known_flags())
+    classifier = flags.pop("video_level_classifier_model", "MoeModel")
+    size = inputs.shape[-1]
+    data = DataConfig(("x",), (size,), frame_features, num_classes=num_classes)
+    values = {**flags, **sizes(tf1, num_classes)}
+    config = ModelConfig(case.meta["class"], classifier, hyperparameters=values)
+    model = models.create(RunConfig(data, config))
+    load(model, tf1)
+    return model
+
+
+def known_flags():
+    classes = [*map(ENCODERS.get, ENCODERS), *map(CLASSIFIERS.get, CLASSIFIERS)]
+    names = {name for cls in classes for name in hyperparameters(cls)}
+    return names | {"video_level_classifier_model"}
+
+
+def sizes(tf1, num_classes):
+    """The hyper-parameters that follow from the shapes of weights."""
+    shapes = {name.removeprefix("tower/"): value.shape for name, value in tf1.items()}
+    found = {}
+    if "experts/biases" in shapes:
+        found["moe_num_mixtures"] = shapes["experts/biases"][0] // num_classes
+    cells = [shape for name, shape in shapes.items() if name.endswith("cell/bias")]
+    if cells:
+        found |= {"lstm_layers": len(cells), "lstm_cells": cells[0][0] // 4}
+    if "cluster_weights" in shapes:
+        found["dbof_cluster_size"] = shapes["cluster_weights"][1]
+        found["dbof_hidden_size"] = shapes["hidden1_weights"][1]
+    return found
+
+
+def check_model(case):
+    outputs, after_update = case.outputs, case.group("after_update")
+    assert_known(outputs, "predictions", "pooled", "gather_index")
+    num_classes = outputs["predictions"].shape[-1]
+    model = build(case, case["input"], num_classes, case.variables)
+    training = bool(after_update)
+    pooled = descriptor(case, model, training)
+    assert_close(pooled, outputs["pooled"], "pooled")
+    predictions = model.classifier(pooled, training=training)
+    assert_close(predictions, outputs["predictions"], "predictions")
+    for name, variable, expected in matched(model, after_update, complete=False):
+        assert_close(variable.numpy(), expected, name)
+
+
+def descriptor(case, model, training):
+    """What our classifier is given for the input, which is normalised already."""
+    inputs = tf.constant(case["input"])
+    if model.encoder is None:
+        return model.encode({"features": inputs})["descriptor"]
+    mask = frame_mask(case["num_frames"], inputs.shape[1])
+    if "uniform" not in case:
+        return model.encoder(inputs, mask, training=training)
+    return pooled_samples(case, model.encoder, inputs, training)
+
+
+def pooled_samples(case, encoder, inputs, training):
+    """DBoF's descriptor, for the frames that the stored random numbers choose."""
+    indices = encoder.sample.indices(case["uniform"], case["num_frames"])
+    assert_equal(indices, case["sampled_index"], "sampled_index")
+    if "gather_index" in case.outputs:  # pairs (row, frame)
+        gathered = case.outputs["gather_index"]
+        assert_equal(indices, gathered[..., 1], "gather_index")
+    return encoder.pool(tf.gather(inputs, indices, batch_dims=1), training)
+
+
+# Training --------------------------------------------------------------------------
+
+
+def check_training(case):
+    steps = case.meta["steps"]
+    per_step = [f"predictions_step{t}" for t in range(steps)]
+    series = {
+        "label_loss": "loss",
+        "reg_loss_unweighted": "regularization_loss",
+        "learning_rate": "learning_rate",
+    }
+    scalars = ["global_step", "final_label_loss_after_last_step"]
+    assert_known(case.outputs, *series, *per_step, *scalars, "unclipped_grad_norms")
+    step = train_step(case)
+    batch = {
+        "features": tf.constant(case["input_raw"]),
+        "labels": tf.constant(golden.label_ids(case["labels"])),
+    }
+    model = step.state.model
+    assert_close(model.encode(batch)["descriptor"], case["input_normalized"], "input")
+    for t in range(steps):
+        check_gradients(case, model, batch, t)
+        results = step(split_batch(step.strategy, batch))
+        for name, ours in series.items():
+            # Relative alone: a loss is not near 0, and the regulariser is all small.
+            assert_close(results[ours], case.outputs[name][t], f"{name}[{t}]", atol=0)
+        name = f"predictions_step{t}"
+        assert_close(results["predictions"], case.outputs[name], name)
+        for name, variable, expected in matched(model, case.group(f"step{t + 1}")):
+            assert_close(variable.numpy(), expected, f"step{t + 1} {name}")
+    assert step.state.step.numpy() == case.outputs["global_step"] == steps
+    loss, _ = losses_of(case, model, batch)
+    assert_close(loss, case.outputs[scalars[1]], scalars[1], atol=0)
+
+
+def train_step(case):
+    """The trainer's step with the case's flags and first weights."""
+    meta = case.meta
+    names = (
+        "base_learning_rate",
+        "learning_rate_decay",
+        "learning_rate_decay_examples",
+        "regularization_penalty",
+        "clip_gradient_norm",
+        "optimizer",
+        "batch_size",
+    )
+    flags = {name: meta[name] for name in names}
+    config = TrainingConfig(train_data_pattern="none", **flags)
+    num_classes = case["labels"].shape[-1]
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    with strategy.scope():
+        model = build(case, case["input_raw"], num_classes, case.group("step0"))
+        optimizer = optimizers.create(config.optimizer, config.base_learning_rate)
+        state = TrainingState(model, optimizer)
+    return TrainStep(strategy, state, CrossEntropyLoss(), config, num_classes)
+
+
+def losses_of(case, model, batch):
+    """The mean label loss and the loss with its regulariser."""
+    predictions = model(batch, training=True)["predictions"]
+    loss = tf.reduce_mean(CrossEntropyLoss().call(case["labels"], predictions))
+    return loss, loss + case.meta["regularization_penalty"] * tf.add_n(model.losses)
+
+
+def check_gradients(case, model, batch, t):
+    """Norms of each step's gradients before clipping; at step 0 all of them."""
+    with tf.GradientTape() as tape:
+        _, total = losses_of(case, model, batch)
+    # By `path`, as tensors and variables cannot be keys.
+    variables = {variable.path: variable for variable in model.trainable_variables}
+    gradients = tape.gradient(total, {k: v.value for k, v in variables.items()})
+    columns = case.meta["grad_norm_columns"]
+    for name, variable, _ in matched(model, case.group("step0")):
+        norm = np.linalg.norm(gradients[variable.path])
+        expected = case.outputs["unclipped_grad_norms"][t, columns.index(name)]
+        assert_close(norm, expected, f"norm of step {t}'s gradient {name}", atol=0)
+    if t == 0:
+        for name, variable, value in matched(model, case.group("grad_step0_unclipped")):
+            assert_close(gradients[variable.path], value, f"gradient {name}")
+
+
+# Losses ----------------------------------------------------------------------------
+
+LOSS = re.compile(
+    r"(?P<name>[A-Za-z]+)(?:_b(?P<margin>[\d.]+))?"
+    r"(?P<on>_on_logits)?(?P<weights>_label_weights)?"
+)
+
+
+def check_losses(case):
+    gradients = case.group("grad")
+    assert case.outputs.keys() == gradients.keys()
+    for name, expected in case.outputs.items():
+        value, gradient = loss_and_gradient(case, name)
+        of_value, of_gradient = noise(case, name)
+        assert_close(value, expected, name, atol=of_value)
+        of_gradient = ATOL + of_gradient
+        assert_close(gradient, gradients[name], f"gradient of {name}", atol=of_gradient)
+
+
+def noise(case, name):
+    """How far TF1's own loss and gradient [B, C] are from the formula's.
+
+    TF1's graph optimizer turns 1 - p + e of the cross entropy into (1 + e) - p. In
+    float32, 1 + e is off by 1.4e-8: where p is next to 1, that is much of 1 - p + e.
+    """
+    if not name.startswith("CrossEntropyLoss"):
+        return 0.0, 0.0
+    epsilon = CrossEntropyLoss.epsilon
+    error = abs(float(np.float32(1.0 + epsilon)) - (1.0 + epsilon))
+    complement = 1.0 - case["predictions"].astype(np.float64) + epsilon
+    weights = case["label_weights"] if name.endswith("_label_weights") else 1.0
+    weights = weights * (1.0 - case["labels"]) / len(complement)
+    return (weights * error / complement).sum(), weights * error / complement**2
+
+
+def loss_and_gradient(case, name):
+    match = LOSS.fullmatch(name)
+    assert match, f"unknown variant of a loss: {name}"
+    margin = {"hinge_margin": float(match["margin"])} if match["margin"] else {}
+    loss = LOSSES.get(match["name"])(**margin)
+    predictions = tf.constant(case["logits" if match["on"] else "predictions"])
+    weights = case["label_weights"] if match["weights"] else None
+    with tf.GradientTape() as tape:
+        tape.watch(predictions)
+        value = tf.reduce_mean(loss.call(case["labels"], predictions, weights))
+    return value, tape.gradient(value, predictions)
+
+
+# Records ---------------------------------------------------------------------------
+
+
+def serialized(case):
+    """The records, in order."""
+    numbers = (re.fullmatch(r"serialized_(\d+)", name) for name in case.arrays)
+    ordered = sorted(int(match[1]) for match in numbers if match)
+    return [case[f"serialized_{i}"].tobytes() for i in ordered]
+
+
+def decode(case, num_classes, **flags):
+    """All records of a case as one batch; loses none."""
+    data_sizes = case.meta["sizes"]
+    prefix = "" if flags["frame_features"] else "mean_"
+    config = DataConfig(
+        (prefix + "rgb", prefix + "audio"),
+        (data_sizes["rgb"], data_sizes["audio"]),
+        num_classes=num_classes,
+        **flags,
+    )
+    records = serialized(case)
+    decoder = decoder_for(config, labels=True, damage=Damage(strict=True))
+    numbers = range(len(records))
+    batch = decoder.decode(["case"], [0] * len(records), numbers, records)
+    decoder.damage.check()
+    return batch
+
+
+def read_outputs(case, *known):
+    """`output|i_name` of all records i, joined: they become one batch of ours."""
+    columns = {}
+    for i in range(len(serialized(case))):
+        for name in known:
+            columns.setdefault(name, []).append(case.outputs[f"{i}_{name}"])
+    expected = (f"{i}_{n}" for i in range(len(serialized(case))) for n in known)
+    assert_known(case.outputs, *expected)
+    return {name: np.concatenate(parts) for name, parts in columns.items()}
+
+
+def check_ids_and_labels(batch, expected):
+    ids = [video_id.decode() for video_id in batch["id"]]
+    assert_equal(ids, expected["video_ids"], "video_ids")
+    num_classes = expected["labels"].shape[-1]
+    assert_equal(multi_hot(batch["labels"], num_classes), expected["labels"], "labels")
+
+
+def check_frames(batch, expected):
+    """Bytes, dequantised as the models do, in [N, T, D] padded as the starter's."""
+    assert_equal(batch["num_frames"], expected["num_frames"], "num_frames")
+    mask = frame_mask(batch["num_frames"], batch["frames"].shape[1])
+    frames = np.where(mask[..., None], dequantize(batch["frames"]), 0.0)
+    missing = expected["video_matrix"].shape[1] - frames.shape[1]
+    frames = np.pad(frames, ((0, 0), (0, missing), (0, 0)))
+    assert_close(frames, expected["video_matrix"], "video_matrix")
+
+
+def check_frame_reader(case):
+    names = ["video_matrix", "labels", "num_frames", "video_ids"]
+    segments = "0_label_weights" in case.outputs
+    expected = read_outputs(case, *names, *["label_weights"] * segments)
+    shape = expected["video_matrix"].shape
+    flags = {"segment_labels": True} if segments else {"max_frames": shape[1]}
+    num_classes = expected["labels"].shape[-1]
+    batch = decode(case, num_classes, frame_features=True, **flags)
+    check_ids_and_labels(batch, expected)
+    check_frames(batch, expected)
+    if segments:
+        rated = multi_hot(batch["rated"], num_classes)
+        assert_equal(rated, expected["label_weights"], "label_weights")
+
+
+def check_video_reader(case):
+    expected = case.outputs
+    assert_known(expected, "video_matrix", "labels", "video_ids", "num_frames")
+    batch = decode(case, expected["labels"].shape[-1], frame_features=False)
+    check_ids_and_labels(batch, expected)
+    assert_equal(batch["features"], expected["video_matrix"], "video_matrix")
+    # The reader's count of frames of a video-level record is no data of the record.
+    assert_equal(expected["num_frames"], np.ones(len(batch["id"])), "num_frames")
+
+
+# The rest --------------------------------------------------------------------------
+
+
+def check_dequantize(case):
+    assert_known(case.outputs, "float64", "float32", "range_m1_3_float64")
+    values = dequantize(case["input"])
+    assert_close(values, case.outputs["float32"], "float32")
+    assert_close(values, case.outputs["float64"], "float64")
+    values = dequantize(case["input"], minimum=-1.0, maximum=3.0)
+    assert_close(values, case.outputs["range_m1_3_float64"], "range_m1_3_float64")
+
+
+def check_get_segments(case):
+    assert_known(case.outputs, "video_batch", "num_frames_batch", "video_segment_ids")
+    frames, lengths, videos, starts = split_segments(
+        case["input"], case["num_frames"], int(case["segment_size"])
+    )
+    assert_equal(frames, case.outputs["video_batch"], "video_batch")
+    assert_equal(lengths, case.outputs["num_frames_batch"], "num_frames_batch")
+    ids = np.stack([videos, starts], axis=1)
+    assert_equal(ids, case.outputs["video_segment_ids"], "video_segment_ids")
+
+
+def check_format_lines(case):
+    for name, expected in case.outputs.items():
+        match = re.fullmatch(r"(whitelist_)?top(\d+)", name)
+        assert match, f"unknown variant of the lines: {name}"
+        predictions = case["predictions"]
+        if match[1]:
+            predictions = predictions * case["whitelist_mask"]
+        scores, classes = keras.ops.top_k(predictions, int(match[2]))
+        rows = zip(case["video_ids"], classes.numpy(), scores.numpy(), strict=True)
+        lines = [submission.video_line(*row) for row in rows]
+        assert lines == expected.tolist(), name
+
+
+# The released class or function -> the test of its cases; models go by their names.
+CHECKS = {
+    "utils.Dequantize": check_dequantize,
+    "losses": check_losses,
+    "YT8MFrameFeatureReader": check_frame_reader,
+    "YT8MAggregatedFeatureReader": check_video_reader,
+    "inference.get_segments": check_get_segments,
+    "inference.format_lines": check_format_lines,
+}

@@ -1,0 +1,245 @@
+"""Training as a whole: resuming, replicas, the schedule, the run's files."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import SAMPLE
+from youtube8m.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
+from youtube8m.errors import UserError
+from youtube8m.training.checkpoints import RunDirectory, load_weights
+from youtube8m.training.steps import decayed_learning_rate
+from youtube8m.training.trainer import Trainer
+
+FRAMES = DataConfig(("rgb", "audio"), (24, 8), True, num_classes=SAMPLE.num_classes)
+VIDEO = DataConfig(("mean_rgb", "mean_audio"), (24, 8), num_classes=SAMPLE.num_classes)
+DBOF = ModelConfig(
+    "DbofModel",
+    hyperparameters={
+        "iterations": 4,
+        "dbof_cluster_size": 16,
+        "dbof_hidden_size": 8,
+    },
+)
+
+
+def config(sample, train_dir, level="frame", **values):
+    values = {"batch_size": 32, "num_epochs": 2, "num_readers": 2, **values}
+    return TrainingConfig(
+        train_dir=str(train_dir), train_data_pattern=sample[f"{level}/train"], **values
+    )
+
+
+def train(run, settings):
+    trainer = Trainer(run, settings)
+    trainer.train()
+    return [variable.numpy() for variable in trainer.state.model.variables]
+
+
+def metrics_lines(train_dir):
+    with open(train_dir / "metrics.jsonl") as file:
+        return [json.loads(line) for line in file]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        DBOF,
+        ModelConfig("LstmModel", hyperparameters={"lstm_cells": 8, "lstm_layers": 1}),
+    ],
+    ids=lambda m: m.model,
+)
+def test_resuming_gives_the_weights_of_an_undisturbed_run(sample, tmp_path, model):
+    """Bit for bit: weights, optimizer, random state and place in the data."""
+    run = RunConfig(FRAMES, model)
+    whole = train(run, config(sample, tmp_path / "whole"))
+    train(run, config(sample, tmp_path / "parts", max_steps=3))
+    train(run, config(sample, tmp_path / "parts", max_steps=7))
+    parts = train(run, config(sample, tmp_path / "parts"))
+    for ours, theirs in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    steps = [line["step"] for line in metrics_lines(tmp_path / "parts")]
+    assert steps == list(range(1, 11))  # 160 videos x 2 epochs / 32
+
+
+def test_last_step_is_saved_and_files_are_those_of_the_starter_code(sample, tmp_path):
+    run = RunConfig(VIDEO, ModelConfig("LogisticModel"))
+    train(run, config(sample, tmp_path, "video", max_steps=4))
+    directory = RunDirectory(str(tmp_path))
+    assert directory.latest_checkpoint() == str(tmp_path / "model.ckpt-4")
+    assert directory.read_run() == run
+    with open(tmp_path / "model_flags.json") as file:
+        flags = json.load(file)
+    assert flags["model"] == "LogisticModel"
+    assert flags["feature_names"] == "mean_rgb,mean_audio"
+    assert flags["feature_sizes"] == "24,8"
+    assert flags["frame_features"] is False
+    assert flags["label_loss"] == "CrossEntropyLoss"
+    tags = {
+        value.tag
+        for path in tf.io.gfile.glob(str(tmp_path / "events*"))
+        for event in tf.compat.v1.train.summary_iterator(path)
+        for value in event.summary.value
+    }
+    assert {"label_loss", "learning_rate", "global_step/Examples/Second"} <= tags
+
+
+def test_training_learns(sample, tmp_path):
+    run = RunConfig(VIDEO, ModelConfig("LogisticModel"))
+    train(run, config(sample, tmp_path, "video", num_epochs=20, base_learning_rate=0.1))
+    lines = metrics_lines(tmp_path)
+    assert lines[-1]["loss"] < lines[0]["loss"] / 2
+    assert max(line.get("gap", 0) for line in lines) > 0.6
+
+
+def test_console_lines_are_those_people_grep(sample, tmp_path, caplog):
+    run = RunConfig(VIDEO, ModelConfig("LogisticModel"))
+    train(run, config(sample, tmp_path, "video", num_epochs=3))
+    log = (tmp_path / "train.log").read_text()
+    number = r"[\d.]+"
+    head = rf"training step %d \| Loss: {number} Examples/sec: {number}"
+    assert re.search(head % 9 + "\n", log)
+    tail = rf" \| Hit@1: {number} PERR: {number} GAP: {number}\n"
+    assert re.search(head % 10 + tail, log)
+
+
+def test_learning_rate_falls_in_steps_of_examples():
+    settings = TrainingConfig(
+        train_data_pattern="x",
+        base_learning_rate=0.5,
+        learning_rate_decay=0.8,
+        learning_rate_decay_examples=100,
+    )
+    rates = [float(decayed_learning_rate(settings, n)) for n in (0, 99, 100, 250)]
+    np.testing.assert_allclose(rates, [0.5, 0.5, 0.4, 0.32], rtol=1e-6)
+
+
+def test_another_model_in_train_dir_is_refused(sample, tmp_path):
+    train(
+        RunConfig(VIDEO, ModelConfig("LogisticModel")),
+        config(sample, tmp_path, "video", max_steps=1),
+    )
+    other = RunConfig(VIDEO, ModelConfig("MoeModel"))
+    with pytest.raises(UserError, match="model=LogisticModel, but this run model=Moe"):
+        Trainer(other, config(sample, tmp_path, "video"))
+    train(other, config(sample, tmp_path, "video", max_steps=1, start_new_model=True))
+    assert RunDirectory(str(tmp_path)).read_run() == other
+
+
+def test_start_new_model_spares_other_directories(sample, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="will not empty it"):
+        Trainer(
+            RunConfig(VIDEO, ModelConfig("LogisticModel")),
+            config(sample, tmp_path, "video", start_new_model=True),
+        )
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_start_new_model_keeps_files_that_are_not_the_runs(sample, tmp_path):
+    run = RunConfig(VIDEO, ModelConfig("LogisticModel"))
+    train(run, config(sample, tmp_path, "video", max_steps=1))
+    (tmp_path / "notes.txt").write_text("mine")
+    train(run, config(sample, tmp_path, "video", max_steps=1, start_new_model=True))
+    assert (tmp_path / "notes.txt").exists()
+    assert [line["step"] for line in metrics_lines(tmp_path)] == [1]
+
+
+def test_checkpoint_of_other_sizes_is_told(sample, tmp_path):
+    run = RunConfig(FRAMES, DBOF)
+    train(run, config(sample, tmp_path, max_steps=1))
+    from youtube8m import models
+
+    other = ModelConfig("DbofModel", hyperparameters={"dbof_cluster_size": 17})
+    model = models.create(RunConfig(FRAMES, other))
+    with pytest.raises(UserError, match="damaged or of another model"):
+        load_weights(model, str(tmp_path / "model.ckpt-1"))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(sample, tmp_path):
+    run = RunConfig(VIDEO, ModelConfig("LogisticModel", label_loss="HingeLoss"))
+    settings = config(sample, tmp_path, "video", base_learning_rate=1e38)
+    with pytest.raises(UserError, match="the loss is (nan|inf)|learning_rate"):
+        train(run, settings)
+
+
+TRAINING_SCRIPT = """
+import sys, tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2)
+import numpy as np
+from tests import test_training as t
+from youtube8m.training.trainer import Trainer
+replicas, data, out, batch = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
+strategy = (tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]) if replicas == 2
+            else tf.distribute.OneDeviceStrategy("CPU:0"))
+model = t.ModelConfig("DbofModel", hyperparameters={**t.DBOF.hyperparameters,
+                      "sample_random_frames": False, "iterations": 24})
+settings = t.TrainingConfig(train_dir=out, train_data_pattern=data, num_epochs=4,
+    batch_size=int(batch), base_learning_rate=0.05, clip_gradient_norm=0.5,
+    optimizer="GradientDescentOptimizer", regularization_penalty=1e6)
+trainer = Trainer(t.RunConfig(t.FRAMES, model), settings, strategy)
+trainer.train()
+np.savez(out + "/weights.npz", *[v.numpy() for v in trainer.state.model.weights])
+"""
+
+
+def test_two_replicas_of_half_the_batch_give_the_same_weights(sample, tmp_path):
+    """After 20 steps with clipping, weight decay and batch normalisation."""
+    results = []
+    for replicas, batch in ((1, 32), (2, 16)):
+        out = tmp_path / str(replicas)
+        run_python(TRAINING_SCRIPT, replicas, sample["frame/train"], out, batch)
+        with np.load(out / "weights.npz") as weights:
+            results.append([weights[name] for name in weights.files])
+        assert len(metrics_lines(out)) == 20
+    for one, two in zip(*results, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
+
+
+def run_python(script, *arguments, check=True):
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)],
+        check=check,
+        cwd=os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_save_and_end_cleanly(sample, tmp_path, number):
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "train.py",
+            f"--train_dir={tmp_path}",
+            f"--train_data_pattern={sample['video/train']}",
+            "--feature_names=mean_rgb,mean_audio",
+            "--feature_sizes=24,8",
+            "--num_classes=12",
+            "--num_epochs=100000",
+            "--batch_size=16",
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if "training step 20 " in line:
+            process.send_signal(number)
+            break
+    rest = process.stderr.read()
+    assert process.wait(timeout=60) == 0
+    assert f"stopped by {number.name}" in rest and "Traceback" not in rest
+    steps = metrics_lines(tmp_path)[-1]["step"]
+    latest = RunDirectory(str(tmp_path)).latest_checkpoint()
+    assert latest == str(tmp_path / f"model.ckpt-{steps}")
