@@ -16,6 +16,7 @@ ROOMS = [
     {"training"},
     {"prediction", "submission"},
     {"evaluation", "inference"},
+    {"benchmarks"},
     {"flags", "cli"},
     {"tools"},
 ]

@@ -64,15 +64,15 @@ def ap_of_accumulated_lists(case, name):
 
 @pytest.mark.parametrize("case", golden.cases("starter", classes=["eval_util"]))
 def test_metrics(case):
-    outputs = {name: OUTPUT.fullmatch(name) for name in case.outputs}
+    matches = {name: OUTPUT.fullmatch(name) for name in case.outputs}
+    unknown = [name for name, match in matches.items() if not match]
+    assert not unknown, f"figures that no test reads: {unknown}"
+    top_ks = {name: match["k"] or match["gap_k"] for name, match in matches.items()}
     # What does not depend on top_k is computed with every one of the case's.
-    every_k = {
-        int(m[key]) for m in outputs.values() for key in ("k", "gap_k") if m[key]
-    }
-    for name, match in outputs.items():
-        top_k = match["k"] or match["gap_k"]
-        for k in [int(top_k)] if top_k else every_k or {20}:
-            check_metric(case, name, match, k)
+    every_k = {top_k for top_k in top_ks.values() if top_k} or {"20"}
+    for name, match in matches.items():
+        for top_k in [top_ks[name]] if top_ks[name] else every_k:
+            check_metric(case, name, match, int(top_k))
 
 
 def check_metric(case, name, match, top_k):

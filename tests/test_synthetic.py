@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from youtube8m.data import synthetic
+from youtube8m.data import examples, synthetic
 from youtube8m.data.synthetic import SampleConfig, write_sample
 from youtube8m.data.vocabulary import read_vocabulary
 from youtube8m.errors import UserError
@@ -161,7 +161,7 @@ def test_segments_are_rated_by_what_is_shown(files):
         assert ends == [start + 5 for start in starts]
         assert len(set(rated)) == 1 and rated[0] in ints(context, "labels")
         direction = directions[rated[0]] / (directions[rated[0]] ** 2).sum()
-        values = synthetic.dequantize(frames)
+        values = examples.dequantize(frames)
         projections += [values[s : s + 5].mean(axis=0) @ direction for s in starts]
         scores += score
     scores, projections = np.array(scores), np.array(projections)
@@ -268,21 +268,21 @@ def test_wrong_config_names_the_flag(wrong):
 
 def test_quantisation():
     levels = np.arange(256, dtype=np.uint8)
-    values = synthetic.dequantize(levels)
+    values = examples.dequantize(levels)
     assert values.dtype == np.float32
     np.testing.assert_allclose(values, levels * 4.0 / 255 + 4 / 512 - 2, atol=1e-6)
     # The published offset is not quite half a step: 255 lies just above 2.
-    np.testing.assert_array_equal(synthetic.quantize(values), levels)
+    np.testing.assert_array_equal(examples.quantize(values), levels)
     inside = np.random.default_rng(0).uniform(-2, 2, 1000)
-    error = synthetic.dequantize(synthetic.quantize(inside)) - inside
+    error = examples.dequantize(examples.quantize(inside)) - inside
     assert np.abs(error).max() <= 4 / 255 / 2 + 1e-4
-    np.testing.assert_array_equal(synthetic.quantize(np.array([-9.0, 9.0])), [0, 255])
+    np.testing.assert_array_equal(examples.quantize(np.array([-9.0, 9.0])), [0, 255])
 
 
 def test_frame_example():
     frames = np.arange(6, dtype=np.uint8).reshape(3, 2)
-    segments = [(0, 4, 1.0), synthetic.RatedSegment(5, 4, 0.0)]
-    example = synthetic.frame_example(
+    segments = [(0, 4, 1.0), examples.RatedSegment(5, 4, 0.0)]
+    example = examples.frame_example(
         "aAbc", [4, 7], {"rgb": frames}, segments, id_key="video_id"
     )
     example = tf.train.SequenceExample.FromString(example.SerializeToString())
@@ -295,29 +295,29 @@ def test_frame_example():
     assert ints(context, "segment_end_times") == [5, 10]
     assert ints(context, "segment_labels") == [4, 4]
     assert floats(context, "segment_scores") == [1.0, 0.0]
-    bare = synthetic.frame_example("aAbc", None, {"rgb": frames})
+    bare = examples.frame_example("aAbc", None, {"rgb": frames})
     assert set(bare.context.feature) == {"id"}
     with pytest.raises(ValueError, match="float32"):
-        synthetic.frame_example("aAbc", [], {"rgb": frames.astype(np.float32)})
+        examples.frame_example("aAbc", [], {"rgb": frames.astype(np.float32)})
 
 
 def test_video_example():
     means = {"mean_rgb": np.float32([0.5, -1.25])}
-    example = synthetic.video_example("aAbc", [3], means)
+    example = examples.video_example("aAbc", [3], means)
     example = tf.train.Example.FromString(example.SerializeToString())
     assert video_id(example.features) == "aAbc"
     assert ints(example.features, "labels") == [3]
     assert floats(example.features, "mean_rgb") == [0.5, -1.25]
-    bare = synthetic.video_example("aAbc", None, means, id_key="video_id")
+    bare = examples.video_example("aAbc", None, means, id_key="video_id")
     assert set(bare.features.feature) == {"video_id", "mean_rgb"}
     with pytest.raises(ValueError, match="shape"):
-        synthetic.video_example("aAbc", [], {"mean_rgb": np.zeros((2, 2))})
+        examples.video_example("aAbc", [], {"mean_rgb": np.zeros((2, 2))})
 
 
 def test_write_records_leaves_old_file_when_it_fails(tmp_path):
     path = tmp_path / "train.tfrecord"
-    example = synthetic.video_example("aAbc", [3], {})
-    synthetic.write_records(path, [example, b"raw"])
+    example = examples.video_example("aAbc", [3], {})
+    examples.write_records(path, [example, b"raw"])
     first, second = serialized(str(path))
     assert tf.train.Example.FromString(first) == example and second == b"raw"
 
@@ -327,6 +327,6 @@ def test_write_records_leaves_old_file_when_it_fails(tmp_path):
 
     before = path.read_bytes()
     with pytest.raises(RuntimeError):
-        synthetic.write_records(path, failing())
+        examples.write_records(path, failing())
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["train.tfrecord"]

@@ -36,7 +36,7 @@ from youtube8m.config import (
     TrainingConfig,
     flag,
 )
-from youtube8m.data import synthetic
+from youtube8m.data import examples
 from youtube8m.data.pipeline import Shards
 from youtube8m.errors import UserError
 from youtube8m.evaluation import Evaluator
@@ -307,7 +307,7 @@ class Workload:
         with Progress("writing records", self.num_videos) as progress:
             for shard, count in enumerate(counts):
                 path = os.path.join(self.directory, f"records{shard}.tfrecord")
-                synthetic.write_records(path, self._examples(rng, count))
+                examples.write_records(path, self._examples(rng, count))
                 progress.update(int(counts[: shard + 1].sum()))
         return os.path.join(self.directory, "records*.tfrecord")
 
@@ -321,10 +321,10 @@ class Workload:
             if data.frame_features:
                 frames = rng.integers(shortest, self.num_frames + 1)
                 features = {k: _bytes(rng, frames, d) for k, d in sizes.items()}
-                yield synthetic.frame_example(name, labels, features)
+                yield examples.frame_example(name, labels, features)
             else:
                 features = {k: rng.standard_normal(d) for k, d in sizes.items()}
-                yield synthetic.video_example(name, labels, features)
+                yield examples.video_example(name, labels, features)
 
     def batch(self, size: int) -> dict[str, tf.Tensor]:
         """Random videos in memory: `labels` and what the model takes."""
@@ -514,7 +514,7 @@ def _memory_figures():
 def evaluate_benchmark(work: Workload) -> Report:
     """Whole evaluations, predictions with metrics in memory, and metrics alone."""
     prefix = work.trainer().saver.save()
-    evaluator = work.evaluator()
+    evaluator, stream = work.evaluator(), work.ordered_batches()
     predictor, batch = evaluator.predictor, work.batch(work.batch_size)
     flops = work.flops(forward_flops, predictor.model)
     medians = work.alternate(
@@ -523,6 +523,7 @@ def evaluate_benchmark(work: Workload) -> Report:
             "whole": work.whole_runs(
                 evaluator, lambda: evaluator.evaluate(prefix)["num_examples"]
             ),
+            "input": work.rate(lambda: len(next(stream)["id"])),
             "memory": work.rate(_predict_and_measure(work, predictor, batch)),
             "metrics": work.rate(_metrics_alone()),
         }
@@ -538,6 +539,7 @@ def evaluate_benchmark(work: Workload) -> Report:
             limit=REQUIRED_METRICS_RATE,
             limit_name="required",
         ),
+        Figure("input alone", medians["input"]),
     ]
     return Report(figures + _memory_figures(), {"flops_per_video": flops})
 
@@ -570,7 +572,7 @@ def _metrics_alone():
 def inference_benchmark(work: Workload) -> Report:
     """Records to a CSV file, against reading them raw and the matrix product."""
     work.trainer().saver.save()
-    inference = work.inference()
+    inference, stream = work.inference(), work.ordered_batches()
     predictor, batch = inference.predictor, work.batch(work.batch_size)
     flops = work.flops(forward_flops, predictor.model)
 
@@ -582,6 +584,7 @@ def inference_benchmark(work: Workload) -> Report:
             "product": work.rate(MatrixProduct(flops * work.batch_size)),
             "raw": work.raw_reading(1),
             "whole": work.whole_runs(inference, inference.run),
+            "input": work.rate(lambda: len(next(stream)["id"])),
             "predictions": work.rate(predict),
             "lines": work.rate(_csv_lines(work.run.data.num_classes)),
         }
@@ -592,6 +595,7 @@ def inference_benchmark(work: Workload) -> Report:
         _of_product("inference to CSV", medians["whole"], product, flops),
         _of_product("predictions alone", medians["predictions"], product, flops),
         *_arithmetic("predictions alone", medians["predictions"], product, flops),
+        Figure("input alone", medians["input"]),
         Figure("CSV lines alone", medians["lines"]),
     ]
     return Report(figures + _memory_figures(), {"flops_per_video": flops})

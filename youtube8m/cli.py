@@ -23,7 +23,8 @@ def run(module_name: str) -> None:
 
     If it has `COMMANDS`, the first argument must be one of them, and goes to `main`.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Errors that matter come as exceptions; the rest is about processor features.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     with _silenced_stderr():  # these lines heed no setting
         import tensorflow as tf

@@ -283,14 +283,11 @@ class SegmentDecoder(FrameDecoder):
 
 def _missing(name, context, feature_lists, frame_features):
     """Says what a record has instead of feature `name`, and which flag to change."""
-    here, elsewhere = (
-        (feature_lists, context) if frame_features else (context, feature_lists)
-    )
-    level = "frame" if frame_features else "video"
-    if name in elsewhere or (not here and elsewhere):
-        other = "video" if frame_features else "frame"
-        remedy = "drop" if frame_features else "add"
-        return f"is {other}-level, not {level}-level; {remedy} --frame_features"
+    if frame_features and not feature_lists:
+        return "is video-level, not frame-level; drop --frame_features"
+    if not frame_features and feature_lists:
+        return "is frame-level, not video-level; add --frame_features"
+    level, here = ("frame", feature_lists) if frame_features else ("video", context)
     no_features = {*schema.ID_KEYS, schema.LABELS_KEY}
     found = ", ".join(sorted(here.keys() - no_features)) or "none"
     return (

@@ -20,7 +20,8 @@ from youtube8m.data.damage import Damage
 from youtube8m.errors import UserError
 
 _READ_BUFFER = 2 << 20  # bytes; per-record system calls cost more than copying
-_CHUNK = 16  # records handled together, to share the per-element cost of tf.data
+_CHUNK_BYTES = 4 << 20  # records handled together share the cost of a function call
+_CHUNK_RECORDS = (16, 256)  # at least and at most
 _END = b"\0youtube8m: end of shard"  # no SequenceExample starts with a zero byte
 _HEADER, _FOOTER = 12, 4
 _FILE_BITS, _INDEX_BITS = 20, 28  # of an origin; the rest counts epochs
@@ -45,7 +46,9 @@ def find_shards(pattern: str, flag: str) -> list[str]:
     return list(dict.fromkeys(paths))
 
 
-def read_shards(paths, num_readers: int, damage: Damage, order=None, epoch=0):
+def read_shards(
+    paths, num_readers: int, damage: Damage, order=None, epoch=0, record_bytes=None
+):
     """All records of `paths`, `num_readers` files interleaved, in a fixed order.
 
     Args:
@@ -53,6 +56,8 @@ def read_shards(paths, num_readers: int, damage: Damage, order=None, epoch=0):
       damage: told of what cannot be read, and where.
       order: int64 tensor [n], the order of the files; default as given.
       epoch: int or int64 scalar, noted in each record's origin.
+      record_bytes: about the size of a record; default that of full-size videos.
+        Readers take turns after 4 MB, or 16 to 256 records.
 
     Returns:
       Dataset of (origin int64, serialized string); see `unpack_origin`.
@@ -60,7 +65,10 @@ def read_shards(paths, num_readers: int, damage: Damage, order=None, epoch=0):
     order = tf.range(len(paths), dtype=tf.int64) if order is None else order
     table = tf.constant(paths)
     prefix = tf.cast(epoch, tf.int64) * 2**_FILE_BITS
-    read = functools.partial(_read_shard, damage=damage)
+    least, most = _CHUNK_RECORDS
+    chunk = least if record_bytes is None else _CHUNK_BYTES // max(1, record_bytes)
+    chunk = min(max(chunk, least), most)
+    read = functools.partial(_read_shard, chunk=chunk, damage=damage)
     files = tf.data.Dataset.from_tensor_slices(order).map(
         lambda file: ((prefix + file) * 2**_INDEX_BITS, table[file])
     )
@@ -81,66 +89,65 @@ def unpack_origin(origin):
     return origin // 2 ** (_INDEX_BITS + _FILE_BITS), file, index
 
 
-def _read_shard(origin, path, damage):
+def _read_shard(origin, path, chunk, damage):
     """Chunks of one file's records; the last is completed by `_finish_shard`.
 
-    A map or zip over single records would cost as much as reading them, hence the
-    chunks and one number for all that is known of a record.
+    A Python function, or even a tf.function, called for each record would cost as
+    much as reading it, hence the chunks. `position` counts the bytes delivered, so
+    that the end of a sound file is known without reading it again.
     """
     records = tf.data.TFRecordDataset(path, buffer_size=_READ_BUFFER).ignore_errors()
-    chunks = records.concatenate(tf.data.Dataset.from_tensors(_END)).batch(_CHUNK)
+    ended = records.concatenate(tf.data.Dataset.from_tensors(_END))
+    numbers = tf.data.Dataset.range(origin, origin + 2**_INDEX_BITS)
+    chunks = tf.data.Dataset.zip(numbers, ended).batch(chunk)
     finish = functools.partial(_finish_shard, damage=damage)
 
-    def complete(number, chunk):
-        start = number * _CHUNK
-        chunk = tf.cond(
-            tf.equal(chunk[-1], _END),
-            lambda: tf.numpy_function(finish, [path, start, chunk], tf.string),
-            lambda: chunk,
+    def complete(position, numbered):
+        origins, found = numbered
+        sizes = tf.cast(tf.strings.length(found), tf.int64) + (_HEADER + _FOOTER)
+        after = position + tf.reduce_sum(sizes)
+        outputs = tf.cond(
+            tf.equal(found[-1], _END),
+            lambda: tf.numpy_function(
+                finish, [path, origins, found, after - sizes[-1]], [tf.int64, tf.string]
+            ),
+            lambda: [origins, found],
         )
-        chunk = tf.ensure_shape(chunk, [None])
-        first = origin + start
-        return tf.range(first, first + tf.size(chunk, tf.int64)), chunk
+        return after, tuple(tf.ensure_shape(output, [None]) for output in outputs)
 
-    return tf.data.Dataset.zip(tf.data.Dataset.counter(), chunks).map(complete)
+    return chunks.scan(tf.constant(0, tf.int64), complete)
 
 
-def _finish_shard(path, start, chunk, damage):
-    """The last chunk of a file, without the end mark, with what was recovered."""
+def _finish_shard(path, origins, chunk, position, damage):
+    """The last chunk of a file, without the end mark, with what was recovered.
+
+    Args:
+      position: where in the file the chunk's last record ends.
+    """
     path, good = path.decode(), list(chunk[:-1])
+    _, _, index = unpack_origin(int(origins[-1]))
     try:
-        good.extend(_records_after(path, start + len(good), damage))
+        good.extend(_records_after(path, position, index, damage))
     except (OSError, tf.errors.OpError) as error:
         reason = getattr(error, "strerror", None) or getattr(error, "message", error)
         damage.record(path, f"cannot be read ({reason})")
-    return np.array(good, dtype=object)
+    return origins[0] + np.arange(len(good)), np.array(good, dtype=object)
 
 
-def _records_after(path, count, damage):
-    """The readable records behind the first `count`, which tf.data delivered."""
+def _records_after(path, position, index, damage):
+    """The readable records behind `position`, up to which tf.data delivered."""
     size = tf.io.gfile.stat(path).length
+    if size == 0:
+        damage.record(path, "is empty", count=0)
+    if position == size:
+        return []
     with _open(path) as file:
-        position = _skip(file, count)
-        if position == size == 0:
-            damage.record(path, "is empty", count=0)
-        if position == size:
-            return []
-        return list(_recover(path, file, position, size, count, damage))
+        return list(_recover(path, file, position, size, index, damage))
 
 
 def _open(path):
     # Python's own file is several times faster than GFile on local disks.
     return open(path, "rb") if os.path.exists(path) else tf.io.gfile.GFile(path, "rb")
-
-
-def _skip(file, count):
-    """The offset behind `count` whole records."""
-    position = 0
-    for _ in range(count):
-        file.seek(position)
-        (length,) = struct.unpack("<Q", file.read(8))
-        position += _HEADER + length + _FOOTER
-    return position
 
 
 def _recover(path, file, position, size, index, damage):

@@ -8,7 +8,6 @@ scenes; a scene shows one of the video's labels, or none, as that class's direct
 plus a fainter trace of some other class, and every frame adds noise of its own. So
 the mean over the frames tells the labels, and the frames tell when each is shown.
 
-`frame_example`, `video_example` and `write_records` build records of any content.
 Shapes: T frames, D values of all features together, d of one, C classes, S scenes.
 """
 
@@ -18,7 +17,7 @@ import dataclasses
 import itertools
 import os
 import string
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +25,16 @@ import tensorflow as tf
 
 from youtube8m import schema
 from youtube8m.config import DataConfig, flag
+from youtube8m.data.examples import (
+    RatedSegment,
+    add_segments,
+    dequantize,
+    frame_example,
+    quantize,
+    record_file,
+    renamed,
+    video_example,
+)
 from youtube8m.errors import UserError
 
 # Split -> the folders that hold it; ratings of test segments are never published.
@@ -45,18 +54,9 @@ _SIGNAL = 0.5  # root mean square of a class's direction, per value
 _SCENE_FRAMES = 30  # mean length of a scene
 _ZIPF_EXPONENT = 0.8
 _BACKGROUND = -1  # a scene without a label: the last row of the directions, zeros
-_RANGE = schema.QUANTIZED_MAX - schema.QUANTIZED_MIN
 _ID_CHARACTERS = string.ascii_letters + string.digits
 # One stream of random numbers for each purpose, so that none disturbs another.
 _PLAN_STREAM, _DIRECTION_STREAM, _VIDEO_STREAM = range(3)
-
-
-class RatedSegment(NamedTuple):
-    """Five seconds that a person rated for one class."""
-
-    start: int  # seconds, a multiple of 5
-    label: int
-    score: float  # 1.0 where the class is present, 0.0 where it is not
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,121 +121,6 @@ class SampleConfig:
     def num_videos(self, split: str) -> int:
         """Videos of 'train', 'validate' or 'test'."""
         return getattr(self, f"num_{split}")
-
-
-# Records.
-
-
-def quantize(values: np.ndarray) -> np.ndarray:
-    """Floats to uint8, 256 levels over [-2, 2]; what lies beyond is clipped."""
-    levels = (values - schema.QUANTIZED_MIN) * (255 / _RANGE)
-    return np.clip(levels, 0, 255, out=levels).astype(np.uint8)
-
-
-def dequantize(quantized: np.ndarray) -> np.ndarray:
-    """The float32 value at the middle of each level: q * 4/255 + 4/512 - 2."""
-    offset = _RANGE / 512 + schema.QUANTIZED_MIN
-    return (quantized * (_RANGE / 255) + offset).astype(np.float32)
-
-
-def frame_example(
-    video_id: str,
-    labels: Iterable[int] | None,
-    features: Mapping[str, np.ndarray],
-    segments: Iterable[tuple[int, int, float]] | None = None,
-    id_key: str = "id",
-) -> tf.train.SequenceExample:
-    """A frame-level record.
-
-    Args:
-      labels: class ids; None leaves the key out, as in test records.
-      features: name -> uint8 [T, d].
-      segments: (start, label, score) of each rated segment; None: not rated.
-      id_key: 'id', or 'video_id' as in the 2017 release and AudioSet.
-    """
-    example = tf.train.SequenceExample()
-    _add_identity(example.context, video_id, labels, id_key)
-    if segments is not None:
-        _add_segments(example.context, segments)
-    for name, frames in features.items():
-        if frames.dtype != np.uint8 or frames.ndim != 2:
-            raise ValueError(
-                f"feature {name!r} is {frames.dtype} {list(frames.shape)}; frames are "
-                "stored as uint8 [T, d]: quantize them first"
-            )
-        rows = example.feature_lists.feature_list[name].feature
-        for frame in frames:
-            rows.add().bytes_list.value.append(frame.tobytes())
-    return example
-
-
-def video_example(
-    video_id: str,
-    labels: Iterable[int] | None,
-    features: Mapping[str, np.ndarray],
-    id_key: str = "id",
-) -> tf.train.Example:
-    """A video-level record: as `frame_example`, but features are floats [d]."""
-    example = tf.train.Example()
-    _add_identity(example.features, video_id, labels, id_key)
-    for name, values in features.items():
-        if np.ndim(values) != 1:
-            raise ValueError(f"feature {name!r} has shape {np.shape(values)}, not [d]")
-        example.features.feature[name].float_list.value.extend(values)
-    return example
-
-
-def _add_identity(features, video_id, labels, id_key):
-    features.feature[id_key].bytes_list.value.append(video_id.encode())
-    if labels is not None:
-        features.feature[schema.LABELS_KEY].int64_list.value.extend(labels)
-
-
-def _add_segments(context, segments):
-    """Adds the rated segments, as the four parallel lists of the 2019 release."""
-    segments = [RatedSegment(*segment) for segment in segments]
-    ends = [segment.start + schema.SEGMENT_FRAMES for segment in segments]
-    for key, values in (
-        (schema.SEGMENT_START_TIMES_KEY, [segment.start for segment in segments]),
-        (schema.SEGMENT_END_TIMES_KEY, ends),
-        (schema.SEGMENT_LABELS_KEY, [segment.label for segment in segments]),
-    ):
-        context.feature[key].int64_list.value.extend(values)
-    scores = [segment.score for segment in segments]
-    context.feature[schema.SEGMENT_SCORES_KEY].float_list.value.extend(scores)
-
-
-def write_records(path, examples: Iterable) -> None:
-    """Writes a TFRecord file of messages (or bytes), whole or not at all."""
-    with _record_file(os.fspath(path)) as write:
-        for example in examples:
-            write(example)
-
-
-@contextlib.contextmanager
-def _renamed(path: str):
-    """A temporary name that becomes `path` when the block ends without an error."""
-    temporary = f"{path}.tmp"
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(temporary)
-
-
-@contextlib.contextmanager
-def _record_file(path: str):
-    """A function that appends a message, or bytes, to the TFRecord file `path`."""
-    with _renamed(path) as temporary, tf.io.TFRecordWriter(temporary) as writer:
-
-        def write(example):
-            if not isinstance(example, bytes):
-                # The order of map entries is otherwise left to chance.
-                example = example.SerializeToString(deterministic=True)
-            writer.write(example)
-
-        yield write
 
 
 # The plan: who is in the data set.
@@ -463,7 +348,7 @@ class _SampleWriter:
             for level in LEVELS[split]:
                 path = self.path(level, split, number)
                 os.makedirs(os.path.dirname(path), exist_ok=True)
-                write[level] = stack.enter_context(_record_file(path))
+                write[level] = stack.enter_context(record_file(path))
             for video in videos:
                 labels = None if split == "test" else video.labels
                 self._write_video(video, labels, write)
@@ -479,7 +364,7 @@ class _SampleWriter:
         example = frame_example(video.id, labels, features)
         write["frame"](example)
         if "segment" in write:
-            _add_segments(example.context, segments)
+            add_segments(example.context, segments)
             write["segment"](example)
             self.num_segments += len(segments)
         self._report()
@@ -496,7 +381,7 @@ class _SampleWriter:
         labels = [video.labels for video in train]
         counts = _label_counts(labels, self.config.num_classes)
         os.makedirs(self.root, exist_ok=True)
-        with _renamed(path) as temporary, open(temporary, "w", newline="") as file:
+        with renamed(path) as temporary, open(temporary, "w", newline="") as file:
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(VOCABULARY_HEADER.split(","))
             rows.writerows(map(_vocabulary_row, range(len(counts)), counts.tolist()))
