@@ -1,0 +1,116 @@
+"""Each layer against a few lines of numpy."""
+
+import keras
+import numpy as np
+import pytest
+
+from youtube8m.layers.inputs import NormalizedFeatures, dequantize, frame_mask
+from youtube8m.layers.normalization import BatchNorm
+from youtube8m.layers.recurrent import lstm
+from youtube8m.layers.sampling import random_frame_indices, random_sequence_indices
+
+RNG = np.random.default_rng(0)
+
+
+def test_dequantize():
+    levels = np.arange(256, dtype=np.uint8)
+    np.testing.assert_allclose(
+        dequantize(levels), levels * 4.0 / 255 + 4 / 512 - 2, rtol=1e-6, atol=1e-6
+    )
+
+
+def test_frame_mask():
+    expected = [[True, False, False], [True, True, True]]
+    np.testing.assert_array_equal(frame_mask(np.array([1, 3]), 3), expected)
+
+
+def test_bytes_are_dequantised_normalised_and_masked():
+    frames = RNG.integers(0, 256, (2, 3, 5), dtype=np.uint8)
+    mask = np.array([[True, True, False], [True, True, True]])
+    x = frames * 4.0 / 255 + 4 / 512 - 2
+    expected = x / np.linalg.norm(x, axis=-1, keepdims=True) * mask[..., None]
+    result = NormalizedFeatures()(frames, mask)
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-7)
+    assert (np.asarray(result)[0, 2] == 0).all()
+
+
+def test_floats_are_normalised_as_they_are_and_zero_stays_zero():
+    x = RNG.normal(size=(3, 4)).astype(np.float32)
+    x[1] = 0
+    expected = x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-6)
+    np.testing.assert_allclose(NormalizedFeatures()(x), expected, rtol=1e-5)
+
+
+def test_normalisation_keeps_its_accuracy_under_mixed_precision():
+    x = RNG.integers(0, 256, (2, 3, 5), dtype=np.uint8)
+    mask = np.ones((2, 3), bool)
+    half = NormalizedFeatures(dtype="mixed_bfloat16")(x, mask)
+    assert half.dtype == "bfloat16"
+    whole = keras.ops.cast(NormalizedFeatures()(x, mask), "bfloat16")
+    np.testing.assert_array_equal(half, whole)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (3, 5, 4)])
+def test_batch_norm(shape):
+    layer = BatchNorm(momentum=0.9)
+    x = RNG.normal(1, 2, shape).astype(np.float32)
+    layer.build(x.shape)
+    layer.gamma.assign(RNG.random(4))
+    layer.beta.assign(RNG.random(4))
+    gamma, beta = np.asarray(layer.gamma), np.asarray(layer.beta)
+    rows = x.reshape(-1, 4)
+    mean, variance = rows.mean(axis=0), rows.var(axis=0)
+    expected = (x - mean) / np.sqrt(variance + 1e-3) * gamma + beta
+    np.testing.assert_allclose(layer(x, training=True), expected, atol=1e-5)
+    # Moving statistics start at 0 and 1; the variance takes the unbiased estimate.
+    moving = 0.9 + 0.1 * rows.var(axis=0, ddof=1)
+    np.testing.assert_allclose(layer.moving_mean, 0.1 * mean, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(layer.moving_variance, moving, rtol=1e-5)
+    expected = (x - 0.1 * mean) / np.sqrt(moving + 1e-3) * gamma + beta
+    np.testing.assert_allclose(layer(x), expected, atol=1e-5)
+
+
+def test_lstm_starts_like_tf1_and_follows_the_equations():
+    units, size = 64, 48
+    layer = lstm(size, units)
+    layer.build((None, None, size))
+    kernel, recurrent, bias = (np.asarray(w) for w in layer.weights)
+    limit = np.sqrt(6 / (size + units + 4 * units))
+    for matrix in (kernel, recurrent):
+        assert 0.97 * limit < np.abs(matrix).max() <= limit
+        assert abs(matrix.std() - limit / np.sqrt(3)) < 0.02 * limit
+    np.testing.assert_array_equal(bias, np.repeat([0, 1, 0, 0], units))  # i f c o
+    x = RNG.normal(size=(2, 3, size)).astype(np.float32)
+    h = c = np.zeros((2, units))
+    for step in range(3):
+        z = x[:, step] @ kernel + h @ recurrent + bias
+        i, f, g, o = np.split(z, 4, axis=1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+    np.testing.assert_allclose(layer(x), h, atol=1e-5)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def test_random_frames_are_floor_of_u_times_length():
+    uniform = RNG.random((3, 7)).astype(np.float32)
+    lengths = np.array([1, 20, 300])
+    expected = np.floor(uniform * lengths[:, None])
+    np.testing.assert_array_equal(random_frame_indices(uniform, lengths), expected)
+
+
+@pytest.mark.parametrize(
+    "uniform, length, expected",
+    [
+        (0.0, 9, [0, 1, 2, 3]),
+        (0.999, 9, [5, 6, 7, 8]),
+        (0.5, 4, [0, 1, 2, 3]),
+        (0.9, 2, [0, 1, 1, 1]),
+        (0.3, 1, [0, 0, 0, 0]),
+    ],
+)
+def test_random_sequence(uniform, length, expected):
+    indices = random_sequence_indices(np.float32([[uniform]]), [length], 4)
+    np.testing.assert_array_equal(indices, [expected])

@@ -1,0 +1,93 @@
+"""CSV rows and segment rankings, and files that are whole or absent."""
+
+import numpy as np
+import pytest
+
+from youtube8m import submission
+from youtube8m.errors import UserError
+from youtube8m.files import replacing
+
+
+def test_video_line():
+    scores = np.float32([0.5, 0.123456789, 1e-7])
+    line = submission.video_line("aAbc", np.array([3, 17, 0]), scores)
+    assert line == "aAbc,3 0.5 17 0.123457 0 1e-07\n"
+
+
+def ranking_of(scored, allowed=None, max_per_class=100):
+    allowed = np.ones(4, bool) if allowed is None else allowed
+    ranking = submission.SegmentRanking(allowed, max_per_class)
+    for names, videos, starts, classes, scores in scored:
+        arrays = map(np.array, (videos, starts, classes, scores))
+        ranking.add(names, *arrays)
+    return list(ranking.lines())
+
+
+SCORED = [
+    (["a", "b"], [0, 0, 1], [0, 5, 0], [[1, 2], [1, 3], [2, 1]],
+     [[0.9, 0.1], [0.8, 0.7], [0.6, 0.5]]),
+    (["c"], [0], [10], [[1, 0]], [[0.85, 0.2]]),
+]  # fmt: skip
+
+
+def test_segments_fall_by_confidence_within_each_class():
+    assert ranking_of(SCORED) == [
+        "0,c:10\n",
+        "1,a:0 c:10 a:5 b:0\n",
+        "2,b:0 a:0\n",
+        "3,a:5\n",
+    ]
+
+
+def test_only_allowed_classes_and_the_best_segments_are_listed():
+    allowed = np.array([False, True, False, True])
+    assert ranking_of(SCORED, allowed, 2) == ["1,a:0 c:10\n", "3,a:5\n"]
+
+
+def test_compacting_on_the_way_changes_nothing(monkeypatch):
+    expected = ranking_of(SCORED, max_per_class=3)
+    monkeypatch.setattr(submission, "_COMPACT_AT", 2)
+    assert ranking_of(SCORED, max_per_class=3) == expected
+
+
+def test_no_segment_gives_no_line():
+    assert ranking_of([]) == []
+
+
+def test_segment_classes(tmp_path):
+    path = tmp_path / "ids.csv"
+    path.write_text("Index\n2\n0\n")
+    np.testing.assert_array_equal(
+        submission.read_segment_classes(str(path), 4), [True, False, True, False]
+    )
+    assert submission.read_segment_classes("all", 4).all()
+
+
+@pytest.mark.parametrize("text", ["Index\n4\n", "Index\nGame\n", "Class\n1\n", ""])
+def test_wrong_segment_classes_are_told(tmp_path, text):
+    path = tmp_path / "ids.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match="--segment_label_ids_file=.*ids.csv"):
+        submission.read_segment_classes(str(path), 4)
+
+
+def test_replacing_leaves_the_old_file_until_the_end(tmp_path):
+    path = tmp_path / "out.csv"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), replacing(str(path)) as file:
+        file.write("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    with replacing(str(path)) as file:
+        file.write("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_replacing_names_the_flag(tmp_path):
+    with (
+        pytest.raises(UserError, match="--output_file=.*a directory"),
+        replacing(str(tmp_path), "--output_file"),
+    ):
+        pass
