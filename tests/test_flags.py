@@ -1,0 +1,182 @@
+"""Flags are derived from the configuration and the models' constructors."""
+
+import dataclasses
+
+import pytest
+from absl import flags as absl_flags
+from absl.testing import flagsaver
+
+from youtube8m import flags
+from youtube8m.config import (
+    DataConfig,
+    EvaluationConfig,
+    InferenceConfig,
+    ModelConfig,
+    RunConfig,
+    TrainingConfig,
+)
+from youtube8m.errors import UserError
+
+flags.define(TrainingConfig, DataConfig)
+flags.define_model_flags()
+
+STARTER_DEFAULTS = {
+    TrainingConfig: {
+        "train_dir": "/tmp/yt8m_model/",
+        "train_data_pattern": "",
+        "start_new_model": False,
+        "num_gpu": 1,
+        "batch_size": 1024,
+        "regularization_penalty": 1.0,
+        "base_learning_rate": 0.01,
+        "learning_rate_decay": 0.95,
+        "learning_rate_decay_examples": 4000000,
+        "num_epochs": 5,
+        "max_steps": None,
+        "export_model_steps": 1000,
+        "num_readers": 8,
+        "optimizer": "AdamOptimizer",
+        "clip_gradient_norm": 1.0,
+        "log_device_placement": False,
+    },
+    DataConfig: {
+        "feature_names": ("mean_rgb",),
+        "feature_sizes": (1024,),
+        "frame_features": False,
+        "segment_labels": False,
+    },
+    ModelConfig: {
+        "model": "LogisticModel",
+        "label_loss": "CrossEntropyLoss",
+        "video_level_classifier_model": "MoeModel",
+    },
+    EvaluationConfig: {
+        "train_dir": "/tmp/yt8m_model/",
+        "eval_data_pattern": "",
+        "segment_labels": False,
+        "batch_size": 1024,
+        "num_readers": 8,
+        "run_once": False,
+        "top_k": 20,
+    },
+    InferenceConfig: {
+        "train_dir": "",
+        "input_data_pattern": "",
+        "segment_labels": False,
+        "segment_max_pred": 100000,
+        "output_file": "",
+        "top_k": 20,
+        "batch_size": 512,
+        "num_readers": 1,
+    },
+}
+STARTER_HYPERPARAMETERS = {
+    "iterations": 30,
+    "dbof_add_batch_norm": True,
+    "sample_random_frames": True,
+    "dbof_cluster_size": 8192,
+    "dbof_hidden_size": 1024,
+    "dbof_pooling_method": "max",
+    "dbof_activation": "sigmoid",
+    "lstm_cells": 1024,
+    "lstm_layers": 2,
+    "moe_num_mixtures": 2,
+}
+
+
+@pytest.mark.parametrize("config", STARTER_DEFAULTS, ids=lambda c: c.__name__)
+def test_names_and_defaults_are_the_starter_codes(config):
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    for name, value in STARTER_DEFAULTS[config].items():
+        assert defaults[name] == value, name
+
+
+def test_hyperparameters_are_the_starter_codes():
+    found = flags.all_hyperparameters()
+    for name, value in STARTER_HYPERPARAMETERS.items():
+        parameter, _ = found[name]
+        assert parameter.default == value
+        assert absl_flags.FLAGS[name].default is None
+
+
+def test_every_flag_has_help():
+    for name in (*flags.all_hyperparameters(), "batch_size", "feature_names"):
+        assert absl_flags.FLAGS[name].help
+
+
+def parsed(*arguments):
+    """The run that a command line spells."""
+    saved = flagsaver.save_flag_values()
+    try:
+        absl_flags.FLAGS(["train.py", *arguments])
+        return flags.read_run()
+    finally:
+        flagsaver.restore_flag_values(saved)
+
+
+def test_flags_reach_the_model_by_its_arguments():
+    run = parsed(
+        "--frame_features",
+        "--feature_names=rgb, audio",
+        "--feature_sizes=1024, 128",
+        "--model=DbofModel",
+        "--nodbof_add_batch_norm",
+        "--sample_random_frames=False",
+        "--moe_num_mixtures=4",
+    )
+    assert run.data == DataConfig(("rgb", "audio"), (1024, 128), True)
+    assert run.model.hyperparameters == {
+        "dbof_add_batch_norm": False,
+        "sample_random_frames": False,
+        "moe_num_mixtures": 4,
+    }
+
+
+def test_a_fixed_classifier_is_saved_as_what_it_is():
+    run = parsed("--frame_features", "--model=FrameLevelLogisticModel")
+    assert run.model.video_level_classifier_model == "LogisticModel"
+
+
+def test_run_config_reads_the_starter_codes_five_keys():
+    text = (
+        '{"model": "LstmModel", "feature_sizes": "64,16", "feature_names": '
+        '"rgb,audio", "frame_features": true, "label_loss": "CrossEntropyLoss"}'
+    )
+    run = RunConfig.from_json(text)
+    assert run.data == DataConfig(("rgb", "audio"), (64, 16), True)
+    assert run.model == ModelConfig("LstmModel")
+    assert RunConfig.from_json(run.to_json()) == run
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("{", "not JSON"),
+        ("[]", "expected a JSON object"),
+        ('{"model": "LstmModel"}', "lacks the keys feature_names"),
+        (
+            '{"model": "M", "feature_names": "rgb", "feature_sizes": "x", '
+            '"frame_features": true}',
+            "--feature_sizes=x",
+        ),
+    ],
+)
+def test_damaged_model_flags_are_told(text, message):
+    with pytest.raises(UserError, match=f"flags.json: .*{message}"):
+        RunConfig.from_json(text, "flags.json")
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"feature_names": ""}, "--feature_names is empty"),
+        ({"feature_sizes": "1,2"}, "1 entries .* has 2"),
+        ({"feature_sizes": "0"}, "positive integer"),
+        ({"feature_names": "a,a", "feature_sizes": "1,1"}, "given twice"),
+        ({"num_classes": 0}, "--num_classes=0"),
+        ({"segment_labels": True}, "add --frame_features"),
+    ],
+)
+def test_impossible_data_is_told(values, message):
+    with pytest.raises(UserError, match=message):
+        DataConfig(**values)
