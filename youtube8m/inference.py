@@ -3,6 +3,7 @@
 Inference(InferenceConfig(...)).run()
 """
 
+import dataclasses
 import time
 
 import keras
@@ -47,7 +48,7 @@ class Inference:
         self.shards = Shards.open(
             config.input_data_pattern,
             "--input_data_pattern",
-            run.data,
+            dataclasses.replace(run.data, segment_labels=False),
             labels=False,
             strict=config.strict_data,
         )

@@ -79,7 +79,7 @@ def batch_signature(batch: dict[str, np.ndarray]) -> dict[str, tf.TensorSpec]:
     known = {"frames": 2, "features": 1}  # the axis of D
     specs = {}
     for name, value in batch.items():
-        shape = [None] * value.ndim
+        shape = [None] * len(value.shape)
         if name in known:
             shape[known[name]] = value.shape[known[name]]
         dtype = tf.string if value.dtype == object else value.dtype

@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from youtube8m.config import TrainingConfig
+from youtube8m.data.records import batch_signature
 from youtube8m.losses import LabelLoss, multi_hot
 from youtube8m.models import VideoModel
 
@@ -80,7 +81,7 @@ class TrainStep:
         self.loss = loss
         self.config = config
         self.num_classes = num_classes
-        self._run = tf.function(self._update, reduce_retracing=True)
+        self._run = None
 
     def __call__(self, batch) -> dict:
         """Runs on a batch in the form of `distribution.split_batch`, without `id`.
@@ -90,7 +91,15 @@ class TrainStep:
           this step) as scalars; `predictions` [B, C] and `labels` as each replica
           has them.
         """
+        if self._run is None:
+            self._run = self._compiled(batch)
         return self._run(batch)
+
+    def _compiled(self, batch):
+        """One graph for all lengths where the batch's form is known beforehand."""
+        if self.strategy.num_replicas_in_sync > 1:
+            return tf.function(self._update, reduce_retracing=True)
+        return tf.function(self._update, input_signature=[batch_signature(batch)])
 
     def _update(self, batch):
         state = self.state

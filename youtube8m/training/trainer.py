@@ -75,41 +75,51 @@ class Trainer:
         """
         restored = self.saver.restore()
         first = self.state.steps_done
+        self._position = self.state.position.numpy()
         report = TrainingReport(self.directory, first, self._expected_steps())
         with report, self._stopping_on_signals():
             report.say(self._greeting(restored))
             last = self._loop(report)
-            prefix = self.saver.save()
+            prefix = self._save()
             self._farewell(report, first, prefix)
         return {**last, "step": self.state.steps_done}
 
     def _loop(self, report):
-        saved_at, metrics = time.monotonic(), {}
+        # Counted here: to ask the device for its step would be to wait for it.
+        step, saved_at, metrics = self.state.steps_done, time.monotonic(), {}
         for batch in self._batches():
-            position = batch.pop("position")
+            self._position = batch.pop("position")
             shares = distribution.split_batch(self.strategy, batch)
             if shares is None:
-                logging.info("%d examples are too few for all replicas", len(batch))
+                logging.info(
+                    "the last batch is smaller than the replicas are many; left out"
+                )
                 continue
             results = self.step(shares)
-            step = self.state.steps_done
-            self.state.position.assign(position)
-            report.step(step, results, position)
+            step += 1
+            report.step(step, results, self._position)
             if step % _REPORT_STEPS == 0:
                 metrics = self._batch_metrics(results, batch)
                 report.flush(metrics)
-            minutes = (time.monotonic() - saved_at) / 60
-            if (
-                step % self.config.export_model_steps == 0
-                or minutes >= self.config.save_checkpoint_minutes
-            ):
+            if self._is_time_to_save(step, saved_at):
                 report.flush()
-                self.saver.save()
+                self._save()
                 saved_at = time.monotonic()
             if self._stop_signal or self._is_done(step):
                 break
         report.flush()
         return metrics
+
+    def _save(self):
+        self.state.position.assign(self._position)
+        return self.saver.save()
+
+    def _is_time_to_save(self, step, saved_at):
+        minutes = (time.monotonic() - saved_at) / 60
+        return (
+            step % self.config.export_model_steps == 0
+            or minutes >= self.config.save_checkpoint_minutes
+        )
 
     def _batches(self):
         config = self.config
@@ -119,7 +129,7 @@ class Trainer:
             config.batch_size * self.strategy.num_replicas_in_sync,
             config.seed,
             config.num_epochs,
-            start=tuple(self.state.position.numpy().tolist()),
+            start=tuple(self._position.tolist()),
             num_readers=config.num_readers,
             shuffle_buffer=config.shuffle_buffer,
         )
