@@ -208,7 +208,8 @@ def pooled_samples(case, encoder, inputs, training):
     if "gather_index" in case.outputs:  # pairs (row, frame)
         gathered = case.outputs["gather_index"]
         assert_equal(indices, gathered[..., 1], "gather_index")
-    return encoder.pool(tf.gather(inputs, indices, batch_dims=1), training)
+    chosen = tf.gather(inputs, indices, batch_dims=1)
+    return encoder(chosen, tf.ones(tf.shape(chosen)[:2], tf.bool), training=training)
 
 
 # Training --------------------------------------------------------------------------

@@ -87,7 +87,9 @@ def test_dbof(pooling, reduce):
     wc, bc, wh, bh = (np.asarray(weight) for weight in weights)
     clusters = np.clip(frames @ wc + bc, 0, 6)
     expected = np.clip(reduce(clusters, axis=1) @ wh + bh, 0, 6)
-    np.testing.assert_allclose(layer.pool(frames), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        layer(frames, np.ones((2, 3), bool)), expected, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_multi_hot():

@@ -91,9 +91,7 @@ class Shards:
             order = tf.random.experimental.stateless_shuffle(
                 tf.range(len(self.paths), dtype=tf.int64), tf.stack([seed, epoch])
             )
-            found = shards.read_shards(
-                self.paths, num_readers, self.damage, order, epoch
-            )
+            found = self._read(num_readers, order, epoch)
             # The seed must differ between epochs, and shuffle takes just one number.
             mixed = found.shuffle(
                 buffer, seed=seed * 1_000_003 + epoch, reshuffle_each_iteration=False
@@ -110,11 +108,16 @@ class Shards:
         self, batch_size: int, labels: bool = True, num_readers: int = 1
     ) -> tf.data.Dataset:
         """Every record once; with one reader in the order of the files."""
-        found = shards.read_shards(self.paths, num_readers, self.damage)
+        found = self._read(num_readers)
         decoded = self._decoded(found.batch(batch_size), labels)
         if self.config.segment_labels:
             decoded = _rebatched(decoded, batch_size)
         return decoded
+
+    def _read(self, num_readers, order=None, epoch=0):
+        return shards.read_shards(
+            self.paths, num_readers, self.damage, order, epoch, self.record_bytes
+        )
 
     def _decoded(self, batches, labels):
         """Decodes batches of (origins, serialized[, position])."""
@@ -138,7 +141,7 @@ class Shards:
             return batch if position is None else {**batch, "position": position}
 
         decoded = batches.prefetch(1).map(
-            to_batch, num_parallel_calls=1, deterministic=True
+            to_batch, num_parallel_calls=2, deterministic=True
         )
         return decoded.filter(lambda batch: tf.size(batch["id"]) > 0).prefetch(2)
 

@@ -15,6 +15,7 @@ contradict --num_classes ends the run, as it means the flag is wrong.
 
 import dataclasses
 import sys
+import threading
 
 import numpy as np
 import tensorflow as tf
@@ -27,6 +28,8 @@ from youtube8m.data.wire import RecordError
 from youtube8m.errors import UserError
 
 _ALIGNMENT = 64  # bytes; TensorFlow takes over aligned arrays without a copy
+# What getrefcount says of an item that only its list holds.
+_UNUSED_REFERENCES = [sys.getrefcount(held[0]) for held in ([object()],)][0]
 
 
 def decoder_for(config: DataConfig, labels: bool, damage: Damage) -> "Decoder":
@@ -46,18 +49,20 @@ class BufferPool:
 
     def __init__(self):
         self._buffers: list[np.ndarray] = []
+        self._lock = threading.Lock()
 
     def empty(self, shape: tuple[int, ...], dtype) -> np.ndarray:
         """An uninitialised array whose first byte lies at a multiple of 64."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        buffer = self._unused(size + _ALIGNMENT)
+        with self._lock:
+            buffer = self._unused(size + _ALIGNMENT)
         start = -buffer.ctypes.data % _ALIGNMENT
         return buffer[start : start + size].view(dtype).reshape(shape)
 
     def _unused(self, size):
         for place in range(len(self._buffers)):
-            # Two references: the list's and that of getrefcount's argument.
-            if sys.getrefcount(self._buffers[place]) == 2:
+            # Views of a buffer, and the tensors that took it over, refer to it.
+            if sys.getrefcount(self._buffers[place]) == _UNUSED_REFERENCES:
                 if self._buffers[place].nbytes < size:
                     self._buffers[place] = np.empty(size, np.uint8)
                 return self._buffers[place]
@@ -154,10 +159,10 @@ class Decoder:
 
     def _class_ids(self, record, context, key):
         ids = self._read(wire.integers, record, context, key)
-        if ids.size and not 0 <= ids.min() <= ids.max() < self.config.num_classes:
-            wrong = ids.max() if ids.min() >= 0 else ids.min()
+        wrong = ids[ids.view(np.uint64) >= self.config.num_classes]  # negative ones too
+        if wrong.size:
             raise UserError(
-                f"has {key} entry {wrong}, but --num_classes={self.config.num_classes} "
+                f"has {key} entry {wrong[0]}, but --num_classes={self.config.num_classes} "
                 f"allows 0 to {self.config.num_classes - 1}; set --num_classes to the "
                 "data set's number of classes"
             )

@@ -9,6 +9,8 @@ format (protobuf.dev/programming-guides/encoding) and numpy views the payload in
 place: frames of one size lie at one stride. Malformed input raises RecordError.
 """
 
+import functools
+
 import numpy as np
 
 # Spans are (start, end) offsets into the serialised message.
@@ -17,6 +19,7 @@ Span = tuple[int, int]
 # Feature is a oneof of lists; its field number says which.
 KINDS = {1: "bytes_list", 2: "float_list", 3: "int64_list"}
 
+_UINT64 = 2**64 - 1  # ten groups of seven bits hold more; protobuf drops it
 _VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
 
 
@@ -25,13 +28,15 @@ class RecordError(ValueError):
 
 
 def _varint(buffer: bytes, position: int, end: int) -> tuple[int, int]:
+    if position < end and buffer[position] < 0x80:  # most are one byte long
+        return buffer[position], position + 1
     value = shift = 0
     while position < end and shift < 70:
         byte = buffer[position]
         position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, position
+            return value & _UINT64, position
         shift += 7
     raise RecordError("is not a valid protocol buffer")
 
@@ -95,40 +100,41 @@ def kind(buffer: bytes, feature: Span) -> str | None:
     return None
 
 
-def _values(buffer: bytes, feature: Span, expected: str):
-    """Yields (wire type, span) of each value, or packed run of values."""
+def _values(buffer: bytes, feature: Span, expected: str, single: int):
+    """Yields the span of each value, of wire type `single`, or packed run of values."""
     for number, wire_type, span in fields(buffer, feature):
         if wire_type != _LENGTH_DELIMITED or number not in KINDS:
             continue
         if KINDS[number] != expected:
             raise RecordError(f"holds a {KINDS[number]} where a {expected} belongs")
         for inner, inner_type, value in fields(buffer, span):
-            if inner == 1:
-                yield inner_type, value
+            if inner != 1:
+                continue
+            if inner_type not in (single, _LENGTH_DELIMITED):
+                raise RecordError("is not a valid protocol buffer")
+            yield value
 
 
 def byte_strings(buffer: bytes, feature: Span) -> list[bytes]:
     """The values of a bytes_list."""
-    return [
-        buffer[start:end] for _, (start, end) in _values(buffer, feature, "bytes_list")
-    ]
+    spans = _values(buffer, feature, KINDS[1], _LENGTH_DELIMITED)
+    return [buffer[start:end] for start, end in spans]
 
 
 def floats(buffer: bytes, feature: Span) -> np.ndarray:
     """The values of a float_list, packed or not, as float32 [n]."""
-    runs = [buffer[start:end] for _, (start, end) in _values(buffer, feature, KINDS[2])]
-    data = runs[0] if len(runs) == 1 else b"".join(runs)
-    if len(data) % 4:
+    spans = _values(buffer, feature, KINDS[2], _FIXED32)
+    runs = [buffer[start:end] for start, end in spans]
+    if any(len(run) % 4 for run in runs):
         raise RecordError("is cut short")
+    data = runs[0] if len(runs) == 1 else b"".join(runs)
     return np.frombuffer(data, "<f4")
 
 
 def integers(buffer: bytes, feature: Span) -> np.ndarray:
     """The values of an int64_list, packed or not, as int64 [n]."""
     values = []
-    for wire_type, (position, end) in _values(buffer, feature, KINDS[3]):
-        if wire_type not in (_VARINT, _LENGTH_DELIMITED):
-            raise RecordError("is not a valid protocol buffer")
+    for position, end in _values(buffer, feature, KINDS[3], _VARINT):
         while position < end:
             value, position = _varint(buffer, position, end)
             values.append(value)
@@ -152,13 +158,17 @@ def _uniform_rows(buffer, start, end, size):
     stride = len(prefix) + size
     if (end - start) % stride:
         return None
-    view = np.frombuffer(buffer, np.uint8, end - start, start).reshape(-1, stride)
-    header = np.frombuffer(prefix, np.uint8)
-    if not (view[:, : len(prefix)] == header).all():
+    count = (end - start) // stride
+    # One item per header: gathering them at once lets the processor wait for all of
+    # their cache lines together instead of one after another.
+    headers = np.ndarray(count, f"V{len(prefix)}", buffer, start, stride)
+    if headers.tobytes() != prefix * count:
         return None
-    return view[:, len(prefix) :]
+    start += len(prefix)
+    return np.ndarray((count, size), np.uint8, buffer, start, (stride, 1))
 
 
+@functools.cache
 def _row_prefix(size: int) -> bytes:
     """The bytes before each frame: feature { bytes_list { value: <size bytes> } }."""
     prefix = b""

@@ -3,6 +3,7 @@
 import math
 
 import keras
+from keras import ops
 
 
 def glorot_limit(input_size: int, units: int, gates: int) -> float:
@@ -27,3 +28,10 @@ def lstm(input_size: int, units: int, **kwargs) -> keras.layers.LSTM:
     return keras.layers.LSTM(
         units, kernel_initializer=uniform(), recurrent_initializer=uniform(), **kwargs
     )
+
+
+def last_real(x, frame_mask):
+    """x [B, T, H] at each video's last real frame: [B, H]; masks pad at the end."""
+    last = ops.sum(ops.cast(frame_mask, "int32"), axis=1) - 1
+    last = ops.maximum(last, 0)[:, None, None]
+    return ops.squeeze(ops.take_along_axis(x, last, axis=1), axis=1)

@@ -36,6 +36,14 @@ class FrameEncoder(keras.layers.Layer):
     # Encoders that the starter code ties to one classifier name it here.
     fixed_classifier: str | None = None
 
+    def select(self, frames, frame_mask, training=False):
+        """The frames that `call` is to be given, chosen while they are still bytes.
+
+        Returns:
+          frames [B, k, D] and mask [B, k]; all of them unless overridden.
+        """
+        return frames, frame_mask
+
 
 class Classifier(keras.layers.Layer):
     """A descriptor to the probabilities of all classes.
@@ -91,6 +99,7 @@ class VideoModel(keras.Model):
             return {"descriptor": self.normalize(inputs["features"])}
         frames = inputs["frames"]
         mask = frame_mask(inputs["num_frames"], ops.shape(frames)[1])
+        frames, mask = self.encoder.select(frames, mask, training=training)
         frames = self.normalize(frames, mask)
         return _named(self.encoder(frames, mask, training=training), "descriptor")
 

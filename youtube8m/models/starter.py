@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from youtube8m.layers.normalization import BatchNorm
-from youtube8m.layers.recurrent import lstm
+from youtube8m.layers.recurrent import last_real, lstm
 from youtube8m.layers.sampling import SampleFrames
 from youtube8m.models.base import ENCODERS, FrameEncoder
 
@@ -46,7 +46,9 @@ class DbofModel(FrameEncoder):
       dbof_pooling_method: 'max' or 'average'.
       dbof_activation: 'sigmoid' or 'relu6'.
 
-    Input shape: [B, T, D]. Output shape: [B, H].
+    `select` takes the frames, `call` all that it is given.
+
+    Input shape: [B, k, D]. Output shape: [B, H].
     """
 
     def __init__(
@@ -104,12 +106,12 @@ class DbofModel(FrameEncoder):
         dense.build((None, fan_in))
         return dense
 
-    def call(self, frames, frame_mask, training=False):
-        return self.pool(self.sample(frames, frame_mask, training=training), training)
+    def select(self, frames, frame_mask, training=False):
+        frames = self.sample(frames, frame_mask, training=training)
+        return frames, ops.ones(ops.shape(frames)[:2], "bool")
 
-    def pool(self, sampled, training=False):
-        """The descriptor [B, H] of the sampled frames [B, k, D]."""
-        frames = self._normalize(self.input_norm, sampled, training)
+    def call(self, frames, frame_mask, training=False):
+        frames = self._normalize(self.input_norm, frames, training)
         clusters = self._normalize(self.cluster_norm, self.cluster(frames), training)
         clusters = self._activate(clusters)
         reduce = ops.max if self.dbof_pooling_method == "max" else ops.mean
@@ -158,11 +160,10 @@ class LstmModel(FrameEncoder):
         self.layers = []
         size = frames_shape[-1]
         for number in range(self.lstm_layers):
-            is_top = number == self.lstm_layers - 1
             layer = lstm(
                 size,
                 self.lstm_cells,
-                return_sequences=not is_top,
+                return_sequences=True,
                 dtype=self.dtype_policy,
                 name=f"lstm_{number}",
             )
@@ -171,10 +172,12 @@ class LstmModel(FrameEncoder):
             size = self.lstm_cells
 
     def call(self, frames, frame_mask, training=False):
+        # Pads come last, so no state up to the last real frame depends on them: the
+        # layers need no mask, which would cost a fifth of the time.
         x = frames
         for layer in self.layers:
-            x = layer(x, mask=frame_mask, training=training)
-        return x
+            x = layer(x, training=training)
+        return last_real(x, frame_mask)
 
     def get_config(self):
         own = {"lstm_cells": self.lstm_cells, "lstm_layers": self.lstm_layers}
