@@ -36,6 +36,7 @@ class TrainingReport(contextlib.ExitStack):
         self._summaries = tf.summary.create_file_writer(directory.path)
         self.callback(self._summaries.close)
         self._pending: list[tuple] = []
+        self._gap = ""
         self._clock = time.monotonic()
 
     def step(self, step: int, results: dict, position) -> None:
@@ -83,7 +84,8 @@ class TrainingReport(contextlib.ExitStack):
                 f" | Hit@1: {row['hit_at_one']:.2f} PERR: {row['perr']:.2f} "
                 f"GAP: {row['gap']:.2f}"
             )
-        self.say(line, row["step"], f"loss {row['loss']:.3f}")
+            self._gap = f"  GAP {row['gap']:.3f}"
+        self.say(line, row["step"], f"loss {row['loss']:.3f}{self._gap}")
         self._metrics.write(json.dumps(row) + "\n")
         self._metrics.flush()
 

@@ -1,0 +1,135 @@
+"""Evaluation and inference of one run: they agree, and tell what they should."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import SAMPLE
+from tests.test_training import DBOF, FRAMES, config
+from youtube8m.config import EvaluationConfig, InferenceConfig, RunConfig
+from youtube8m.data.pipeline import Shards
+from youtube8m.evaluation import Evaluator
+from youtube8m.inference import Inference
+from youtube8m.metrics import Metrics
+from youtube8m.training.trainer import Trainer
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+@pytest.fixture(scope="module")
+def run_directory(sample, tmp_path_factory):
+    path = tmp_path_factory.mktemp("run")
+    Trainer(RunConfig(FRAMES, DBOF), config(sample, path)).train()
+    return path
+
+
+def evaluator(run_directory, sample, **values):
+    return Evaluator(
+        EvaluationConfig(
+            train_dir=str(run_directory),
+            eval_data_pattern=sample["frame/validate"],
+            run_once=True,
+            **values,
+        )
+    )
+
+
+def predictions_of(run_directory, pattern, out, **values):
+    """video id -> {class: confidence}, as inference.py writes them."""
+    settings = InferenceConfig(
+        train_dir=str(run_directory),
+        input_data_pattern=pattern,
+        output_file=str(out),
+        **values,
+    )
+    Inference(settings).run()
+    with open(out, newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    return {name: np.array(pairs.split(), float).reshape(-1, 2) for name, pairs in rows}
+
+
+def test_evaluation_and_inference_agree(run_directory, sample, tmp_path):
+    """GAP and the rest, computed again from the CSV and the records' labels."""
+    measured = evaluator(run_directory, sample, batch_size=7, top_k=5).run()
+    predicted = predictions_of(
+        run_directory, sample["frame/validate"], tmp_path / "x.csv", batch_size=16
+    )
+    again = Metrics(SAMPLE.num_classes, top_k=5)
+    shards = Shards.open(sample["frame/validate"], "--x", FRAMES)
+    for batch in shards.iterate(shards.ordered_batches(32)):
+        labels = batch["labels"].numpy()
+        pairs = np.stack([predicted[name.decode()] for name in batch["id"].numpy()])
+        classes = pairs[:, :, 0].astype(np.int32)
+        hits = (classes[:, :, None] == labels[:, None, :]).any(axis=-1)
+        scores = pairs[:, :, 1].astype(np.float32)
+        again.update({"scores": scores, "classes": classes, "hits": hits}, labels)
+    for name in ("hit_at_one", "perr", "gap", "map"):
+        # The CSV holds six digits, which may tie what was not tied.
+        assert abs(again.result()[name] - measured[name]) < 1e-3, name
+    assert measured["num_examples"] == len(predicted) == SAMPLE.num_validate
+
+
+def test_predictions_do_not_depend_on_batch_size_or_readers(
+    run_directory, sample, tmp_path
+):
+    pattern = sample["frame/test"]
+    one = predictions_of(run_directory, pattern, tmp_path / "a.csv", batch_size=3)
+    two = predictions_of(run_directory, pattern, tmp_path / "b.csv", num_readers=2)
+    assert one.keys() == two.keys()
+    for name, pairs in one.items():
+        np.testing.assert_allclose(np.sort(pairs, 0), np.sort(two[name], 0), atol=1e-5)
+
+
+def test_summaries_have_the_starter_codes_tags(run_directory, sample):
+    evaluator(run_directory, sample).run()
+    tags = {
+        value.tag
+        for path in tf.io.gfile.glob(f"{run_directory}/eval/events*")
+        for event in tf.compat.v1.train.summary_iterator(path)
+        for value in event.summary.value
+    }
+    assert tags == {
+        "Epoch/Eval_Avg_Hit@1",
+        "Epoch/Eval_Avg_Perr",
+        "Epoch/Eval_Avg_Loss",
+        "Epoch/Eval_MAP",
+        "Epoch/Eval_GAP",
+        "GlobalStep/Eval_Hit@1",
+        "GlobalStep/Eval_Perr",
+        "GlobalStep/Eval_Loss",
+        "GlobalStep/Eval_Example_Second",
+    }
+
+
+def test_eval_follows_new_checkpoints_until_ctrl_c(sample, tmp_path):
+    run = RunConfig(FRAMES, DBOF)
+    Trainer(run, config(sample, tmp_path, max_steps=1)).train()
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            os.path.join(ROOT, "eval.py"),
+            f"--train_dir={tmp_path}",
+            f"--eval_data_pattern={sample['frame/validate']}",
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(process, "epoch/eval number 1 ")
+    Trainer(run, config(sample, tmp_path, max_steps=2)).train()
+    wait_for(process, "epoch/eval number 2 ")
+    process.send_signal(signal.SIGINT)
+    assert "Traceback" not in process.stderr.read()
+    assert process.wait(timeout=30) == 130
+
+
+def wait_for(process, text):
+    for line in process.stderr:
+        if line.startswith(text):
+            return
+    raise AssertionError(f"ended without {text!r}")
