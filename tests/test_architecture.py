@@ -13,6 +13,7 @@ ROOMS = [
     {"config", "files", "progress", "registry"},
     {"data", "layers"},
     {"models", "losses", "metrics", "optimizers"},
+    {"runs"},
     {"training"},
     {"prediction", "submission"},
     {"evaluation", "inference"},

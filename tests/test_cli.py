@@ -21,6 +21,7 @@ def run(script, *arguments, status=0):
         [sys.executable, os.path.join(ROOT, script), *map(str, arguments)],
         capture_output=True,
         text=True,
+        timeout=1200,
     )
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
@@ -231,10 +232,87 @@ def test_another_models_directory_is_one_line(trained, sample):
     assert_one_line(log, "model_flags.json there says .*model=LstmModel.*start_new")
 
 
+LATER_MISTAKES = {
+    "other level": ("{video}", [], "video-level, .* rgb .24., audio .8., 12 classes"),
+    "no file": ("/nowhere/x*", [], "no file matches"),
+    "no such checkpoint": ("{frames}", ["--checkpoint=model.ckpt-3"], "model.ckpt-10"),
+    "top_k": ("{frames}", ["--top_k=0"], "--top_k=0: must be greater than 0"),
+    "remote": ("{frames}", ["--train_dir=gs://bucket/run"], "remote stores are not"),
+    "unknown flag": ("{frames}", ["--top=3"], "Unknown command line flag 'top'"),
+}
+
+
+@pytest.mark.parametrize("script", ["eval.py", "inference.py"])
+@pytest.mark.parametrize("name", LATER_MISTAKES)
+def test_mistakes_in_evaluation_and_inference(trained, sample, tmp_path, script, name):
+    pattern, arguments, message = LATER_MISTAKES[name]
+    pattern = pattern.format(
+        video=sample["video/validate"], frames=sample["frame/validate"]
+    )
+    own = (
+        [f"--eval_data_pattern={pattern}", "--run_once"]
+        if script == "eval.py"
+        else [f"--input_data_pattern={pattern}", f"--output_file={tmp_path}/x.csv"]
+    )
+    log = run(script, f"--train_dir={trained[0]}", *own, *arguments, status=1)
+    assert re.search(message, log), log
+    assert name == "unknown flag" or len(log.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_model_flags_given_to_eval_are_checked_against_the_run(trained, sample):
+    log = run(
+        "eval.py",
+        f"--train_dir={trained[0]}",
+        f"--eval_data_pattern={sample['segment/validate']}",
+        "--run_once",
+        "--segment_labels",
+        "--frame_features",
+        "--feature_names=rgb, audio",
+        "--feature_sizes=24,",
+        "--lstm_cells=8",
+        "--lstm_layers=5",
+    )
+    warnings = [line for line in log.splitlines() if "ignored" in line]
+    assert len(warnings) == 2
+    assert warnings[0].startswith("--feature_sizes=24,: ignored, the run has")
+    assert warnings[1].startswith("--lstm_layers=5: ignored, the run has 1")
+
+
+def test_segments_are_cut_from_all_frames_of_a_run_with_few(sample, tmp_path):
+    arguments = ("--model=FrameLevelLogisticModel", "--max_frames=5", "--max_steps=1")
+    train(sample, tmp_path, *arguments, level="frame")
+    log = run(
+        "eval.py",
+        f"--train_dir={tmp_path}",
+        f"--eval_data_pattern={sample['segment/validate']}",
+        "--segment_labels",
+        "--run_once",
+    )
+    assert "lost" not in log
+    counts = re.findall(r"examples_processed: (\d+)", log)
+    assert int(counts[-1]) > SAMPLE.num_validate  # several segments of each video
+
+
+@pytest.mark.parametrize("script", ["train.py", "eval.py", "inference.py"])
+def test_help_lists_the_flags(script):
+    done = subprocess.run(
+        [sys.executable, os.path.join(ROOT, script), "--help"],
+        capture_output=True,
+        text=True,
+    )
+    assert "--lstm_cells" in done.stdout and "--train_dir" in done.stdout
+    assert "tensorflow" not in done.stdout.split("--train_dir")[0].lower()
+
+
 @pytest.mark.parametrize(
     "script, arguments, message",
     [
-        ("eval.py", ["--eval_data_pattern={data}", "--run_once"], "no checkpoint yet"),
+        (
+            "eval.py",
+            ["--eval_data_pattern={data}", "--run_once"],
+            "no checkpoint; train",
+        ),
         (
             "inference.py",
             ["--input_data_pattern={data}", "--output_file={out}"],

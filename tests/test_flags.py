@@ -24,6 +24,7 @@ STARTER_DEFAULTS = {
     TrainingConfig: {
         "train_dir": "/tmp/yt8m_model/",
         "train_data_pattern": "",
+        "segment_labels": False,
         "start_new_model": False,
         "num_gpu": 1,
         "batch_size": 1024,
@@ -43,7 +44,6 @@ STARTER_DEFAULTS = {
         "feature_names": ("mean_rgb",),
         "feature_sizes": (1024,),
         "frame_features": False,
-        "segment_labels": False,
     },
     ModelConfig: {
         "model": "LogisticModel",
@@ -125,7 +125,13 @@ def test_flags_reach_the_model_by_its_arguments():
         "--moe_num_mixtures=4",
     )
     assert run.data == DataConfig(("rgb", "audio"), (1024, 128), True)
+    # What was not given is kept too, so that no later default changes the run.
     assert run.model.hyperparameters == {
+        "iterations": 30,
+        "dbof_cluster_size": 8192,
+        "dbof_hidden_size": 1024,
+        "dbof_pooling_method": "max",
+        "dbof_activation": "sigmoid",
         "dbof_add_batch_norm": False,
         "sample_random_frames": False,
         "moe_num_mixtures": 4,
@@ -158,6 +164,11 @@ def test_run_config_reads_the_starter_codes_five_keys():
             '{"model": "M", "feature_names": "rgb", "feature_sizes": "x", '
             '"frame_features": true}',
             "--feature_sizes=x",
+        ),
+        (
+            '{"model": "M", "feature_names": "rgb", "feature_sizes": "1", '
+            '"frame_features": "False"}',
+            "frame_features is 'False', not of type",
         ),
     ],
 )

@@ -10,7 +10,8 @@ from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.errors import UserError
 from youtube8m.models.base import CLASSIFIERS, ENCODERS
 from youtube8m.registry import hyperparameters
-from youtube8m.training.checkpoints import RunDirectory, Saver, load_weights
+from youtube8m.runs import RunDirectory
+from youtube8m.training.checkpoints import Saver, load_weights
 from youtube8m.training.steps import TrainingState
 
 NUM_CLASSES = 7

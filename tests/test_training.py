@@ -1,6 +1,8 @@
 """Training as a whole: resuming, replicas, the schedule, the run's files."""
 
+import dataclasses
 import json
+import logging
 import os
 import re
 import signal
@@ -14,8 +16,10 @@ import tensorflow as tf
 
 from tests.conftest import SAMPLE
 from youtube8m.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
+from youtube8m.data.examples import video_example, write_records
 from youtube8m.errors import UserError
-from youtube8m.training.checkpoints import RunDirectory, load_weights
+from youtube8m.runs import RunDirectory
+from youtube8m.training.checkpoints import load_weights
 from youtube8m.training.steps import decayed_learning_rate
 from youtube8m.training.trainer import Trainer
 
@@ -68,6 +72,100 @@ def test_resuming_gives_the_weights_of_an_undisturbed_run(sample, tmp_path, mode
         np.testing.assert_array_equal(ours, theirs)
     steps = [line["step"] for line in metrics_lines(tmp_path / "parts")]
     assert steps == list(range(1, 11))  # 160 videos x 2 epochs / 32
+
+
+def test_a_run_keeps_the_order_it_began_with(sample, tmp_path, caplog):
+    """Batch size and readers may change; each record still comes once an epoch."""
+    run = RunConfig(VIDEO, ModelConfig("LogisticModel"))
+    settings = {"level": "video", "num_epochs": 1}
+    Trainer(
+        run, config(sample, tmp_path, batch_size=16, max_steps=3, **settings)
+    ).train()
+    seen = []
+    trainer = Trainer(
+        run, config(sample, tmp_path, batch_size=10, num_readers=1, **settings)
+    )
+    step = trainer.step
+    trainer.step = lambda batch: seen.append(len(batch["labels"])) or step(batch)
+    trainer.train()
+    assert sum(seen) == 160 - 3 * 16
+    assert trainer.order.num_readers == 2 and trainer.order.shuffle_buffer == 80
+    assert "--num_readers=1: the run goes on with 2" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"optimizer": "SGD"}, "--optimizer=SGD: .* begun with AdamOptimizer"),
+        ({"data": "video/validate"}, "begun on other shards"),
+    ],
+)
+def test_a_run_cannot_go_on_with_another_state(sample, tmp_path, values, message):
+    run = RunConfig(VIDEO, ModelConfig("LogisticModel"))
+    train(run, config(sample, tmp_path, "video", max_steps=1))
+    data = values.pop("data", None)
+    source = {"video/train": sample[data]} if data else sample
+    with pytest.raises(UserError, match=message):
+        train(run, config(source, tmp_path, "video", **values))
+
+
+def test_a_run_that_never_saved_does_not_hold_its_directory(sample, tmp_path):
+    wrong = dataclasses.replace(VIDEO, num_classes=3)
+    with pytest.raises(UserError, match="--num_classes=3"):
+        train(
+            RunConfig(wrong, ModelConfig("LogisticModel")),
+            config(sample, tmp_path, "video"),
+        )
+    run = RunConfig(VIDEO, ModelConfig("LogisticModel"))
+    train(run, config(sample, tmp_path, "video", max_steps=1))
+    assert RunDirectory(str(tmp_path)).read_run() == run
+
+
+def test_a_record_that_ends_the_run_does_not_cost_what_was_learnt(sample, tmp_path):
+    good = RunConfig(VIDEO, ModelConfig("LogisticModel"))
+    path = tmp_path / "z.tfrecord"
+    with open(path, "wb") as out:
+        for shard in sorted(tf.io.gfile.glob(sample["video/train"])):
+            with open(shard, "rb") as file:
+                out.write(file.read())
+        bad = tmp_path / "bad.tfrecord"
+        means = {"mean_rgb": np.zeros(24), "mean_audio": np.zeros(8)}
+        write_records(bad, [video_example("bad!", [77], means)])
+        out.write(bad.read_bytes())
+    settings = config(
+        {"video/train": str(path)},
+        tmp_path / "run",
+        "video",
+        shuffle_buffer=1,
+        num_readers=1,
+    )
+    with pytest.raises(UserError, match="record 160 has labels entry 77"):
+        train(good, settings)
+    latest = RunDirectory(str(tmp_path / "run")).latest_checkpoint()
+    assert latest == str(tmp_path / "run" / "model.ckpt-5")
+    assert len(metrics_lines(tmp_path / "run")) == 5
+
+
+def test_an_older_checkpoint_serves_where_the_newest_is_gone(sample, tmp_path):
+    run = RunConfig(VIDEO, ModelConfig("LogisticModel"))
+    train(run, config(sample, tmp_path, "video", max_steps=4, export_model_steps=2))
+    directory = RunDirectory(str(tmp_path))
+    assert directory.checkpoint("model.ckpt-2") == str(tmp_path / "model.ckpt-2")
+    for path in tmp_path.glob("model.ckpt-4*"):
+        path.unlink()
+    assert directory.latest_checkpoint() == str(tmp_path / "model.ckpt-2")
+    with pytest.raises(UserError, match="--checkpoint=model.ckpt-4: .* model.ckpt-2"):
+        directory.checkpoint("model.ckpt-4")
+
+
+@pytest.mark.parametrize("size", [0, 100])
+def test_a_truncated_checkpoint_is_told(sample, tmp_path, size):
+    run = RunConfig(VIDEO, ModelConfig("LogisticModel"))
+    train(run, config(sample, tmp_path, "video", max_steps=1))
+    data = next(tmp_path.glob("model.ckpt-1.data*"))
+    data.write_bytes(data.read_bytes()[:size])
+    with pytest.raises(UserError, match="model.ckpt-1: cannot be restored"):
+        train(run, config(sample, tmp_path, "video"))
 
 
 def test_last_step_is_saved_and_files_are_those_of_the_starter_code(sample, tmp_path):
@@ -214,6 +312,15 @@ def run_python(script, *arguments, check=True):
         capture_output=True,
         text=True,
     )
+
+
+@pytest.fixture(autouse=True)
+def our_warnings_reach_caplog(caplog):
+    """absl's logger does not pass records on by default."""
+    logger = logging.getLogger("absl")
+    logger.addHandler(caplog.handler)
+    yield
+    logger.removeHandler(caplog.handler)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -42,10 +42,10 @@ from youtube8m.errors import UserError
 from youtube8m.evaluation import Evaluator
 from youtube8m.inference import Inference
 from youtube8m.metrics import Metrics, top_predictions
-from youtube8m.prediction import Predictor
+from youtube8m.prediction import TrainedRun
 from youtube8m.progress import Progress
 from youtube8m.training import distribution
-from youtube8m.training.steps import model_inputs
+from youtube8m.training.steps import device_inputs
 from youtube8m.training.trainer import Trainer
 
 REQUIRED_METRICS_RATE = 25_000  # videos/s of the metrics alone
@@ -290,8 +290,6 @@ class Workload:
                 f"--num_frames={self.num_frames}: more than "
                 f"--max_frames={self.run.data.max_frames}; raise that as well"
             )
-        if self.run.data.segment_labels:
-            raise UserError("--segment_labels: whole videos are measured; drop it")
 
     def alternate(self, measures: Mapping[str, Callable]) -> dict[str, float]:
         """Medians of the measures, by the configured repetitions."""
@@ -467,7 +465,7 @@ def train_benchmark(work: Workload) -> Report:
 
     def step_on(batch):
         count = len(batch["labels"])
-        shares = distribution.split_batch(trainer.strategy, model_inputs(batch))
+        shares = distribution.split_batch(trainer.strategy, device_inputs(batch))
         float(trainer.step(shares)["loss"])
         return count
 
@@ -517,8 +515,8 @@ def evaluate_benchmark(work: Workload) -> Report:
     """Whole evaluations, predictions with metrics in memory, and metrics alone."""
     prefix = work.trainer().saver.save()
     evaluator, stream = work.evaluator(), work.ordered_batches()
-    predictor, batch = evaluator.predictor, work.batch(work.batch_size)
-    flops = work.flops(forward_flops, predictor.model)
+    trained, batch = evaluator.trained, work.batch(work.batch_size)
+    flops = work.flops(forward_flops, trained.model)
     medians = work.alternate(
         {
             "product": work.rate(MatrixProduct(flops * work.batch_size)),
@@ -526,7 +524,7 @@ def evaluate_benchmark(work: Workload) -> Report:
                 evaluator, lambda: evaluator.evaluate(prefix)["num_examples"]
             ),
             "input": work.rate(lambda: len(next(stream)["id"])),
-            "memory": work.rate(_predict_and_measure(work, predictor, batch)),
+            "memory": work.rate(_predict_and_measure(work, trained, batch)),
             "metrics": work.rate(_metrics_alone()),
         }
     )
@@ -546,10 +544,10 @@ def evaluate_benchmark(work: Workload) -> Report:
     return Report(figures + _memory_figures(), {"flops_per_video": flops})
 
 
-def _predict_and_measure(work, predictor: Predictor, batch):
+def _predict_and_measure(work, trained: TrainedRun, batch):
     num_classes = work.run.data.num_classes
     measure = _metrics_of(batch["labels"], num_classes)
-    return lambda: measure(predictor(batch)["predictions"])
+    return lambda: measure(trained.predict(batch)["predictions"])
 
 
 def _metrics_of(labels, num_classes):
@@ -575,11 +573,11 @@ def inference_benchmark(work: Workload) -> Report:
     """Records to a CSV file, against reading them raw and the matrix product."""
     work.trainer().saver.save()
     inference, stream = work.inference(), work.ordered_batches()
-    predictor, batch = inference.predictor, work.batch(work.batch_size)
-    flops = work.flops(forward_flops, predictor.model)
+    trained, batch = inference.trained, work.batch(work.batch_size)
+    flops = work.flops(forward_flops, trained.model)
 
     def predict():
-        return len(predictor(batch)["predictions"].numpy())
+        return len(trained.predict(batch)["predictions"].numpy())
 
     medians = work.alternate(
         {

@@ -15,6 +15,7 @@ import contextlib
 import importlib
 import logging
 import os
+import signal
 import sys
 
 
@@ -39,8 +40,22 @@ def run(module_name: str) -> None:
     handler = absl_logging.get_absl_handler()
     handler.setFormatter(None)
     handler.addFilter(_is_ours_or_serious)
+    logging.getLogger("tensorflow").handlers.clear()  # it would say things twice
+    _list_our_flags(module)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     commands = getattr(module, "COMMANDS", ())
     app.run(lambda argv: _guarded(module.main, argv[1:], commands))
+
+
+def _list_our_flags(module):
+    """Makes --help list the flags of the whole package, under the tool's docstring."""
+    from absl import flags
+
+    sys.modules["__main__"].__doc__ = module.__doc__
+    for name, defined in flags.FLAGS.flags_by_module_dict().items():
+        if name.startswith("youtube8m"):
+            for flag in defined:
+                flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
 
 def _is_ours_or_serious(record):

@@ -12,6 +12,7 @@ that is needed to build the model again.
 
 import dataclasses
 import json
+import typing
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,14 +59,13 @@ class DataConfig:
     frame_features: bool = flag(
         False, "Whether the records are frame-level SequenceExamples."
     )
-    segment_labels: bool = flag(
-        False, "Whether to use the rated five-second segments of the records."
-    )
     num_classes: int = flag(
         schema.NUM_CLASSES_2018,
         "Number of classes: 3862 since 2018, 4716 in 2017, 527 for AudioSet.",
     )
     max_frames: int = flag(schema.MAX_FRAMES, "Frames read of each video, at most.")
+    # Whether to read rated segments: up to each command, so no flag of the run.
+    segment_labels: bool = False
 
     def __post_init__(self):
         names = split_list(self.feature_names)
@@ -103,8 +103,8 @@ class DataConfig:
 class ModelConfig:
     """Which model, classifier and loss, and their hyper-parameters.
 
-    `hyperparameters` maps constructor arguments to values, for those that differ
-    from the constructors' defaults or were given explicitly.
+    `hyperparameters` maps constructor arguments to values; what it lacks is left to
+    the constructors' defaults.
     """
 
     model: str = flag("LogisticModel", "The model to train, by class name.")
@@ -146,15 +146,21 @@ class RunConfig:
         _require(not missing, f"{source}: lacks the keys {', '.join(missing)}")
 
         def build(config_class):
-            names = {field.name for field in dataclasses.fields(config_class)}
-            return config_class(**{k: v for k, v in values.items() if k in names})
+            hints = typing.get_type_hints(config_class)
+            known = {name: values[name] for name in hints.keys() & values.keys()}
+            for name, value in known.items():
+                hint = hints[name]
+                _require(
+                    hint not in (bool, int, str) or type(value) is hint,
+                    f"{source}: {name} is {value!r}, not of type {hint}",
+                )
+            return config_class(**known)
 
         try:
             return cls(build(DataConfig), build(ModelConfig))
         except UserError as error:
-            raise UserError(f"{source}: {error}") from None
-        except TypeError as error:
-            raise UserError(f"{source}: a value has the wrong type ({error})") from None
+            prefix = "" if str(error).startswith(source) else f"{source}: "
+            raise UserError(f"{prefix}{error}") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +171,7 @@ class TrainingConfig:
     train_data_pattern: str = flag(
         "", "Glob of the training shards; several may be given, comma-separated."
     )
+    segment_labels: bool = flag(False, "Train on rated segments (not yet here).")
     start_new_model: bool = flag(
         False, "Start from scratch: removes the run that --train_dir holds."
     )
@@ -231,6 +238,7 @@ class EvaluationConfig:
     segment_labels: bool = flag(False, "Evaluate the rated segments of the records.")
     batch_size: int = flag(1024, "Examples evaluated at once.")
     num_readers: int = flag(8, "Shards read side by side.")
+    checkpoint: str = flag("", "Checkpoint to use (model.ckpt-STEP); else the newest.")
     run_once: bool = flag(
         False, "Evaluate the newest checkpoint and end; else follow new ones."
     )
@@ -238,6 +246,7 @@ class EvaluationConfig:
     strict_data: bool = flag(False, "Stop at the first record that cannot be read.")
 
     def __post_init__(self):
+        _require(bool(self.train_dir), "--train_dir is empty; name a directory")
         _require(
             bool(self.eval_data_pattern.strip()),
             "--eval_data_pattern is empty; give a glob such as "
@@ -256,6 +265,7 @@ class InferenceConfig:
     )
     output_file: str = flag("", "CSV file to write; renamed into place when whole.")
     segment_labels: bool = flag(False, "Predict five-second segments, not videos.")
+    checkpoint: str = flag("", "Checkpoint to use (model.ckpt-STEP); else the newest.")
     segment_max_pred: int = flag(100000, "Segments listed per class, at most.")
     segment_label_ids_file: str = flag(
         "all", "Local CSV of the classes to list segments of, or 'all'."

@@ -7,31 +7,48 @@ import tempfile
 from youtube8m.errors import UserError
 
 
-@contextlib.contextmanager
-def replacing(path: str, flag: str | None = None):
-    """Opens a temporary text file beside `path`, renamed to it at a clean end.
+def local_path(path: str, flag: str) -> str:
+    """The absolute form of a path, `~` expanded.
 
     Raises:
-      UserError: the file cannot be written; the message names `flag`.
+      UserError: it names a remote store, such as gs://.
     """
-    path = os.path.abspath(os.path.expanduser(path))
-    directory, name = os.path.split(path)
-    temporary = None
+    if "://" in path:
+        raise UserError(f"{flag}={path}: remote stores are not supported here")
+    return os.path.abspath(os.path.expanduser(path))
+
+
+@contextlib.contextmanager
+def renamed(path: str):
+    """A temporary name beside `path` that becomes `path` at a clean end."""
+    directory, name = os.path.split(os.path.abspath(path))
+    handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=directory)
+    os.close(handle)
+    try:
+        yield temporary
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp lets nobody else read
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(temporary)
+
+
+@contextlib.contextmanager
+def replacing(path: str, flag: str = "file"):
+    """Opens a text file that replaces `path` at a clean end.
+
+    Raises:
+      UserError: it cannot be written; the message names `flag`.
+    """
+    path = local_path(path, flag)
     try:
         if os.path.isdir(path):
             raise IsADirectoryError(None, "it is a directory")
-        handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=directory)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with renamed(path) as name, open(name, "w", encoding="utf-8") as file:
             yield file
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        temporary = None
     except OSError as error:
-        where = f"{flag}={path}" if flag else path
-        raise UserError(f"{where}: cannot be written ({error.strerror})") from None
-    finally:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
+        message = f"{flag}={path}: cannot be written ({error.strerror})"
+        raise UserError(message) from None
 
 
 def _umask() -> int:

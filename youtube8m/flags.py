@@ -17,7 +17,7 @@ from typing import Any
 from absl import flags, logging
 
 from youtube8m import models
-from youtube8m.config import DataConfig, ModelConfig, RunConfig
+from youtube8m.config import DataConfig, ModelConfig, RunConfig, split_list
 from youtube8m.losses import LOSSES
 from youtube8m.models.base import CLASSIFIERS, ENCODERS
 from youtube8m.registry import hyperparameters
@@ -86,42 +86,43 @@ def read_run() -> RunConfig:
     """
     config = read(ModelConfig)
     encoder, classifier = models.parts(config)
-    loss = LOSSES.get(config.label_loss)
-    taken = set()
-    for cls in filter(None, (encoder, classifier, loss)):
-        taken |= hyperparameters(cls).keys()
-    given = {n for n in all_hyperparameters() if FLAGS[n].value is not None}
-    for name in sorted(given - taken):
+    taken = {}
+    for cls in filter(None, (encoder, classifier, LOSSES.get(config.label_loss))):
+        taken |= {name: p.default for name, p in hyperparameters(cls).items()}
+    given = {n: FLAGS[n].value for n in all_hyperparameters() if FLAGS[n].present}
+    for name in sorted(given.keys() - taken.keys()):
         logging.warning("--%s: %s does not take it; ignored", name, config.model)
-    if encoder is None or encoder.fixed_classifier:
-        _warn_unused_classifier(config)
-        config = dataclasses.replace(
-            config, video_level_classifier_model=classifier.__name__
-        )
-    values = {name: FLAGS[name].value for name in sorted(given & taken)}
-    config = dataclasses.replace(config, hyperparameters=values)
+    _warn_unused_classifier(config, classifier)
+    # All of them, defaults too: a later version's defaults must not change a run.
+    values = {name: given.get(name, default) for name, default in taken.items()}
+    config = dataclasses.replace(
+        config,
+        video_level_classifier_model=classifier.__name__,
+        hyperparameters=values,
+    )
     return RunConfig(read(DataConfig), config)
 
 
-def _warn_unused_classifier(config):
+def _warn_unused_classifier(config, classifier):
     flag = FLAGS["video_level_classifier_model"]
-    if flag.present and flag.value != config.model:
+    if flag.present and flag.value != classifier.__name__:
         logging.warning("--%s: %s does not take it; ignored", flag.name, config.model)
 
 
 def warn_differing(run: RunConfig) -> None:
-    """Warns of model flags that differ from the run they are given with."""
+    """Warns of model flags that are given but differ from what the run has."""
     saved = {**dataclasses.asdict(run.data), **dataclasses.asdict(run.model)}
     saved |= run.model.hyperparameters
-    for name in saved.keys() & set(FLAGS):
+    for name in sorted({*saved, *all_hyperparameters()} & set(FLAGS)):
         flag = FLAGS[name]
-        value = flag.value
-        if isinstance(saved[name], tuple):
-            value = tuple(type(saved[name][0])(part) for part in value.split(","))
-        if flag.present and value != saved[name]:
-            logging.warning(
-                "--%s=%s: ignored, the run was trained with %s",
-                name,
-                flag.value,
-                saved[name],
-            )
+        own = saved.get(name)
+        if isinstance(own, tuple):
+            same = split_list(flag.value or "") == split_list(own)
+        else:
+            same = flag.value == own
+        if flag.present and not same and name not in _COMMAND_FLAGS:
+            logging.warning("--%s=%s: ignored, the run has %s", name, flag.value, own)
+
+
+# Fields of DataConfig that each command decides for itself.
+_COMMAND_FLAGS = {"segment_labels"}

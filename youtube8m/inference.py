@@ -3,7 +3,6 @@
 Inference(InferenceConfig(...)).run()
 """
 
-import dataclasses
 import time
 
 import keras
@@ -13,13 +12,10 @@ from absl import logging
 
 from youtube8m import submission
 from youtube8m.config import InferenceConfig
-from youtube8m.data.pipeline import Shards
 from youtube8m.data.segments import split_segments
-from youtube8m.errors import UserError
 from youtube8m.files import replacing
-from youtube8m.prediction import Predictor
+from youtube8m.prediction import TrainedRun
 from youtube8m.progress import Progress
-from youtube8m.training.checkpoints import RunDirectory
 
 _SEGMENT_BATCH = 4096  # segments predicted at once
 
@@ -33,32 +29,21 @@ class Inference:
 
     def __init__(self, config: InferenceConfig):
         self.config = config
-        directory = RunDirectory(config.train_dir)
-        run = directory.read_run()
-        if config.segment_labels and not run.data.frame_features:
-            raise UserError(
-                f"--segment_labels: the model in {directory.path} takes video-level "
-                "features; only frame-level models predict segments"
-            )
-        self.prefix = directory.latest_checkpoint()
-        if not self.prefix:
-            raise UserError(
-                f"--train_dir={directory.path}: no checkpoint; train a model first"
-            )
-        self.shards = Shards.open(
+        self.trained = TrainedRun(config.train_dir)
+        self.checkpoint = self.trained.directory.checkpoint(config.checkpoint)
+        self.shards = self.trained.open_shards(
             config.input_data_pattern,
             "--input_data_pattern",
-            dataclasses.replace(run.data, segment_labels=False),
+            segments=config.segment_labels,
             labels=False,
             strict=config.strict_data,
         )
-        self.num_classes = run.data.num_classes
-        self.predictor = Predictor(run)
-        self.predictor.load(self.prefix)
+        self.num_classes = self.trained.run.data.num_classes
+        self.trained.load(self.checkpoint)
 
     def run(self) -> int:
         """Writes --output_file; returns the number of videos predicted."""
-        logging.info("predicting with %s", self.prefix)
+        logging.info("predicting with %s", self.checkpoint)
         with replacing(self.config.output_file, "--output_file") as file:
             write = self._segments if self.config.segment_labels else self._videos
             done = write(file)
@@ -103,7 +88,7 @@ class Inference:
 
     def _top(self, batch, allowed=None):
         """(classes, scores) [B, k] of the most probable (allowed) classes."""
-        predictions = self.predictor(batch)["predictions"]
+        predictions = self.trained.predict(batch)["predictions"]
         if allowed is not None:
             predictions = predictions * tf.cast(allowed, tf.float32)
         top_k = min(self.config.top_k, self.num_classes)

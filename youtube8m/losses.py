@@ -28,6 +28,13 @@ def multi_hot(labels, num_classes: int):
     )
 
 
+def label_arrays(batch: dict, num_classes: int):
+    """(multi-hot labels [B, C], label weights [B, C] or None) of a batch."""
+    labels = multi_hot(batch["labels"], num_classes)
+    rated = multi_hot(batch["rated"], num_classes) if "rated" in batch else None
+    return labels, rated
+
+
 class LabelLoss(keras.losses.Loss):
     """Base: subclasses give the terms [B, C] of each class."""
 

@@ -146,6 +146,11 @@ class Metrics:
         for name, value in other._sums.items():
             self._sums[name] += value
 
+    @property
+    def num_examples(self) -> int:
+        """Videos so far."""
+        return self._sums["examples"]
+
     def result(self, top_n: int | None = None) -> dict[str, Any]:
         """The metrics of everything added so far; more may be added afterwards.
 

@@ -1,35 +1,89 @@
-"""A trained model over records: what evaluation and inference share.
+"""A trained run over records: what evaluation and inference share.
 
-    predictor = Predictor(run); predictor.load(".../model.ckpt-110")
-    predictor(batch)["predictions"]                     # float32 [B, C]
+    trained = TrainedRun("/tmp/yt8m_model")
+    shards = trained.open_shards("test*.tfrecord", "--input_data_pattern")
+    trained.load(trained.directory.checkpoint())
+    trained.predict(batch)["predictions"]               # float32 [B, C]
 
 Both call this one function, so they agree on every prediction.
 """
 
+import dataclasses
+
 import tensorflow as tf
 
-from youtube8m import models
-from youtube8m.config import RunConfig
+from youtube8m import models, schema
+from youtube8m.data.pipeline import Shards
 from youtube8m.data.records import batch_signature
+from youtube8m.errors import UserError
+from youtube8m.runs import RunDirectory
 from youtube8m.training.checkpoints import load_weights
 
 
-class Predictor:
-    """A model in inference mode, compiled once for batches of any size."""
+class TrainedRun:
+    """The model of a run directory in inference mode.
 
-    def __init__(self, run: RunConfig):
-        self.run = run
-        self.model = models.create(run)
-        spec = batch_signature(models.dummy_batch(run.data))
+    Raises:
+      UserError: the directory holds no run.
+    """
+
+    def __init__(self, train_dir: str):
+        self.directory = RunDirectory(train_dir)
+        self.run = self.directory.read_run()
+        self.model = models.create(self.run)
+        # Compiled once, for batches of any size and length.
+        spec = batch_signature(models.dummy_batch(self.run.data))
+        self._inputs = tuple(spec)
         self._call = tf.function(
             lambda inputs: self.model(inputs, training=False), input_signature=[spec]
         )
-        self._inputs = tuple(spec)
+
+    def open_shards(
+        self,
+        pattern: str,
+        flag: str,
+        segments: bool = False,
+        labels: bool = True,
+        strict: bool = False,
+    ) -> Shards:
+        """The records that the run's model takes; rated `segments` or videos.
+
+        Raises:
+          UserError: as `Shards.open`; the message adds what the run takes.
+        """
+        data = self.run.data
+        if segments and not data.frame_features:
+            raise UserError(
+                f"--segment_labels: the model in {self.directory.path} takes "
+                "video-level features; only frame-level models know segments"
+            )
+        try:
+            return Shards.open(
+                pattern,
+                flag,
+                self._data(segments, rated=segments and labels),
+                labels,
+                strict,
+            )
+        except UserError as error:
+            level = "frame" if data.frame_features else "video"
+            features = zip(data.feature_names, data.feature_sizes, strict=True)
+            features = ", ".join(f"{name} ({size})" for name, size in features)
+            raise UserError(
+                f"{error} [{flag} must name records as the run was trained on: "
+                f"{level}-level, {features}, {data.num_classes} classes]"
+            ) from None
+
+    def _data(self, segments, rated):
+        """--max_frames is for whole videos; segments are cut from all frames."""
+        data = self.run.data
+        frames = schema.MAX_FRAMES if segments else data.max_frames
+        return dataclasses.replace(data, segment_labels=rated, max_frames=frames)
 
     def load(self, prefix: str) -> None:
         """Takes the weights of a checkpoint. Raises UserError if they do not fit."""
         load_weights(self.model, prefix)
 
-    def __call__(self, batch: dict) -> dict:
+    def predict(self, batch: dict) -> dict:
         """The model's outputs for a batch; keys it does not know are ignored."""
         return self._call({name: batch[name] for name in self._inputs})

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from youtube8m import schema
+from youtube8m.files import renamed
 
 _RANGE = schema.QUANTIZED_MAX - schema.QUANTIZED_MIN
 
@@ -111,18 +112,6 @@ def write_records(path, examples: Iterable) -> None:
     with record_file(os.fspath(path)) as write:
         for example in examples:
             write(example)
-
-
-@contextlib.contextmanager
-def renamed(path: str):
-    """A temporary name that becomes `path` when the block ends without an error."""
-    temporary = f"{path}.tmp"
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(temporary)
 
 
 @contextlib.contextmanager

@@ -7,12 +7,14 @@
 Batches are the dicts of `records`, as tensors. Bytes stay bytes and labels stay ids
 until they reach the device. Training batches also carry `position` int64 [2]: the
 epoch and the number of its records consumed, from which an interrupted run goes on.
-The order of the data is a function of seed, epoch and worker alone.
+The order of the data is a function of the files, seed, epoch, number of readers and
+shuffle buffer.
 """
 
 import ctypes
 import dataclasses
 import functools
+import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -65,6 +67,16 @@ class Shards:
         """Records in all shards, guessed from their sizes; for progress bars."""
         return max(1, round(self.total_bytes / (self.record_bytes + 16)))
 
+    def default_buffer(self, batch_size: int) -> int:
+        """Records to shuffle among: a few batches, if they fit in 1 GiB."""
+        within_memory = _SHUFFLE_BYTES // self.record_bytes
+        return max(1, min(batch_size * _SHUFFLE_BATCHES, within_memory))
+
+    def fingerprint(self) -> str:
+        """A digest of the shards' names, wherever they lie."""
+        names = "/".join(map(os.path.basename, self.paths))
+        return hashlib.sha256(names.encode()).hexdigest()
+
     def training_batches(
         self,
         batch_size: int,
@@ -80,10 +92,7 @@ class Shards:
           start: `position` of the last batch already consumed; what lies before is
             read but not decoded.
         """
-        buffer = shuffle_buffer or max(
-            1,
-            min(batch_size * _SHUFFLE_BATCHES, _SHUFFLE_BYTES // self.record_bytes),
-        )
+        buffer = shuffle_buffer or self.default_buffer(batch_size)
 
         def epoch_records(epoch):
             # A global seed would enter the order, and shuffle cannot add it to ours.
@@ -141,7 +150,7 @@ class Shards:
             return batch if position is None else {**batch, "position": position}
 
         decoded = batches.prefetch(1).map(
-            to_batch, num_parallel_calls=2, deterministic=True
+            to_batch, num_parallel_calls=1, deterministic=True
         )
         return decoded.filter(lambda batch: tf.size(batch["id"]) > 0).prefetch(2)
 
@@ -158,7 +167,8 @@ class Shards:
             except tf.errors.OpError:
                 self.damage.check()
                 raise
-            self.damage.check()
+            if batch is None or self.damage.strict:
+                self.damage.check()
             if batch is None:
                 return
             yield batch

@@ -27,9 +27,14 @@ from youtube8m.data.damage import Damage
 from youtube8m.data.wire import RecordError
 from youtube8m.errors import UserError
 
+_SEGMENT_KEYS = (
+    schema.SEGMENT_START_TIMES_KEY,
+    schema.SEGMENT_LABELS_KEY,
+    schema.SEGMENT_SCORES_KEY,
+)
 _ALIGNMENT = 64  # bytes; TensorFlow takes over aligned arrays without a copy
-# What getrefcount says of an item that only its list holds.
-_UNUSED_REFERENCES = [sys.getrefcount(held[0]) for held in ([object()],)][0]
+_HELD_BY_LIST = [object()]
+_UNUSED_REFERENCES = sys.getrefcount(_HELD_BY_LIST[0])
 
 
 def decoder_for(config: DataConfig, labels: bool, damage: Damage) -> "Decoder":
@@ -61,7 +66,7 @@ class BufferPool:
 
     def _unused(self, size):
         for place in range(len(self._buffers)):
-            # Views of a buffer, and the tensors that took it over, refer to it.
+            # A view of a buffer, or a tensor that took it over, refers to it.
             if sys.getrefcount(self._buffers[place]) == _UNUSED_REFERENCES:
                 if self._buffers[place].nbytes < size:
                     self._buffers[place] = np.empty(size, np.uint8)
@@ -152,19 +157,20 @@ class Decoder:
             f"has no video id (looked for {' and '.join(schema.ID_KEYS)})"
         )
 
-    def _labels(self, record, context, key=schema.LABELS_KEY):
+    def _labels(self, record, context):
+        key = schema.LABELS_KEY
         if key not in context:
             raise RecordError(f"has no {key!r}; only inference works without")
         return np.unique(self._class_ids(record, context, key))
 
     def _class_ids(self, record, context, key):
         ids = self._read(wire.integers, record, context, key)
-        wrong = ids[ids.view(np.uint64) >= self.config.num_classes]  # negative ones too
+        count = self.config.num_classes
+        wrong = ids[ids.view(np.uint64) >= count]  # as negative ones are, too
         if wrong.size:
             raise UserError(
-                f"has {key} entry {wrong[0]}, but --num_classes={self.config.num_classes} "
-                f"allows 0 to {self.config.num_classes - 1}; set --num_classes to the "
-                "data set's number of classes"
+                f"has {key} entry {wrong[0]}, but --num_classes={count} allows 0 to "
+                f"{count - 1}; set --num_classes to the data set's number of classes"
             )
         return ids
 
@@ -207,10 +213,11 @@ class FrameDecoder(Decoder):
     def parse(self, record):
         context, feature_lists = wire.split_sequence_example(record)
         rows = self._frames(record, context, feature_lists)
-        return [{**self._context(record, context), "frames": rows}]
+        frames = [part[: self.config.max_frames] for part in rows]
+        return [{**self._context(record, context), "frames": frames}]
 
     def _frames(self, record, context, feature_lists) -> list[np.ndarray]:
-        """One view [T, size] per feature, cut to max_frames."""
+        """One view [T, size] per feature, of all frames."""
         config = self.config
         rows = []
         for name, size in zip(config.feature_names, config.feature_sizes, strict=True):
@@ -221,7 +228,7 @@ class FrameDecoder(Decoder):
             except RecordError as error:
                 hint = "; check --feature_sizes" if "belong" in str(error) else ""
                 raise RecordError(f"feature {name!r} {error}{hint}") from None
-            rows.append(frames[: config.max_frames])
+            rows.append(frames)
         lengths = {len(frames) for frames in rows}
         if len(lengths) > 1 or 0 in lengths:
             counts = ", ".join(
@@ -245,21 +252,28 @@ class FrameDecoder(Decoder):
 class SegmentDecoder(FrameDecoder):
     """Rated five-second segments: one example per distinct start time.
 
-    Examples follow the order in which start times first appear in the record.
+    Examples follow the order in which start times first appear in the record, and
+    come from any part of the video: max_frames cuts the examples.
     """
 
     def parse(self, record):
         context, feature_lists = wire.split_sequence_example(record)
         rows = self._frames(record, context, feature_lists)
         video_id = self._video_id(record, context)
-        starts = self._segment_values(wire.integers, record, context, "start_times")
-        classes = self._class_ids(record, context, schema.SEGMENT_LABELS_KEY)
-        scores = self._segment_values(wire.floats, record, context, "scores")
+        for key in _SEGMENT_KEYS:
+            if key not in context:
+                message = f"has no {key!r}; it is not a record of rated segments"
+                raise RecordError(message)
+        start_key, label_key, score_key = _SEGMENT_KEYS
+        starts = self._read(wire.integers, record, context, start_key)
+        classes = self._class_ids(record, context, label_key)
+        scores = self._read(wire.floats, record, context, score_key)
         if not len(starts) == len(classes) == len(scores):
             raise RecordError("has segment lists of unequal lengths")
         examples = []
         for start in dict.fromkeys(starts.tolist()):
-            frames = [part[start : start + schema.SEGMENT_FRAMES] for part in rows]
+            end = start + min(schema.SEGMENT_FRAMES, self.config.max_frames)
+            frames = [part[start:end] for part in rows]
             if start < 0 or len(frames[0]) == 0:
                 raise RecordError(f"rates a segment at {start}, beyond its frames")
             here = starts == start
@@ -273,12 +287,6 @@ class SegmentDecoder(FrameDecoder):
                 }
             )
         return examples
-
-    def _segment_values(self, reader, record, context, name):
-        key = f"segment_{name}"
-        if key not in context:
-            raise RecordError(f"has no {key!r}; it is not a record of rated segments")
-        return self._read(reader, record, context, key)
 
     def collate(self, parsed):
         starts = np.array([row["segment_start"] for row in parsed], np.int32)

@@ -9,6 +9,7 @@ tf.data checks both sums and gives up the rest of a file at the first bad one; h
 the readable records behind it are found again.
 """
 
+import contextlib
 import functools
 import os
 import struct
@@ -36,6 +37,7 @@ def find_shards(pattern: str, flag: str) -> list[str]:
     """
     paths: list[str] = []
     for glob in filter(None, (part.strip() for part in pattern.split(","))):
+        glob = os.path.expanduser(glob)
         found = sorted(p for p in tf.io.gfile.glob(glob) if not tf.io.gfile.isdir(p))
         if not found:
             raise UserError(
@@ -96,7 +98,8 @@ def _read_shard(origin, path, chunk, damage):
     much as reading it, hence the chunks. `position` counts the bytes delivered, so
     that the end of a sound file is known without reading it again.
     """
-    records = tf.data.TFRecordDataset(path, buffer_size=_READ_BUFFER).ignore_errors()
+    paths = tf.ensure_shape(tf.numpy_function(_if_readable, [path], tf.string), [None])
+    records = tf.data.TFRecordDataset(paths, buffer_size=_READ_BUFFER).ignore_errors()
     ended = records.concatenate(tf.data.Dataset.from_tensors(_END))
     numbers = tf.data.Dataset.range(origin, origin + 2**_INDEX_BITS)
     chunks = tf.data.Dataset.zip(numbers, ended).batch(chunk)
@@ -118,6 +121,16 @@ def _read_shard(origin, path, chunk, damage):
     return chunks.scan(tf.constant(0, tf.int64), complete)
 
 
+def _if_readable(path):
+    """[path], or [] if it does not open, which ignore_errors would retry for ever."""
+    try:
+        with _open(path.decode()) as file:
+            file.read(1)
+    except (OSError, tf.errors.OpError):
+        return np.array([], object)  # `_finish_shard` meets the same error
+    return np.array([path], object)
+
+
 def _finish_shard(path, origins, chunk, position, damage):
     """The last chunk of a file, without the end mark, with what was recovered.
 
@@ -135,14 +148,13 @@ def _finish_shard(path, origins, chunk, position, damage):
 
 
 def _records_after(path, position, index, damage):
-    """The readable records behind `position`, up to which tf.data delivered."""
+    """Yields the readable records behind `position`, where tf.data stopped."""
     size = tf.io.gfile.stat(path).length
     if size == 0:
         damage.record(path, "is empty", count=0)
-    if position == size:
-        return []
-    with _open(path) as file:
-        return list(_recover(path, file, position, size, index, damage))
+    if position < size:
+        with _open(path) as file:
+            yield from _recover(path, file, position, size, index, damage)
 
 
 def _open(path):
@@ -152,19 +164,37 @@ def _open(path):
 
 def _recover(path, file, position, size, index, damage):
     """Yields the readable records from `position` on, reporting what lies between."""
-    reader = tf.compat.v1.io.tf_record_random_reader(path)
     while position < size:
-        try:
-            record, position = reader.read(position)
+        for record in _records_from(path, position):
             yield record
-        except (tf.errors.DataLossError, IndexError):
+            position += _HEADER + len(record) + _FOOTER
+            index += 1
+        if position < size:
             following = _next_header(file, position, size)
             what = f"record {index} at byte {position} is damaged"
             if following == size:
                 what += f", nothing readable in the last {size - position} bytes"
             damage.record(path, what)
             position = following
-        index += 1
+            index += 1
+
+
+def _records_from(path, position):
+    """Yields the records from `position` on, to the end or the next damage."""
+    variant = tf.raw_ops.TFRecordDatasetV2(  # tf.data's own class takes no offsets
+        filenames=[path],
+        compression_type="",
+        buffer_size=_READ_BUFFER,
+        byte_offsets=[position],
+    )
+    found = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
+    # TensorFlow 2.21 forgets the offsets when it writes the dataset as a graph, which
+    # only its optimisations need.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.experimental_optimization.apply_default_optimizations = False
+    with contextlib.suppress(tf.errors.DataLossError):
+        yield from found.with_options(options).as_numpy_iterator()
 
 
 def _next_header(file, position, size):

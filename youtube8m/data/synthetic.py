@@ -32,10 +32,10 @@ from youtube8m.data.examples import (
     frame_example,
     quantize,
     record_file,
-    renamed,
     video_example,
 )
 from youtube8m.errors import UserError
+from youtube8m.files import renamed
 
 # Split -> the folders that hold it; ratings of test segments are never published.
 LEVELS = {

@@ -45,9 +45,13 @@ def fields(buffer: bytes, span: Span):
     """Yields (field number, wire type, span of the payload) of a message."""
     position, end = span
     while position < end:
-        tag, position = _varint(buffer, position, end)
+        tag = buffer[position]
+        if tag < 0x80:  # as nearly always; a call would cost as much as the rest
+            start = position = position + 1
+        else:
+            tag, start = _varint(buffer, position, end)
+            position = start
         wire_type = tag & 7
-        start = position
         if wire_type == _LENGTH_DELIMITED:
             length, start = _varint(buffer, position, end)
             position = start + length
@@ -156,7 +160,7 @@ def _uniform_rows(buffer, start, end, size):
     """All frames as one strided view, or None where they are not laid out alike."""
     prefix = _row_prefix(size)
     stride = len(prefix) + size
-    if (end - start) % stride:
+    if start == end or (end - start) % stride:
         return None
     count = (end - start) // stride
     # One item per header: gathering them at once lets the processor wait for all of

@@ -22,5 +22,5 @@ def main() -> None:
     config = flags.read(EvaluationConfig)
     allow_memory_growth()
     evaluator = Evaluator(config)
-    flags.warn_differing(evaluator.predictor.run)
+    flags.warn_differing(evaluator.trained.run)
     evaluator.run()

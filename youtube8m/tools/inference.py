@@ -23,5 +23,5 @@ def main() -> None:
     config = flags.read(InferenceConfig)
     allow_memory_growth()
     inference = Inference(config)
-    flags.warn_differing(inference.predictor.run)
+    flags.warn_differing(inference.trained.run)
     inference.run()

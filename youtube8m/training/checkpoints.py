@@ -1,126 +1,22 @@
-"""The run directory: its files, and going on from them.
+"""Saving the whole state of a run, and taking it up again.
 
-directory = RunDirectory("/tmp/yt8m_model")
-directory.prepare(run, start_new=False)       # checks or writes model_flags.json
-run = directory.read_run()
-saver = Saver(directory, state, keep=5); saver.restore(); saver.save()
-
-checkpoint, model.ckpt-STEP.*   weights, optimizer, random state, place in the data
-model_flags.json                how to build the model again
-metrics.jsonl, train.log        one line per step; the console's lines
-events.*, eval/                 TensorBoard's
+saver = Saver(directory, state, keep=5)
+saver.restore()
+saver.save()                                  # model.ckpt-STEP
+load_weights(model, prefix)                   # of any checkpoint
 """
 
-import contextlib
 import dataclasses
-import glob
-import json
-import os
 import re
-import shutil
 
 import tensorflow as tf
-from absl import logging
 
-from youtube8m.config import RunConfig
 from youtube8m.errors import UserError
-from youtube8m.files import replacing
+from youtube8m.runs import RunDirectory
 from youtube8m.training.steps import TrainingState
 
-# What a run writes, and --start_new_model may remove.
-_RUN_FILES = (
-    "checkpoint",
-    "model.ckpt-*",
-    "model_flags.json",
-    "metrics.jsonl",
-    "train.log",
-    "graph.pbtxt",
-    "events.out.*",
-    "eval",
-    "inference_model",
-)
-
-
-class RunDirectory:
-    """A --train_dir."""
-
-    def __init__(self, path: str):
-        self.path = os.path.abspath(os.path.expanduser(path))
-
-    def file(self, name: str) -> str:
-        """The path of one of the run's files."""
-        return os.path.join(self.path, name)
-
-    def prepare(self, run: RunConfig, start_new: bool) -> None:
-        """Makes the directory ready to train `run`.
-
-        Raises:
-          UserError: it holds another model, cannot be written, or is to be emptied
-            but is no run directory.
-        """
-        if start_new:
-            self._remove_run()
-        try:
-            os.makedirs(self.path, exist_ok=True)
-        except OSError as error:
-            raise self._unusable(f"cannot be made ({error.strerror})") from None
-        if os.path.exists(self.file("model_flags.json")):
-            self._check_same(run)
-        elif self.latest_checkpoint():
-            raise self._unusable("has checkpoints but no model_flags.json")
-        else:
-            with replacing(self.file("model_flags.json"), "--train_dir") as file:
-                file.write(run.to_json())
-
-    def read_run(self) -> RunConfig:
-        """The configuration of the run.
-
-        Raises:
-          UserError: the directory holds no run.
-        """
-        path = self.file("model_flags.json")
-        try:
-            with open(path, encoding="utf-8") as file:
-                return RunConfig.from_json(file.read(), path)
-        except OSError as error:
-            raise self._unusable(
-                f"no model_flags.json ({error.strerror}); train a model there first"
-            ) from None
-
-    def latest_checkpoint(self) -> str | None:
-        """The newest checkpoint's prefix, .../model.ckpt-STEP."""
-        return tf.train.latest_checkpoint(self.path)
-
-    def _check_same(self, run):
-        saved = json.loads(self.read_run().to_json())
-        wanted = json.loads(run.to_json())
-        different = [key for key in wanted if wanted[key] != saved.get(key)]
-        if different:
-            was = ", ".join(f"{key}={saved.get(key)}" for key in different)
-            now = ", ".join(f"{key}={wanted[key]}" for key in different)
-            raise self._unusable(
-                f"model_flags.json there says {was}, but this run {now}; give the same "
-                "flags, another --train_dir, or --start_new_model to begin anew"
-            )
-
-    def _remove_run(self):
-        if not os.path.isdir(self.path) or not os.listdir(self.path):
-            return
-        known = any(
-            os.path.exists(self.file(name))
-            for name in ("model_flags.json", "checkpoint")
-        )
-        if not known:
-            raise self._unusable(
-                "--start_new_model will not empty it: it holds files but no "
-                "model_flags.json, so it is no run's directory; name another"
-            )
-        for pattern in _RUN_FILES:
-            for path in glob.glob(os.path.join(glob.escape(self.path), pattern)):
-                shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
-
-    def _unusable(self, why):
-        return UserError(f"--train_dir={self.path}: {why}")
+# What TensorFlow raises for files that are missing, cut short or of another model.
+_RESTORE_ERRORS = (tf.errors.OpError, AssertionError, IndexError, ValueError)
 
 
 def checkpoint_step(prefix: str) -> int:
@@ -154,7 +50,7 @@ def load_weights(model, prefix: str) -> None:
         weights = named_variables(model.variables)
         status = tf.train.Checkpoint(model=weights).restore(prefix)
         status.assert_existing_objects_matched().expect_partial()
-    except (tf.errors.OpError, AssertionError, ValueError) as error:
+    except _RESTORE_ERRORS as error:
         raise _unreadable(prefix, error) from None
 
 
@@ -184,12 +80,12 @@ class Saver:
 
     def restore(self) -> str | None:
         """Takes up the newest checkpoint, if there is one; returns its prefix."""
-        prefix = self._manager.latest_checkpoint
+        prefix = self.directory.latest_checkpoint()
         if prefix:
             try:
                 status = self._checkpoint.restore(prefix)
                 status.assert_existing_objects_matched()
-            except (tf.errors.OpError, AssertionError, ValueError) as error:
+            except _RESTORE_ERRORS as error:
                 raise _unreadable(prefix, error) from None
         return prefix
 
@@ -210,18 +106,3 @@ def _unreadable(prefix, error):
     return UserError(
         f"{prefix}: cannot be restored ({reason}); it is damaged or of another model"
     )
-
-
-def truncate_metrics(path: str, last_step: int) -> None:
-    """Drops the lines of metrics.jsonl behind `last_step`, which will come again."""
-    if not os.path.exists(path):
-        return
-    kept = []
-    with open(path, encoding="utf-8") as file:
-        for line in file:
-            with contextlib.suppress(ValueError, KeyError):
-                if json.loads(line)["step"] <= last_step:
-                    kept.append(line)
-    with replacing(path) as file:
-        file.writelines(kept)
-    logging.debug("%s: kept %d lines", path, len(kept))

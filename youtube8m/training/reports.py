@@ -6,6 +6,7 @@ with TrainingReport(directory, total_steps) as report:
 
 import contextlib
 import json
+import os
 import time
 
 import numpy as np
@@ -13,8 +14,9 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m.errors import UserError
+from youtube8m.files import replacing
 from youtube8m.progress import Progress
-from youtube8m.training.checkpoints import RunDirectory, truncate_metrics
+from youtube8m.runs import RunDirectory
 
 
 class TrainingReport(contextlib.ExitStack):
@@ -27,7 +29,7 @@ class TrainingReport(contextlib.ExitStack):
     def __init__(self, directory: RunDirectory, first_step: int, total_steps: int):
         super().__init__()
         path = directory.file("metrics.jsonl")
-        truncate_metrics(path, first_step)
+        _truncate_metrics(path, first_step)
         self._metrics = self.enter_context(open(path, "a", encoding="utf-8"))
         self._log = self.enter_context(
             open(directory.file("train.log"), "a", encoding="utf-8")
@@ -35,14 +37,16 @@ class TrainingReport(contextlib.ExitStack):
         self._progress = self.enter_context(Progress("training", total_steps, "step"))
         self._summaries = tf.summary.create_file_writer(directory.path)
         self.callback(self._summaries.close)
+        self.callback(self.flush)  # also when an error ends the run
         self._pending: list[tuple] = []
-        self._gap = ""
+        self._note = ""
         self._clock = time.monotonic()
 
     def step(self, step: int, results: dict, position) -> None:
         """Notes a step's results (tensors); they are read at the next `flush`."""
         kept = ("loss", "regularization_loss", "examples", "learning_rate")
         self._pending.append((step, {k: results[k] for k in kept}, position))
+        self._progress.update(step, self._note)
 
     def flush(self, metrics: dict | None = None) -> None:
         """Writes the noted steps; `metrics` are those of the last one's batch.
@@ -52,13 +56,13 @@ class TrainingReport(contextlib.ExitStack):
         """
         if not self._pending:
             return
-        rows = [self._row(*pending) for pending in self._pending]
+        pending, self._pending = self._pending, []
+        rows = [self._row(*step) for step in pending]
         seconds = time.monotonic() - self._clock
         rate = sum(row["examples"] for row in rows) / max(seconds, 1e-9)
         for row in rows:
             row["examples_per_second"] = rate
         rows[-1].update(metrics or {})
-        self._pending.clear()
         for row in rows:
             self._write(row)
         self._summarize(rows[-1])
@@ -84,20 +88,18 @@ class TrainingReport(contextlib.ExitStack):
                 f" | Hit@1: {row['hit_at_one']:.2f} PERR: {row['perr']:.2f} "
                 f"GAP: {row['gap']:.2f}"
             )
-            self._gap = f"  GAP {row['gap']:.3f}"
-        self.say(line, row["step"], f"loss {row['loss']:.3f}{self._gap}")
+            self._note = f"loss {row['loss']:.3f}  GAP {row['gap']:.3f}"
+        self.say(line, on_terminal=False)
         self._metrics.write(json.dumps(row) + "\n")
         self._metrics.flush()
 
-    def say(self, line: str, step: int | None = None, note: str = "") -> None:
-        """One line for the log, and for the console unless the bar shows the step."""
+    def say(self, line: str, on_terminal: bool = True) -> None:
+        """One line for train.log and the console; the bar may stand for it there."""
         self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
         self._log.flush()
-        if step is None or not self._progress.visible:
+        if on_terminal or not self._progress.visible:
             self._progress.clear()
             logging.info("%s", line)
-        if step is not None:
-            self._progress.update(step, note)
 
     def _summarize(self, row):
         tags = {
@@ -113,3 +115,17 @@ class TrainingReport(contextlib.ExitStack):
             for tag, name in tags.items():
                 if name in row:
                     tf.summary.scalar(tag, row[name])
+
+
+def _truncate_metrics(path: str, last_step: int) -> None:
+    """Drops the lines of metrics.jsonl behind `last_step`, which will come again."""
+    if not os.path.exists(path):
+        return
+    kept = []
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            with contextlib.suppress(ValueError, KeyError):
+                if json.loads(line)["step"] <= last_step:
+                    kept.append(line)
+    with replacing(path) as file:
+        file.writelines(kept)

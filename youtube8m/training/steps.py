@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from youtube8m.config import TrainingConfig
 from youtube8m.data.records import batch_signature
-from youtube8m.losses import LabelLoss, multi_hot
+from youtube8m.losses import LabelLoss, label_arrays
 from youtube8m.models import VideoModel
 
 
@@ -53,16 +53,9 @@ def decayed_learning_rate(config: TrainingConfig, examples):
     )
 
 
-def model_inputs(batch: dict) -> dict:
-    """What a model may see of a batch: all but strings, which stay on the host."""
+def device_inputs(batch: dict) -> dict:
+    """All of a batch but its strings, which stay on the host."""
     return {k: v for k, v in batch.items() if v.dtype != tf.string}
-
-
-def label_arrays(batch: dict, num_classes: int):
-    """(multi-hot labels [B, C], label weights [B, C] or None) of a batch."""
-    labels = multi_hot(batch["labels"], num_classes)
-    rated = multi_hot(batch["rated"], num_classes) if "rated" in batch else None
-    return labels, rated
 
 
 class TrainStep:
@@ -137,7 +130,7 @@ class TrainStep:
 
     def _losses(self, batch):
         model = self.state.model
-        outputs = model(model_inputs(batch), training=True)
+        outputs = model(device_inputs(batch), training=True)
         labels, weights = label_arrays(batch, self.num_classes)
         label_loss = self.loss.call(labels, outputs["predictions"], weights)
         penalty = tf.add_n(model.losses) if model.losses else tf.constant(0.0)

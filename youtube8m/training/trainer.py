@@ -3,6 +3,7 @@
 summary = Trainer(run, TrainingConfig(...)).train()
 """
 
+import contextlib
 import signal
 import time
 
@@ -18,8 +19,9 @@ from youtube8m.errors import UserError
 from youtube8m.losses import LOSSES
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.registry import construct
+from youtube8m.runs import RunDirectory, TrainingFlags
 from youtube8m.training import distribution
-from youtube8m.training.checkpoints import RunDirectory, Saver
+from youtube8m.training.checkpoints import Saver
 from youtube8m.training.reports import TrainingReport
 from youtube8m.training.steps import TrainingState, TrainStep
 
@@ -43,6 +45,11 @@ class Trainer:
         config: TrainingConfig,
         strategy: tf.distribute.Strategy | None = None,
     ):
+        if config.segment_labels:
+            raise UserError(
+                "--segment_labels: training on rated segments is not supported yet; "
+                "drop the flag to train on whole videos"
+            )
         self.run = run
         self.config = config
         keras.utils.set_random_seed(config.seed)
@@ -65,6 +72,7 @@ class Trainer:
         self.directory = RunDirectory(config.train_dir)
         self.directory.prepare(run, config.start_new_model)
         self.saver = Saver(self.directory, self.state, config.keep_checkpoints)
+        self.order = self._data_order()
         self._stop_signal: int | None = None
 
     def train(self) -> dict:
@@ -73,6 +81,7 @@ class Trainer:
         Returns:
           The last reported metrics of the training batches, and `step`.
         """
+        self.order = self.directory.tied_to_training(self.order)
         restored = self.saver.restore()
         first = self.state.steps_done
         self._position = self.state.position.numpy()
@@ -80,8 +89,7 @@ class Trainer:
         with report, self._stopping_on_signals():
             report.say(self._greeting(restored))
             last = self._loop(report)
-            prefix = self._save()
-            self._farewell(report, first, prefix)
+            self._farewell(report, first)
         return {**last, "step": self.state.steps_done}
 
     def _loop(self, report):
@@ -122,20 +130,37 @@ class Trainer:
         )
 
     def _batches(self):
-        config = self.config
+        config, order = self.config, self.order
         if self._is_done(self.state.steps_done):
             return
         dataset = self.shards.training_batches(
             config.batch_size * self.strategy.num_replicas_in_sync,
-            config.seed,
+            order.seed,
             config.num_epochs,
             start=tuple(self._position.tolist()),
-            num_readers=config.num_readers,
-            shuffle_buffer=config.shuffle_buffer,
+            num_readers=order.num_readers,
+            shuffle_buffer=order.shuffle_buffer,
         )
-        for batch in self.shards.iterate(dataset):
-            batch.pop("id")  # strings stay on the host
-            yield batch
+        try:
+            for batch in self.shards.iterate(dataset):
+                batch.pop("id")  # strings stay on the host
+                yield batch
+        except UserError:  # of the data: what was learnt so far is sound
+            if self.state.steps_done:
+                self._save()
+            raise
+
+    def _data_order(self):
+        """What fixes the order of the records, besides the epoch."""
+        config = self.config
+        batch = config.batch_size * self.strategy.num_replicas_in_sync
+        return TrainingFlags(
+            optimizer=config.optimizer,
+            seed=config.seed,
+            num_readers=config.num_readers,
+            shuffle_buffer=config.shuffle_buffer or self.shards.default_buffer(batch),
+            files=self.shards.fingerprint(),
+        )
 
     def _is_done(self, step):
         return self.config.max_steps is not None and step >= self.config.max_steps
@@ -165,12 +190,12 @@ class Trainer:
             f"{self.strategy.num_replicas_in_sync} replica(s)"
         )
 
-    def _farewell(self, report, first, prefix):
+    def _farewell(self, report, first):
         step = self.state.steps_done
-        if step == first and not step:
+        if not step:
             raise UserError(
-                f"--train_data_pattern={self.config.train_data_pattern}: no record "
-                "could be used for training; see the warnings above"
+                f"--train_data_pattern={self.config.train_data_pattern}: too few "
+                "usable records for one step; see the warnings above"
             )
         if self.shards.damage.lost:
             report.say(f"{self.shards.damage.lost} records could not be read")
@@ -179,28 +204,21 @@ class Trainer:
             report.say(f"stopped by {name}; run the same command to go on")
         elif step == first:
             report.say("nothing left to do: raise --num_epochs or --max_steps")
-        report.say(f"saved step {step}: {prefix}")
+        report.say(f"saved step {step}: {self._save()}")
 
+    @contextlib.contextmanager
     def _stopping_on_signals(self):
-        return _SignalHandlers(self._on_signal)
+        """Lets SIGTERM and Ctrl-C end the loop after its step; a second one at once."""
 
-    def _on_signal(self, number, _):
-        if self._stop_signal:  # asked twice: do not insist on saving
-            raise KeyboardInterrupt
-        self._stop_signal = number
+        def on_signal(number, _):
+            if self._stop_signal:
+                raise KeyboardInterrupt
+            self._stop_signal = number
 
-
-class _SignalHandlers:
-    """Handles SIGTERM and SIGINT inside a with block."""
-
-    def __init__(self, handler):
-        self._handler = handler
-        self._previous = {}
-
-    def __enter__(self):
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._previous[number] = signal.signal(number, self._handler)
-
-    def __exit__(self, *_):
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        stopping = (signal.SIGTERM, signal.SIGINT)
+        previous = {number: signal.signal(number, on_signal) for number in stopping}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
