@@ -356,8 +356,9 @@ def test_bad_records_are_left_out_and_reported(harmed):
     shards = Shards.open(pattern, "--f", CONFIG)
     assert in_order(shards, shards.ordered_batches(4)) == sound
     assert shards.damage.lost == 3
-    assert {int(what.split()[1]) for _, what in shards.damage._seen} == {2, 3, 6}
-    assert {os.path.basename(path) for path, _ in shards.damage._seen} == {"1.tfrecord"}
+    ((path, reports),) = shards.damage.reports.items()
+    assert os.path.basename(path) == "1.tfrecord"
+    assert {int(what.split()[1]) for what in reports} == {2, 3, 6}
     order = in_order(shards, training(shards, num_epochs=2))
     assert sorted(order) == sorted(sound * 2)
     assert shards.damage.lost == 3  # the same ones again

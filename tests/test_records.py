@@ -59,7 +59,7 @@ def problem(config, example, labels=True):
     batch = decode(config, [example, sound], labels, damage)
     assert batch["id"].tolist() == [b"good"]
     assert damage.lost == 1
-    ((path, what),) = damage._seen
+    ((path, (what,)),) = damage.reports.items()
     assert path == "x.tfrecord" and what.startswith("record 0 ") and "\n" not in what
     return what.removeprefix("record 0 ")
 

@@ -1,5 +1,6 @@
 """Shards are found, read in order, and outlive damage with nothing more lost."""
 
+import logging
 import os
 import struct
 
@@ -50,7 +51,7 @@ def payloads(path, damage, **kwargs):
 
 
 def reports(damage):
-    return {what for _, what in damage._seen}
+    return {what for found in damage.reports.values() for what in found}
 
 
 def overwrite(path, offset, data):
@@ -263,7 +264,7 @@ def test_a_file_that_vanished_is_reported_and_the_others_read(files, num_readers
     os.remove(files[1])
     found = read(files, damage, num_readers=num_readers)
     assert {o for o, _ in found} == {o for o in everything() if o[1] != 1}
-    ((path, what),) = damage._seen
+    ((path, (what,)),) = damage.reports.items()
     assert path == files[1] and what.startswith("cannot be read (")
 
 
@@ -273,7 +274,7 @@ def test_a_file_that_became_a_directory_is_reported(files):
     os.mkdir(files[1])
     found = read(files, damage)
     assert {o for o, _ in found} == {o for o in everything() if o[1] != 1}
-    ((path, _),) = damage._seen
+    (path,) = damage.reports
     assert path == files[1]
 
 
@@ -283,7 +284,7 @@ def test_a_file_that_is_no_tfrecord_is_reported_and_the_others_read(files):
     damage = Damage()
     found = read(files, damage)
     assert {o for o, _ in found} == {o for o in everything() if o[1] != 1}
-    ((path, what),) = damage._seen
+    ((path, (what,)),) = damage.reports.items()
     assert path == files[1]
     assert what.startswith("record 0 at byte 0 is damaged, nothing readable")
 
@@ -340,3 +341,17 @@ def test_without_strict_mode_the_rest_is_read(tmp_path, harm):
     expected = {"flip": 39, "gone": 20, "empty": 20}
     assert count == expected.get(harm, count) and count >= 20
     assert found.damage.lost == (0 if harm == "empty" else 1)
+
+
+def test_a_file_of_nothing_but_damage_fills_few_lines(caplog):
+    logger = logging.getLogger("absl")
+    logger.addHandler(caplog.handler)
+    try:
+        damage = Damage()
+        for index in range(500):
+            damage.record("bad.tfrecord", f"record {index} is cut short")
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert damage.lost == 500
+    assert len(caplog.records) == 11
+    assert "only counted" in caplog.text

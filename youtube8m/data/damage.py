@@ -9,34 +9,43 @@ later as an opaque TensorFlow error; so it leaves its errors here and the loop t
 consumes batches raises them.
 """
 
+import collections
 import threading
 
 from absl import logging
 
 from youtube8m.errors import UserError
 
+_LINES_PER_FILE = 10  # a file of the wrong kind would fill the log
+
 
 class Damage:
-    """Lost records by file, each reported once; in strict mode the first is fatal."""
+    """Lost records by file, each reported once; in strict mode the first is fatal.
+
+    `lost` counts them; `reports` maps each file to what was said of it.
+    """
 
     def __init__(self, strict: bool = False):
         self.strict = strict
         self.lost = 0
-        self._seen: set[tuple[str, str]] = set()
+        self.reports: dict[str, set[str]] = collections.defaultdict(set)
         self._fatal: UserError | None = None
         self._lock = threading.Lock()
 
     def record(self, path: str, what: str, count: int = 1) -> None:
         """Notes that `count` records of `path` are lost; later epochs repeat it."""
         with self._lock:
-            if (path, what) in self._seen:
+            seen = self.reports[path]
+            if what in seen:
                 return
-            self._seen.add((path, what))
+            seen.add(what)
             self.lost += count
         message = f"{path}: {what}"
         if self.strict:
             self.fail(UserError(f"{message}; without --strict_data it is skipped"))
-        else:
+        elif len(seen) == _LINES_PER_FILE + 1:
+            logging.warning("%s: and more, which is only counted", path)
+        elif len(seen) <= _LINES_PER_FILE:
             logging.warning("%s; skipped (%d records lost so far)", message, self.lost)
 
     def fail(self, error: UserError) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from youtube8m.config import DataConfig
+from youtube8m.config import DataConfig, split_list
 from youtube8m.data import records, shards
 from youtube8m.data.damage import Damage
 from youtube8m.errors import UserError
@@ -50,14 +50,15 @@ class Shards:
         labels: bool = True,
         strict: bool = False,
     ) -> "Shards":
-        """Finds the files and checks the first records.
+        """Finds the files and checks the first records that each glob finds.
 
         Raises:
           UserError: no file matches, the files are no TFRecords, or none of the
             first records has the features, sizes and labels that are expected.
         """
-        paths = shards.find_shards(pattern, flag)
-        probed = _probe(paths, config, labels)
+        globs = [shards.find_shards(glob, flag) for glob in split_list(pattern)]
+        probed = [record for found in globs for record in _probe(found, config, labels)]
+        paths = list(dict.fromkeys(path for found in globs for path in found))
         mean = sum(map(len, probed)) // len(probed)
         total = sum(tf.io.gfile.stat(path).length for path in paths)
         return cls(paths, config, Damage(strict), mean, total)
