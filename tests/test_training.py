@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import logging
 import os
 import re
 import signal
@@ -312,15 +311,6 @@ def run_python(script, *arguments, check=True):
         capture_output=True,
         text=True,
     )
-
-
-@pytest.fixture(autouse=True)
-def our_warnings_reach_caplog(caplog):
-    """absl's logger does not pass records on by default."""
-    logger = logging.getLogger("absl")
-    logger.addHandler(caplog.handler)
-    yield
-    logger.removeHandler(caplog.handler)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
