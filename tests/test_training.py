@@ -155,6 +155,8 @@ def test_an_older_checkpoint_serves_where_the_newest_is_gone(sample, tmp_path):
     assert directory.latest_checkpoint() == str(tmp_path / "model.ckpt-2")
     with pytest.raises(UserError, match="--checkpoint=model.ckpt-4: .* model.ckpt-2"):
         directory.checkpoint("model.ckpt-4")
+    train(run, config(sample, tmp_path, "video", max_steps=4))
+    assert directory.latest_checkpoint() == str(tmp_path / "model.ckpt-4")
 
 
 @pytest.mark.parametrize("size", [0, 100])

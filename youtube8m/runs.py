@@ -110,8 +110,11 @@ class RunDirectory:
             with replacing(path, "--train_dir") as file:
                 json.dump(dataclasses.asdict(flags), file, indent=2)
             return flags
-        with open(path, encoding="utf-8") as file:
-            saved = TrainingFlags(**json.load(file))
+        try:
+            with open(path, encoding="utf-8") as file:
+                saved = TrainingFlags(**json.load(file))
+        except (ValueError, TypeError):
+            raise UserError(f"{path}: damaged; restore it, or give --start_new_model") from None
         if saved.optimizer != flags.optimizer:
             raise UserError(
                 f"--optimizer={flags.optimizer}: the run in {self.path} was begun with "

@@ -93,7 +93,7 @@ class Saver:
         """Writes model.ckpt-STEP, unless it is there; returns its prefix."""
         step = self.state.steps_done
         prefix = self.directory.file(f"model.ckpt-{step}")
-        if self._manager.latest_checkpoint == prefix:
+        if self.directory.latest_checkpoint() == prefix:
             return prefix
         try:
             return self._manager.save(checkpoint_number=step)
