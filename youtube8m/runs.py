@@ -114,7 +114,8 @@ class RunDirectory:
             with open(path, encoding="utf-8") as file:
                 saved = TrainingFlags(**json.load(file))
         except (ValueError, TypeError):
-            raise UserError(f"{path}: damaged; restore it, or give --start_new_model") from None
+            message = f"{path}: damaged; restore it, or give --start_new_model"
+            raise UserError(message) from None
         if saved.optimizer != flags.optimizer:
             raise UserError(
                 f"--optimizer={flags.optimizer}: the run in {self.path} was begun with "
