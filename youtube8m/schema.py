@@ -4,19 +4,7 @@ Everything here is fixed by the published records; what a user can choose lives 
 `config`. Shapes are written [B, T, D]: batch, frames, features; C classes.
 """
 
-# Feature name -> values per frame (frame level) or per video (video level).
-FEATURE_SIZES = {
-    "rgb": 1024,
-    "audio": 128,
-    "mean_rgb": 1024,
-    "mean_audio": 128,
-    "audio_embedding": 128,  # AudioSet's name for `audio`
-}
-
-# Class counts of the yearly releases.
-NUM_CLASSES_2017 = 4716
-NUM_CLASSES_2018 = 3862
-NUM_CLASSES_AUDIOSET = 527
+NUM_CLASSES_2018 = 3862  # and since; 4716 in 2017, 527 in AudioSet
 
 MAX_FRAMES = 300  # one frame a second; longer videos are cut
 SEGMENT_FRAMES = 5  # a rated segment lasts five seconds

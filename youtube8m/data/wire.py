@@ -96,14 +96,6 @@ def split_sequence_example(buffer: bytes) -> tuple[dict[str, Span], dict[str, Sp
     return _submessage(buffer, 1), _submessage(buffer, 2)
 
 
-def kind(buffer: bytes, feature: Span) -> str | None:
-    """'bytes_list', 'float_list' or 'int64_list'; None for an empty Feature."""
-    for number, wire_type, _ in fields(buffer, feature):
-        if number in KINDS and wire_type == _LENGTH_DELIMITED:
-            return KINDS[number]
-    return None
-
-
 def _values(buffer: bytes, feature: Span, expected: str, single: int):
     """Yields the span of each value, of wire type `single`, or packed run of values."""
     for number, wire_type, span in fields(buffer, feature):
