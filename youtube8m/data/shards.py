@@ -11,8 +11,10 @@ the readable records behind it are found again.
 
 import contextlib
 import functools
+import inspect
 import os
 import struct
+import tempfile
 
 import numpy as np
 import tensorflow as tf
@@ -164,37 +166,43 @@ def _open(path):
 
 def _recover(path, file, position, size, index, damage):
     """Yields the readable records from `position` on, reporting what lies between."""
-    while position < size:
-        for record in _records_from(path, position):
-            yield record
-            position += _HEADER + len(record) + _FOOTER
-            index += 1
-        if position < size:
-            following = _next_header(file, position, size)
-            what = f"record {index} at byte {position} is damaged"
-            if following == size:
-                what += f", nothing readable in the last {size - position} bytes"
-            damage.record(path, what)
-            position = following
+    with tempfile.NamedTemporaryFile() as scratch:
+        while position < size:
+            record = _sound_record(file, position, scratch)
+            if record is not None:
+                yield record
+                position += _HEADER + len(record) + _FOOTER
+            else:
+                following = _next_header(file, position, size)
+                what = f"record {index} at byte {position} is damaged"
+                if following == size:
+                    what += f", nothing readable in the last {size - position} bytes"
+                damage.record(path, what)
+                position = following
             index += 1
 
 
-def _records_from(path, position):
-    """Yields the records from `position` on, to the end or the next damage."""
-    variant = tf.raw_ops.TFRecordDatasetV2(  # tf.data's own class takes no offsets
-        filenames=[path],
-        compression_type="",
-        buffer_size=_READ_BUFFER,
-        byte_offsets=[position],
-    )
-    found = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
-    # TensorFlow 2.21 forgets the offsets when it writes the dataset as a graph, which
-    # only its optimisations need.
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    options.experimental_optimization.apply_default_optimizations = False
+def _sound_record(file, position, scratch):
+    """The record at `position` if both its checksums hold, else None.
+
+    TensorFlow's plain iterator checks them, over a file of this one record. A tf.data
+    pipeline would do so from any offset, but must not run inside another's function:
+    both wait for the same threads.
+    """
+    file.seek(position)
+    header = file.read(_HEADER)
+    checked = _valid_headers(np.frombuffer(header, np.uint8), np.inf)
+    if not checked.any():
+        return None
+    (length,) = struct.unpack("<Q", header[:8])
+    scratch.seek(0)
+    scratch.truncate()
+    scratch.write(header + file.read(length + _FOOTER))
+    scratch.flush()
+    # Unwrapped, as the function would announce that tf.data is preferred.
+    iterate = inspect.unwrap(tf.compat.v1.io.tf_record_iterator)
     with contextlib.suppress(tf.errors.DataLossError):
-        yield from found.with_options(options).as_numpy_iterator()
+        return next(iterate(scratch.name), None)
 
 
 def _next_header(file, position, size):
