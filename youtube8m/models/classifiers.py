@@ -73,7 +73,7 @@ class MoeModel(Classifier):
     def call(self, descriptor, training=False):
         gates = self._by_expert(self.gates(descriptor), self.moe_num_mixtures + 1)
         experts = self._by_expert(self.experts(descriptor), self.moe_num_mixtures)
-        # A softmax over the list: on [B, M, C], with its slice, it took a third of a step.
+        # Over a list: on [B, M, C] softmax and slice took a third of the step.
         highest = ops.stop_gradient(functools.reduce(ops.maximum, gates))
         gates = [ops.exp(gate - highest) for gate in gates]
         chosen = [
