@@ -1,15 +1,15 @@
 """The run directory: its files, and what they say of the run.
 
-    directory = RunDirectory("/tmp/yt8m_model")
-    directory.prepare(run, start_new=False)       # checks or writes model_flags.json
-    run = directory.read_run()
-    prefix = directory.checkpoint()               # the newest, or one by name
+directory = RunDirectory("/tmp/yt8m_model")
+directory.prepare(run, start_new=False)       # checks or writes model_flags.json
+run = directory.read_run()
+prefix = directory.checkpoint()               # the newest, or one by name
 
-    checkpoint, model.ckpt-STEP.*   weights, optimizer, random state, place in the data
-    model_flags.json                how to build the model again
-    training_flags.json             what the state of training is tied to
-    metrics.jsonl, train.log        one line per step; the console's lines
-    events.*, eval/                 TensorBoard's
+checkpoint, model.ckpt-STEP.*   weights, optimizer, random state, place in the data
+model_flags.json                how to build the model again
+training_flags.json             what the state of training is tied to
+metrics.jsonl, train.log        one line per step; the console's lines
+events.*, eval/                 TensorBoard's
 """
 
 import dataclasses
