@@ -27,6 +27,10 @@ FOLDER = pathlib.Path(
 )
 
 
+RTOL = 1e-5
+ATOL = 1e-6  # for values near 0: some ulps of the sums of O(1) terms behind them
+
+
 class Case(Mapping):
     """One file: arrays by name, with TF1's `/` written as `|`."""
 
@@ -105,3 +109,42 @@ def label_ids(multi_hot) -> np.ndarray:
     for row, found in zip(ids, rows, strict=True):
         row[: len(found)] = found
     return ids
+
+
+# Comparing ---------------------------------------------------------------------
+
+
+def assert_close(actual, expected, name, rtol=RTOL, atol=ATOL):
+    np.testing.assert_allclose(actual, expected, rtol, atol, err_msg=name)
+
+
+def assert_equal(actual, expected, name):
+    np.testing.assert_array_equal(actual, expected, err_msg=name)
+
+
+def assert_known(names, *known):
+    """No figure goes unread because its name is new."""
+    unknown = set(names).difference(known)
+    assert not unknown, f"figures that no test reads: {sorted(unknown)}"
+
+
+# TF1 weights in our layout --------------------------------------------------------
+
+
+def by_expert(values, num_classes):
+    """Columns c M + m, as in TF1 -> m C + c."""
+    split = values.reshape(*values.shape[:-1], num_classes, -1)
+    return split.swapaxes(-1, -2).reshape(values.shape)
+
+
+def lstm_weights(name, cell, leaf, values):
+    """TF1: gates i, j, f, o, rows x then h, 1 added to f. Keras: i, f, j, o."""
+    i, j, f, o = np.split(values, 4, axis=-1)
+    if leaf == "bias":
+        return [(name, cell.bias, np.concatenate([i, f + 1.0, j, o]))]
+    ours = np.concatenate([i, f, j, o], axis=-1)
+    inputs = len(ours) - cell.units
+    return [
+        (name, cell.kernel, ours[:inputs]),
+        (name, cell.recurrent_kernel, ours[inputs:]),
+    ]

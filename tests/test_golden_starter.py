@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 from tests import golden, test_golden_metrics
+from tests.golden import ATOL, assert_close, assert_equal, assert_known
 from youtube8m import models, optimizers, submission
 from youtube8m.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
 from youtube8m.data.damage import Damage
@@ -25,23 +26,6 @@ from youtube8m.models.base import CLASSIFIERS, ENCODERS
 from youtube8m.registry import hyperparameters
 from youtube8m.training.distribution import split_batch
 from youtube8m.training.steps import TrainingState, TrainStep
-
-RTOL = 1e-5
-ATOL = 1e-6  # for values near 0: some ulps of the sums of O(1) terms behind them
-
-
-def assert_close(actual, expected, name, rtol=RTOL, atol=ATOL):
-    np.testing.assert_allclose(actual, expected, rtol, atol, err_msg=name)
-
-
-def assert_equal(actual, expected, name):
-    np.testing.assert_array_equal(actual, expected, err_msg=name)
-
-
-def assert_known(names, *known):
-    """No figure goes unread because its name is new."""
-    unknown = set(names).difference(known)
-    assert not unknown, f"figures that no test reads: {sorted(unknown)}"
 
 
 @pytest.mark.parametrize(
@@ -90,39 +74,20 @@ def matched(model, tf1, complete=True):
     matches = []
     for name, value in tf1.items():
         if lstm := LSTM_VARIABLE.fullmatch(name):
-            layer = model.encoder.layers[int(lstm["layer"])]
-            matches += lstm_weights(name, layer.cell, lstm["leaf"], value)
+            layer = model.encoder.stack.layers[int(lstm["layer"])]
+            matches += golden.lstm_weights(name, layer.cell, lstm["leaf"], value)
             continue
         match = VARIABLE.fullmatch(name)
         assert match and match["scope"] in LAYERS, f"unknown variable {name}"
         layer = operator.attrgetter(LAYERS[match["scope"]])(model)
         leaf = ATTRIBUTES.get(match["leaf"], match["leaf"])
         if match["scope"] in ("gates", "experts"):
-            value = by_expert(value, model.classifier.num_classes)
+            value = golden.by_expert(value, model.classifier.num_classes)
         matches.append((name, getattr(layer, leaf), value))
     if complete:
         covered = {id(variable) for _, variable, _ in matches}
         assert covered == {id(variable) for variable in model.weights}
     return matches
-
-
-def by_expert(values, num_classes):
-    """Columns c M + m, as in TF1 -> m C + c."""
-    split = values.reshape(*values.shape[:-1], num_classes, -1)
-    return split.swapaxes(-1, -2).reshape(values.shape)
-
-
-def lstm_weights(name, cell, leaf, values):
-    """TF1: gates i, j, f, o, rows x then h, 1 added to f. Keras: i, f, j, o."""
-    i, j, f, o = np.split(values, 4, axis=-1)
-    if leaf == "bias":
-        return [(name, cell.bias, np.concatenate([i, f + 1.0, j, o]))]
-    ours = np.concatenate([i, f, j, o], axis=-1)
-    inputs = len(ours) - cell.units
-    return [
-        (name, cell.kernel, ours[:inputs]),
-        (name, cell.recurrent_kernel, ours[inputs:]),
-    ]
 
 
 def load(model, tf1):

@@ -9,24 +9,37 @@ from youtube8m import models
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.errors import UserError
 from youtube8m.models.base import CLASSIFIERS, ENCODERS
-from youtube8m.registry import hyperparameters
+from youtube8m.registry import construct, hyperparameters
 from youtube8m.runs import RunDirectory
 from youtube8m.training.checkpoints import Saver, load_weights
 from youtube8m.training.steps import TrainingState
 
 NUM_CLASSES = 7
-FRAMES = DataConfig(("rgb", "audio"), (12, 4), True, num_classes=NUM_CLASSES)
+FRAMES = DataConfig(
+    ("rgb", "audio"), (12, 4), True, num_classes=NUM_CLASSES, max_frames=30
+)
 VIDEO = DataConfig(("mean_rgb",), (16,), num_classes=NUM_CLASSES)
+VERTICALS = (0, 1, 2, 0, 1, 2, 0)
+COUNTS = (500, 400, 300, 90, 50, 20, 10)
 
 # Sizes for tests, by constructor argument; used where a class takes them.
 SMALL = {
     "lstm_cells": 6,
+    "gru_cells": 6,
+    "visual_lstm_cells": 6,
+    "audio_lstm_cells": 3,
     "iterations": 5,
     "dbof_cluster_size": 10,
     "dbof_hidden_size": 9,
 }
 # Every way of building a model that deserves the whole matrix.
-FRAME_CASES = [(name, "MoeModel", {}) for name in ENCODERS] + [
+SUPERVISED = [name for name in ENCODERS if ENCODERS.get(name).supervised]
+RELEASED = [
+    n for n in SUPERVISED if "released_code" in hyperparameters(ENCODERS.get(n))
+]
+FRAME_CASES = [
+    *((name, "MoeModel", {}) for name in SUPERVISED),
+    *((name, "MoeModel", {"released_code": True}) for name in RELEASED),
     ("LstmModel", "LogisticModel", {"lstm_layers": 1}),
     ("DbofModel", "MoeModel", {"dbof_add_batch_norm": False}),
     ("DbofModel", "MoeModel", {"dbof_pooling_method": "average"}),
@@ -42,9 +55,9 @@ def run_config(case):
     for cls in filter(None, models.parts(ModelConfig(name, classifier))):
         taken |= hyperparameters(cls).keys()
     small = {key: value for key, value in SMALL.items() if key in taken}
-    return RunConfig(
-        data, ModelConfig(name, classifier, hyperparameters=small | values)
-    )
+    facts = {"verticals": VERTICALS, "class_counts": COUNTS}
+    config = ModelConfig(name, classifier, hyperparameters=small | values, **facts)
+    return RunConfig(data, config)
 
 
 def random_batch(data, lengths=(9, 4, 1), seed=0):
@@ -227,10 +240,16 @@ def test_hyperparameters_of_one_name_have_one_type():
 
 
 def test_every_hyperparameter_is_in_get_config():
-    for registry, values in ((ENCODERS, {}), (CLASSIFIERS, {"num_classes": 3})):
+    facts = {
+        "num_classes": NUM_CLASSES,
+        "feature_sizes": FRAMES.feature_sizes,
+        "verticals": VERTICALS,
+        "class_counts": COUNTS,
+    }
+    for registry in (ENCODERS, CLASSIFIERS):
         for name in registry:
-            cls = registry.get(name)
-            assert hyperparameters(cls).keys() <= cls(**values).get_config().keys()
+            part = construct(registry.get(name), facts)
+            assert hyperparameters(type(part)).keys() <= part.get_config().keys()
 
 
 def test_checkpoints_hold_every_variable(case, tmp_path):

@@ -44,7 +44,31 @@ def run(module_name: str) -> None:
     _list_our_flags(module)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     commands = getattr(module, "COMMANDS", ())
-    app.run(lambda argv: _guarded(module.main, argv[1:], commands))
+    status = 0
+    try:
+        app.run(lambda argv: _guarded(module.main, argv[1:], commands))
+    except SystemExit as stop:
+        status = stop.code
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    _leave(status)
+
+
+def _leave(status):
+    """Ends the process without tearing the interpreter down.
+
+    A tf.data pipeline that is still running then waits for ever: its Python functions
+    for the interpreter, which frees the iterator, which waits for the functions.
+    """
+    if isinstance(status, str):
+        print(status, file=sys.stderr)
+        status = 1
+    logging.shutdown()
+    with contextlib.suppress(OSError):  # the reader of a pipe has gone
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status or 0)
 
 
 def _list_our_flags(module):

@@ -113,6 +113,15 @@ class ModelConfig:
     )
     label_loss: str = flag("CrossEntropyLoss", "The loss, by class name.")
     hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    # From --vocabulary_file, for models that ask for them: of each class, the place of
+    # its vertical and the videos of the training split that have it.
+    verticals: tuple[int, ...] = ()
+    class_counts: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        for name in ("verticals", "class_counts"):
+            numbers = tuple(map(int, split_list(getattr(self, name))))
+            object.__setattr__(self, name, numbers)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,9 +134,11 @@ class RunConfig:
     def to_json(self) -> str:
         """One flat JSON object; the starter code's five keys as it wrote them."""
         data, model = dataclasses.asdict(self.data), dataclasses.asdict(self.model)
-        data["feature_names"] = ",".join(self.data.feature_names)
-        data["feature_sizes"] = ",".join(map(str, self.data.feature_sizes))
-        return json.dumps({**model, **data}, indent=2) + "\n"
+        values = {**model, **data}
+        for name, value in values.items():
+            if isinstance(value, tuple):
+                values[name] = ",".join(map(str, value))
+        return json.dumps(values, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str, source: str = "model_flags.json") -> "RunConfig":

@@ -18,9 +18,11 @@ from absl import flags, logging
 
 from youtube8m import models
 from youtube8m.config import DataConfig, ModelConfig, RunConfig, split_list
+from youtube8m.data.vocabulary import read_vocabulary
+from youtube8m.errors import UserError
 from youtube8m.losses import LOSSES
 from youtube8m.models.base import CLASSIFIERS, ENCODERS
-from youtube8m.registry import hyperparameters
+from youtube8m.registry import arguments, hyperparameters
 
 FLAGS = flags.FLAGS
 
@@ -58,6 +60,12 @@ def read(config_class: type, **overrides: Any) -> Any:
 def define_model_flags() -> None:
     """Defines --model and its like, and a flag for each hyper-parameter."""
     define(ModelConfig)
+    flags.DEFINE_string(
+        "vocabulary_file",
+        "",
+        "CSV of the classes, for models that sort them by vertical or frequency: the "
+        "data set's vocabulary.csv, or two columns label_id,vertical.",
+    )
     for name, (parameter, owners) in all_hyperparameters().items():
         defaults = {f"{owner} {value}" for owner, value in owners.items()}
         help_text = f"Hyper-parameter; by default {', '.join(sorted(defaults))}."
@@ -84,11 +92,13 @@ def read_run() -> RunConfig:
     Raises:
       UserError: an unknown name, or values that do not fit together.
     """
-    config = read(ModelConfig)
+    config, data = read(ModelConfig), read(DataConfig)
     encoder, classifier = models.parts(config)
-    taken = {}
-    for cls in filter(None, (encoder, classifier, LOSSES.get(config.label_loss))):
+    classes = filter(None, (encoder, classifier, LOSSES.get(config.label_loss)))
+    taken, needed = {}, set()
+    for cls in classes:
         taken |= {name: p.default for name, p in hyperparameters(cls).items()}
+        needed |= arguments(cls).keys() & _VOCABULARY_FACTS.keys()
     given = {n: FLAGS[n].value for n in all_hyperparameters() if FLAGS[n].present}
     for name in sorted(given.keys() - taken.keys()):
         logging.warning("--%s: %s does not take it; ignored", name, config.model)
@@ -97,15 +107,45 @@ def read_run() -> RunConfig:
     values = {name: given.get(name, default) for name, default in taken.items()}
     config = dataclasses.replace(
         config,
-        video_level_classifier_model=classifier.__name__,
+        video_level_classifier_model=classifier.__name__ if classifier else "",
         hyperparameters=values,
+        **_vocabulary_facts(config, data, needed),
     )
-    return RunConfig(read(DataConfig), config)
+    return RunConfig(data, config)
+
+
+_VOCABULARY_FACTS = {
+    "verticals": "the vertical of each class",
+    "class_counts": "how many training videos each class has",
+}
+
+
+def _vocabulary_facts(config, data, needed):
+    """The facts of the classes that a model's parts ask for."""
+    path = FLAGS.vocabulary_file
+    if not needed:
+        if path:
+            logging.warning("--vocabulary_file: %s needs none; ignored", config.model)
+        return {}
+    if not path:
+        what = " and ".join(_VOCABULARY_FACTS[name] for name in sorted(needed))
+        raise UserError(
+            f"--model={config.model} needs {what}: give --vocabulary_file, the "
+            "vocabulary.csv of the data set or a CSV file with the same columns"
+        )
+    vocabulary = read_vocabulary(path, data.num_classes)
+    facts = {}
+    if "verticals" in needed:
+        facts["verticals"] = vocabulary.require_verticals(path)
+    if "class_counts" in needed:
+        facts["class_counts"] = vocabulary.require_counts(path)
+    return facts
 
 
 def _warn_unused_classifier(config, classifier):
     flag = FLAGS["video_level_classifier_model"]
-    if flag.present and flag.value != classifier.__name__:
+    name = classifier.__name__ if classifier else ""
+    if flag.present and flag.value != name:
         logging.warning("--%s: %s does not take it; ignored", flag.name, config.model)
 
 

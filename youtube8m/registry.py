@@ -9,7 +9,8 @@
     hyperparameters(LstmModel)["lstm_cells"]   # inspect.Parameter
 
 A class's hyper-parameters are its constructor's arguments that are annotated with a
-plain type and have a default; flags of the same names are derived from them.
+plain type and have a default; flags of the same names are derived from them. Other
+arguments are facts of the data (`num_classes`, `feature_sizes` ...).
 """
 
 import inspect
@@ -52,27 +53,59 @@ class Registry:
         return iter(sorted(self._classes))
 
 
+class Configured:
+    """Mixin of Keras objects that keep each constructor argument under its name.
+
+    `get_config` then holds them all.
+    """
+
+    def get_config(self):
+        own = {name: getattr(self, name) for name in arguments(type(self))}
+        return {**super().get_config(), **own}
+
+
+def arguments(cls: type) -> dict[str, inspect.Parameter]:
+    """The constructor's arguments by name, with those that **kwargs pass on to ours."""
+    found: dict[str, inspect.Parameter] = {}
+    for base in cls.__mro__:
+        if base.__module__.split(".")[0] == "keras":
+            break
+        if "__init__" in vars(base):
+            _, *own = inspect.signature(base.__init__).parameters.values()
+            named = [p for p in own if p.kind != p.VAR_KEYWORD]
+            found |= {p.name: p for p in named if p.name not in found}
+            if named == own:
+                break
+    return found
+
+
 def hyperparameters(cls: type) -> dict[str, inspect.Parameter]:
     """The constructor's arguments of a plain type that have a default, by name."""
     return {
-        p.name: p
-        for p in inspect.signature(cls.__init__).parameters.values()
+        name: p
+        for name, p in arguments(cls).items()
         if p.annotation in HYPERPARAMETER_TYPES and p.default is not p.empty
     }
 
 
-def construct(cls: type, values: Mapping[str, Any]) -> Any:
-    """Builds `cls` with those of `values` that its constructor takes.
+def construct(cls: type, values: Mapping[str, Any], **also: Any) -> Any:
+    """Builds `cls` with those of `values` that its constructor takes, and `also`.
 
     Raises:
       UserError: a value that the constructor refuses, or a count below 1.
     """
-    accepted = inspect.signature(cls.__init__).parameters
+    accepted = arguments(cls)
     chosen = {key: value for key, value in values.items() if key in accepted}
     for key, value in chosen.items():
         if accepted[key].annotation is int and value < 1:
             raise UserError(f"--{key}={value}: must be at least 1")
     try:
-        return cls(**chosen)
+        return cls(**chosen, **also)
     except ValueError as error:
         raise UserError(str(error)) from None
+
+
+def require_choice(name: str, value: str, *choices: str) -> None:
+    """Raises ValueError unless `value` is one of the flag's choices."""
+    if value not in choices:
+        raise ValueError(f"--{name}={value}: must be {' or '.join(choices)}")

@@ -162,17 +162,22 @@ class Shards:
           UserError: a record contradicts the flags, or is damaged in strict mode.
         """
         iterator = iter(dataset)
-        while True:
-            try:
-                batch = next(iterator, None)
-            except tf.errors.OpError:
-                self.damage.check()
-                raise
-            if batch is None or self.damage.strict:
-                self.damage.check()
-            if batch is None:
-                return
-            yield batch
+        try:
+            while True:
+                try:
+                    batch = next(iterator, None)
+                except tf.errors.OpError:
+                    self.damage.check()
+                    raise
+                if batch is None or self.damage.strict:
+                    self.damage.check()
+                if batch is None:
+                    return
+                yield batch
+        finally:
+            # Here, as an exception would keep it until the interpreter goes, where
+            # it waits for Python functions that cannot run any more.
+            del iterator
 
 
 def _advance(position, batch):

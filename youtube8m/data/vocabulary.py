@@ -42,6 +42,27 @@ class Vocabulary:
     verticals: tuple[str, ...]  # sorted, numbers by value
     vertical_of: np.ndarray  # int32 [C], positions in `verticals`; -1 where none
 
+    def require_verticals(self, path: str) -> tuple[int, ...]:
+        """`vertical_of` as a tuple. Raises UserError if a class has none."""
+        without = np.flatnonzero(self.vertical_of < 0)
+        if without.size:
+            raise UserError(
+                f"{path}: class {without[0]} has no vertical, nor have "
+                f"{without.size - 1} others; give a file that names one for each class"
+            )
+        return tuple(self.vertical_of.tolist())
+
+    def require_counts(self, path: str) -> tuple[int, ...]:
+        """`train_counts` as a tuple. Raises UserError if a class has no videos."""
+        without = np.flatnonzero(self.train_counts < 1)
+        if without.size:
+            raise UserError(
+                f"{path}: class {without[0]} has no training videos, nor have "
+                f"{without.size - 1} others; give the data set's vocabulary.csv, whose "
+                "TrainVideoCount counts them"
+            )
+        return tuple(self.train_counts.tolist())
+
 
 def read_vocabulary(path, num_classes: int | None = None) -> Vocabulary:
     """Reads a vocabulary or the verticals of labels.

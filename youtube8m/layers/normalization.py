@@ -3,11 +3,11 @@
 import keras
 from keras import ops
 
-from youtube8m.registry import PACKAGE
+from youtube8m.registry import PACKAGE, Configured
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class BatchNorm(keras.layers.Layer):
+class BatchNorm(Configured, keras.layers.Layer):
     """Batch normalisation over all axes but the last, alike on 1 and N replicas.
 
     y = (x - mean) / sqrt(variance + 1e-3) * gamma + beta, with the moments of the
@@ -65,10 +65,6 @@ class BatchNorm(keras.layers.Layer):
     def _move(self, statistic, value):
         value = ops.cast(value, statistic.dtype)
         statistic.assign(self.momentum * statistic + (1.0 - self.momentum) * value)
-
-    def get_config(self):
-        own = {"momentum": self.momentum, "epsilon": self.epsilon}
-        return {**super().get_config(), **own}
 
 
 def _replicas() -> int:

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from youtube8m.registry import PACKAGE
+from youtube8m.registry import PACKAGE, Configured
 
 
 def random_frame_indices(uniform, num_frames):
@@ -35,7 +35,7 @@ def random_sequence_indices(uniform, num_frames, size: int):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class SampleFrames(keras.layers.Layer):
+class SampleFrames(Configured, keras.layers.Layer):
     """k frames of each video: drawn anew in training, a fixed choice otherwise.
 
     The fixed choice spreads the k frames evenly (or takes the run in the middle), so
@@ -78,7 +78,3 @@ class SampleFrames(keras.layers.Layer):
     def compute_output_spec(self, frames, frame_mask, training=False):
         shape = (frames.shape[0], self.size, frames.shape[-1])
         return keras.KerasTensor(shape, dtype=frames.dtype)
-
-    def get_config(self):
-        own = {"size": self.size, "contiguous": self.contiguous, "seed": self.seed}
-        return {**super().get_config(), **own}

@@ -10,7 +10,14 @@ import numpy as np
 
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.errors import UserError, unknown_name
-from youtube8m.models import starter  # noqa: F401 - fills the registry
+from youtube8m.models import (  # noqa: F401 - they fill the registry
+    akopyan2017,
+    na2017,
+    starter,
+    tang2017,
+    zhao2019,
+    zou2017,
+)
 from youtube8m.models.base import (
     CLASSIFIERS,
     ENCODERS,
@@ -38,8 +45,8 @@ __all__ = [
 ]
 
 
-def parts(config: ModelConfig) -> tuple[type | None, type]:
-    """The encoder's class (None at video level) and the classifier's.
+def parts(config: ModelConfig) -> tuple[type | None, type | None]:
+    """The encoder's class (None at video level) and the classifier's (None without).
 
     Raises:
       UserError: an unknown name.
@@ -49,6 +56,8 @@ def parts(config: ModelConfig) -> tuple[type | None, type]:
     if config.model not in ENCODERS:
         raise unknown_name("--model", config.model, {*ENCODERS, *CLASSIFIERS})
     encoder = ENCODERS.get(config.model)
+    if not encoder.supervised:
+        return encoder, None
     name = encoder.fixed_classifier or config.video_level_classifier_model
     return encoder, CLASSIFIERS.get(name)
 
@@ -62,13 +71,26 @@ def create(run: RunConfig) -> VideoModel:
     """
     encoder_class, classifier_class = parts(run.model)
     _check_level(run, encoder_class)
-    facts = {"num_classes": run.data.num_classes}
-    values = {**run.model.hyperparameters, **facts}
-    encoder = encoder_class and construct(encoder_class, values)
-    classifier = construct(classifier_class, values)
+    values = {**run.model.hyperparameters, **_facts(run)}
+    encoder = encoder_class and construct(encoder_class, values, name="encoder")
+    classifier = classifier_class and construct(
+        classifier_class, values, name="classifier"
+    )
     model = VideoModel(classifier, encoder, name=run.model.model)
     model(dummy_batch(run.data))
     return model
+
+
+def _facts(run):
+    """What constructors are told of the data; arguments that are no flags."""
+    facts = {
+        "num_classes": run.data.num_classes,
+        "feature_sizes": run.data.feature_sizes,
+        "max_frames": run.data.max_frames,
+        "verticals": run.model.verticals,
+        "class_counts": run.model.class_counts,
+    }
+    return {name: fact for name, fact in facts.items() if fact != ()}
 
 
 def dummy_batch(data: DataConfig, batch: int = 1, frames: int = 2) -> dict:

@@ -7,11 +7,16 @@
 Shapes: [B, T, D] are batch, frames, features; H the descriptor's length, C classes.
 """
 
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 from keras import ops
 
 from youtube8m.layers.inputs import NormalizedFeatures, frame_mask
-from youtube8m.registry import PACKAGE, Registry
+from youtube8m.layers.pooling import masked_mean
+from youtube8m.registry import PACKAGE, Configured, Registry
 
 ENCODERS = Registry("--model")
 CLASSIFIERS = Registry("--video_level_classifier_model")
@@ -25,7 +30,41 @@ def weight_decay() -> keras.regularizers.Regularizer:
     return keras.regularizers.L2(WEIGHT_DECAY)
 
 
-class FrameEncoder(keras.layers.Layer):
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where a model comes from, for the lists of models.
+
+    `hyperparameters` and `classifier` are those of the reported row, as far as they
+    differ from the defaults.
+    """
+
+    paper: str  # "Tang et al. 2017"
+    row: str  # "Table 2, Single-ATT+BiLSTM"
+    figure: str = ""  # "GAP 0.81308"; as reported, on the paper's data
+    classifier: str = "MoeModel"
+    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class Part(Configured, keras.layers.Layer):
+    """What encoders and classifiers share."""
+
+    source: Source | None = None
+
+    def auxiliary_losses(self, outputs: dict, batch: dict) -> dict:
+        """The part's own terms of the training loss, by name; none unless overridden.
+
+        Args:
+          outputs: of the whole model, with the extras that the part added.
+          batch: what the model was given, with `labels` as ids [B, L] padded with -1.
+
+        Returns:
+          float32 tensors, [B] with a term per example or [] with one per batch. They
+          are added to the label loss as they are, so a part applies its own factors.
+        """
+        return {}
+
+
+class FrameEncoder(Part):
     """Frames of any number to one descriptor per video.
 
     Subclasses implement `call(frames, frame_mask, training)`: [B, T, D] and bool
@@ -33,8 +72,15 @@ class FrameEncoder(keras.layers.Layer):
     Pads are zero on entry, and must not change the result.
     """
 
-    # Encoders that the starter code ties to one classifier name it here.
+    # Encoders that are tied to one classifier name it here.
     fixed_classifier: str | None = None
+    # Without: there is no classifier and no label loss, only auxiliary losses.
+    supervised: bool = True
+    # With: `call` also takes `labels`, ids [B, L] padded with -1, None where unknown.
+    uses_labels: bool = False
+    # With: the descriptor is [B, T, H] and comes with the extra `frame_mask` [B, T];
+    # each frame's is classified, and the predictions are averaged over the mask.
+    classifies_frames: bool = False
 
     def select(self, frames, frame_mask, training=False):
         """The frames that `call` is to be given, chosen while they are still bytes.
@@ -45,7 +91,31 @@ class FrameEncoder(keras.layers.Layer):
         return frames, frame_mask
 
 
-class Classifier(keras.layers.Layer):
+class ReproducedEncoder(FrameEncoder):
+    """An encoder whose authors released code that computes something else.
+
+    Args:
+      released_code: compute what that code does (the docstring says what differs)
+        on videos padded to `max_frames`, as the authors' were.
+      max_frames: None leaves them at the batch's length.
+    """
+
+    def __init__(
+        self, released_code: bool = False, max_frames: int | None = None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.released_code = released_code
+        self.max_frames = max_frames
+
+    def select(self, frames, frame_mask, training=False):
+        if not self.released_code or self.max_frames is None:
+            return frames, frame_mask
+        missing = self.max_frames - ops.shape(frames)[1]
+        frames = ops.pad(frames, [[0, 0], [0, missing], [0, 0]])
+        return frames, ops.pad(frame_mask, [[0, 0], [0, missing]])
+
+
+class Classifier(Part):
     """A descriptor to the probabilities of all classes.
 
     Subclasses implement `call(descriptor, training)`: [B, H] to float32 [B, C] in
@@ -57,16 +127,13 @@ class Classifier(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_classes = num_classes
 
-    def get_config(self):
-        return {**super().get_config(), "num_classes": self.num_classes}
-
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class VideoModel(keras.Model):
     """Bytes in, probabilities out: normalisation, encoder and classifier.
 
     Args:
-      classifier: a Classifier.
+      classifier: a Classifier; None for an encoder that trains without labels.
       encoder: a FrameEncoder, or None for video-level features.
 
     Call with a dict: `frames` [B, T, D] (uint8, or floats already dequantised) and
@@ -75,7 +142,10 @@ class VideoModel(keras.Model):
     """
 
     def __init__(
-        self, classifier: Classifier, encoder: FrameEncoder | None = None, **kw
+        self,
+        classifier: Classifier | None,
+        encoder: FrameEncoder | None = None,
+        **kw,
     ):
         super().__init__(**kw)
         self.normalize = NormalizedFeatures(dtype=self.dtype_policy)
@@ -88,10 +158,21 @@ class VideoModel(keras.Model):
 
     def call(self, inputs, training=False):
         outputs = self.encode(inputs, training)
-        classified = self.classifier(outputs["descriptor"], training=training)
-        outputs.update(_named(classified, "predictions"))
-        outputs["predictions"] = ops.cast(outputs["predictions"], "float32")
+        if self.classifier is not None:
+            outputs.update(self._classify(outputs, training))
+            outputs["predictions"] = ops.cast(outputs["predictions"], "float32")
         return outputs
+
+    def _classify(self, outputs, training):
+        descriptor = outputs["descriptor"]
+        if self.encoder is None or not self.encoder.classifies_frames:
+            return _named(self.classifier(descriptor, training=training), "predictions")
+        frames = ops.reshape(descriptor, (-1, descriptor.shape[-1]))
+        classified = self.classifier(frames, training=training)
+        scores = _named(classified, "predictions")["predictions"]
+        shape = (*ops.shape(descriptor)[:2], scores.shape[-1])
+        scores = masked_mean(ops.reshape(scores, shape), outputs["frame_mask"])
+        return {"predictions": scores}
 
     def encode(self, inputs, training=False) -> dict:
         """The outputs up to the `descriptor` [B, H] that the classifier is given."""
@@ -101,7 +182,15 @@ class VideoModel(keras.Model):
         mask = frame_mask(inputs["num_frames"], ops.shape(frames)[1])
         frames, mask = self.encoder.select(frames, mask, training=training)
         frames = self.normalize(frames, mask)
-        return _named(self.encoder(frames, mask, training=training), "descriptor")
+        labels = {"labels": inputs.get("labels")} if self.encoder.uses_labels else {}
+        encoded = self.encoder(frames, mask, training=training, **labels)
+        return _named(encoded, "descriptor")
+
+    def auxiliary_losses(self, outputs: dict, batch: dict) -> dict:
+        """The terms that the parts add to the training loss; see `Part`."""
+        parts = filter(None, (self.encoder, self.classifier))
+        terms = [part.auxiliary_losses(outputs, batch) for part in parts]
+        return {name: term for group in terms for name, term in group.items()}
 
     def get_config(self):
         parts = {"classifier": self.classifier, "encoder": self.encoder}

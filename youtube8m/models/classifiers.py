@@ -3,6 +3,7 @@
 import functools
 
 import keras
+import numpy as np
 from keras import ops
 
 from youtube8m.models.base import CLASSIFIERS, Classifier, weight_decay
@@ -89,5 +90,65 @@ class MoeModel(Classifier):
     def compute_output_spec(self, descriptor, training=False):
         return keras.KerasTensor((descriptor.shape[0], self.num_classes), "float32")
 
-    def get_config(self):
-        return {**super().get_config(), "moe_num_mixtures": self.moe_num_mixtures}
+
+@CLASSIFIERS.register
+class PerVerticalModel(Classifier):
+    """Logistic regressions of each class on the descriptor of its vertical.
+
+    p_c = sigmoid(x_v W_v + b_v)[c], v the vertical of class c: a matrix W_v [H_v, C_v]
+    for the C_v classes of each vertical, not a descriptor gathered for each class.
+    Source: Tang et al. 2017, section 2.3.4 (without b); Zou et al. 2017, section 7.1.
+
+    Args:
+      verticals: of each class, the place of its vertical: C integers in [0, V).
+      vertical_bias: whether there are biases b_v.
+
+    Input shape: V descriptors [B, H_v], or one [B, H] for all verticals.
+    Output shape: [B, C].
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        verticals: tuple[int, ...],
+        vertical_bias: bool = True,
+        **kwargs,
+    ):
+        super().__init__(num_classes, **kwargs)
+        self.verticals = tuple(verticals)
+        self.vertical_bias = vertical_bias
+        if len(self.verticals) != num_classes:
+            raise ValueError(
+                f"verticals has {len(self.verticals)} entries; expected one for each "
+                f"of {num_classes} classes"
+            )
+        order = np.argsort(self.verticals, kind="stable")
+        self._places = np.argsort(order)  # of each class in the order of verticals
+
+    def build(self, input_shape):
+        sizes = np.bincount(self.verticals)
+        shared = not isinstance(input_shape[0], (tuple, list))
+        shapes = [input_shape] * len(sizes) if shared else input_shape
+        if len(shapes) != len(sizes):
+            raise ValueError(
+                f"{len(shapes)} descriptors for {len(sizes)} verticals: expected as many"
+            )
+        self.heads = []
+        for number, (size, shape) in enumerate(zip(sizes, shapes, strict=True)):
+            head = keras.layers.Dense(
+                int(size),
+                use_bias=self.vertical_bias,
+                kernel_regularizer=weight_decay(),
+                dtype=self.dtype_policy,
+                name=f"vertical_{number}",
+            )
+            head.build(shape)
+            self.heads.append(head)
+
+    def call(self, descriptor, training=False):
+        shared = not isinstance(descriptor, (tuple, list))
+        descriptors = [descriptor] * len(self.heads) if shared else descriptor
+        pairs = zip(self.heads, descriptors, strict=True)
+        logits = ops.concatenate([head(x) for head, x in pairs], axis=-1)
+        logits = ops.take(ops.cast(logits, "float32"), self._places, axis=-1)
+        return ops.sigmoid(logits)

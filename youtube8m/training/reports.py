@@ -44,8 +44,8 @@ class TrainingReport(contextlib.ExitStack):
 
     def step(self, step: int, results: dict, position) -> None:
         """Notes a step's results (tensors); they are read at the next `flush`."""
-        kept = ("loss", "regularization_loss", "examples", "learning_rate")
-        self._pending.append((step, {k: results[k] for k in kept}, position))
+        kept = {k: v for k, v in results.items() if k != "predictions"}
+        self._pending.append((step, kept, position))
         self._progress.update(step, self._note)
 
     def flush(self, metrics: dict | None = None) -> None:

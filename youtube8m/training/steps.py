@@ -19,6 +19,9 @@ from youtube8m.data.records import batch_signature
 from youtube8m.losses import LabelLoss, label_arrays
 from youtube8m.models import VideoModel
 
+# Results that are the replicas' sums.
+_SUMS = ("loss", "auxiliary_loss", "regularization_loss", "examples")
+
 
 @dataclasses.dataclass
 class TrainingState:
@@ -80,9 +83,9 @@ class TrainStep:
         """Runs on a batch in the form of `distribution.split_batch`, without `id`.
 
         Returns:
-          `loss`, `regularization_loss`, `learning_rate` and `examples` (those of
-          this step) as scalars; `predictions` [B, C] and `labels` as each replica
-          has them.
+          `loss`, `regularization_loss`, `auxiliary_loss` (the sum of the model's own
+          terms), `learning_rate` and `examples` (those of this step) as scalars;
+          `predictions` [B, C] as each replica has them, if the model makes any.
         """
         if self._run is None:
             self._run = self._compiled(batch)
@@ -101,7 +104,7 @@ class TrainStep:
         results = self.strategy.run(self._replica_update, args=(batch,))
         sums = {
             name: self.strategy.reduce("sum", results.pop(name), axis=None)
-            for name in ("loss", "regularization_loss", "examples")
+            for name in _SUMS
         }
         state.step.assign_add(1)
         state.examples.assign_add(sums["examples"])
@@ -110,31 +113,47 @@ class TrainStep:
     def _replica_update(self, batch):
         context = tf.distribute.get_replica_context()
         replicas = context.num_replicas_in_sync
-        rows = tf.shape(batch["labels"])[0]
+        rows = tf.shape(next(iter(batch.values())))[0]
         total = tf.cast(context.all_reduce("sum", rows), tf.float32)
         with tf.GradientTape() as tape:
-            outputs, label_loss, penalty = self._losses(batch)
-            label_loss = tf.reduce_sum(label_loss) / total
-            penalty = penalty / replicas
-            objective = label_loss + self.config.regularization_penalty * penalty
+            outputs = self.state.model(device_inputs(batch), training=True)
+            label_loss = tf.reduce_sum(self._label_loss(outputs, batch)) / total
+            auxiliary = self._auxiliary_loss(outputs, batch, total, replicas)
+            penalty = self._penalty() / replicas
+            objective = label_loss + auxiliary
+            objective += self.config.regularization_penalty * penalty
             objective = self.state.optimizer.scale_loss(objective)
         variables = self.state.model.trainable_variables
         gradients = context.all_reduce("sum", tape.gradient(objective, variables))
         self._apply(gradients, variables, replicas)
         return {
             "loss": label_loss,
+            "auxiliary_loss": auxiliary,
             "regularization_loss": penalty,
             "examples": tf.cast(rows, tf.int64),
-            "predictions": outputs["predictions"],
+            **{k: v for k, v in outputs.items() if k == "predictions"},
         }
 
-    def _losses(self, batch):
-        model = self.state.model
-        outputs = model(device_inputs(batch), training=True)
+    def _label_loss(self, outputs, batch):
+        if "predictions" not in outputs:
+            return tf.constant(0.0)
         labels, weights = label_arrays(batch, self.num_classes)
-        label_loss = self.loss.call(labels, outputs["predictions"], weights)
-        penalty = tf.add_n(model.losses) if model.losses else tf.constant(0.0)
-        return outputs, label_loss, penalty
+        return self.loss.call(labels, outputs["predictions"], weights)
+
+    def _auxiliary_loss(self, outputs, batch, total, replicas):
+        """Means over the global batch: of terms per example, and of those per batch."""
+        terms = self.state.model.auxiliary_losses(outputs, batch)
+        return tf.add_n(
+            [tf.constant(0.0)]
+            + [
+                tf.reduce_sum(term) / (total if term.shape.rank else replicas)
+                for term in terms.values()
+            ]
+        )
+
+    def _penalty(self):
+        losses = self.state.model.losses
+        return tf.add_n(losses) if losses else tf.constant(0.0)
 
     def _apply(self, gradients, variables, replicas):
         norm = self.config.clip_gradient_norm

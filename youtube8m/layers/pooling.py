@@ -1,0 +1,111 @@
+"""From one vector per frame to one per video, over the real frames alone.
+
+masked_mean(x, mask)                          # [B, T, H], [B, T] -> [B, H]
+AttentionPooling()(x, mask)                   # [B, T, H], [B, T] -> [B, H]
+AttentionPooling(queries=25)(x, mask)         # -> [B, 25, H]
+"""
+
+import keras
+from keras import ops
+
+from youtube8m.registry import PACKAGE, Configured
+
+
+def masked_sum(x, mask):
+    """sum over t of x [B, T, H] where mask [B, T]: [B, H]."""
+    return ops.sum(ops.where(mask[..., None], x, ops.zeros_like(x)), axis=1)
+
+
+def masked_mean(x, mask):
+    """Mean over t of x [B, T, H] where mask [B, T]: [B, H]; at least one is set."""
+    count = ops.sum(ops.cast(mask, "float32"), axis=1, keepdims=True)
+    return masked_sum(x, mask) / ops.cast(ops.maximum(count, 1.0), x.dtype)
+
+
+def masked_max(x, mask):
+    """Maximum over t of x [B, T, H] where mask [B, T]: [B, H]; at least one is set."""
+    # Not -inf, whose gradient in a row without real frames would be NaN.
+    lowest = ops.full_like(x, -3e4)
+    return ops.max(ops.where(mask[..., None], x, lowest), axis=1)
+
+
+def masked_softmax(scores, mask=None, axis: int = 1):
+    """Softmax over `axis` in float32, 0 where not mask; None: over all places.
+
+    Args:
+      scores: [B, T] or [B, T, Q].
+      mask: bool [B, T], or of the rank of `scores`.
+    """
+    scores = ops.cast(scores, "float32")
+    if mask is not None:
+        if len(mask.shape) < len(scores.shape):
+            mask = mask[..., None]
+        scores = ops.where(mask, scores, -1e30)
+    weights = ops.softmax(scores, axis=axis)
+    return weights if mask is None else ops.where(mask, weights, 0.0)
+
+
+def attend(x, weights):
+    """sum over t of weights [B, T, Q] times x [B, T, H]: [B, Q, H]."""
+    return ops.matmul(ops.transpose(ops.cast(weights, x.dtype), (0, 2, 1)), x)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class AttentionPooling(Configured, keras.layers.Layer):
+    """Means of the frames, weighted by how well they answer learned queries.
+
+        u_t = tanh(x_t)                    or tanh(x_t Wu + bu), with `units`
+        e_t = u_t Wq                       Wq [H or units, Q]
+        a   = softmax of e over the frames of the mask
+        r_q = sum_t a[t, q] x_t
+
+    Args:
+      queries: Q. With one, the output has no axis for it.
+      units: size of a hidden layer before the queries; 0: none.
+      initializer: of Wq and Wu.
+
+    Input shape: x [B, T, H], mask bool [B, T] or None for all frames.
+    Output shape: [B, H], or [B, Q, H] with several queries.
+    Source: Yang et al. 2016, as used by Tang et al. 2017 and Zhao 2019.
+    """
+
+    def __init__(
+        self,
+        queries: int = 1,
+        units: int = 0,
+        initializer: str = "glorot_uniform",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.queries = queries
+        self.units = units
+        self.initializer = initializer
+
+    def build(self, x_shape, *_):
+        size = x_shape[-1]
+        self.hidden = None
+        if self.units:
+            self.hidden = keras.layers.Dense(
+                self.units,
+                activation="tanh",
+                kernel_initializer=self.initializer,
+                dtype=self.dtype_policy,
+                name="hidden",
+            )
+            self.hidden.build((None, None, size))
+        self.query = self.add_weight(
+            shape=(self.units or size, self.queries),
+            initializer=self.initializer,
+            name="query",
+        )
+
+    def call(self, x, frame_mask=None):
+        answers = self.hidden(x) if self.units else ops.tanh(x)
+        weights = masked_softmax(ops.matmul(answers, self.query), frame_mask)
+        pooled = attend(x, weights)
+        return ops.squeeze(pooled, axis=1) if self.queries == 1 else pooled
+
+    def compute_output_spec(self, x, frame_mask=None):
+        batch, _, size = x.shape
+        shape = (batch, size) if self.queries == 1 else (batch, self.queries, size)
+        return keras.KerasTensor(shape, self.compute_dtype)

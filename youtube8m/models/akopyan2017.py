@@ -1,0 +1,1 @@
+"""The frame-level models of Akopyan and Khashba 2017."""

@@ -1,0 +1,1 @@
+"""The frame-level models of Na et al. 2017."""

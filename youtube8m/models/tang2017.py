@@ -1,0 +1,1 @@
+"""The frame-level models of Tang et al. 2017."""

@@ -1,0 +1,1 @@
+"""The frame-level models of Zhao 2019."""

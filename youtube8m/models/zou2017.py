@@ -1,0 +1,1 @@
+"""The frame-level models of Zou et al. 2017."""
