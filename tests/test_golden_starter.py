@@ -21,7 +21,8 @@ from youtube8m.data.damage import Damage
 from youtube8m.data.records import decoder_for
 from youtube8m.data.segments import split_segments
 from youtube8m.layers.inputs import dequantize, frame_mask
-from youtube8m.losses import LOSSES, CrossEntropyLoss, multi_hot
+from youtube8m.layers.labels import EPSILON, multi_hot
+from youtube8m.losses import LOSSES, CrossEntropyLoss
 from youtube8m.models.base import CLASSIFIERS, ENCODERS
 from youtube8m.registry import hyperparameters
 from youtube8m.training.distribution import split_batch
@@ -240,7 +241,7 @@ def train_step(case):
         model = build(case, case["input_raw"], num_classes, case.group("step0"))
         optimizer = optimizers.create(config.optimizer, config.base_learning_rate)
         state = TrainingState(model, optimizer)
-    return TrainStep(strategy, state, CrossEntropyLoss(), config, num_classes)
+    return TrainStep(strategy, state, config, num_classes)
 
 
 def losses_of(case, model, batch):
@@ -294,7 +295,7 @@ def unfolded(case, loss, gradient, weighted):
     Its graph optimizer turned 1 - p + e into (1 + e) - p, where float32 makes 1 + e
     too large by 1.4e-8: a thousandth of 1 - p + e where p = 1.
     """
-    epsilon = CrossEntropyLoss.epsilon
+    epsilon = EPSILON
     meant = 1.0 - case["predictions"].astype(np.float64) + epsilon
     computed = meant + float(np.float32(1.0 + epsilon)) - (1.0 + epsilon)
     ratio = np.where(case["labels"] > 0, 1.0, computed / meant)

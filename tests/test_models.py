@@ -24,13 +24,28 @@ COUNTS = (500, 400, 300, 90, 50, 20, 10)
 
 # Sizes for tests, by constructor argument; used where a class takes them.
 SMALL = {
+    "chain_groups": 3,
+    "feature_bottleneck": 5,
+    "distribution_bottleneck": 4,
+    "moe_hidden_size": 5,
+    "mlp_size": 8,
     "lstm_cells": 6,
     "gru_cells": 6,
     "visual_lstm_cells": 6,
     "audio_lstm_cells": 3,
+    "top_lstm_cells": 5,
+    "min_lstm_cells": 4,
     "iterations": 5,
     "dbof_cluster_size": 10,
     "dbof_hidden_size": 9,
+    "num_channels": 8,
+    "hidden_size": 8,
+    "num_experts": 4,
+    "active_experts": 2,
+    "expert_size": 7,
+    "fusion_size": 5,
+    "embedding_size": 5,
+    "attention_size": 5,
 }
 # Every way of building a model that deserves the whole matrix.
 SUPERVISED = [name for name in ENCODERS if ENCODERS.get(name).supervised]
@@ -44,8 +59,43 @@ FRAME_CASES = [
     ("DbofModel", "MoeModel", {"dbof_add_batch_norm": False}),
     ("DbofModel", "MoeModel", {"dbof_pooling_method": "average"}),
     ("DbofModel", "MoeModel", {"sample_random_frames": False}),
+    ("BiLSTM", "MoeModel", {"lstm_layers": 2}),
+    ("MaxPoolBiLSTMAttention", "LogisticModel", {"pool_size": 5}),
+    ("MultiAttentionBiLSTM", "", {"attention_score": "diagonal-bilinear"}),
+    ("MultiAttentionBiLSTM", "", {"vertical_bias": False, "pool_size": 3}),
+    ("RandomBiLSTMAttention", "MoeModel", {"lstm_layers": 2}),
+    ("LSTMMemory", "MoeModel", {"lstm_memory": "none", "lstm_layers": 2}),
+    ("LSTMMemory", "MoeModel", {"layer_norm": True, "released_code": True}),
+    (
+        "PositionEncoding",
+        "MoeModel",
+        {"released_code": True, "integer_division": False},
+    ),
+    (
+        "IndirectClustering",
+        "MoeModel",
+        {"clustering_projection": True, "clustering_post": "layer_norm_relu"},
+    ),
+    ("IndirectClustering", "MoeModel", {"clustering_post": "l2"}),
+    ("StackedBiLSTMLN", "MoeModel", {"layer_norm": False}),
+    ("StackedBiLSTMLN", "MoeModel", {"layer_norm": False, "released_code": True}),
+    ("PerVerticalBiLSTM", "", {"lstm_layers": 2}),
+    ("WeightedLSTM", "LogisticModel", {"residual": True, "lstm_layers": 3}),
+    (
+        "WeightedLSTM",
+        "LogisticModel",
+        {"residual": True, "residual_projection": True},
+    ),
+    ("StackedBiLSTM", "MoeModel", {"interleaved": True}),
+    ("StackedBiGRU", "MoeModel", {"modality_fusion": "shared"}),
+    ("StackedBiGRU", "MoeModel", {"modality_fusion": "projection"}),
 ]
-CASES = FRAME_CASES + [(name, name, {}) for name in CLASSIFIERS]
+CASES = [
+    *FRAME_CASES,
+    *((name, name, {}) for name in CLASSIFIERS),
+    ("MultiLayerMoeModel", "MultiLayerMoeModel", {"released_code": True}),
+    ("MlpModel", "MlpModel", {"mlp_layer_norm": False, "mlp_activation": "relu6"}),
+]
 
 
 def run_config(case):
@@ -126,8 +176,14 @@ def test_what_the_pads_hold_changes_nothing(frame_case):
 
 
 def test_gradients_reach_every_weight(case):
-    _, model, batch = case
-    target = np.random.default_rng(2).random((3, NUM_CLASSES)).astype(np.float32)
+    run, model, _ = case
+    # Long enough for the topmost of recurrent levels to make more than one step, and
+    # for released code that reads frame 30 of every video (SegmentAttentionBiLSTM).
+    batch = random_batch(run.data, lengths=(30, 4, 1))
+    rng = np.random.default_rng(2)
+    for weight in model.trainable_weights:  # some start just where a relu breaks
+        weight.assign_add(rng.uniform(0, 0.2, weight.shape))
+    target = rng.random((3, NUM_CLASSES)).astype(np.float32)
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum((model(batch, training=True)["predictions"] - target) ** 2)
     gradients = tape.gradient(loss, model.trainable_variables)

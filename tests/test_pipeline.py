@@ -128,7 +128,7 @@ def test_records_without_labels_open_for_inference_only(tmp_path):
     write_records(tmp_path / "test", [example("v", None)])
     assert "has no 'labels'" in open_error(tmp_path / "test")
     shards = Shards.open(str(tmp_path / "test"), "--f", CONFIG, labels=False)
-    (batch,) = shards.iterate(shards.ordered_batches(4, labels=False))
+    (batch,) = shards.iterate(shards.ordered_batches(4))
     assert ids(batch) == ["v"] and "labels" not in batch
 
 

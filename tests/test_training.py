@@ -18,7 +18,7 @@ from youtube8m.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
 from youtube8m.data.examples import video_example, write_records
 from youtube8m.errors import UserError
 from youtube8m.runs import RunDirectory
-from youtube8m.training.checkpoints import load_weights
+from youtube8m.training.checkpoints import load_weights, warm_start
 from youtube8m.training.steps import decayed_learning_rate
 from youtube8m.training.trainer import Trainer
 
@@ -71,6 +71,56 @@ def test_resuming_gives_the_weights_of_an_undisturbed_run(sample, tmp_path, mode
         np.testing.assert_array_equal(ours, theirs)
     steps = [line["step"] for line in metrics_lines(tmp_path / "parts")]
     assert steps == list(range(1, 11))  # 160 videos x 2 epochs / 32
+
+
+def test_warm_start_takes_what_fits(sample, tmp_path):
+    sizes = {"lstm_cells": 8, "lstm_layers": 2}
+    first = RunConfig(FRAMES, ModelConfig("LstmModel", hyperparameters=sizes))
+    train(first, config(sample, tmp_path / "first", max_steps=2))
+    other = ModelConfig("LstmModel", "LogisticModel", hyperparameters=sizes)
+    settings = config(
+        sample,
+        tmp_path / "second",
+        max_steps=1,
+        warm_start_from=str(tmp_path / "first"),
+    )
+    trainer = Trainer(RunConfig(FRAMES, other), settings)
+    trainer.train()
+    log = (tmp_path / "second" / "train.log").read_text()
+    assert "6 of 8 weights" in log
+    assert "classifier/logits/kernel, classifier/logits/bias" in log
+    started = Trainer(RunConfig(FRAMES, other), config(sample, tmp_path / "third"))
+    report = warm_start(
+        started.state.model, RunDirectory(str(tmp_path / "first")).checkpoint()
+    )
+    assert len(report.taken) == 6 and not report.other_shape
+    source = Trainer(first, config(sample, tmp_path / "first"))
+    source.saver.restore()
+    for ours, theirs in zip(
+        started.state.model.encoder.weights,
+        source.state.model.encoder.weights,
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_warm_start_tells_of_other_shapes_and_of_nothing_that_fits(sample, tmp_path):
+    small = ModelConfig("LstmModel", hyperparameters={"lstm_cells": 8})
+    large = ModelConfig("LstmModel", hyperparameters={"lstm_cells": 9})
+    train(RunConfig(FRAMES, small), config(sample, tmp_path / "small", max_steps=1))
+    prefix = RunDirectory(str(tmp_path / "small")).checkpoint()
+    model = Trainer(
+        RunConfig(FRAMES, large), config(sample, tmp_path / "x")
+    ).state.model
+    report = warm_start(model, prefix)
+    assert "encoder/stack/lstm/lstm_cell/kernel: [32, 32] there, [32, 36] here" in (
+        report.other_shape
+    )
+    assert report.taken == ["classifier/experts/bias"]
+    logistic = RunConfig(FRAMES, ModelConfig("FrameLevelLogisticModel"))
+    model = Trainer(logistic, config(sample, tmp_path / "y")).state.model
+    with pytest.raises(UserError, match="has none of this model's weights"):
+        warm_start(model, prefix)
 
 
 def test_a_run_keeps_the_order_it_began_with(sample, tmp_path, caplog):

@@ -111,6 +111,9 @@ class ModelConfig:
     video_level_classifier_model: str = flag(
         "MoeModel", "The classifier behind a frame-level model, by class name."
     )
+    label_processing: str = flag(
+        "", "What happens to the predictions behind the classifier, by class name."
+    )
     label_loss: str = flag("CrossEntropyLoss", "The loss, by class name.")
     hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     # From --vocabulary_file, for models that ask for them: of each class, the place of
@@ -130,6 +133,19 @@ class RunConfig:
 
     data: DataConfig
     model: ModelConfig
+
+    @property
+    def constructor_values(self) -> dict[str, Any]:
+        """What constructors may ask for: hyper-parameters, and facts of the data."""
+        facts = {
+            "num_classes": self.data.num_classes,
+            "feature_sizes": self.data.feature_sizes,
+            "max_frames": self.data.max_frames,
+            "verticals": self.model.verticals,
+            "class_counts": self.model.class_counts,
+        }
+        known = {name: fact for name, fact in facts.items() if fact != ()}
+        return {**self.model.hyperparameters, **known}
 
     def to_json(self) -> str:
         """One flat JSON object; the starter code's five keys as it wrote them."""
@@ -183,6 +199,16 @@ class TrainingConfig:
         "", "Glob of the training shards; several may be given, comma-separated."
     )
     segment_labels: bool = flag(False, "Train on rated segments (not yet here).")
+    warm_start_from: str = flag(
+        "",
+        "Run directory or checkpoint of any model; a new run starts from those of its "
+        "weights that fit by name and shape, and says which.",
+    )
+    label_correlation_file: str = flag(
+        "",
+        "Counts of labels that occur together, written by tools.label_correlation, "
+        "from which models with label correlation start.",
+    )
     start_new_model: bool = flag(
         False, "Start from scratch: removes the run that --train_dir holds."
     )

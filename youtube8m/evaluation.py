@@ -10,12 +10,12 @@ import time
 import tensorflow as tf
 from absl import logging
 
+from youtube8m import losses
 from youtube8m.config import EvaluationConfig
-from youtube8m.losses import LOSSES, label_arrays
+from youtube8m.losses import label_arrays
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.prediction import TrainedRun
 from youtube8m.progress import Progress
-from youtube8m.registry import construct
 from youtube8m.training.checkpoints import checkpoint_step
 from youtube8m.training.steps import device_inputs
 
@@ -37,11 +37,8 @@ class Evaluator:
             segments=config.segment_labels,
             strict=config.strict_data,
         )
-        run = self.trained.run
-        self.num_classes = run.data.num_classes
-        self.loss = construct(
-            LOSSES.get(run.model.label_loss), run.model.hyperparameters
-        )
+        self.num_classes = self.trained.run.data.num_classes
+        self.loss = losses.create(self.trained.run)
         self._measure = tf.function(self._top_and_loss, reduce_retracing=True)
 
     def run(self) -> dict:

@@ -34,17 +34,18 @@ def renamed(path: str):
 
 
 @contextlib.contextmanager
-def replacing(path: str, flag: str = "file"):
-    """Opens a text file that replaces `path` at a clean end.
+def replacing(path: str, flag: str = "file", binary: bool = False):
+    """Opens a text (or binary) file that replaces `path` at a clean end.
 
     Raises:
       UserError: it cannot be written; the message names `flag`.
     """
     path = local_path(path, flag)
+    mode = {"mode": "wb"} if binary else {"mode": "w", "encoding": "utf-8"}
     try:
         if os.path.isdir(path):
             raise IsADirectoryError(None, "it is a directory")
-        with renamed(path) as name, open(name, "w", encoding="utf-8") as file:
+        with renamed(path) as name, open(name, **mode) as file:
             yield file
     except OSError as error:
         message = f"{flag}={path}: cannot be written ({error.strerror})"

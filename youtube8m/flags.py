@@ -10,6 +10,7 @@ same name has no default of its own, so that an unset flag leaves the constructo
 """
 
 import dataclasses
+import inspect
 import types
 import typing
 from typing import Any
@@ -21,7 +22,7 @@ from youtube8m.config import DataConfig, ModelConfig, RunConfig, split_list
 from youtube8m.data.vocabulary import read_vocabulary
 from youtube8m.errors import UserError
 from youtube8m.losses import LOSSES
-from youtube8m.models.base import CLASSIFIERS, ENCODERS
+from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING
 from youtube8m.registry import arguments, hyperparameters
 
 FLAGS = flags.FLAGS
@@ -75,11 +76,12 @@ def define_model_flags() -> None:
 def all_hyperparameters() -> dict[str, tuple]:
     """Name -> (parameter, {class: default}), over all models, classifiers, losses."""
     found: dict[str, tuple] = {}
-    for registry in (ENCODERS, CLASSIFIERS, LOSSES):
-        for class_name in registry:
-            for name, parameter in hyperparameters(registry.get(class_name)).items():
-                owners = found.setdefault(name, (parameter, {}))[1]
-                owners[class_name] = parameter.default
+    registries = (ENCODERS, CLASSIFIERS, LABEL_PROCESSING, LOSSES)
+    registered = [registry.get(name) for registry in registries for name in registry]
+    for cls in (*registered, models.VideoModel):
+        for name, parameter in hyperparameters(cls).items():
+            owners = found.setdefault(name, (parameter, {}))[1]
+            owners[cls.__name__] = parameter.default
     return found
 
 
@@ -93,12 +95,13 @@ def read_run() -> RunConfig:
       UserError: an unknown name, or values that do not fit together.
     """
     config, data = read(ModelConfig), read(DataConfig)
-    encoder, classifier = models.parts(config)
-    classes = filter(None, (encoder, classifier, LOSSES.get(config.label_loss)))
-    taken, needed = {}, set()
-    for cls in classes:
-        taken |= {name: p.default for name, p in hyperparameters(cls).items()}
-        needed |= arguments(cls).keys() & _VOCABULARY_FACTS.keys()
+    parts = models.parts(config)
+    classifier = parts.classifier
+    taken, facts = {}, {}
+    for cls in (*parts, models.VideoModel, LOSSES.get(config.label_loss)):
+        if cls is not None:
+            taken |= {name: p.default for name, p in hyperparameters(cls).items()}
+            facts |= arguments(cls)
     given = {n: FLAGS[n].value for n in all_hyperparameters() if FLAGS[n].present}
     for name in sorted(given.keys() - taken.keys()):
         logging.warning("--%s: %s does not take it; ignored", name, config.model)
@@ -109,7 +112,7 @@ def read_run() -> RunConfig:
         config,
         video_level_classifier_model=classifier.__name__ if classifier else "",
         hyperparameters=values,
-        **_vocabulary_facts(config, data, needed),
+        **_vocabulary_facts(config, data, facts),
     )
     return RunConfig(data, config)
 
@@ -120,12 +123,17 @@ _VOCABULARY_FACTS = {
 }
 
 
-def _vocabulary_facts(config, data, needed):
-    """The facts of the classes that a model's parts ask for."""
+def _vocabulary_facts(config, data, arguments):
+    """The facts of the classes that constructors with these `arguments` ask for."""
     path = FLAGS.vocabulary_file
-    if not needed:
-        if path:
-            logging.warning("--vocabulary_file: %s needs none; ignored", config.model)
+    wanted = _VOCABULARY_FACTS.keys() & arguments.keys()
+    needed = {
+        name for name in wanted if arguments[name].default is inspect.Parameter.empty
+    }
+    if not path and not needed:
+        return {}
+    if not wanted:
+        logging.warning("--vocabulary_file: %s needs none; ignored", config.model)
         return {}
     if not path:
         what = " and ".join(_VOCABULARY_FACTS[name] for name in sorted(needed))
@@ -135,9 +143,9 @@ def _vocabulary_facts(config, data, needed):
         )
     vocabulary = read_vocabulary(path, data.num_classes)
     facts = {}
-    if "verticals" in needed:
+    if "verticals" in wanted:
         facts["verticals"] = vocabulary.require_verticals(path)
-    if "class_counts" in needed:
+    if "class_counts" in wanted:
         facts["class_counts"] = vocabulary.require_counts(path)
     return facts
 

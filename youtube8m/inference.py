@@ -97,7 +97,7 @@ class Inference:
 
     def _batches(self):
         dataset = self.shards.ordered_batches(
-            self.config.batch_size, labels=False, num_readers=self.config.num_readers
+            self.config.batch_size, num_readers=self.config.num_readers
         )
         start, done = time.monotonic(), 0
         with Progress("predicting", self.shards.estimated_records) as progress:

@@ -30,6 +30,12 @@ class TrainedRun:
     def __init__(self, train_dir: str):
         self.directory = RunDirectory(train_dir)
         self.run = self.directory.read_run()
+        if models.parts(self.run.model).classifier is None:
+            raise UserError(
+                f"--train_dir={self.directory.path}: holds a {self.run.model.model}, "
+                "which predicts no labels; train a classifier with --warm_start_from="
+                "that directory, and name the classifier's"
+            )
         self.model = models.create(self.run)
         # Compiled once, for batches of any size and length.
         spec = batch_signature(models.dummy_batch(self.run.data))

@@ -56,10 +56,11 @@ class TrainingFlags:
 
 
 class RunDirectory:
-    """A --train_dir."""
+    """A --train_dir, or the directory that another `flag` names."""
 
-    def __init__(self, path: str):
-        self.path = local_path(path, "--train_dir")
+    def __init__(self, path: str, flag: str = "--train_dir"):
+        self.flag = flag
+        self.path = local_path(path, flag)
 
     def file(self, name: str) -> str:
         """The path of one of the run's files."""
@@ -192,4 +193,4 @@ class RunDirectory:
                 shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
 
     def _unusable(self, why):
-        return UserError(f"--train_dir={self.path}: {why}")
+        return UserError(f"{self.flag}={self.path}: {why}")

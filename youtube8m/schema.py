@@ -4,7 +4,8 @@ Everything here is fixed by the published records; what a user can choose lives 
 `config`. Shapes are written [B, T, D]: batch, frames, features; C classes.
 """
 
-NUM_CLASSES_2018 = 3862  # and since; 4716 in 2017, 527 in AudioSet
+NUM_CLASSES_2018 = 3862  # and since; 527 in AudioSet
+NUM_CLASSES_2017 = 4716
 
 MAX_FRAMES = 300  # one frame a second; longer videos are cut
 SEGMENT_FRAMES = 5  # a rated segment lasts five seconds

@@ -2,7 +2,7 @@
 
     shards = Shards.open("/data/train*.tfrecord", "--train_data_pattern", data_config)
     for batch in shards.training_batches(batch_size=128, seed=0, num_epochs=5): ...
-    for batch in shards.ordered_batches(batch_size=512, labels=False): ...
+    for batch in shards.ordered_batches(batch_size=512): ...
 
 Batches are the dicts of `records`, as tensors. Bytes stay bytes and labels stay ids
 until they reach the device. Training batches also carry `position` int64 [2]: the
@@ -38,6 +38,7 @@ class Shards:
     paths: list[str]
     config: DataConfig
     damage: Damage
+    labels: bool
     record_bytes: int  # mean size of the first records
     total_bytes: int
 
@@ -61,7 +62,7 @@ class Shards:
         paths = list(dict.fromkeys(path for found in globs for path in found))
         mean = sum(map(len, probed)) // len(probed)
         total = sum(tf.io.gfile.stat(path).length for path in paths)
-        return cls(paths, config, Damage(strict), mean, total)
+        return cls(paths, config, Damage(strict), labels, mean, total)
 
     @property
     def estimated_records(self) -> int:
@@ -112,14 +113,12 @@ class Shards:
         epochs = tf.data.Dataset.range(start[0], num_epochs)
         batches = epochs.flat_map(epoch_records).batch(batch_size)
         located = batches.scan(start, _advance)
-        return self._decoded(located, labels=True)
+        return self._decoded(located)
 
-    def ordered_batches(
-        self, batch_size: int, labels: bool = True, num_readers: int = 1
-    ) -> tf.data.Dataset:
+    def ordered_batches(self, batch_size: int, num_readers: int = 1) -> tf.data.Dataset:
         """Every record once; with one reader in the order of the files."""
         found = self._read(num_readers)
-        decoded = self._decoded(found.batch(batch_size), labels)
+        decoded = self._decoded(found.batch(batch_size))
         if self.config.segment_labels:
             decoded = _rebatched(decoded, batch_size)
         return decoded
@@ -129,10 +128,10 @@ class Shards:
             self.paths, num_readers, self.damage, order, epoch, self.record_bytes
         )
 
-    def _decoded(self, batches, labels):
+    def _decoded(self, batches):
         """Decodes batches of (origins, serialized[, position])."""
         _keep_freed_memory()
-        decoder = records.decoder_for(self.config, labels, self.damage)
+        decoder = records.decoder_for(self.config, self.labels, self.damage)
         names, signature = zip(
             *records.batch_signature(decoder.empty()).items(), strict=True
         )

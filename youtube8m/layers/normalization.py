@@ -18,18 +18,29 @@ class BatchNorm(Configured, keras.layers.Layer):
 
     Args:
       momentum: share of the old moving statistics kept at each step.
+      scale: whether there is a gamma; slim.batch_norm has none by default.
 
-    Input shape: [..., D]. Output shape: that of the input.
+    Input shape: x [..., D]; mask, bool [...], where the moments are to count x, or
+    None for everywhere. Output shape: that of x.
     """
 
-    def __init__(self, momentum: float = 0.999, epsilon: float = 1e-3, **kwargs):
+    def __init__(
+        self,
+        momentum: float = 0.999,
+        epsilon: float = 1e-3,
+        scale: bool = True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.momentum = momentum
         self.epsilon = epsilon
+        self.scale = scale
 
     def build(self, input_shape):
         shape = input_shape[-1:]
-        self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
+        self.gamma = None
+        if self.scale:
+            self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
         self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta")
         self.moving_mean = self._statistic(shape, "zeros", "moving_mean")
         self.moving_variance = self._statistic(shape, "ones", "moving_variance")
@@ -44,19 +55,30 @@ class BatchNorm(Configured, keras.layers.Layer):
             aggregation="mean",
         )
 
-    def call(self, x, training=False):
+    def call(self, x, mask=None, training=False):
         if training:
-            mean, variance = self._batch_moments(ops.cast(x, "float32"))
+            mean, variance = self._batch_moments(ops.cast(x, "float32"), mask)
         else:
             mean, variance = self.moving_mean, self.moving_variance
-        scale = ops.rsqrt(variance + self.epsilon) * ops.cast(self.gamma, "float32")
+        scale = ops.rsqrt(variance + self.epsilon)
+        if self.gamma is not None:
+            scale = scale * ops.cast(self.gamma, "float32")
         shift = ops.cast(self.beta, "float32") - mean * scale
         return x * ops.cast(scale, x.dtype) + ops.cast(shift, x.dtype)
 
-    def _batch_moments(self, x):
+    def _batch_moments(self, x, mask):
+        if mask is None:
+            count = ops.cast(ops.size(x) / x.shape[-1], "float32")
+        else:
+            count = ops.sum(ops.cast(mask, "float32"))
+            x = ops.where(mask[..., None], x, 0.0)
         axes = tuple(range(len(x.shape) - 1))
-        mean, variance = ops.moments(x, axes, synchronized=True)
-        count = ops.cast(ops.size(x) / x.shape[-1] * _replicas(), "float32")
+        sums = [count[None], ops.sum(x, axes), ops.sum(ops.square(x), axes)]
+        # As one tensor, since replicas may not start several sums in one order.
+        sums = replica_sum(ops.concatenate(sums))
+        count, moments = sums[0], sums[1:] / ops.maximum(sums[0], 1.0)
+        mean, square = ops.split(moments, 2)
+        variance = ops.maximum(square - ops.square(mean), 0.0)
         unbiased = variance * count / ops.maximum(count - 1.0, 1.0)
         self._move(self.moving_mean, mean)
         self._move(self.moving_variance, unbiased)
@@ -67,10 +89,11 @@ class BatchNorm(Configured, keras.layers.Layer):
         statistic.assign(self.momentum * statistic + (1.0 - self.momentum) * value)
 
 
-def _replicas() -> int:
-    """Over how many replicas `ops.moments(synchronized=True)` averages."""
+def replica_sum(x):
+    """The sum of x over all replicas, through which gradients flow."""
     if keras.backend.backend() != "tensorflow":
-        return 1
+        return x
     import tensorflow as tf  # the one backend that trains on several replicas
 
-    return tf.distribute.get_strategy().num_replicas_in_sync
+    context = tf.distribute.get_replica_context()
+    return x if context is None else context.all_reduce("sum", x)

@@ -41,8 +41,13 @@ def masked_softmax(scores, mask=None, axis: int = 1):
         if len(mask.shape) < len(scores.shape):
             mask = mask[..., None]
         scores = ops.where(mask, scores, -1e30)
-    weights = ops.softmax(scores, axis=axis)
-    return weights if mask is None else ops.where(mask, weights, 0.0)
+    # Not ops.softmax, which warns of the one frame that a short video may have.
+    highest = ops.stop_gradient(ops.max(scores, axis=axis, keepdims=True))
+    weights = ops.exp(scores - highest)
+    if mask is not None:
+        weights = ops.where(mask, weights, 0.0)
+    total = ops.sum(weights, axis=axis, keepdims=True)
+    return weights / ops.maximum(total, 1e-30)
 
 
 def attend(x, weights):

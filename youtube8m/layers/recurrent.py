@@ -145,6 +145,7 @@ class LayerNormLSTM(Configured, keras.layers.Layer):
         self.dropout = dropout
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
+        self.supports_masking = True
 
     def build(self, input_shape, *_):
         limit = glorot_limit(input_shape[-1], self.units, gates=4)

@@ -1,8 +1,9 @@
-"""Frames drawn on the device: the starter code's two ways for DBoF."""
+"""Frames drawn on the device: the starter code's two ways for DBoF, one per window."""
 
 import keras
 from keras import ops
 
+from youtube8m.layers.windows import split_mask
 from youtube8m.registry import PACKAGE, Configured
 
 
@@ -78,3 +79,55 @@ class SampleFrames(Configured, keras.layers.Layer):
     def compute_output_spec(self, frames, frame_mask, training=False):
         shape = (frames.shape[0], self.size, frames.shape[-1])
         return keras.KerasTensor(shape, dtype=frames.dtype)
+
+
+def window_indices(uniform, counts, size: int):
+    """size w + floor(u n_w): a frame of each window, of its first n_w.
+
+    Args:
+      uniform: float [B, W] in [0, 1).
+      counts: int [B, W], n_w.
+      size: frames of a window.
+    Returns:
+      int32 [B, W].
+    """
+    offsets = ops.cast(uniform * ops.cast(counts, "float32"), "int32")
+    return size * ops.arange(ops.shape(counts)[1], dtype="int32") + offsets
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class SampleWindows(Configured, keras.layers.Layer):
+    """A real frame of each window: drawn anew in training, the middle one otherwise.
+
+    Args:
+      size: k, frames of a window.
+
+    Input shape: frames [B, T, D], mask [B, T].
+    Output shape: [B, W, D], W = ceil(T / k), and int32 [B, W]: how many real frames
+    each window has. Of one without, the frame returned is a pad.
+    """
+
+    def __init__(self, size: int, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, frames, frame_mask, training=False):
+        real = split_mask(frame_mask, self.size)
+        counts = ops.sum(ops.cast(real, "int32"), axis=2)
+        shape = ops.shape(counts)
+        if training:
+            uniform = keras.random.uniform(shape, seed=self.seed_generator)
+        else:
+            uniform = ops.full(shape, 0.5)
+        indices = window_indices(uniform, counts, self.size)
+        return ops.take_along_axis(frames, indices[..., None], axis=1), counts
+
+    def compute_output_spec(self, frames, frame_mask, training=False):
+        batch, steps, size = frames.shape
+        windows = steps and -(-steps // self.size)
+        return (
+            keras.KerasTensor((batch, windows, size), frames.dtype),
+            keras.KerasTensor((batch, windows), "int32"),
+        )

@@ -5,6 +5,8 @@ model = models.create(run)
 outputs = model(batch)
 """
 
+import typing
+
 import keras
 import numpy as np
 
@@ -12,6 +14,8 @@ from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.errors import UserError, unknown_name
 from youtube8m.models import (  # noqa: F401 - they fill the registry
     akopyan2017,
+    label_processing,
+    label_structure,
     na2017,
     starter,
     tang2017,
@@ -21,6 +25,7 @@ from youtube8m.models import (  # noqa: F401 - they fill the registry
 from youtube8m.models.base import (
     CLASSIFIERS,
     ENCODERS,
+    LABEL_PROCESSING,
     Classifier,
     FrameEncoder,
     VideoModel,
@@ -45,21 +50,31 @@ __all__ = [
 ]
 
 
-def parts(config: ModelConfig) -> tuple[type | None, type | None]:
-    """The encoder's class (None at video level) and the classifier's (None without).
+class Parts(typing.NamedTuple):
+    """The classes of a model's parts, None where it has no such part."""
+
+    encoder: type | None
+    classifier: type | None
+    label_processing: type | None
+
+
+def parts(config: ModelConfig) -> Parts:
+    """The classes of the parts that `config` names.
 
     Raises:
       UserError: an unknown name.
     """
+    name = config.label_processing
+    processing = LABEL_PROCESSING.get(name) if name else None
     if config.model in CLASSIFIERS:
-        return None, CLASSIFIERS.get(config.model)
+        return Parts(None, CLASSIFIERS.get(config.model), processing)
     if config.model not in ENCODERS:
         raise unknown_name("--model", config.model, {*ENCODERS, *CLASSIFIERS})
     encoder = ENCODERS.get(config.model)
     if not encoder.supervised:
-        return encoder, None
+        return Parts(encoder, None, None)
     name = encoder.fixed_classifier or config.video_level_classifier_model
-    return encoder, CLASSIFIERS.get(name)
+    return Parts(encoder, CLASSIFIERS.get(name), processing)
 
 
 def create(run: RunConfig) -> VideoModel:
@@ -69,28 +84,22 @@ def create(run: RunConfig) -> VideoModel:
       UserError: an unknown name, the wrong level of features for the model, or a
         hyper-parameter's value that it refuses.
     """
-    encoder_class, classifier_class = parts(run.model)
-    _check_level(run, encoder_class)
-    values = {**run.model.hyperparameters, **_facts(run)}
-    encoder = encoder_class and construct(encoder_class, values, name="encoder")
-    classifier = classifier_class and construct(
-        classifier_class, values, name="classifier"
-    )
-    model = VideoModel(classifier, encoder, name=run.model.model)
+    classes = parts(run.model)
+    _check_level(run, classes.encoder)
+    values = run.constructor_values
+    built = {
+        name: cls and construct(cls, values, name=name)
+        for name, cls in classes._asdict().items()
+    }
+    model = construct(VideoModel, values, **built, name=run.model.model)
     model(dummy_batch(run.data))
     return model
 
 
-def _facts(run):
-    """What constructors are told of the data; arguments that are no flags."""
-    facts = {
-        "num_classes": run.data.num_classes,
-        "feature_sizes": run.data.feature_sizes,
-        "max_frames": run.data.max_frames,
-        "verticals": run.model.verticals,
-        "class_counts": run.model.class_counts,
-    }
-    return {name: fact for name, fact in facts.items() if fact != ()}
+def descriptor_shape(model: VideoModel, data: DataConfig) -> tuple | None:
+    """The shape of a descriptor, (1, H); None where there is one per vertical."""
+    descriptor = model.encode(dummy_batch(data))["descriptor"]
+    return None if isinstance(descriptor, (list, tuple)) else tuple(descriptor.shape)
 
 
 def dummy_batch(data: DataConfig, batch: int = 1, frames: int = 2) -> dict:

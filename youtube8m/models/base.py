@@ -20,6 +20,7 @@ from youtube8m.registry import PACKAGE, Configured, Registry
 
 ENCODERS = Registry("--model")
 CLASSIFIERS = Registry("--video_level_classifier_model")
+LABEL_PROCESSING = Registry("--label_processing")
 
 # slim's l2_regularizer(x) is x * sum(w^2) / 2, Keras' L2(x) is x * sum(w^2).
 WEIGHT_DECAY = 1e-8 / 2
@@ -129,12 +130,15 @@ class Classifier(Part):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class VideoModel(keras.Model):
+class VideoModel(Configured, keras.Model):
     """Bytes in, probabilities out: normalisation, encoder and classifier.
 
     Args:
       classifier: a Classifier; None for an encoder that trains without labels.
       encoder: a FrameEncoder, or None for video-level features.
+      label_processing: a Part from predictions to predictions, or None.
+      dropout_keep_prob: share of the descriptor that the classifier is given in
+        training (Tang et al. 2017, equation 11).
 
     Call with a dict: `frames` [B, T, D] (uint8, or floats already dequantised) and
     `num_frames` [B], or `features` [B, D]; other keys are ignored. Returns a dict:
@@ -145,12 +149,17 @@ class VideoModel(keras.Model):
         self,
         classifier: Classifier | None,
         encoder: FrameEncoder | None = None,
-        **kw,
+        label_processing: Part | None = None,
+        dropout_keep_prob: float = 1.0,
+        **kwargs,
     ):
-        super().__init__(**kw)
+        super().__init__(**kwargs)
         self.normalize = NormalizedFeatures(dtype=self.dtype_policy)
         self.encoder = encoder
         self.classifier = classifier
+        self.label_processing = label_processing
+        self.dropout_keep_prob = dropout_keep_prob
+        self.dropout = keras.layers.Dropout(1.0 - dropout_keep_prob, name="dropout")
 
     def build(self, input_shape=None):
         # Weights are made by the first call; see `models.create`.
@@ -160,11 +169,16 @@ class VideoModel(keras.Model):
         outputs = self.encode(inputs, training)
         if self.classifier is not None:
             outputs.update(self._classify(outputs, training))
-            outputs["predictions"] = ops.cast(outputs["predictions"], "float32")
+            predictions = ops.cast(outputs["predictions"], "float32")
+            if self.label_processing is not None:
+                predictions = self.label_processing(predictions)
+            outputs["predictions"] = predictions
         return outputs
 
     def _classify(self, outputs, training):
-        descriptor = outputs["descriptor"]
+        descriptor = keras.tree.map_structure(
+            lambda x: self.dropout(x, training=training), outputs["descriptor"]
+        )
         if self.encoder is None or not self.encoder.classifies_frames:
             return _named(self.classifier(descriptor, training=training), "predictions")
         frames = ops.reshape(descriptor, (-1, descriptor.shape[-1]))
@@ -188,23 +202,25 @@ class VideoModel(keras.Model):
 
     def auxiliary_losses(self, outputs: dict, batch: dict) -> dict:
         """The terms that the parts add to the training loss; see `Part`."""
-        parts = filter(None, (self.encoder, self.classifier))
+        parts = [part for part in (self.encoder, self.classifier) if part is not None]
         terms = [part.auxiliary_losses(outputs, batch) for part in parts]
         return {name: term for group in terms for name, term in group.items()}
 
     def get_config(self):
-        parts = {"classifier": self.classifier, "encoder": self.encoder}
-        serialized = {
-            k: keras.saving.serialize_keras_object(v) for k, v in parts.items()
-        }
-        return {**super().get_config(), **serialized}
+        config = super().get_config()
+        for name in _PARTS:
+            config[name] = keras.saving.serialize_keras_object(config[name])
+        return config
 
     @classmethod
     def from_config(cls, config):
         config = dict(config)
-        for name in ("classifier", "encoder"):
+        for name in _PARTS:
             config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
+
+
+_PARTS = ("classifier", "encoder", "label_processing")
 
 
 def _named(output, name: str) -> dict:

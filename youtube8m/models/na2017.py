@@ -1,1 +1,364 @@
-"""The frame-level models of Na et al. 2017."""
+"""Na et al. 2017, "Encoding Video and Label Priors for Multi-label Video
+Classification on YouTube-8M dataset" (arxiv.org/abs/1706.07960): the video encoders.
+
+Shapes: frames I [B, T, D], of which the first n of each video are real; H LSTM cells.
+"""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from youtube8m.layers.pooling import attend, masked_max, masked_softmax
+from youtube8m.layers.recurrent import Stack, zero_pads
+from youtube8m.models.base import (
+    ENCODERS,
+    FrameEncoder,
+    ReproducedEncoder,
+    Source,
+    weight_decay,
+)
+from youtube8m.registry import require_choice
+
+PAPER = "Na et al. 2017"
+
+
+def _sum(x):
+    """sum over t of x [B, T, H], whose pads are zero: float32 [B, H]."""
+    return ops.sum(ops.cast(x, "float32"), axis=1)
+
+
+def _unit(x, epsilon: float = 1e-12):
+    """x [B, H] divided by its L2 norm, as tf.nn.l2_normalize."""
+    squared = ops.sum(ops.square(x), axis=-1, keepdims=True)
+    return x * ops.rsqrt(ops.maximum(squared, epsilon))
+
+
+class _FixedLengthEncoder(ReproducedEncoder):
+    """An encoder whose released code takes the pads for frames."""
+
+    def _counted(self, frame_mask):
+        """Which frames the video has: bool [B, T]."""
+        return ops.ones_like(frame_mask) if self.released_code else frame_mask
+
+    def _length(self, frame_mask):
+        """How many, at least 1: float32 [B, 1]."""
+        counted = ops.cast(self._counted(frame_mask), "float32")
+        return ops.maximum(ops.sum(counted, axis=1, keepdims=True), 1.0)
+
+
+@ENCODERS.register
+class LSTMMemory(ReproducedEncoder):
+    """An LSTM whose last state is joined by sums over the whole video (LSTM-M-O).
+
+        O = sum_t h_t / |sum_t h_t|           h_t the outputs of the top layer  [B, H]
+        M = sum_t I_t / |sum_t I_t|                                             [B, D]
+        x = [O, c_1, h_1, c_2, h_2 ..., M]    c_l, h_l of layer l after frame n
+
+    The paper calls the sum in O the output but writes the candidate, and is silent on
+    the norms: h_t, the norms and the order are those of the released code.
+    Source: Table 1: LSTM 0.811, -M 0.815, -M-O 0.820, -M-O-LN 0.815.
+
+    Args:
+      lstm_cells: H, units of each layer.
+      lstm_layers: number of layers. The released LSTM and LSTM-M have 2 by default,
+        where the paper counts the states of one.
+      lstm_memory: "none" (neither M nor O), "m" or "m-o".
+      layer_norm: layer-normalised cells.
+      dropout_rate: share of the candidates dropped in training, with `layer_norm`
+        only (the paper's "dropout rate 0.8" is what its code keeps).
+      released_code: has no O with `layer_norm`, and is the same otherwise.
+
+    Input shape: [B, T, D]. Output shape: [B, H + 2 H lstm_layers + D] with "m-o".
+    """
+
+    source = Source(PAPER, "Table 1, LSTM-M-O", "GAP 0.820")
+
+    def __init__(
+        self,
+        lstm_cells: int = 1152,
+        lstm_layers: int = 1,
+        lstm_memory: str = "m-o",
+        layer_norm: bool = False,
+        dropout_rate: float = 0.2,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        require_choice("lstm_memory", lstm_memory, "none", "m", "m-o")
+        self.lstm_cells = lstm_cells
+        self.lstm_layers = lstm_layers
+        self.lstm_memory = lstm_memory
+        self.layer_norm = layer_norm
+        self.dropout_rate = dropout_rate
+
+    def build(self, frames_shape, *_):
+        self.stack = Stack(
+            (self.lstm_cells,) * self.lstm_layers,
+            "layer_norm_lstm" if self.layer_norm else "lstm",
+            states=True,
+            dropout=self.dropout_rate,
+            dtype=self.dtype_policy,
+            name="stack",
+        )
+        self.stack.build(frames_shape)
+
+    def call(self, frames, frame_mask, training=False):
+        outputs, final = self.stack(frames, frame_mask, training=training)
+        parts = [final.states]
+        if self.lstm_memory != "none":
+            parts.append(_unit(_sum(frames)))
+        if self.lstm_memory == "m-o" and not (self.released_code and self.layer_norm):
+            parts.insert(0, _unit(_sum(outputs)))
+        dtype = self.compute_dtype
+        return ops.concatenate([ops.cast(part, dtype) for part in parts], axis=-1)
+
+
+@ENCODERS.register
+class TemporalCNN(_FixedLengthEncoder):
+    """Filters over some frames in a row, and the largest answer of each.
+
+        a_t = relu(sum_k I_{t+k} W_k + b)     k < kernel_height; W [k, D, N], b [N]
+        x   = max_t a_t                       over windows inside the video
+
+    A video shorter than the window has one, filled up with zeros.
+    Source: Table 1: 64 filters 0.704, 256 filters 0.753.
+
+    Args:
+      num_channels: N.
+      kernel_height: frames in a window.
+      released_code: windows of pads compete as well, and x is divided by its L2 norm.
+
+    Input shape: [B, T, D]. Output shape: [B, N].
+    """
+
+    source = Source(PAPER, "Table 1, CNN-64", "GAP 0.704")
+
+    def __init__(self, num_channels: int = 64, kernel_height: int = 5, **kwargs):
+        super().__init__(**kwargs)
+        self.num_channels = num_channels
+        self.kernel_height = kernel_height
+
+    def build(self, frames_shape, *_):
+        # Glorot's fans as the authors' 2-D kernel [k, D, 1, N] has them.
+        fan_in = self.kernel_height * frames_shape[-1]
+        limit = math.sqrt(6.0 / (fan_in + fan_in * self.num_channels))
+        self.conv = keras.layers.Conv1D(
+            self.num_channels,
+            self.kernel_height,
+            activation="relu",
+            kernel_initializer=keras.initializers.RandomUniform(-limit, limit),
+            dtype=self.dtype_policy,
+            name="conv",
+        )
+        self.conv.build((None, None, frames_shape[-1]))
+
+    def call(self, frames, frame_mask, training=False):
+        starts = ops.arange(ops.shape(frames)[1], dtype="float32")
+        last = ops.maximum(self._length(frame_mask) - self.kernel_height, 0.0)
+        # One window from each frame, and those that end beyond the video left out.
+        frames = ops.pad(frames, [[0, 0], [0, self.kernel_height - 1], [0, 0]])
+        pooled = masked_max(self.conv(frames), starts <= last)
+        if not self.released_code:
+            return pooled
+        return ops.cast(_unit(ops.cast(pooled, "float32")), pooled.dtype)
+
+
+@ENCODERS.register
+class PositionEncoding(_FixedLengthEncoder):
+    """The sum of the frames, weighted by place in the video and in the vector.
+
+        x_j  = sum_t L_tj I_tj                          t = 1 .. n, j = 1 .. D
+        L_tj = (1 - t / n) - (j / D) (1 - 2 t / n)      Sukhbaatar et al. 2015
+
+    Source: Table 1: 0.782.
+
+    Args:
+      released_code: x is divided by its L2 norm. Written for Python 2, the code
+        divides integers, so that all weights are 1.
+      integer_division: False: as `released_code` computes under Python 3, with t and
+        j counted from 0 and `max_frames` for n. No effect without `released_code`.
+
+    Input shape: [B, T, D]. Output shape: [B, D].
+    """
+
+    source = Source(PAPER, "Table 1, Position Encoding", "GAP 0.782")
+
+    def __init__(self, integer_division: bool = True, **kwargs):
+        super().__init__(**kwargs)
+        self.integer_division = integer_division
+
+    def call(self, frames, frame_mask, training=False):
+        if self.released_code and self.integer_division:
+            pooled = _sum(frames)
+        else:
+            pooled = self._weighted_sum(frames, frame_mask)
+        if self.released_code:
+            pooled = _unit(pooled, epsilon=1e-6)
+        return ops.cast(pooled, self.compute_dtype)
+
+    def _weighted_sum(self, frames, frame_mask):
+        first = 0.0 if self.released_code else 1.0
+        _, steps, size = ops.shape(frames)
+        t = (ops.arange(steps, dtype="float32") + first) / self._length(frame_mask)
+        j = (ops.arange(size, dtype="float32") + first) / size
+        # L is a difference of two products, so no weights [B, T, D] are needed.
+        weights = ops.stack([1.0 - t, 1.0 - 2.0 * t], axis=-1)
+        sums = attend(ops.cast(frames, "float32"), weights)
+        return sums[:, 0] - j * sums[:, 1]
+
+
+@ENCODERS.register
+class IndirectClustering(ReproducedEncoder):
+    """The sum of the frames, each weighted by how much it is like the others.
+
+        s_t = alpha sum_i f(I_t) . f(I_i) = alpha f(I_t) . sum_i f(I_i)
+        x   = post(sum_t p_t I_t)              p = softmax of s over the n frames
+        f(I) = I, or relu(I W + b)             W [D, D], b [D]
+
+    f and alpha are the released code's; the paper has f(I) = I and no alpha.
+    Source: Table 1: 0.801.
+
+    Args:
+      clustering_projection: whether f has weights, with an L2 penalty 1e-8 on W.
+      clustering_alpha: the sharpness of p.
+      clustering_post: "none", "layer_norm_relu" or "l2".
+      released_code: the softmax is over an axis of length 1, so that every p_t is 1,
+        and f and alpha have no effect; post is "layer_norm_relu". A projection has
+        its weights all the same, but no gradient reaches them.
+
+    Input shape: [B, T, D]. Output shape: [B, D].
+    """
+
+    source = Source(PAPER, "Table 1, Indirect Clustering", "GAP 0.801")
+
+    def __init__(
+        self,
+        clustering_projection: bool = False,
+        clustering_alpha: float = 1.0,
+        clustering_post: str = "none",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        require_choice(
+            "clustering_post", clustering_post, "none", "layer_norm_relu", "l2"
+        )
+        self.clustering_projection = clustering_projection
+        self.clustering_alpha = clustering_alpha
+        self.clustering_post = clustering_post
+
+    def build(self, frames_shape, *_):
+        size = frames_shape[-1]
+        if self.clustering_projection:
+            self.projection = keras.layers.Dense(
+                size,
+                activation="relu",
+                kernel_regularizer=weight_decay(),
+                dtype=self.dtype_policy,
+                name="projection",
+            )
+            self.projection.build(frames_shape)
+        if self.released_code or self.clustering_post == "layer_norm_relu":
+            # float32, as its input is a sum of many frames.
+            self.norm = keras.layers.LayerNormalization(
+                epsilon=1e-12, dtype="float32", name="norm"
+            )
+            self.norm.build((None, size))
+
+    def call(self, frames, frame_mask, training=False):
+        if self.released_code:
+            pooled = _sum(frames)
+        else:
+            pooled = self._attend(frames, frame_mask)
+        return ops.cast(self._post(pooled), self.compute_dtype)
+
+    def _attend(self, frames, frame_mask):
+        projected = self.projection(frames) if self.clustering_projection else frames
+        # float32, as the scores of n frames are of order n, and go to a softmax.
+        projected = ops.cast(zero_pads(projected, frame_mask), "float32")
+        scores = ops.matmul(projected, _sum(projected)[..., None])
+        weights = masked_softmax(self.clustering_alpha * scores, frame_mask)
+        return ops.cast(ops.squeeze(attend(frames, weights), axis=1), "float32")
+
+    def _post(self, pooled):
+        if self.released_code or self.clustering_post == "layer_norm_relu":
+            return ops.relu(self.norm(pooled))
+        return _unit(pooled) if self.clustering_post == "l2" else pooled
+
+
+@ENCODERS.register
+class AdaptiveNoise(FrameEncoder):
+    """The sum of the frames, disturbed in training the more the rarer the labels are.
+
+        x = v / |v|,  v = sum_t (I_t + gamma Z_t)     Z_t ~ N(0, 1)^D, in training only
+        gamma = mean over the video's labels y of 1 / S(y)
+
+    S(y) is the number of training videos with label y. A video without labels gets no
+    noise. No code was released; the L2 norm is that of the released PositionEncoding.
+    Source: Table 1: 0.782.
+
+    Args:
+      class_counts: S, by class.
+      seed: of the noise.
+
+    Input shape: [B, T, D]; labels, ids [B, L] padded with -1, or None.
+    Output shape: [B, D].
+    """
+
+    uses_labels = True
+    source = Source(PAPER, "Table 1, Adaptive Noise", "GAP 0.782")
+
+    def __init__(self, class_counts: tuple[int, ...], seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.class_counts = tuple(class_counts)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self._rarity = (1.0 / np.maximum(self.class_counts, 1)).astype("float32")
+
+    def call(self, frames, frame_mask, training=False, labels=None):
+        pooled = _sum(frames)
+        if training and labels is not None:
+            # The sum of n draws from N(0, 1) is one from N(0, n).
+            length = _sum(frame_mask[..., None])
+            noise = keras.random.normal(ops.shape(pooled), seed=self.seed_generator)
+            pooled = pooled + self.gamma(labels) * ops.sqrt(length) * noise
+        return ops.cast(_unit(pooled), self.compute_dtype)
+
+    def gamma(self, labels):
+        """The size of the noise: [B, L] -> float32 [B, 1]."""
+        known = ops.cast(labels >= 0, "float32")
+        rarity = known * ops.take(self._rarity, ops.maximum(labels, 0))
+        count = ops.sum(known, axis=1, keepdims=True)
+        return ops.sum(rarity, axis=1, keepdims=True) / ops.maximum(count, 1.0)
+
+
+@ENCODERS.register
+class ManyToManyLSTM(_FixedLengthEncoder):
+    """An LSTM whose outputs are classified one by one; the mean of the scores counts.
+
+        p = sum_t sigmoid(h_t W + b) / n          h_t [B, H], W [H, C], b [C]
+
+    Source: Table 2: 0.791.
+
+    Args:
+      lstm_cells: H.
+      released_code: the mean is over all T positions; pads have h_t = 0.
+
+    Input shape: [B, T, D]. Output shape: [B, T, H], and which of them count, [B, T].
+    """
+
+    fixed_classifier = "LogisticModel"
+    classifies_frames = True
+    source = Source(PAPER, "Table 2, Many-to-Many", "GAP 0.791", "LogisticModel")
+
+    def __init__(self, lstm_cells: int = 1152, **kwargs):
+        super().__init__(**kwargs)
+        self.lstm_cells = lstm_cells
+
+    def build(self, frames_shape, *_):
+        self.stack = Stack((self.lstm_cells,), dtype=self.dtype_policy, name="stack")
+        self.stack.build(frames_shape)
+
+    def call(self, frames, frame_mask, training=False):
+        outputs, _ = self.stack(frames, frame_mask, training=training)
+        return {"descriptor": outputs, "frame_mask": self._counted(frame_mask)}

@@ -1,1 +1,346 @@
-"""The frame-level models of Zou et al. 2017."""
+"""The frame-level models of Zou et al. 2017, "Challenges and Methods"."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from youtube8m.layers.inputs import NormalizedFeatures
+from youtube8m.layers.pooling import masked_mean
+from youtube8m.layers.recurrent import BidirectionalStack, Stack
+from youtube8m.models.base import ENCODERS, FrameEncoder, ReproducedEncoder, Source
+
+
+def _cell(layer_norm: bool) -> str:
+    return "layer_norm_lstm" if layer_norm else "lstm"
+
+
+class _TwoBiLSTMs(FrameEncoder):
+    """Two BiLSTM layers, the second upon both directions of the first.
+
+    Args:
+      lstm_cells: units of the first layer, per direction.
+      top_lstm_cells: units of the second, per direction.
+      layer_norm: whether the cells are layer-normalised.
+    """
+
+    def __init__(
+        self,
+        lstm_cells: int = 1024,
+        top_lstm_cells: int = 1024,
+        layer_norm: bool = True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.lstm_cells = lstm_cells
+        self.top_lstm_cells = top_lstm_cells
+        self.layer_norm = layer_norm
+
+    def _forward_only(self) -> bool:
+        """Whether the descriptor is made of the second layer's forward half alone."""
+        return False
+
+    def build(self, frames_shape, *_):
+        kwargs = {"cell": _cell(self.layer_norm), "dtype": self.dtype_policy}
+        self.bottom = BidirectionalStack((self.lstm_cells,), name="bottom", **kwargs)
+        self.bottom.build(frames_shape)
+        # A backward half that nothing reads is not made: it would learn nothing.
+        top = Stack if self._forward_only() else BidirectionalStack
+        self.top = top((self.top_lstm_cells,), name="top", **kwargs)
+        self.top.build((*frames_shape[:-1], 2 * self.lstm_cells))
+
+    def _encode(self, frames, frame_mask, training):
+        """The second layer's outputs [B, T, H or 2 H] and its `Final`."""
+        x, _ = self.bottom(frames, frame_mask, training=training)
+        return self.top(x, frame_mask, training=training)
+
+
+@ENCODERS.register
+class StackedBiLSTMLN(_TwoBiLSTMs, ReproducedEncoder):
+    """Two BiLSTM layers; x = the final outputs of both directions of the second.
+
+        o = [forward; backward](I)             [B, T, 2 H1]
+        x = [forward(o) after the last frame; backward(o) after the first]
+
+    Source: Zou et al. 2017: row BiLSTM+LR+LN (GAP 0.80761 public; 1024 and 768
+    layer-normalised cells, LogisticModel); rows BiLSTM+MoE (0.81055 cropped, 0.81401
+    full; plain cells, 1024 in both layers, MoeModel).
+
+    `released_code`: with plain cells x is the forward half alone, [B, H2]. With layer
+    normalisation the released code agrees with the paper.
+
+    Args:
+      lstm_cells: H1, units of the first layer, per direction.
+      top_lstm_cells: H2, units of the second, per direction.
+      layer_norm: whether the cells are layer-normalised.
+
+    Input shape: [B, T, D]. Output shape: [B, 2 H2].
+    """
+
+    source = Source(
+        "Zou et al. 2017",
+        "BiLSTM+LR+LN",
+        "GAP 0.80761 public",
+        classifier="LogisticModel",
+        hyperparameters={"top_lstm_cells": 768},
+    )
+
+    def _forward_only(self):
+        return self.released_code and not self.layer_norm
+
+    def call(self, frames, frame_mask, training=False):
+        _, final = self._encode(frames, frame_mask, training)
+        return final.h
+
+
+@ENCODERS.register
+class SegmentAttentionBiLSTM(_TwoBiLSTMs, ReproducedEncoder):
+    """Two BiLSTM layers; x = the mean of the outputs at the ends of three thirds.
+
+        o = the second layer's outputs         [B, T, 2 H]
+        x = (o[n/3 - 1] + o[2n/3 - 1] + o[n - 1]) / 3
+
+    for n real frames, counted from 0 and rounded down, never before frame 0.
+    Source: Zou et al. 2017: row BiLSTM+MoE+attention, with n = 45.
+
+    `released_code`: x = 0.33 o[29] + 0.66 o[44] of the forward half, [B, H], whatever
+    n is; outputs behind the video are zero, so x is 0 for fewer than 30 frames.
+
+    Args:
+      lstm_cells: units of the first layer, per direction.
+      top_lstm_cells: H, units of the second, per direction.
+      layer_norm: whether the cells are layer-normalised.
+
+    Input shape: [B, T, D]. Output shape: [B, 2 H].
+    """
+
+    source = Source("Zou et al. 2017", "BiLSTM+MoE+attention", "GAP 0.81232 public")
+
+    def __init__(self, layer_norm: bool = False, **kwargs):
+        super().__init__(layer_norm=layer_norm, **kwargs)
+
+    def _forward_only(self):
+        return self.released_code
+
+    def call(self, frames, frame_mask, training=False):
+        outputs, _ = self._encode(frames, frame_mask, training)
+        if self.released_code:
+            # Batches may be shorter than the 45 frames that the authors cropped to.
+            outputs = ops.pad(outputs, [[0, 0], [0, 45], [0, 0]])
+            return 0.33 * outputs[:, 29] + 0.66 * outputs[:, 44]
+        length = ops.sum(ops.cast(frame_mask, "int32"), axis=1, keepdims=True)
+        thirds = ops.arange(1, 4, dtype="int32")
+        ends = ops.maximum(length * thirds // 3 - 1, 0)
+        return ops.mean(ops.take_along_axis(outputs, ends[..., None], axis=1), axis=1)
+
+
+@ENCODERS.register
+class LateFusionLSTM(FrameEncoder):
+    """A BiLSTM for each modality, and an LSTM on both; x = its last output.
+
+        v = BiLSTM(visual / |visual|)          [B, T, 2 Hv]
+        a = BiLSTM(audio / |audio|)            [B, T, 2 Ha]
+        x = LSTM([v; a]) after the last frame  [B, H]
+
+    Each frame's modalities are L2-normalised apart, as in the released code; the paper
+    does not say. Apart from that the two agree.
+    Source: Zou et al. 2017: LSTM+late fusion+LR, a member of the 36-ensemble.
+
+    Args:
+      feature_sizes: of the two modalities.
+      visual_lstm_cells: Hv, units for the first modality, per direction.
+      audio_lstm_cells: Ha, units for the second, per direction.
+      top_lstm_cells: H.
+      layer_norm: whether the cells are layer-normalised.
+
+    Input shape: [B, T, D]. Output shape: [B, H].
+    """
+
+    source = Source(
+        "Zou et al. 2017",
+        "LSTM+late fusion+LR, in the 36-ensemble",
+        classifier="LogisticModel",
+    )
+
+    def __init__(
+        self,
+        feature_sizes: tuple[int, ...],
+        visual_lstm_cells: int = 512,
+        audio_lstm_cells: int = 150,
+        top_lstm_cells: int = 1200,
+        layer_norm: bool = True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.feature_sizes = tuple(feature_sizes)
+        self.visual_lstm_cells = visual_lstm_cells
+        self.audio_lstm_cells = audio_lstm_cells
+        self.top_lstm_cells = top_lstm_cells
+        self.layer_norm = layer_norm
+        if len(self.feature_sizes) != 2:
+            raise ValueError(
+                f"--feature_names: LateFusionLSTM fuses two modalities, but "
+                f"{len(self.feature_sizes)} are given (of sizes "
+                f"{self.feature_sizes}); name two, visual first, or choose "
+                f"--model=LstmModel"
+            )
+
+    def build(self, frames_shape, *_):
+        kwargs = {"cell": _cell(self.layer_norm), "dtype": self.dtype_policy}
+        cells = {"visual": self.visual_lstm_cells, "audio": self.audio_lstm_cells}
+        self.visual, self.audio = (
+            BidirectionalStack((units,), name=name, **kwargs)
+            for name, units in cells.items()
+        )
+        self.visual.build((None, None, self.feature_sizes[0]))
+        self.audio.build((None, None, self.feature_sizes[1]))
+        self.top = Stack((self.top_lstm_cells,), name="top", **kwargs)
+        self.top.build((None, None, 2 * sum(cells.values())))
+        self.normalize = NormalizedFeatures(dtype=self.dtype_policy)
+
+    def call(self, frames, frame_mask, training=False):
+        size = self.feature_sizes[0]
+        modalities = frames[..., :size], frames[..., size:]
+        outputs = [
+            layer(self.normalize(x), frame_mask, training=training)[0]
+            for layer, x in zip((self.visual, self.audio), modalities, strict=True)
+        ]
+        fused = ops.concatenate(outputs, axis=-1)
+        _, final = self.top(fused, frame_mask, training=training)
+        return final.h
+
+
+@ENCODERS.register
+class PerVerticalBiLSTM(FrameEncoder):
+    """A BiLSTM of its own for each vertical, for the classifiers of its classes.
+
+        x_v = the final outputs of both directions of BiLSTM_v    [B, 2 H_v]
+        H_v = max(Hmin, floor(r C_v))          C_v classes in vertical v
+
+    Source: Zou et al. 2017, section 7.1 (the 25 tasks; tried, not in the results).
+
+    Args:
+      verticals: of each class, the place of its vertical: C integers in [0, V).
+      cells_per_class: r.
+      min_lstm_cells: Hmin.
+      lstm_layers: BiLSTM layers per vertical, all of H_v units per direction, each
+        upon both directions of the one below.
+      layer_norm: whether the cells are layer-normalised.
+
+    Input shape: [B, T, D]. Output shape: a list of V tensors [B, 2 H_v].
+    """
+
+    fixed_classifier = "PerVerticalModel"
+    source = Source(
+        "Zou et al. 2017",
+        "section 7.1, 25 tasks",
+        "GAP about 0.60 after 10k steps",
+        classifier="PerVerticalModel",
+    )
+
+    def __init__(
+        self,
+        verticals: tuple[int, ...],
+        cells_per_class: float = 0.7,
+        min_lstm_cells: int = 80,
+        lstm_layers: int = 1,
+        layer_norm: bool = True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.verticals = tuple(verticals)
+        self.cells_per_class = cells_per_class
+        self.min_lstm_cells = min_lstm_cells
+        self.lstm_layers = lstm_layers
+        self.layer_norm = layer_norm
+
+    def cells(self) -> list[tuple[int, ...]]:
+        """Units per direction of each layer, of each vertical."""
+        counts = np.bincount(self.verticals)
+        units = [
+            max(self.min_lstm_cells, int(self.cells_per_class * n)) for n in counts
+        ]
+        return [(n,) * self.lstm_layers for n in units]
+
+    def build(self, frames_shape, *_):
+        self.stacks = []
+        for number, cells in enumerate(self.cells()):
+            stack = BidirectionalStack(
+                cells,
+                interleaved=True,
+                cell=_cell(self.layer_norm),
+                dtype=self.dtype_policy,
+                name=f"vertical_{number}",
+            )
+            stack.build(frames_shape)
+            self.stacks.append(stack)
+
+    def call(self, frames, frame_mask, training=False):
+        return [
+            stack(frames, frame_mask, training=training)[1].h for stack in self.stacks
+        ]
+
+
+@ENCODERS.register
+class CrossModalAutoencoder(_TwoBiLSTMs):
+    """Trains a StackedBiLSTMLN without labels: it tells all modalities from the first.
+
+        v = visual / |visual|                  [B, T, Dv], the first modality
+        o, x = two BiLSTM layers of v          as in StackedBiLSTMLN
+        y = LSTM(o) W + b                      [B, T, D]
+        loss = mean of (y_t - I_t)^2 over the real frames and D features
+
+    `bottom` and `top` have the names and shapes of a StackedBiLSTMLN's on visual
+    features alone, and see the same inputs: a classifier can start from them.
+    Source: Zou et al. 2017, section 7.3 (not finished). Their LstmModel_un has audio
+    alone for its target.
+
+    Args:
+      feature_sizes: of the modalities; with one, that one is its own target.
+      lstm_cells, top_lstm_cells, layer_norm: as for StackedBiLSTMLN.
+      decoder_lstm_cells: units of the LSTM.
+
+    Input shape: [B, T, D]. Output: `descriptor` [B, 2 H] and `reconstruction_error`,
+    the loss of each video [B].
+    """
+
+    supervised = False
+    source = Source("Zou et al. 2017", "section 7.3, unsupervised training")
+
+    def __init__(
+        self,
+        feature_sizes: tuple[int, ...],
+        decoder_lstm_cells: int = 1200,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.feature_sizes = tuple(feature_sizes)
+        self.decoder_lstm_cells = decoder_lstm_cells
+
+    def build(self, frames_shape, *_):
+        super().build((*frames_shape[:-1], self.feature_sizes[0]))
+        cells = (self.decoder_lstm_cells,)
+        self.decoder = Stack(
+            cells, _cell(self.layer_norm), dtype=self.dtype_policy, name="decoder"
+        )
+        self.decoder.build((None, None, 2 * self.top_lstm_cells))
+        self.reconstruct = keras.layers.Dense(
+            frames_shape[-1], dtype=self.dtype_policy, name="reconstruct"
+        )
+        self.reconstruct.build((None, None, *cells))
+        self.normalize = NormalizedFeatures(dtype=self.dtype_policy)
+
+    def call(self, frames, frame_mask, training=False):
+        visual = self.normalize(frames[..., : self.feature_sizes[0]])
+        outputs, final = self._encode(visual, frame_mask, training)
+        decoded, _ = self.decoder(outputs, frame_mask, training=training)
+        target, guess = (
+            ops.cast(x, "float32") for x in (frames, self.reconstruct(decoded))
+        )
+        errors = masked_mean(ops.square(guess - target), frame_mask)
+        return {
+            "descriptor": final.h,
+            "reconstruction_error": ops.mean(errors, axis=-1),
+        }
+
+    def auxiliary_losses(self, outputs, batch):
+        return {"reconstruction": outputs["reconstruction_error"]}

@@ -4,6 +4,7 @@ saver = Saver(directory, state, keep=5)
 saver.restore()
 saver.save()                                  # model.ckpt-STEP
 load_weights(model, prefix)                   # of any checkpoint
+warm_start(model, prefix).lines()             # what of another model's fits
 """
 
 import dataclasses
@@ -28,13 +29,14 @@ def named_variables(variables) -> dict[str, tf.Variable]:
     """Keras variables by names that every process gives them alike.
 
     Keras counts the layers of a process (lstm_cell, lstm_cell_1 ...), so numbers are
-    taken off its paths, and what is then doubled is counted here. A checkpoint of
-    these holds every variable; one of the model object would leave out, in silence,
-    layers that it keeps in lists.
+    taken off its paths, and what is then doubled is counted here; the model's own name
+    is left out. A checkpoint of these holds every variable; one of the model object
+    would leave out, in silence, layers that it keeps in lists.
     """
     named: dict[str, tf.Variable] = {}
     for variable in variables:
-        path = "/".join(re.sub(r"_\d+$", "", part) for part in variable.path.split("/"))
+        _, *parts = variable.path.split("/")
+        path = "/".join(re.sub(r"_\d+$", "", part) for part in parts)
         count = sum(name.split("#")[0] == path for name in named)
         named[f"{path}#{count}" if count else path] = variable.value
     return named
@@ -55,6 +57,66 @@ def load_weights(model, prefix: str) -> None:
 
 
 @dataclasses.dataclass
+class WarmStart:
+    """What a checkpoint had for a model: names of its weights."""
+
+    prefix: str
+    taken: list[str]
+    other_shape: list[str]  # "name: [3] there, [4] here"
+    missing: list[str]
+
+    def lines(self) -> list[str]:
+        """A report for the log."""
+        total = len(self.taken) + len(self.other_shape) + len(self.missing)
+        lines = [f"warm start from {self.prefix}: {len(self.taken)} of {total} weights"]
+        if self.other_shape:
+            lines.append(f"of another shape: {'; '.join(self.other_shape)}")
+        if self.missing:
+            lines.append(f"not there, so left as they start: {', '.join(self.missing)}")
+        return lines
+
+
+def warm_start(model, prefix: str) -> WarmStart:
+    """Takes the weights that a checkpoint of any model has by name and shape.
+
+    Raises:
+      UserError: it is unreadable, or has none of them.
+    """
+    try:
+        shapes = _weight_shapes(tf.train.load_checkpoint(prefix))
+    except _RESTORE_ERRORS as error:
+        raise _unreadable(prefix, error) from None
+    found = WarmStart(prefix, [], [], [])
+    weights = named_variables(model.weights)
+    for name, variable in weights.items():
+        here = variable.shape.as_list()
+        if name not in shapes:
+            found.missing.append(name)
+        elif shapes[name] != here:
+            found.other_shape.append(f"{name}: {shapes[name]} there, {here} here")
+        else:
+            found.taken.append(name)
+    if not found.taken:
+        raise UserError(
+            f"--warm_start_from={prefix}: has none of this model's weights; it holds "
+            f"{', '.join(sorted(shapes)[:5])} ..., this model {', '.join(weights)}"
+        )
+    taken = {name: weights[name] for name in found.taken}
+    tf.train.Checkpoint(model=taken).restore(prefix).expect_partial()
+    return found
+
+
+def _weight_shapes(reader):
+    """Name -> shape of the weights that `Saver` wrote as `model`."""
+    start, end = "model/", "/.ATTRIBUTES/VARIABLE_VALUE"
+    return {
+        key.removeprefix(start).removesuffix(end).replace(".S", "/"): shape
+        for key, shape in reader.get_variable_to_shape_map().items()
+        if key.startswith(start) and key.endswith(end)
+    }
+
+
+@dataclasses.dataclass
 class Saver:
     """Saves and restores the whole state of a run."""
 
@@ -67,6 +129,7 @@ class Saver:
         self._checkpoint = tf.train.Checkpoint(
             model=named_variables(state.model.variables),
             optimizer=[variable.value for variable in state.optimizer.variables],
+            loss=[variable.value for variable in state.loss.variables],
             step=state.step,
             examples=state.examples,
             position=state.position,

@@ -70,17 +70,17 @@ class TrainingReport(contextlib.ExitStack):
 
     def _row(self, step, results, position):
         row = {name: np.asarray(value).item() for name, value in results.items()}
-        if not np.isfinite(row["loss"]):
+        if not np.isfinite(_objective(row)):
             raise UserError(
-                f"the loss is {row['loss']} at step {step}; the checkpoints before it "
-                "are intact: lower --base_learning_rate and run again"
+                f"the loss is {_objective(row)} at step {step}; the checkpoints before "
+                "it are intact: lower --base_learning_rate and run again"
             )
         epoch, record = (int(part) for part in position)
         return {"step": step, **row, "epoch": epoch, "record": record}
 
     def _write(self, row):
         line = (
-            f"training step {row['step']} | Loss: {row['loss']:.2f} "
+            f"training step {row['step']} | Loss: {_objective(row):.2f} "
             f"Examples/sec: {row['examples_per_second']:.2f}"
         )
         if "gap" in row:
@@ -88,7 +88,7 @@ class TrainingReport(contextlib.ExitStack):
                 f" | Hit@1: {row['hit_at_one']:.2f} PERR: {row['perr']:.2f} "
                 f"GAP: {row['gap']:.2f}"
             )
-            self._note = f"loss {row['loss']:.3f}  GAP {row['gap']:.3f}"
+            self._note = f"loss {_objective(row):.3f}  GAP {row['gap']:.3f}"
         self.say(line, on_terminal=False)
         self._metrics.write(json.dumps(row) + "\n")
         self._metrics.flush()
@@ -109,12 +109,18 @@ class TrainingReport(contextlib.ExitStack):
             "global_step/Examples/Second": "examples_per_second",
             "learning_rate": "learning_rate",
             "label_loss": "loss",
+            "auxiliary_loss": "auxiliary_loss",
             "reg_loss": "regularization_loss",
         }
         with self._summaries.as_default(step=row["step"]):
             for tag, name in tags.items():
                 if name in row:
                     tf.summary.scalar(tag, row[name])
+
+
+def _objective(row):
+    """The loss without the weights' penalty: of most models the label loss alone."""
+    return row["loss"] + row["auxiliary_loss"]
 
 
 def _truncate_metrics(path: str, last_step: int) -> None:

@@ -1,7 +1,7 @@
 """What happens to one batch: forward, loss, gradients, update. No input or output.
 
-    state = TrainingState(model, optimizer)
-    step = TrainStep(strategy, state, loss, TrainingConfig(...), num_classes=3862)
+    state = TrainingState(model, optimizer, CrossEntropyLoss())
+    step = TrainStep(strategy, state, TrainingConfig(...), num_classes=3862)
     results = step(batch)            # dict of tensors; `loss` is the label loss
 
 One function serves one device, N replicas and N workers: sums over replicas are
@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from youtube8m.config import TrainingConfig
 from youtube8m.data.records import batch_signature
-from youtube8m.losses import LabelLoss, label_arrays
+from youtube8m.losses import CrossEntropyLoss, LabelLoss, label_arrays
 from youtube8m.models import VideoModel
 
 # Results that are the replicas' sums.
@@ -33,6 +33,7 @@ class TrainingState:
 
     model: VideoModel
     optimizer: keras.optimizers.Optimizer
+    loss: LabelLoss = dataclasses.field(default_factory=CrossEntropyLoss)
 
     def __post_init__(self):
         self.optimizer.build(self.model.trainable_variables)
@@ -68,13 +69,11 @@ class TrainStep:
         self,
         strategy: tf.distribute.Strategy,
         state: TrainingState,
-        loss: LabelLoss,
         config: TrainingConfig,
         num_classes: int,
     ):
         self.strategy = strategy
         self.state = state
-        self.loss = loss
         self.config = config
         self.num_classes = num_classes
         self._run = None
@@ -138,16 +137,18 @@ class TrainStep:
         if "predictions" not in outputs:
             return tf.constant(0.0)
         labels, weights = label_arrays(batch, self.num_classes)
-        return self.loss.call(labels, outputs["predictions"], weights)
+        return self.state.loss.call(labels, outputs["predictions"], weights)
 
     def _auxiliary_loss(self, outputs, batch, total, replicas):
         """Means over the global batch: of terms per example, and of those per batch."""
-        terms = self.state.model.auxiliary_losses(outputs, batch)
+        parts = self.state.model, self.state.loss
+        terms = [part.auxiliary_losses(outputs, batch) for part in parts]
+        terms = [term for group in terms for term in group.values()]
         return tf.add_n(
             [tf.constant(0.0)]
             + [
                 tf.reduce_sum(term) / (total if term.shape.rank else replicas)
-                for term in terms.values()
+                for term in terms
             ]
         )
 

@@ -4,6 +4,7 @@ summary = Trainer(run, TrainingConfig(...)).train()
 """
 
 import contextlib
+import os
 import signal
 import time
 
@@ -12,16 +13,15 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from youtube8m import models, optimizers
+from youtube8m import losses, models, optimizers
 from youtube8m.config import RunConfig, TrainingConfig
+from youtube8m.data.cooccurrence import correlation_matrix, read_counts
 from youtube8m.data.pipeline import Shards
 from youtube8m.errors import UserError
-from youtube8m.losses import LOSSES
 from youtube8m.metrics import Metrics, top_predictions
-from youtube8m.registry import construct
 from youtube8m.runs import RunDirectory, TrainingFlags
 from youtube8m.training import distribution
-from youtube8m.training.checkpoints import Saver
+from youtube8m.training.checkpoints import Saver, warm_start
 from youtube8m.training.reports import TrainingReport
 from youtube8m.training.steps import TrainingState, TrainStep
 
@@ -57,18 +57,18 @@ class Trainer:
             config.train_data_pattern,
             "--train_data_pattern",
             run.data,
+            labels=self._supervised(),
             strict=config.strict_data,
         )
         self.strategy = strategy or distribution.mirrored_gpus(config.num_gpu)
         with self.strategy.scope():
-            loss = construct(
-                LOSSES.get(run.model.label_loss), run.model.hyperparameters
-            )
+            loss = losses.create(run)
             optimizer = optimizers.create(config.optimizer, config.base_learning_rate)
-            self.state = TrainingState(models.create(run), optimizer)
-        self.step = TrainStep(
-            self.strategy, self.state, loss, config, run.data.num_classes
-        )
+            model = models.create(run)
+            shape = models.descriptor_shape(model, run.data)
+            loss.build(run.data.num_classes, shape)
+            self.state = TrainingState(model, optimizer, loss)
+        self.step = TrainStep(self.strategy, self.state, config, run.data.num_classes)
         self.directory = RunDirectory(config.train_dir)
         self.directory.prepare(run, config.start_new_model)
         self.saver = Saver(self.directory, self.state, config.keep_checkpoints)
@@ -83,14 +83,42 @@ class Trainer:
         """
         self.order = self.directory.tied_to_training(self.order)
         restored = self.saver.restore()
+        warm = None if restored else self._start()
         first = self.state.steps_done
         self._position = self.state.position.numpy()
         report = TrainingReport(self.directory, first, self._expected_steps())
         with report, self._stopping_on_signals():
             report.say(self._greeting(restored))
+            for line in warm.lines() if warm else ():
+                report.say(line)
             last = self._loop(report)
             self._farewell(report, first)
         return {**last, "step": self.state.steps_done}
+
+    def _supervised(self):
+        encoder = models.parts(self.run.model).encoder
+        return encoder is None or encoder.supervised
+
+    def _start(self):
+        """Sets the weights of a new run that do not start at random."""
+        model, path = self.state.model, self.config.label_correlation_file
+        parts = (model.classifier, model.label_processing)
+        correlated = [p for p in parts if hasattr(p, "set_label_correlation")]
+        if correlated and not path:
+            raise UserError(
+                f"{type(correlated[0]).__name__} starts from counts of labels: give "
+                "--label_correlation_file, which python -m "
+                "youtube8m.tools.label_correlation writes"
+            )
+        for part in correlated:
+            counts = read_counts(path, self.run.data.num_classes)
+            part.set_label_correlation(correlation_matrix(counts))
+        start = self.config.warm_start_from
+        if not start:
+            return None
+        if os.path.isdir(start):
+            start = RunDirectory(start, "--warm_start_from").checkpoint()
+        return warm_start(self.state.model, start)
 
     def _loop(self, report):
         # Counted here: to ask the device for its step would be to wait for it.
@@ -166,6 +194,8 @@ class Trainer:
         return self.config.max_steps is not None and step >= self.config.max_steps
 
     def _batch_metrics(self, results, batch):
+        if "predictions" not in results:
+            return {}
         metrics = Metrics(self.run.data.num_classes, _TOP_K)
         predictions = self.strategy.experimental_local_results(results["predictions"])
         top = top_predictions(tf.concat(predictions, 0), batch["labels"], _TOP_K)

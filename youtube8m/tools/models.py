@@ -1,0 +1,79 @@
+"""Lists every model: its source, reported figure, parameters and input.
+
+python -m youtube8m.tools.models
+"""
+
+from youtube8m import cli
+
+if __name__ == "__main__":
+    cli.run("youtube8m.tools.models")
+
+import dataclasses
+
+import tensorflow as tf
+
+from youtube8m import models, schema
+from youtube8m.config import DataConfig, ModelConfig, RunConfig
+from youtube8m.models.base import CLASSIFIERS, ENCODERS
+from youtube8m.registry import arguments
+
+_VIDEO = DataConfig(("mean_rgb", "mean_audio"), (1024, 128))
+_FRAMES = DataConfig(("rgb", "audio"), (1024, 128), frame_features=True)
+_VERTICALS = 25
+
+
+def main() -> None:
+    """Prints a row per model."""
+    rows = [row(name) for name in [*ENCODERS, *CLASSIFIERS]]
+    table = [list(rows[0]), *(list(row.values()) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for cells in table:
+        padded = (cell.ljust(w) for cell, w in zip(cells, widths, strict=True))
+        print("  ".join(padded).rstrip())
+    print(
+        f"\nParameters: rgb and audio (1152), {schema.NUM_CLASSES_2017} classes in "
+        f"{_VERTICALS} equal verticals, the reported row's sizes and classifier."
+    )
+
+
+def row(name: str) -> dict:
+    """What there is to say of the model `name`."""
+    is_encoder = name in ENCODERS
+    cls = (ENCODERS if is_encoder else CLASSIFIERS).get(name)
+    source = cls.source
+    return {
+        "--model": name,
+        "input": _input(cls, is_encoder),
+        "source": f"{source.paper}, {source.row}",
+        "reported": source.figure,
+        "parameters": f"{_count(name, cls, is_encoder):,}",
+        "what it is": cls.__doc__.splitlines()[0],
+    }
+
+
+def _input(cls, is_encoder):
+    parts = ["frames" if is_encoder else "a vector per video"]
+    needed = {n for n, p in arguments(cls).items() if p.default is p.empty}
+    if "feature_sizes" in needed:
+        parts.append("two modalities")
+    if needed & {"verticals", "class_counts"}:
+        parts.append("--vocabulary_file")
+    if is_encoder and not cls.supervised:
+        parts.append("no labels")
+    return ", ".join(parts)
+
+
+def _count(name, cls, is_encoder):
+    """Parameters of the reported row's model."""
+    data = dataclasses.replace(
+        _FRAMES if is_encoder else _VIDEO, num_classes=schema.NUM_CLASSES_2017
+    )
+    config = ModelConfig(
+        name,
+        cls.source.classifier,
+        hyperparameters=cls.source.hyperparameters,
+        verticals=tuple(i % _VERTICALS for i in range(data.num_classes)),
+        class_counts=(1,) * data.num_classes,
+    )
+    with tf.Graph().as_default():  # makes variables without their values
+        return models.count_parameters(models.create(RunConfig(data, config)))
