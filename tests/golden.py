@@ -148,3 +148,23 @@ def lstm_weights(name, cell, leaf, values):
         (name, cell.kernel, ours[:inputs]),
         (name, cell.recurrent_kernel, ours[inputs:]),
     ]
+
+
+# The parts of a layer-normalised LSTM, in the order of TF1's gates, and the state.
+NORMALIZED = ("input", "transform", "forget", "output", "state")
+
+
+def cell_weights(layer, values):
+    """(variable, value) of a recurrent layer; values by the names below its cell."""
+    if "bias" in values:
+        for leaf, value in values.items():
+            for _, *pair in lstm_weights("", layer.cell, leaf, value):
+                yield pair
+        return
+    kernel = values["kernel"]
+    assert len(values) == 1 + 2 * len(NORMALIZED)
+    cell, size = layer.rnn.cell, len(kernel) - layer.units
+    yield layer.kernel, kernel[:size]
+    yield cell.recurrent_kernel, kernel[size:]
+    for leaf, variable in {"gamma": cell.gain, "beta": cell.shift}.items():
+        yield variable, np.stack([values[f"{part}/{leaf}"] for part in NORMALIZED])

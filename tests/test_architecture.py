@@ -16,7 +16,7 @@ ROOMS = [
     {"runs"},
     {"training"},
     {"prediction", "submission"},
-    {"evaluation", "inference"},
+    {"evaluation", "inference", "ensemble"},
     {"benchmarks"},
     {"flags", "cli"},
     {"tools"},

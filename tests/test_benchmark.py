@@ -35,6 +35,10 @@ class TestCommand:
         "arguments, figures",
         [
             (("input", *FRAMES), {"ordered batches", "training batches"}),
+            (
+                ("input", *FRAMES, "--frame_sampling=crop"),
+                {"ordered batches", "training batches"},
+            ),
             (("train", *FRAMES, *LSTM), {"step alone", "step with input"}),
             (("evaluate", *VIDEOS), {"evaluation with input", "predictions + metrics"}),
             (("inference", *VIDEOS), {"inference to CSV", "predictions alone"}),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -105,6 +106,16 @@ def test_summaries_have_the_starter_codes_tags(run_directory, sample):
         "GlobalStep/Eval_Loss",
         "GlobalStep/Eval_Example_Second",
     }
+
+
+def test_figures_of_each_class(run_directory, sample, tmp_path):
+    path = tmp_path / "classes.csv"
+    measured = evaluator(run_directory, sample, class_metrics_file=str(path)).run()
+    table = pd.read_csv(path, index_col="Index")
+    assert len(table) == SAMPLE.num_classes
+    seen = table[table.Videos > 0]
+    assert len(seen) == measured["num_classes"]
+    assert seen.AveragePrecision.mean() == pytest.approx(measured["map"])
 
 
 def test_eval_follows_new_checkpoints_until_ctrl_c(sample, tmp_path):

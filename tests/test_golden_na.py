@@ -62,7 +62,7 @@ def build(case):
     flags = {k: v for k, v in case.meta["flags"].items() if k not in NOT_OURS}
     classifier = flags.pop("video_level_classifier_model", "MoeModel")
     config = ModelConfig(name, classifier)
-    taken = (hyperparameters(cls) for cls in models.parts(config))
+    taken = map(hyperparameters, filter(None, models.parts(config)))
     assert_known(flags, *(key for keys in taken for key in keys))
     values = {**values, **flags, "released_code": True}
     if "true division" in case.meta.get("patched", ""):
@@ -80,7 +80,6 @@ LSTM = re.compile(
     r"rnn/(multi_rnn_cell/cell_(?P<layer>\d)/)?basic_lstm_cell/(?P<leaf>.*)"
 )
 LAYER_NORM = "rnn/layer_norm_basic_lstm_cell/"
-NORMALIZED = ("input", "transform", "forget", "output", "state")
 
 
 def load(model, tf1):
@@ -95,8 +94,10 @@ def load(model, tf1):
 
 def matched(model, tf1):
     tf1 = dict(tf1)
-    if any(name.startswith(LAYER_NORM) for name in tf1):
-        yield from layer_norm_weights(model.encoder.stack.layers[0], tf1)
+    normalized = [name for name in tf1 if name.startswith(LAYER_NORM)]
+    if normalized:
+        values = {name.removeprefix(LAYER_NORM): tf1.pop(name) for name in normalized}
+        yield from golden.cell_weights(model.encoder.stack.layers[0], values)
     for name, value in tf1.items():
         if lstm := LSTM.fullmatch(name):
             layer = model.encoder.stack.layers[int(lstm["layer"] or 0)]
@@ -104,20 +105,6 @@ def matched(model, tf1):
             yield from (part[1:] for part in parts)
         else:
             yield other_weight(model, name, value)
-
-
-def layer_norm_weights(layer, tf1):
-    """Takes its variables out of `tf1`; the gates' order is TF1's."""
-    kernel = tf1.pop(LAYER_NORM + "kernel")
-    size = len(kernel) - layer.units
-    yield layer.kernel, kernel[:size]
-    yield layer.rnn.cell.recurrent_kernel, kernel[size:]
-    for leaf, variable in (
-        ("gamma", layer.rnn.cell.gain),
-        ("beta", layer.rnn.cell.shift),
-    ):
-        rows = [tf1.pop(f"{LAYER_NORM}{part}/{leaf}") for part in NORMALIZED]
-        yield variable, np.stack(rows)
 
 
 def other_weight(model, name, value):

@@ -111,7 +111,6 @@ BIDIRECTIONAL = re.compile(
     r"(?:vertical(?P<vertical>\d+)/|(?P<modality>\w+)_lstm/)?stack_bidirectional_rnn/"
     r"cell_(?P<level>\d)/bidirectional_rnn/(?P<direction>[fb]w)"
 )
-NORMALIZED = ("input", "transform", "forget", "output", "state")
 LEAVES = {"weights": "kernel", "biases": "bias"}
 
 
@@ -135,7 +134,7 @@ def matched(model, tf1):
     for scope, values in cells.items():
         layer = recurrent_layer(model.encoder, scope)
         if layer is not None:
-            yield from cell_weights(layer, values)
+            yield from golden.cell_weights(layer, values)
 
 
 def recurrent_layer(encoder, scope):
@@ -158,21 +157,6 @@ def recurrent_layer(encoder, scope):
     else:
         pair = (encoder.bottom, encoder.top)[level].levels[0]
     return pair[backward].layers[0]
-
-
-def cell_weights(layer, values):
-    if "bias" in values:
-        for leaf, value in values.items():
-            for _, *pair in golden.lstm_weights("", layer.cell, leaf, value):
-                yield pair
-        return
-    kernel = values["kernel"]
-    assert len(values) == 1 + 2 * len(NORMALIZED)
-    cell, size = layer.rnn.cell, len(kernel) - layer.units
-    yield layer.kernel, kernel[:size]
-    yield cell.recurrent_kernel, kernel[size:]
-    for leaf, variable in {"gamma": cell.gain, "beta": cell.shift}.items():
-        yield variable, np.stack([values[f"{part}/{leaf}"] for part in NORMALIZED])
 
 
 def classifier_weight(classifier, name, value):

@@ -172,6 +172,7 @@ def test_no_examples(empty):
         warnings.simplefilter("error")
         result = empty().result()
     assert np.isnan(result.pop("average_precisions")).all()
+    assert not result.pop("positives").any()
     assert set(result) == set(NUMBERS) - {"loss"}
     assert set(result.values()) == {0}
 

@@ -56,6 +56,7 @@ FRAME_CASES = [
     *((name, "MoeModel", {}) for name in SUPERVISED),
     *((name, "MoeModel", {"released_code": True}) for name in RELEASED),
     ("LstmModel", "LogisticModel", {"lstm_layers": 1}),
+    ("LstmModel", "LogisticModel", {"layer_norm": True}),
     ("DbofModel", "MoeModel", {"dbof_add_batch_norm": False}),
     ("DbofModel", "MoeModel", {"dbof_pooling_method": "average"}),
     ("DbofModel", "MoeModel", {"sample_random_frames": False}),

@@ -332,6 +332,72 @@ def test_batches_larger_than_several_epochs(found):
     assert sizes == dict.fromkeys(ALL_NAMES, 5)
 
 
+# Sampled frames.
+
+
+@pytest.fixture
+def sampled(found):
+    config = dataclasses.replace(
+        CONFIG, frame_sampling="run", crop_frames=1, crop_stride=3
+    )
+    return dataclasses.replace(found, config=config)
+
+
+def frames_of(shards, dataset):
+    """[(id, bytes of its frames)], in order."""
+    return [
+        (video_id, rows[:length].tobytes())
+        for batch in shards.iterate(dataset)
+        for video_id, rows, length in zip(
+            ids(batch), batch["frames"].numpy(), batch["num_frames"], strict=True
+        )
+    ]
+
+
+def test_frames_are_drawn_anew_in_each_epoch(sampled):
+    drawn = frames_of(sampled, training(sampled, num_epochs=2))
+    first, second = dict(drawn[:TOTAL]), dict(drawn[TOTAL:])
+    assert 5 < sum(first[name] != second[name] for name in ALL_NAMES) < TOTAL
+    other = dict(frames_of(sampled, training(sampled, seed=1, num_epochs=1)))
+    assert 5 < sum(first[name] != other[name] for name in ALL_NAMES) < TOTAL
+
+
+def test_draws_depend_neither_on_batches_nor_on_readers(sampled):
+    first = frames_of(sampled, training(sampled))
+    other = training(sampled, batch_size=5, num_readers=1, shuffle_buffer=3)
+    assert sorted(first) == sorted(frames_of(sampled, other))
+
+
+def test_resuming_draws_the_same_frames(sampled):
+    whole = list(sampled.iterate(training(sampled)))
+    drawn = frames_of(sampled, training(sampled))
+    for k in range(0, len(whole) - 1, 3):
+        start = tuple(whole[k]["position"].numpy())
+        rest = frames_of(sampled, training(sampled, start=start))
+        assert rest == drawn[8 * (k + 1) :]
+
+
+def test_nothing_is_drawn_in_ordered_batches(sampled):
+    expected = []
+    for name in ALL_NAMES:
+        frames = content(name)
+        expected.append((name, frames[len(frames) // 2].tobytes()))
+    for batch_size in (4, 9):
+        batches = sampled.ordered_batches(batch_size)
+        assert frames_of(sampled, batches) == expected
+
+
+def test_several_crops_come_from_one_reading(sampled):
+    config = dataclasses.replace(sampled.config, frame_sampling="interval")
+    shards = dataclasses.replace(sampled, config=config)
+    found = frames_of(shards, shards.ordered_batches(5, crop_starts=(0, 2)))
+    assert found == [
+        (name, content(name)[min(start, len(content(name)) - 1) :: 3].tobytes())
+        for name in ALL_NAMES
+        for start in (0, 2)
+    ]
+
+
 # Records that cannot be used.
 
 

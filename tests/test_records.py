@@ -8,10 +8,11 @@ import pytest
 import tensorflow as tf
 
 from youtube8m.config import DataConfig
-from youtube8m.data import records
+from youtube8m.data import records, sampling
 from youtube8m.data.damage import Damage
 from youtube8m.data.examples import frame_example, video_example
 from youtube8m.errors import UserError
+from youtube8m.layers.inputs import dequantize
 
 CLASSES = 20
 FRAME = DataConfig(("rgb", "audio"), (4, 2), frame_features=True, num_classes=CLASSES)
@@ -38,13 +39,14 @@ def means(rng, sizes=(4, 2)):
     }
 
 
-def decode(config, examples, labels=True, damage=None):
-    decoder = records.decoder_for(config, labels, damage or Damage(strict=True))
+def decode(config, examples, labels=True, damage=None, draws=None, crop_starts=()):
+    damage = damage or Damage(strict=True)
+    decoder = records.decoder_for(config, labels, damage, crop_starts)
     serialized = [
         e if isinstance(e, bytes) else e.SerializeToString() for e in examples
     ]
     count = len(serialized)
-    return decoder.decode(["x.tfrecord"], [0] * count, range(count), serialized)
+    return decoder.decode(["x.tfrecord"], [0] * count, range(count), serialized, draws)
 
 
 def problem(config, example, labels=True):
@@ -137,6 +139,59 @@ def test_videos_are_cut_to_max_frames():
     assert batch["num_frames"].tolist() == [4, 5, 5, 5]
     assert batch["frames"].shape == (4, 5, 6)
     np.testing.assert_array_equal(batch["frames"][3], joined(content[3])[:5])
+
+
+@pytest.mark.parametrize("draw", [None, 2**40 + 5, 2**63 - 1])
+@pytest.mark.parametrize(
+    "scheme", ["all", "crop", "interval", "windows", "random", "run"]
+)
+def test_all_modalities_have_the_same_frames(scheme, draw):
+    config = dataclasses.replace(FRAME, frame_sampling=scheme, skip_frames=3)
+    for length in (1, 4, 21, 301):
+        content = frames(np.random.default_rng(length), length)
+        example = frame_example("v", [1], content)
+        draws = None if draw is None else np.array([draw])
+        batch = decode(config, [example], draws=draws)
+        chosen = np.asarray(sampling.sample(config, length, draw))
+        np.testing.assert_array_equal(batch["frames"][0], joined(content)[chosen])
+        assert batch["num_frames"].tolist() == [len(chosen)]
+
+
+def test_crops_of_a_record_lie_side_by_side():
+    config = dataclasses.replace(FRAME, frame_sampling="crop", crop_stride=3)
+    content = [frames(np.random.default_rng(9), length) for length in (7, 2)]
+    examples = [frame_example(f"v{i}", [i], c) for i, c in enumerate(content)]
+    examples.insert(1, b"\xff")
+    batch = decode(config, examples, damage=Damage(), crop_starts=(0, 2))
+    assert batch["id"].tolist() == [b"v0", b"v0", b"v1", b"v1"]
+    assert batch["num_frames"].tolist() == [3, 2, 1, 1]
+    assert batch["labels"].tolist() == [[0], [0], [1], [1]]
+    np.testing.assert_array_equal(batch["frames"][0], joined(content[0])[0::3])
+    np.testing.assert_array_equal(batch["frames"][1, :2], joined(content[0])[2::3])
+    np.testing.assert_array_equal(batch["frames"][2:, 0], joined(content[1]))
+
+
+@pytest.mark.parametrize("scheme", ["crop", "interval"])
+def test_released_crops_draw_for_each_modality(scheme):
+    """Short ones: a crop counts 45 frames, an interval those of the first feature."""
+    config = dataclasses.replace(FRAME, frame_sampling=scheme, released_code=True)
+    content = frames(np.random.default_rng(1), 12)
+    draws = sampling.draws(3, range(50))
+    batch = decode(config, [frame_example("v", [1], content)] * 50, draws=draws)
+    apart = 0
+    for row, count, draw in zip(
+        batch["frames"], batch["num_frames"], draws.tolist(), strict=True
+    ):
+        own = sampling.draws(draw, [0, 1]).tolist()
+        rgb, audio = (list(sampling.sample(config, 12, bits)) for bits in own)
+        apart += rgb[0] != audio[0] if rgb and audio else 1
+        assert count == (45 if scheme == "crop" else len(rgb))
+        expected = np.zeros_like(row)
+        expected[: len(rgb), :4] = dequantize(content["rgb"][rgb])
+        audio = audio[:count]
+        expected[: len(audio), 4:] = dequantize(content["audio"][audio])
+        np.testing.assert_allclose(row, expected, rtol=1e-6)
+    assert apart > 25
 
 
 @pytest.mark.parametrize("config", [FRAME, VIDEO])

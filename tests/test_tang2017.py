@@ -213,7 +213,7 @@ def test_random_frames_are_drawn_in_training_alone():
 def test_one_modality_is_refused_where_two_are_needed():
     data = DataConfig(("rgb",), (7,), True, num_classes=4)
     with pytest.raises(
-        UserError, match=r"--feature_names: .* finds 1 \(sizes \(7,\)\)"
+        UserError, match=r"--feature_names: .* but 1 are given \(of sizes \(7,\)\)"
     ):
         models.create(RunConfig(data, ModelConfig("SplitBiLSTMAttention")))
 

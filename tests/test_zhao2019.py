@@ -101,7 +101,7 @@ def test_the_distance_is_a_loss_of_the_projection_alone(cls):
     encoder = cls(SIZES, modality_fusion="projection", projection_weight=0.5)
     outputs = {"projection_distance": np.float32([1, 2, 3])}
     losses = encoder.auxiliary_losses(outputs, {})
-    np.testing.assert_allclose(losses["projection"], [0.5, 1, 1.5])
+    np.testing.assert_allclose(losses["projection_distance"], [0.5, 1, 1.5])
     assert cls(SIZES).auxiliary_losses({}, {}) == {}
 
 

@@ -331,8 +331,11 @@ class Workload:
         labels = rng.integers(data.num_classes, size=(size, _LABELS), dtype=np.int32)
         values = {"labels": labels}
         if data.frame_features:
-            frames = _bytes(rng, size, self.num_frames, data.feature_size)
-            lengths = np.full(size, self.num_frames, np.int32)
+            length = min(self.num_frames, data.longest_example)
+            frames = _bytes(rng, size, length, data.feature_size)
+            if data.released_crops:  # which come dequantised
+                frames = frames.astype(np.float32)
+            lengths = np.full(size, length, np.int32)
             values |= {"frames": frames, "num_frames": lengths}
         else:
             shape = (size, data.feature_size)

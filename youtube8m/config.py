@@ -37,6 +37,12 @@ def _require(condition: bool, message: str) -> None:
         raise UserError(message)
 
 
+def _require_not_negative(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        _require(value >= 0, f"--{name}={value}: must not be negative")
+
+
 def _require_positive(config: Any, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
@@ -44,6 +50,10 @@ def _require_positive(config: Any, *names: str) -> None:
             value is None or value > 0,
             f"--{name}={value}: must be greater than 0",
         )
+
+
+CROPS = ("crop", "interval")  # with a start that can be chosen
+FRAME_SAMPLING = ("all", *CROPS, "windows", "random", "run")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +73,34 @@ class DataConfig:
         schema.NUM_CLASSES_2018,
         "Number of classes: 3862 since 2018, 4716 in 2017, 527 for AudioSet.",
     )
-    max_frames: int = flag(schema.MAX_FRAMES, "Frames read of each video, at most.")
+    skip_frames: int = flag(0, "Frames left out at the start of each video.")
+    max_frames: int = flag(
+        schema.MAX_FRAMES,
+        "Frames read of each video, at most, counted from --skip_frames on.",
+    )
+    frame_sampling: str = flag(
+        "all",
+        "Which of these frames are used. all; crop: --crop_frames of them, every "
+        "--crop_stride-th; interval: every --crop_stride-th to the end; windows: one "
+        "of each --crop_stride; random: --crop_frames of them, with repetitions; run: "
+        "--crop_frames neighbours. Drawn anew in each epoch of training, fixed "
+        "otherwise.",
+    )
+    crop_frames: int = flag(45, "Frames of --frame_sampling=crop, random and run.")
+    crop_stride: int = flag(
+        5, "Step of --frame_sampling=crop and interval; size of a window of windows."
+    )
+    crop_range: int = flag(
+        10, "Starts, from 0 on, that --frame_sampling=crop draws from in training."
+    )
+    crop_start: int = flag(
+        0, "Start of --frame_sampling=crop and interval where none is drawn."
+    )
     # Whether to read rated segments: up to each command, so no flag of the run.
     segment_labels: bool = False
+    # The model's hyper-parameter: crop and interval are then those of the released
+    # code of Zou et al. 2017; see `records.ReleasedCropDecoder`.
+    released_code: bool = False
 
     def __post_init__(self):
         names = split_list(self.feature_names)
@@ -87,11 +122,44 @@ class DataConfig:
             len(set(names)) == len(names),
             f"--feature_names={','.join(names)}: a name is given twice",
         )
-        _require_positive(self, "num_classes", "max_frames")
-        _require(
-            self.frame_features or not self.segment_labels,
-            "--segment_labels needs frame-level records: add --frame_features",
+        _require_positive(
+            self,
+            "num_classes",
+            "max_frames",
+            "crop_frames",
+            "crop_stride",
+            "crop_range",
         )
+        _require_not_negative(self, "skip_frames", "crop_start")
+        _require(
+            self.frame_sampling in FRAME_SAMPLING,
+            f"--frame_sampling={self.frame_sampling}: there is no such way; choose "
+            f"{', '.join(FRAME_SAMPLING)}",
+        )
+        for name, wanted in (
+            ("--segment_labels", self.segment_labels),
+            ("--skip_frames", self.skip_frames > 0),
+            ("--frame_sampling", self.frame_sampling != "all"),
+        ):
+            _require(
+                self.frame_features or not wanted,
+                f"{name} needs frame-level records: add --frame_features",
+            )
+
+    @property
+    def longest_example(self) -> int:
+        """The most frames that an example can have."""
+        longest = {
+            "all": self.max_frames,
+            "interval": max(1, self.max_frames // self.crop_stride),
+            "windows": -(-self.max_frames // self.crop_stride),
+        }
+        return longest.get(self.frame_sampling, self.crop_frames)
+
+    @property
+    def released_crops(self) -> bool:
+        """Whether crops are those of the released code of Zou et al. 2017."""
+        return self.released_code and self.frame_sampling in CROPS
 
     @property
     def feature_size(self) -> int:
@@ -140,7 +208,7 @@ class RunConfig:
         facts = {
             "num_classes": self.data.num_classes,
             "feature_sizes": self.data.feature_sizes,
-            "max_frames": self.data.max_frames,
+            "max_frames": self.data.longest_example,
             "verticals": self.model.verticals,
             "class_counts": self.model.class_counts,
         }
@@ -195,6 +263,11 @@ class TrainingConfig:
     """How a run is trained; nothing here changes what the model is."""
 
     train_dir: str = flag("/tmp/yt8m_model/", "Directory of the run's files.")
+    preset: str = flag(
+        "",
+        "Row of a paper's table, as tools.presets lists them; its flags become the "
+        "defaults of this run, those that are given win.",
+    )
     train_data_pattern: str = flag(
         "", "Glob of the training shards; several may be given, comma-separated."
     )
@@ -230,6 +303,12 @@ class TrainingConfig:
     clip_gradient_norm: float = flag(
         1.0, "Each variable's gradient is cut to this L2 norm; 0 or less: never."
     )
+    ema_decay: float = flag(
+        0.0,
+        "Keep a moving average of the weights, average = decay * average + (1 - decay) "
+        "* weights, which eval.py and inference.py use; 0: none. It starts from the "
+        "first step's weights: train for several times 1 / (1 - decay) steps.",
+    )
     export_model_steps: int = flag(1000, "Steps between two checkpoints.")
     save_checkpoint_minutes: float = flag(15.0, "Minutes between two checkpoints.")
     keep_checkpoints: int = flag(5, "Checkpoints kept, the newest ones.")
@@ -262,6 +341,10 @@ class TrainingConfig:
             "num_readers",
             "shuffle_buffer",
         )
+        _require(
+            0 <= self.ema_decay < 1,
+            f"--ema_decay={self.ema_decay}: must be at least 0 and below 1",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -280,6 +363,9 @@ class EvaluationConfig:
         False, "Evaluate the newest checkpoint and end; else follow new ones."
     )
     top_k: int = flag(20, "Predictions per video that enter GAP and mAP.")
+    class_metrics_file: str = flag(
+        "", "CSV to write: of each class, its videos and its average precision."
+    )
     strict_data: bool = flag(False, "Stop at the first record that cannot be read.")
 
     def __post_init__(self):
@@ -310,9 +396,34 @@ class InferenceConfig:
     batch_size: int = flag(512, "Videos predicted at once.")
     num_readers: int = flag(1, "Shards read side by side.")
     top_k: int = flag(20, "Predictions written per video (or kept per segment).")
+    crop_starts: tuple[int, ...] = flag(
+        (),
+        "Starts of crops, comma-separated, whose predictions are averaged; default the "
+        "run's --crop_start alone.",
+    )
+    crop_average: str = flag(
+        "top_k",
+        "What is averaged over --crop_starts: each crop's --top_k, others counting 0 "
+        "(Zou et al. 2017), or the full predictions.",
+    )
     strict_data: bool = flag(False, "Stop at the first record that cannot be read.")
 
     def __post_init__(self):
+        starts = split_list(self.crop_starts)
+        _require(
+            all(start.isdigit() for start in starts),
+            f"--crop_starts={','.join(starts)}: each must be a number from 0 on",
+        )
+        object.__setattr__(self, "crop_starts", tuple(map(int, starts)))
+        _require(
+            not (self.crop_starts and self.segment_labels),
+            "--crop_starts: segments are predicted whole, not cropped; drop it or "
+            "--segment_labels",
+        )
+        _require(
+            self.crop_average in ("top_k", "full"),
+            f"--crop_average={self.crop_average}: must be top_k or full",
+        )
         for name, example in (
             ("train_dir", "a directory that train.py wrote"),
             ("input_data_pattern", "a glob such as '/data/test*.tfrecord'"),

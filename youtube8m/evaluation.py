@@ -7,11 +7,13 @@ evaluator.run()                # once, or again for each new checkpoint
 
 import time
 
+import pandas as pd
 import tensorflow as tf
 from absl import logging
 
 from youtube8m import losses
 from youtube8m.config import EvaluationConfig
+from youtube8m.files import replacing
 from youtube8m.losses import label_arrays
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.prediction import TrainedRun
@@ -118,6 +120,14 @@ class Evaluator:
                 self.shards.damage.lost,
             )
         self._summarize(result, step)
+        if self.config.class_metrics_file:
+            self._write_classes(result)
+
+    def _write_classes(self, result):
+        columns = {"Videos": "positives", "AveragePrecision": "average_precisions"}
+        table = pd.DataFrame({title: result[name] for title, name in columns.items()})
+        with replacing(self.config.class_metrics_file, "--class_metrics_file") as file:
+            table.to_csv(file, index_label="Index")
 
     def _summarize(self, result, step):
         kind = "SegEval" if self.config.segment_labels else "Eval"

@@ -108,6 +108,8 @@ def read_run() -> RunConfig:
     _warn_unused_classifier(config, classifier)
     # All of them, defaults too: a later version's defaults must not change a run.
     values = {name: given.get(name, default) for name, default in taken.items()}
+    released_code = values.get("released_code", False)
+    data = dataclasses.replace(data, released_code=released_code)
     config = dataclasses.replace(
         config,
         video_level_classifier_model=classifier.__name__ if classifier else "",

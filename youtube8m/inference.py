@@ -11,10 +11,11 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m import submission
-from youtube8m.config import InferenceConfig
+from youtube8m.config import CROPS, InferenceConfig
 from youtube8m.data.segments import split_segments
+from youtube8m.errors import UserError
 from youtube8m.files import replacing
-from youtube8m.prediction import TrainedRun
+from youtube8m.prediction import TrainedRun, mean_of_crops
 from youtube8m.progress import Progress
 
 _SEGMENT_BATCH = 4096  # segments predicted at once
@@ -30,6 +31,7 @@ class Inference:
     def __init__(self, config: InferenceConfig):
         self.config = config
         self.trained = TrainedRun(config.train_dir)
+        self.crops = max(1, len(config.crop_starts))
         self.checkpoint = self.trained.directory.checkpoint(config.checkpoint)
         self.shards = self.trained.open_shards(
             config.input_data_pattern,
@@ -39,7 +41,17 @@ class Inference:
             strict=config.strict_data,
         )
         self.num_classes = self.trained.run.data.num_classes
+        self._check_crops()
         self.trained.load(self.checkpoint)
+
+    def _check_crops(self):
+        sampling = self.trained.run.data.frame_sampling
+        if self.config.crop_starts and sampling not in CROPS:
+            raise UserError(
+                f"--crop_starts: the run in {self.config.train_dir} reads "
+                f"--frame_sampling={sampling}, which has no start to choose; drop it, "
+                f"or train with --frame_sampling={' or '.join(CROPS)}"
+            )
 
     def run(self) -> int:
         """Writes --output_file; returns the number of videos predicted."""
@@ -60,7 +72,8 @@ class Inference:
         done = 0
         for batch in self._batches():
             classes, scores = self._top(batch)
-            for row in zip(_names(batch), classes, scores, strict=True):
+            names = _names(batch)[:: self.crops]
+            for row in zip(names, classes, scores, strict=True):
                 file.write(submission.video_line(*row))
             done += len(classes)
         return done
@@ -92,18 +105,21 @@ class Inference:
         if allowed is not None:
             predictions = predictions * tf.cast(allowed, tf.float32)
         top_k = min(self.config.top_k, self.num_classes)
+        if self.crops > 1:
+            cut = top_k if self.config.crop_average == "top_k" else None
+            predictions = mean_of_crops(predictions, self.crops, cut)
         scores, classes = keras.ops.top_k(predictions, top_k)
         return classes.numpy(), scores.numpy()
 
     def _batches(self):
         dataset = self.shards.ordered_batches(
-            self.config.batch_size, num_readers=self.config.num_readers
+            self.config.batch_size, self.config.num_readers, self.config.crop_starts
         )
         start, done = time.monotonic(), 0
         with Progress("predicting", self.shards.estimated_records) as progress:
             for batch in self.shards.iterate(dataset):
                 yield batch
-                done += len(batch["id"])
+                done += len(batch["id"]) // self.crops
                 progress.update(done)
                 if not progress.visible:
                     seconds = time.monotonic() - start

@@ -107,7 +107,7 @@ class PseudoHuberLoss(LabelLoss):
     """sum_c d^2 (sqrt(1 + (ce_c / d)^2) - 1), of the cross entropy ce_c of each class.
 
     About ce^2 / 2 for small ce, about d ce for large.
-    Source: Na et al. 2017, section 3.4, Table 4: GAP 0.803 with d = 0.5, 0.801 with
+    Source: Na et al. 2017, Table 4: GAP 0.803 with d = 0.5, 0.801 with
     1.0, 0.798 with 2.0, 0.794 with 3.0; cross entropy 0.798.
 
     Args:
@@ -130,7 +130,7 @@ class WeightedCrossEntropyLoss(LabelLoss):
 
     sum_c -[w_c y log(p + e) + (1 - y) log(1 - p + e)], w_c = min(cap, (n_1 / n_c)^k),
     n_c the training videos of class c and n_1 those of the most frequent.
-    Source: Akopyan & Khashba 2017, section 4.4, Table 3. They give no constant; with
+    Source: Akopyan & Khashba 2017, Table 3. They give no constant; with
     k = 1 and their counts, weights reach 8,600.
 
     Args:
@@ -190,7 +190,7 @@ class CenterLoss(CrossEntropyLoss):
 
     x [H] is the descriptor, n the number of labels of the video; the centers m [C, H]
     start at 0, get no gradient, and move after the loss has seen them.
-    Source: Na et al. 2017, section 3.4, Table 4: GAP 0.799 with w = 0.001; Wen et al.
+    Source: Na et al. 2017, Table 4: GAP 0.799 with w = 0.001; Wen et al.
     2016. Their code never runs the update. `center_mean` gives its other factor: the
     mean over all pairs (video, label) of the batch and over H.
 

@@ -166,6 +166,7 @@ class Metrics:
             gap: average precision of all videos' pairs in one ranking.
             map: mean of `average_precisions` over classes with a positive.
             average_precisions: float64 [C], nan for classes without a positive.
+            positives: int64 [C], videos of each class.
             num_examples, num_classes: videos; classes with a positive.
             loss: mean over examples; absent if none was given.
 
@@ -182,6 +183,7 @@ class Metrics:
             "gap": self._global_average_precision(pairs),
             "map": _mean(by_class[present].sum(), np.count_nonzero(present)),
             "average_precisions": by_class,
+            "positives": self._positives.copy(),
             "num_examples": sums["examples"],
             "num_classes": int(np.count_nonzero(present)),
         }

@@ -50,21 +50,29 @@ def names() -> list[str]:
     return sorted(keras_names | _TF1.keys())
 
 
-def create(name: str, learning_rate: float) -> keras.optimizers.Optimizer:
+def create(
+    name: str, learning_rate: float, ema_decay: float = 0.0
+) -> keras.optimizers.Optimizer:
     """Builds the optimizer called `name`.
 
     TF1's MomentumOptimizer could never be built by the starter code, which gave it
     no momentum; here it has 0.9.
 
+    Args:
+      ema_decay: of the moving average of the weights that it keeps; 0: none.
+
     Raises:
       UserError: an unknown name.
     """
+    values = {"learning_rate": learning_rate}
+    if ema_decay:
+        values |= {"use_ema": True, "ema_momentum": ema_decay}
     if name in _TF1:
         cls, defaults = _TF1[name]
-        return cls(learning_rate=learning_rate, **defaults)
+        return cls(**values, **defaults)
     if name not in names():
         raise unknown_name("--optimizer", name, names())
     try:
-        return getattr(keras.optimizers, name)(learning_rate=learning_rate)
+        return getattr(keras.optimizers, name)(**values)
     except TypeError as error:
         raise UserError(f"--optimizer={name}: cannot be used alone ({error})") from None

@@ -16,6 +16,7 @@ from youtube8m import models, schema
 from youtube8m.data.pipeline import Shards
 from youtube8m.data.records import batch_signature
 from youtube8m.errors import UserError
+from youtube8m.layers.inputs import dequantize
 from youtube8m.runs import RunDirectory
 from youtube8m.training.checkpoints import load_weights
 
@@ -39,6 +40,8 @@ class TrainedRun:
         self.model = models.create(self.run)
         # Compiled once, for batches of any size and length.
         spec = batch_signature(models.dummy_batch(self.run.data))
+        if self.run.data.released_crops:
+            spec["frames"] = tf.TensorSpec(spec["frames"].shape, tf.float32)
         self._inputs = tuple(spec)
         self._call = tf.function(
             lambda inputs: self.model(inputs, training=False), input_signature=[spec]
@@ -81,10 +84,16 @@ class TrainedRun:
             ) from None
 
     def _data(self, segments, rated):
-        """--max_frames is for whole videos; segments are cut from all frames."""
-        data = self.run.data
-        frames = schema.MAX_FRAMES if segments else data.max_frames
-        return dataclasses.replace(data, segment_labels=rated, max_frames=frames)
+        """Frames of whole videos are sampled; segments are cut from all frames."""
+        if not segments:
+            return self.run.data
+        return dataclasses.replace(
+            self.run.data,
+            segment_labels=rated,
+            skip_frames=0,
+            max_frames=schema.MAX_FRAMES,
+            frame_sampling="all",
+        )
 
     def load(self, prefix: str) -> None:
         """Takes the weights of a checkpoint. Raises UserError if they do not fit."""
@@ -92,4 +101,28 @@ class TrainedRun:
 
     def predict(self, batch: dict) -> dict:
         """The model's outputs for a batch; keys it does not know are ignored."""
-        return self._call({name: batch[name] for name in self._inputs})
+        inputs = {name: batch[name] for name in self._inputs}
+        if self.run.data.released_crops and inputs["frames"].dtype == tf.uint8:
+            inputs["frames"] = dequantize(inputs["frames"])  # segments, never cropped
+        return self._call(inputs)
+
+
+def mean_of_crops(predictions, crops: int, top_k: int | None = None):
+    """The mean over the crops of each video.
+
+    Source: Zou et al. 2017, section on ensembles, with `top_k` 20.
+
+    Args:
+      predictions: float32 [B crops, C], those of a video one after the other.
+      top_k: of each crop's predictions, all but so many count 0; None: all count.
+
+    Returns:
+      float32 [B, C].
+    """
+    if top_k is not None:
+        scores, classes = tf.math.top_k(predictions, top_k)
+        rows = tf.broadcast_to(tf.range(len(classes))[:, None], tf.shape(classes))
+        places = tf.stack([rows, classes], axis=-1)
+        predictions = tf.scatter_nd(places, scores, tf.shape(predictions))
+    by_video = tf.reshape(predictions, (-1, crops, predictions.shape[-1]))
+    return tf.reduce_mean(by_video, axis=1)

@@ -97,8 +97,9 @@ def construct(cls: type, values: Mapping[str, Any], **also: Any) -> Any:
     accepted = arguments(cls)
     chosen = {key: value for key, value in values.items() if key in accepted}
     for key, value in chosen.items():
-        if accepted[key].annotation is int and value < 1:
-            raise UserError(f"--{key}={value}: must be at least 1")
+        least = 0 if key in getattr(cls, "may_be_zero", ()) else 1
+        if accepted[key].annotation is int and value < least:
+            raise UserError(f"--{key}={value}: must be at least {least}")
     try:
         return cls(**chosen, **also)
     except ValueError as error:
@@ -109,3 +110,9 @@ def require_choice(name: str, value: str, *choices: str) -> None:
     """Raises ValueError unless `value` is one of the flag's choices."""
     if value not in choices:
         raise ValueError(f"--{name}={value}: must be {' or '.join(choices)}")
+
+
+def require_share(name: str, value: float, excluded: float) -> None:
+    """Raises ValueError unless `value` is in [0, 1] and not `excluded`."""
+    if not 0.0 <= value <= 1.0 or value == excluded:
+        raise ValueError(f"--{name}={value}: must be from 0 to 1, but not {excluded:g}")

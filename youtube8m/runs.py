@@ -53,6 +53,7 @@ class TrainingFlags:
     num_readers: int
     shuffle_buffer: int
     files: str  # a digest of the shards' names
+    ema_decay: float = 0.0
 
 
 class RunDirectory:
@@ -104,7 +105,8 @@ class RunDirectory:
         """The flags to go on with: those the run began with, or `flags` if it begins.
 
         Raises:
-          UserError: another optimizer or other shards than the checkpoints belong to.
+          UserError: another optimizer, another decay of its averages, or other shards
+            than the checkpoints belong to.
         """
         path = self.file("training_flags.json")
         if not self.latest_checkpoint() or not os.path.exists(path):
@@ -117,11 +119,13 @@ class RunDirectory:
         except (ValueError, TypeError):
             message = f"{path}: damaged; restore it, or give --start_new_model"
             raise UserError(message) from None
-        if saved.optimizer != flags.optimizer:
-            raise UserError(
-                f"--optimizer={flags.optimizer}: the run in {self.path} was begun with "
-                f"{saved.optimizer}; give that, or --start_new_model to begin anew"
-            )
+        for name in ("optimizer", "ema_decay"):
+            was, now = getattr(saved, name), getattr(flags, name)
+            if was != now:
+                raise UserError(
+                    f"--{name}={now}: the run in {self.path} was begun with {was}; "
+                    "give that, or --start_new_model to begin anew"
+                )
         if saved.files != flags.files:
             raise self._unusable(
                 "the run there was begun on other shards than --train_data_pattern "

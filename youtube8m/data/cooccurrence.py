@@ -2,7 +2,7 @@
 
 counts = CooccurrenceCounts(num_classes)
 for batch in ...: counts.update(batch["labels"])
-counts.save("label_counts.npy")
+counts.save("label_counts.npy", "--output_file")
 matrix = correlation_matrix(read_counts("label_counts.npy", num_classes))
 """
 
@@ -55,8 +55,8 @@ def read_counts(path: str, num_classes: int) -> np.ndarray:
 def correlation_matrix(counts: np.ndarray) -> np.ndarray:
     """float32 [C, C]: M[i, j] = (A[i, j] - mean_k A[j, k]) / sum_k A[j, k].
 
-    A are the counts, each diagonal element replaced by its row's mean. Classes that
-    occur with no other have no row: 0. Source: Na et al. 2017's released code.
+    A are the counts, each diagonal element replaced by its row's mean. A class j that
+    never occurs has a column of zeros. Source: Na et al. 2017's released code.
     """
     a = counts.astype(np.float64)
     np.fill_diagonal(a, a.mean(axis=1))

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from youtube8m.config import DataConfig, split_list
-from youtube8m.data import records, shards
+from youtube8m.data import records, sampling, shards
 from youtube8m.data.damage import Damage
 from youtube8m.errors import UserError
 
@@ -105,20 +105,32 @@ class Shards:
             found = self._read(num_readers, order, epoch)
             # The seed must differ between epochs, and shuffle takes just one number.
             mixed = found.shuffle(
-                buffer, seed=seed * 1_000_003 + epoch, reshuffle_each_iteration=False
+                buffer,
+                seed=tf.constant(seed, tf.int64) * 1_000_003 + epoch,
+                reshuffle_each_iteration=False,
             )
             return mixed.skip(tf.where(epoch == start[0], start[1], 0))
 
-        seed, start = tf.constant(seed, tf.int64), tf.constant(start, tf.int64)
+        start = tf.constant(start, tf.int64)
         epochs = tf.data.Dataset.range(start[0], num_epochs)
         batches = epochs.flat_map(epoch_records).batch(batch_size)
         located = batches.scan(start, _advance)
-        return self._decoded(located)
+        return self._decoded(located, seed=seed)
 
-    def ordered_batches(self, batch_size: int, num_readers: int = 1) -> tf.data.Dataset:
-        """Every record once; with one reader in the order of the files."""
+    def ordered_batches(
+        self,
+        batch_size: int,
+        num_readers: int = 1,
+        crop_starts: tuple[int, ...] = (),
+    ) -> tf.data.Dataset:
+        """Every record once; with one reader in the order of the files.
+
+        Args:
+          crop_starts: where crops of each record start, which lie side by side in a
+            batch of so many times `batch_size`; default --crop_start alone.
+        """
         found = self._read(num_readers)
-        decoded = self._decoded(found.batch(batch_size))
+        decoded = self._decoded(found.batch(batch_size), crop_starts=crop_starts)
         if self.config.segment_labels:
             decoded = _rebatched(decoded, batch_size)
         return decoded
@@ -128,10 +140,16 @@ class Shards:
             self.paths, num_readers, self.damage, order, epoch, self.record_bytes
         )
 
-    def _decoded(self, batches):
-        """Decodes batches of (origins, serialized[, position])."""
+    def _decoded(self, batches, seed=None, crop_starts=()):
+        """Decodes batches of (origins, serialized[, position]).
+
+        With a seed, frames are drawn by it and the records' origins: anew in each
+        epoch, and again the same when a run is resumed.
+        """
         _keep_freed_memory()
-        decoder = records.decoder_for(self.config, self.labels, self.damage)
+        decoder = records.decoder_for(
+            self.config, self.labels, self.damage, crop_starts
+        )
         names, signature = zip(
             *records.batch_signature(decoder.empty()).items(), strict=True
         )
@@ -139,7 +157,8 @@ class Shards:
 
         def decode(origins, serialized):
             _, files, indices = shards.unpack_origin(origins)
-            batch = decoder.decode(self.paths, files, indices, serialized)
+            draws = None if seed is None else sampling.draws(seed, origins)
+            batch = decoder.decode(self.paths, files, indices, serialized, draws)
             return [batch[name] for name in names]
 
         def to_batch(origins, serialized, position=None):

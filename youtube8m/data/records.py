@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from youtube8m import schema
 from youtube8m.config import DataConfig
-from youtube8m.data import wire
+from youtube8m.data import sampling, wire
 from youtube8m.data.damage import Damage
 from youtube8m.data.wire import RecordError
 from youtube8m.errors import UserError
@@ -37,12 +37,19 @@ _HELD_BY_LIST = [object()]
 _UNUSED_REFERENCES = sys.getrefcount(_HELD_BY_LIST[0])
 
 
-def decoder_for(config: DataConfig, labels: bool, damage: Damage) -> "Decoder":
-    """The decoder of the records that `config` describes."""
+def decoder_for(
+    config: DataConfig,
+    labels: bool,
+    damage: Damage,
+    crop_starts: tuple[int, ...] = (),
+) -> "Decoder":
+    """The decoder of the records that `config` describes; see `FrameDecoder`."""
     if not config.frame_features:
         return VideoDecoder(config, labels, damage)
-    kind = SegmentDecoder if config.segment_labels else FrameDecoder
-    return kind(config, labels, damage)
+    if config.segment_labels:
+        return SegmentDecoder(config, labels, damage)
+    kind = ReleasedCropDecoder if config.released_crops else FrameDecoder
+    return kind(config, labels, damage, crop_starts=crop_starts)
 
 
 class BufferPool:
@@ -106,18 +113,23 @@ class Decoder:
     damage: Damage
     pool: BufferPool = dataclasses.field(default_factory=BufferPool)
 
-    def decode(self, paths, files, indices, serialized) -> dict[str, np.ndarray]:
+    def decode(
+        self, paths, files, indices, serialized, draws=None
+    ) -> dict[str, np.ndarray]:
         """Decodes the records of one batch.
 
         Args:
           paths: file names; `files` [n] are positions in it.
           indices: [n], each record's place in its file.
           serialized: object array of bytes [n].
+          draws: int64 [n], random bits that choose frames; None: none is drawn.
         """
         parsed = []
-        for file, index, record in zip(files, indices, serialized, strict=True):
+        draws = [None] * len(serialized) if draws is None else draws.tolist()
+        places = zip(files, indices, serialized, draws, strict=True)
+        for file, index, record, draw in places:
             try:
-                parsed.extend(self.parse(record))
+                parsed.extend(self.parse(record, draw))
             except RecordError as error:
                 self.damage.record(paths[file], f"record {index} {error}")
             except UserError as error:
@@ -126,8 +138,12 @@ class Decoder:
                 raise
         return self.collate(parsed)
 
-    def parse(self, record: bytes) -> list[dict]:
-        """The examples of one record, as dicts of unpadded arrays."""
+    def parse(self, record: bytes, draw: int | None = None) -> list[dict]:
+        """The examples of one record, as dicts of unpadded arrays.
+
+        Args:
+          draw: random bits that choose frames; None: none is drawn.
+        """
         raise NotImplementedError
 
     def collate(self, parsed: list[dict]) -> dict[str, np.ndarray]:
@@ -161,7 +177,8 @@ class Decoder:
         key = schema.LABELS_KEY
         if key not in context:
             raise RecordError(f"has no {key!r}; only inference works without")
-        return np.unique(self._class_ids(record, context, key))
+        # Several times faster than np.unique for so few.
+        return sorted(set(self._class_ids(record, context, key).tolist()))
 
     def _class_ids(self, record, context, key):
         ids = self._read(wire.integers, record, context, key)
@@ -185,7 +202,7 @@ class Decoder:
 class VideoDecoder(Decoder):
     """Video-level Examples: one float list per feature."""
 
-    def parse(self, record):
+    def parse(self, record, draw=None):
         context, feature_lists = wire.split_sequence_example(record)
         config = self.config
         parts = []
@@ -207,14 +224,29 @@ class VideoDecoder(Decoder):
         return batch
 
 
+@dataclasses.dataclass
 class FrameDecoder(Decoder):
-    """Frame-level SequenceExamples: one list of byte strings per feature."""
+    """Frame-level SequenceExamples: one list of byte strings per feature.
 
-    def parse(self, record):
+    Each record is one example, or one for each of `crop_starts`, side by side.
+    """
+
+    crop_starts: tuple[int, ...] = ()
+
+    def parse(self, record, draw=None):
         context, feature_lists = wire.split_sequence_example(record)
         rows = self._frames(record, context, feature_lists)
-        frames = [part[: self.config.max_frames] for part in rows]
-        return [{**self._context(record, context), "frames": frames}]
+        example = self._context(record, context)
+        return [
+            {**example, "frames": self._sampled(rows, draw, start)}
+            for start in self.crop_starts or (None,)
+        ]
+
+    def _sampled(self, rows, draw, start):
+        """The frames that are chosen, the same ones of each feature."""
+        chosen = sampling.sample(self.config, len(rows[0]), draw, start)
+        index = sampling.as_index(chosen)
+        return [part[index] for part in rows]
 
     def _frames(self, record, context, feature_lists) -> list[np.ndarray]:
         """One view [T, size] per feature, of all frames."""
@@ -249,6 +281,45 @@ class FrameDecoder(Decoder):
         return {**batch, "frames": out, "num_frames": lengths}
 
 
+class ReleasedCropDecoder(FrameDecoder):
+    """Crops as the released code of Zou et al. 2017 makes them, which differ:
+
+    - in training the start is drawn for each feature on its own, so that rgb and
+      audio are some seconds apart;
+    - --frame_sampling=crop: all videos count --crop_frames frames, zeros those behind
+      the end;
+    - --frame_sampling=interval: a video counts the frames of its first feature;
+      others are cut or filled with zeros.
+
+    No byte stands for zero, hence `frames` are float32, dequantised.
+    """
+
+    def _sampled(self, rows, draw, start):
+        draws = [None] * len(rows)
+        if draw is not None:
+            draws = sampling.draws(draw, range(len(rows))).tolist()
+        sampled = super()._sampled
+        return [
+            sampled([part], own, start)[0]
+            for part, own in zip(rows, draws, strict=True)
+        ]
+
+    def collate(self, parsed):
+        batch = Decoder.collate(self, parsed)
+        lengths = np.array([len(row["frames"][0]) for row in parsed], np.int32)
+        if self.config.frame_sampling == "crop":
+            lengths[:] = self.config.crop_frames
+        shape = (len(parsed), lengths.max(initial=0), self.config.feature_size)
+        out = self.pool.empty(shape, np.float32)
+        out[:] = 0
+        ends = np.cumsum(self.config.feature_sizes)[:-1]
+        for target, length, row in zip(out, lengths, parsed, strict=True):
+            columns = np.split(target[:length], ends, axis=1)
+            for column, part in zip(columns, row["frames"], strict=True):
+                column[: len(part)] = _dequantized(part[:length])
+        return {**batch, "frames": out, "num_frames": lengths}
+
+
 class SegmentDecoder(FrameDecoder):
     """Rated five-second segments: one example per distinct start time.
 
@@ -256,7 +327,7 @@ class SegmentDecoder(FrameDecoder):
     come from any part of the video: max_frames cuts the examples.
     """
 
-    def parse(self, record):
+    def parse(self, record, draw=None):
         context, feature_lists = wire.split_sequence_example(record)
         rows = self._frames(record, context, feature_lists)
         video_id = self._video_id(record, context)
@@ -292,6 +363,13 @@ class SegmentDecoder(FrameDecoder):
         starts = np.array([row["segment_start"] for row in parsed], np.int32)
         rated = pad_ids([row["rated"] for row in parsed])
         return {**super().collate(parsed), "segment_start": starts, "rated": rated}
+
+
+def _dequantized(frames):
+    """As `layers.inputs.dequantize`, on the host."""
+    span = schema.QUANTIZED_MAX - schema.QUANTIZED_MIN
+    scale, offset = span / 255, span / 512 + schema.QUANTIZED_MIN
+    return frames.astype(np.float32) * np.float32(scale) + np.float32(offset)
 
 
 def _missing(name, context, feature_lists, frame_features):

@@ -1,6 +1,6 @@
 """A mixture of many experts of which each frame is given to a few.
 
-    y, importance, load = SparseExperts(64, 4)(x, mask, training=True)
+    y, importance, load = SparseExperts(64, 4, 1024)(x, mask, training=True)
     loss = squared_variation(importance) + squared_variation(load)
 
 Shapes: x [B, T, D] makes N = B T places; n experts, k of them for each place.
@@ -127,7 +127,7 @@ class SparseExperts(Configured, keras.layers.Layer):
         if active_experts >= num_experts:
             raise ValueError(
                 f"--active_experts={active_experts}: must be below --num_experts="
-                f"{num_experts}, of which each frame is given to as many"
+                f"{num_experts}; a frame is given to some of the experts"
             )
         self.num_experts = num_experts
         self.active_experts = active_experts

@@ -12,15 +12,10 @@ import numpy as np
 
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.errors import UserError, unknown_name
-from youtube8m.models import (  # noqa: F401 - they fill the registry
-    akopyan2017,
-    label_processing,
-    label_structure,
-    na2017,
-    starter,
-    tang2017,
-    zhao2019,
-    zou2017,
+from youtube8m.models.akopyan2017 import (
+    BagOfFrames,
+    LSTMMoE,
+    WeightedLSTM,
 )
 from youtube8m.models.base import (
     CLASSIFIERS,
@@ -30,23 +25,102 @@ from youtube8m.models.base import (
     FrameEncoder,
     VideoModel,
 )
-from youtube8m.models.classifiers import LogisticModel, MoeModel
-from youtube8m.models.starter import DbofModel, FrameLevelLogisticModel, LstmModel
+from youtube8m.models.classifiers import (
+    LogisticModel,
+    MlpModel,
+    MoeModel,
+    MultiLayerMoeModel,
+)
+from youtube8m.models.label_processing import (
+    LabelCorrelation,
+    LabelCorrelationMoeModel,
+)
+from youtube8m.models.label_structure import (
+    ClassifierChainModel,
+    HierarchicalMoeModel,
+    PerVerticalModel,
+)
+from youtube8m.models.na2017 import (
+    AdaptiveNoise,
+    IndirectClustering,
+    LSTMMemory,
+    ManyToManyLSTM,
+    PositionEncoding,
+    TemporalCNN,
+)
+from youtube8m.models.starter import (
+    DbofModel,
+    FrameLevelLogisticModel,
+    LstmModel,
+)
+from youtube8m.models.tang2017 import (
+    BiLSTM,
+    BiLSTMAttention,
+    HierarchicalBiLSTMAttention,
+    MaxPoolBiLSTMAttention,
+    MultiAttentionBiLSTM,
+    RandomBiLSTMAttention,
+    SplitBiLSTMAttention,
+)
+from youtube8m.models.zhao2019 import (
+    BiGRUAttention,
+    StackedBiGRU,
+    StackedBiLSTM,
+)
+from youtube8m.models.zou2017 import (
+    CrossModalAutoencoder,
+    LateFusionLSTM,
+    PerVerticalBiLSTM,
+    SegmentAttentionBiLSTM,
+    StackedBiLSTMLN,
+)
 from youtube8m.registry import construct
 
 __all__ = [
+    "AdaptiveNoise",
+    "BagOfFrames",
+    "BiGRUAttention",
+    "BiLSTM",
+    "BiLSTMAttention",
     "Classifier",
-    "DbofModel",
-    "FrameEncoder",
-    "FrameLevelLogisticModel",
-    "LogisticModel",
-    "LstmModel",
-    "MoeModel",
-    "VideoModel",
+    "ClassifierChainModel",
     "CLASSIFIERS",
     "create",
+    "CrossModalAutoencoder",
+    "DbofModel",
     "ENCODERS",
+    "FrameEncoder",
+    "FrameLevelLogisticModel",
+    "HierarchicalBiLSTMAttention",
+    "HierarchicalMoeModel",
+    "IndirectClustering",
+    "LABEL_PROCESSING",
+    "LabelCorrelation",
+    "LabelCorrelationMoeModel",
+    "LateFusionLSTM",
+    "LogisticModel",
+    "LSTMMemory",
+    "LstmModel",
+    "LSTMMoE",
+    "ManyToManyLSTM",
+    "MaxPoolBiLSTMAttention",
+    "MlpModel",
+    "MoeModel",
+    "MultiAttentionBiLSTM",
+    "MultiLayerMoeModel",
     "parts",
+    "PerVerticalBiLSTM",
+    "PerVerticalModel",
+    "PositionEncoding",
+    "RandomBiLSTMAttention",
+    "SegmentAttentionBiLSTM",
+    "SplitBiLSTMAttention",
+    "StackedBiGRU",
+    "StackedBiLSTM",
+    "StackedBiLSTMLN",
+    "TemporalCNN",
+    "VideoModel",
+    "WeightedLSTM",
 ]
 
 

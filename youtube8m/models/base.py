@@ -16,7 +16,7 @@ from keras import ops
 
 from youtube8m.layers.inputs import NormalizedFeatures, frame_mask
 from youtube8m.layers.pooling import masked_mean
-from youtube8m.registry import PACKAGE, Configured, Registry
+from youtube8m.registry import PACKAGE, Configured, Registry, require_share
 
 ENCODERS = Registry("--model")
 CLASSIFIERS = Registry("--video_level_classifier_model")
@@ -50,6 +50,8 @@ class Part(Configured, keras.layers.Layer):
     """What encoders and classifiers share."""
 
     source: Source | None = None
+    # Counts among the hyper-parameters for which 0 means none.
+    may_be_zero: tuple[str, ...] = ()
 
     def auxiliary_losses(self, outputs: dict, batch: dict) -> dict:
         """The part's own terms of the training loss, by name; none unless overridden.
@@ -73,6 +75,8 @@ class FrameEncoder(Part):
     Pads are zero on entry, and must not change the result.
     """
 
+    # Whether exactly two modalities are needed, visual first.
+    needs_two_modalities: bool = False
     # Encoders that are tied to one classifier name it here.
     fixed_classifier: str | None = None
     # Without: there is no classifier and no label loss, only auxiliary losses.
@@ -82,6 +86,17 @@ class FrameEncoder(Part):
     # With: the descriptor is [B, T, H] and comes with the extra `frame_mask` [B, T];
     # each frame's is classified, and the predictions are averaged over the mask.
     classifies_frames: bool = False
+
+    def two_modalities(self, feature_sizes, instead: str) -> tuple[int, int]:
+        """`feature_sizes` as they are. Raises ValueError unless they are two."""
+        sizes = tuple(feature_sizes)
+        if len(sizes) != 2:
+            raise ValueError(
+                f"--feature_names: {type(self).__name__} takes two modalities, visual "
+                f"first, but {len(sizes)} are given (of sizes {sizes}); name two, or "
+                f"choose --model={instead}"
+            )
+        return sizes
 
     def select(self, frames, frame_mask, training=False):
         """The frames that `call` is to be given, chosen while they are still bytes.
@@ -154,12 +169,15 @@ class VideoModel(Configured, keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        require_share("dropout_keep_prob", dropout_keep_prob, excluded=0.0)
         self.normalize = NormalizedFeatures(dtype=self.dtype_policy)
         self.encoder = encoder
         self.classifier = classifier
         self.label_processing = label_processing
         self.dropout_keep_prob = dropout_keep_prob
-        self.dropout = keras.layers.Dropout(1.0 - dropout_keep_prob, name="dropout")
+        self.dropout = keras.layers.Dropout(
+            1.0 - dropout_keep_prob, dtype=self.dtype_policy, name="dropout"
+        )
 
     def build(self, input_shape=None):
         # Weights are made by the first call; see `models.create`.

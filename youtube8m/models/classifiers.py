@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from youtube8m.models.base import CLASSIFIERS, Classifier, Source, weight_decay
-from youtube8m.registry import require_choice
+from youtube8m.registry import require_choice, require_share
 
 
 class DenseClassifier(Classifier):
@@ -23,7 +23,8 @@ class DenseClassifier(Classifier):
         return layer
 
     def compute_output_spec(self, descriptor, training=False):
-        return keras.KerasTensor((descriptor.shape[0], self.num_classes), "float32")
+        batch = keras.tree.flatten(descriptor)[0].shape[0]
+        return keras.KerasTensor((batch, self.num_classes), "float32")
 
 
 @CLASSIFIERS.register
@@ -111,7 +112,7 @@ class MultiLayerMoeModel(MoeModel):
 
     As MoeModel, on h = x O + b' in place of x; O [H, h] is one for the gates of all
     classes and another for the experts.
-    Source: Na et al. 2017, section 3.2, Table 2, Multi-layer MoE.
+    Source: Na et al. 2017, Table 2, Multi-layer MoE.
     `released_code=True`: the gates alone have the hidden layer.
 
     Args:
@@ -156,7 +157,7 @@ class MlpModel(DenseClassifier):
 
     LN is over the units, with gain and shift, epsilon 1e-12.
     Source: Na et al. 2017, Table 2 (3 layers of 4096; their class NN), and Zou et al.
-    2017, section 5.9 (one of 1024 with relu6, without LN).
+    2017 (one of 1024 with relu6, without LN).
 
     Args:
       mlp_layers: number of hidden layers.
@@ -180,6 +181,7 @@ class MlpModel(DenseClassifier):
     ):
         super().__init__(num_classes, **kwargs)
         require_choice("mlp_activation", mlp_activation, "relu", "relu6")
+        require_share("mlp_dropout", mlp_dropout, excluded=1.0)
         self.mlp_layers = mlp_layers
         self.mlp_size = mlp_size
         self.mlp_layer_norm = mlp_layer_norm
@@ -196,7 +198,9 @@ class MlpModel(DenseClassifier):
             self.hidden.append(layer)
             shape = (*shape[:-1], self.mlp_size)
             self.norms.append(self._norm(f"norm_{number}", shape))
-        self.dropout = keras.layers.Dropout(self.mlp_dropout, name="dropout")
+        self.dropout = keras.layers.Dropout(
+            self.mlp_dropout, dtype=self.dtype_policy, name="dropout"
+        )
         self.logits = self.dense(self.num_classes, "logits", shape, use_bias=bias)
 
     def _norm(self, name, shape):

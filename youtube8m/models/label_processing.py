@@ -15,7 +15,7 @@ class LabelCorrelation(Part):
 
     M [C, C] is fixed, M' is trained from M on; the trainer sets both from
     --label_correlation_file. p' can leave [0, 1], so it is cut off there.
-    Source: Na et al. 2017, section 3.3, Table 3: (a, b, g) = (1, .3, 0) GAP .784;
+    Source: Na et al. 2017, Table 3: (a, b, g) = (1, .3, 0) GAP .784;
     (1, .1, 0) .787; (1, 0, .1) .788; (1, .01, 0) .790; (1, 0, .01) .790;
     (1, .01, .01) .788; without it .798. Their code: LabelCorrelationMoeModel.
 
@@ -36,6 +36,7 @@ class LabelCorrelation(Part):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.autocast = False  # predictions stay float32
         self.num_classes = num_classes
         self.correlation_alpha = correlation_alpha
         self.correlation_beta = correlation_beta
@@ -68,8 +69,11 @@ class LabelCorrelation(Part):
             (self.correlation_gamma, self.trained),
         ):
             if matrix is not None:
-                transposed = ops.cast(ops.transpose(matrix), predictions.dtype)
-                mixed = mixed + factor * ops.matmul(predictions, transposed)
+                terms = ops.matmul(
+                    ops.cast(predictions, self.compute_dtype),
+                    ops.cast(ops.transpose(matrix), self.compute_dtype),
+                )
+                mixed = mixed + factor * ops.cast(terms, "float32")
         return ops.clip(mixed, 0.0, 1.0)
 
     def compute_output_spec(self, predictions):

@@ -8,6 +8,7 @@ from youtube8m.layers.labels import cross_entropy, multi_hot
 from youtube8m.layers.normalization import BatchNorm
 from youtube8m.models.base import CLASSIFIERS, Source
 from youtube8m.models.classifiers import DenseClassifier, MoeModel
+from youtube8m.registry import require_share
 
 
 @CLASSIFIERS.register
@@ -16,7 +17,7 @@ class PerVerticalModel(DenseClassifier):
 
     p_c = sigmoid(x_v W_v + b_v)[c], v the vertical of class c: a matrix W_v [H_v, C_v]
     for the C_v classes of each vertical, not a descriptor gathered for each class.
-    Source: Tang et al. 2017, section 2.3.4 (without b); Zou et al. 2017, section 7.1.
+    Source: Tang et al. 2017 (without b); Zou et al. 2017, section 7.1.
 
     Args:
       verticals: of each class, the place of its vertical: C integers in [0, V).
@@ -75,7 +76,7 @@ class HierarchicalMoeModel(DenseClassifier):
 
     Gradients flow from p into q. The paper's text concatenates what comes before q's
     softmax, its code the probabilities q; these are the default.
-    Source: Tang et al. 2017, section 2.4.1, Table 4, HMoE; their class HMoeModel.
+    Source: Tang et al. 2017, Table 4, HMoE; their class HMoeModel.
 
     Args:
       verticals: of each class, the place of its vertical: C integers in [0, V).
@@ -159,7 +160,7 @@ class ClassifierChainModel(DenseClassifier):
     per group, so the chain costs one product with Wd in all. Biases before batch
     normalisation, which it would take away again, are left out. Predictions, not
     labels, are fed back in training too.
-    Source: Tang et al. 2017, section 2.4.2, Table 4, CC; their class CCMoeModel (no
+    Source: Tang et al. 2017, Table 4, CC; their class CCMoeModel (no
     bottleneck of features: CCDistrMoeModel; none at all: CCOrigMoeModel).
 
     Args:
@@ -172,6 +173,7 @@ class ClassifierChainModel(DenseClassifier):
     """
 
     source = Source("Tang et al. 2017", "Table 4, MaxPool+CC", "GAP 0.82301")
+    may_be_zero = ("feature_bottleneck", "distribution_bottleneck")
 
     def __init__(
         self,
@@ -185,6 +187,7 @@ class ClassifierChainModel(DenseClassifier):
         **kwargs,
     ):
         super().__init__(num_classes, **kwargs)
+        require_share("chain_dropout", chain_dropout, excluded=1.0)
         self.class_counts = class_counts and tuple(class_counts)
         self.chain_groups = chain_groups
         self.moe_num_mixtures = moe_num_mixtures
@@ -216,7 +219,9 @@ class ClassifierChainModel(DenseClassifier):
                 initializer=keras.initializers.RandomNormal(stddev=1.0),
                 name="distribution",
             )
-        self.dropout = keras.layers.Dropout(self.chain_dropout, name="dropout")
+        self.dropout = keras.layers.Dropout(
+            self.chain_dropout, dtype=self.dtype_policy, name="dropout"
+        )
         self.norms, self.groups = [], []
         for number, classes in enumerate(self._sizes):
             if self.distribution_bottleneck:

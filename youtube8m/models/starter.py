@@ -139,20 +139,29 @@ class LstmModel(FrameEncoder):
     Args:
       lstm_cells: H, units of each layer.
       lstm_layers: number of layers.
+      layer_norm: layer-normalised cells (Zou et al.'s LSTM+LR+LN).
 
     Input shape: [B, T, D]. Output shape: [B, H].
     """
 
     source = Source("Zou et al. 2017", "prototype full", "GAP 0.80224 public")
 
-    def __init__(self, lstm_cells: int = 1024, lstm_layers: int = 2, **kwargs):
+    def __init__(
+        self,
+        lstm_cells: int = 1024,
+        lstm_layers: int = 2,
+        layer_norm: bool = False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
+        self.layer_norm = layer_norm
         self.lstm_cells = lstm_cells
         self.lstm_layers = lstm_layers
 
     def build(self, frames_shape, *_):
         cells = (self.lstm_cells,) * self.lstm_layers
-        self.stack = Stack(cells, dtype=self.dtype_policy, name="stack")
+        cell = "layer_norm_lstm" if self.layer_norm else "lstm"
+        self.stack = Stack(cells, cell, dtype=self.dtype_policy, name="stack")
         self.stack.build(frames_shape)
 
     def call(self, frames, frame_mask, training=False):

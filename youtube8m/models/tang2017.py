@@ -182,6 +182,7 @@ class SplitBiLSTMAttention(_Encoder):
     Input shape: [B, T, sum of feature_sizes]. Output shape: [B, H_v + H_a].
     """
 
+    needs_two_modalities = True
     source = _source("Table 2, Split+ATT", "GAP 0.81309")
 
     def __init__(
@@ -192,13 +193,7 @@ class SplitBiLSTMAttention(_Encoder):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.feature_sizes = tuple(feature_sizes)
-        if len(self.feature_sizes) != 2:
-            raise ValueError(
-                "--feature_names: SplitBiLSTMAttention treats two modalities apart, "
-                f"but finds {len(self.feature_sizes)} (sizes {self.feature_sizes}); "
-                "name two, or choose --model=BiLSTMAttention"
-            )
+        self.feature_sizes = self.two_modalities(feature_sizes, "BiLSTMAttention")
         self.visual_lstm_cells = visual_lstm_cells
         self.audio_lstm_cells = audio_lstm_cells
 
@@ -240,6 +235,7 @@ class MultiAttentionBiLSTM(_Encoder):
     """
 
     fixed_classifier = "PerVerticalModel"
+    may_be_zero = ("pool_size",)
     source = _source(
         "Table 2, Multi-ATT+BiLSTM",
         "GAP 0.81187",

@@ -33,7 +33,7 @@ class ModalityFusion(Configured, keras.layers.Layer):
       mode: one of the three.
       size: F.
 
-    Input shape: [B, T, D], bool [B, T]. Output shape: z and distance, 0 but for
+    Input shape: [B, T, D], bool [B, T]. Output shape: z and distance, None but for
     `projection`.
     """
 
@@ -67,19 +67,15 @@ class ModalityFusion(Configured, keras.layers.Layer):
 
     def call(self, x, frame_mask):
         if self.mode == "concat":
-            return x, self._no_distance(x)
+            return x, None
         parts = ops.split(x, [self.feature_sizes[0]], axis=-1)
         first, second = (f(part) for f, part in zip(self.maps, parts, strict=True))
         if self.mode == "shared":
-            return first + second, self._no_distance(x)
+            return first + second, None
         apart = ops.cast(first, "float32") - ops.cast(second, "float32")
         distance = ops.sum(ops.square(apart), axis=-1, keepdims=True)
         distance = ops.squeeze(masked_mean(distance, frame_mask), axis=-1)
         return ops.concatenate([first, second], axis=-1), distance
-
-    @staticmethod
-    def _no_distance(x):
-        return ops.zeros(ops.shape(x)[:1], "float32")
 
     @property
     def output_size(self):
@@ -124,16 +120,15 @@ class _FusedModalities(FrameEncoder):
 
     def call(self, frames, frame_mask, training=False):
         fused, distance = self.fusion(frames, frame_mask)
-        outputs = {"descriptor": self._encode(fused, frame_mask, training)}
-        if self.modality_fusion == "projection":
-            outputs["projection_distance"] = distance
-        return outputs
+        descriptor = self._encode(fused, frame_mask, training)
+        extras = {} if distance is None else {"projection_distance": distance}
+        return {"descriptor": descriptor, **extras}
 
     def auxiliary_losses(self, outputs, batch):
         if self.modality_fusion != "projection":
             return {}
         distance = outputs["projection_distance"]
-        return {"projection": self.projection_weight * distance}
+        return {"projection_distance": self.projection_weight * distance}
 
     def _bidirectional(self, size, cells, **kwargs):
         stack = BidirectionalStack(
@@ -147,8 +142,9 @@ class _FusedModalities(FrameEncoder):
         raise NotImplementedError
 
     def _encode(self, fused, frame_mask, training):
-        """Fused frames [B, T, size] -> descriptor."""
-        raise NotImplementedError
+        """Fused frames [B, T, size] -> descriptor, by default the last states."""
+        _, final = self.stack(fused, frame_mask, training=training)
+        return final.h
 
 
 @ENCODERS.register
@@ -189,10 +185,6 @@ class StackedBiLSTM(_FusedModalities):
     def _build(self, size):
         cells = (self.lstm_cells,) * self.lstm_layers
         self.stack = self._bidirectional(size, cells, interleaved=self.interleaved)
-
-    def _encode(self, fused, frame_mask, training):
-        _, final = self.stack(fused, frame_mask, training=training)
-        return final.h
 
 
 @ENCODERS.register
@@ -240,10 +232,6 @@ class StackedBiGRU(_FusedModalities):
             interleaved=self.interleaved,
             cell="gru",
         )
-
-    def _encode(self, fused, frame_mask, training):
-        _, final = self.stack(fused, frame_mask, training=training)
-        return final.h
 
 
 @ENCODERS.register

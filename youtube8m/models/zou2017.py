@@ -155,6 +155,7 @@ class LateFusionLSTM(FrameEncoder):
     Input shape: [B, T, D]. Output shape: [B, H].
     """
 
+    needs_two_modalities = True
     source = Source(
         "Zou et al. 2017",
         "LSTM+late fusion+LR, in the 36-ensemble",
@@ -171,18 +172,11 @@ class LateFusionLSTM(FrameEncoder):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.feature_sizes = tuple(feature_sizes)
+        self.feature_sizes = self.two_modalities(feature_sizes, "LstmModel")
         self.visual_lstm_cells = visual_lstm_cells
         self.audio_lstm_cells = audio_lstm_cells
         self.top_lstm_cells = top_lstm_cells
         self.layer_norm = layer_norm
-        if len(self.feature_sizes) != 2:
-            raise ValueError(
-                f"--feature_names: LateFusionLSTM fuses two modalities, but "
-                f"{len(self.feature_sizes)} are given (of sizes "
-                f"{self.feature_sizes}); name two, visual first, or choose "
-                f"--model=LstmModel"
-            )
 
     def build(self, frames_shape, *_):
         kwargs = {"cell": _cell(self.layer_norm), "dtype": self.dtype_policy}

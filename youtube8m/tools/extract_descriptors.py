@@ -14,6 +14,7 @@ from youtube8m import cli
 if __name__ == "__main__":
     cli.run("youtube8m.tools.extract_descriptors")
 
+import glob
 import os
 
 import tensorflow as tf
@@ -46,9 +47,11 @@ def main() -> None:
     for name in _REQUIRED:
         if not values[name].value:
             raise UserError(f"--{name} is empty; {values[name].help}")
+    for name in ("batch_size", "shard_size"):
+        if values[name].value < 1:
+            raise UserError(f"--{name}={values[name].value}: must be greater than 0")
     allow_memory_growth()
-    directory = local_path(values.output_dir, "--output_dir")
-    os.makedirs(directory, exist_ok=True)
+    directory = _empty_directory(values.output_dir)
     examples = _examples(TrainedRun(values.train_dir))
     total = 0
     for number, shard in enumerate(_groups(examples, values.shard_size)):
@@ -56,6 +59,22 @@ def main() -> None:
         write_records(path, shard)
         total += len(shard)
     logging.info("wrote the descriptors of %d videos to %s", total, directory)
+
+
+def _empty_directory(path):
+    """Made if missing. Shards of an earlier call would be read along with the new."""
+    directory = local_path(path, "--output_dir")
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        message = f"--output_dir={path}: cannot be made ({error.strerror})"
+        raise UserError(message) from None
+    if glob.glob(os.path.join(glob.escape(directory), "descriptors*.tfrecord")):
+        raise UserError(
+            f"--output_dir={path}: holds descriptors already; remove them or name "
+            "another directory"
+        )
+    return directory
 
 
 def _examples(trained):

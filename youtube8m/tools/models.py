@@ -54,7 +54,7 @@ def row(name: str) -> dict:
 def _input(cls, is_encoder):
     parts = ["frames" if is_encoder else "a vector per video"]
     needed = {n for n, p in arguments(cls).items() if p.default is p.empty}
-    if "feature_sizes" in needed:
+    if is_encoder and cls.needs_two_modalities:
         parts.append("two modalities")
     if needed & {"verticals", "class_counts"}:
         parts.append("--vocabulary_file")

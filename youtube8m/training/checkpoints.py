@@ -45,12 +45,19 @@ def named_variables(variables) -> dict[str, tf.Variable]:
 def load_weights(model, prefix: str) -> None:
     """Restores a built model's weights from a checkpoint, without the optimizer.
 
+    Where the checkpoint has averages (--ema_decay), they are the weights.
+
     Raises:
       UserError: the checkpoint is damaged or of another model.
     """
     try:
         weights = named_variables(model.variables)
-        status = tf.train.Checkpoint(model=weights).restore(prefix)
+        averages = _shapes(tf.train.load_checkpoint(prefix), "average")
+        parts: dict[str, dict] = {}
+        for name, variable in weights.items():
+            part = "average" if name in averages else "model"
+            parts.setdefault(part, {})[name] = variable
+        status = tf.train.Checkpoint(**parts).restore(prefix)
         status.assert_existing_objects_matched().expect_partial()
     except _RESTORE_ERRORS as error:
         raise _unreadable(prefix, error) from None
@@ -83,7 +90,7 @@ def warm_start(model, prefix: str) -> WarmStart:
       UserError: it is unreadable, or has none of them.
     """
     try:
-        shapes = _weight_shapes(tf.train.load_checkpoint(prefix))
+        shapes = _shapes(tf.train.load_checkpoint(prefix), "model")
     except _RESTORE_ERRORS as error:
         raise _unreadable(prefix, error) from None
     found = WarmStart(prefix, [], [], [])
@@ -106,9 +113,9 @@ def warm_start(model, prefix: str) -> WarmStart:
     return found
 
 
-def _weight_shapes(reader):
-    """Name -> shape of the weights that `Saver` wrote as `model`."""
-    start, end = "model/", "/.ATTRIBUTES/VARIABLE_VALUE"
+def _shapes(reader, part):
+    """Name -> shape of what `Saver` wrote as `part`."""
+    start, end = f"{part}/", "/.ATTRIBUTES/VARIABLE_VALUE"
     return {
         key.removeprefix(start).removesuffix(end).replace(".S", "/"): shape
         for key, shape in reader.get_variable_to_shape_map().items()
@@ -133,6 +140,7 @@ class Saver:
             step=state.step,
             examples=state.examples,
             position=state.position,
+            **_averages(state),
         )
         self._manager = tf.train.CheckpointManager(
             self._checkpoint,
@@ -162,6 +170,16 @@ class Saver:
             return self._manager.save(checkpoint_number=step)
         except tf.errors.OpError as error:
             raise UserError(f"{prefix}: cannot be written ({error.message})") from None
+
+
+def _averages(state):
+    """The moving averages by the names of their weights, if the optimizer has any."""
+    if not state.optimizer.use_ema:
+        return {}
+    names = named_variables(state.model.trainable_variables)
+    averages = state.optimizer._model_variables_moving_average
+    values = (average.value for average in averages)
+    return {"average": dict(zip(names, values, strict=True))}
 
 
 def _unreadable(prefix, error):

@@ -63,7 +63,9 @@ class Trainer:
         self.strategy = strategy or distribution.mirrored_gpus(config.num_gpu)
         with self.strategy.scope():
             loss = losses.create(run)
-            optimizer = optimizers.create(config.optimizer, config.base_learning_rate)
+            optimizer = optimizers.create(
+                config.optimizer, config.base_learning_rate, config.ema_decay
+            )
             model = models.create(run)
             shape = models.descriptor_shape(model, run.data)
             loss.build(run.data.num_classes, shape)
@@ -188,6 +190,7 @@ class Trainer:
             num_readers=config.num_readers,
             shuffle_buffer=config.shuffle_buffer or self.shards.default_buffer(batch),
             files=self.shards.fingerprint(),
+            ema_decay=config.ema_decay,
         )
 
     def _is_done(self, step):

@@ -1,0 +1,166 @@
+"""Moving averages of weights in training, and means over checkpoints."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl.testing import flagsaver
+
+from tests.test_training import FRAMES, VIDEO, config, run_python, train
+from youtube8m import models
+from youtube8m.config import EvaluationConfig, InferenceConfig, ModelConfig, RunConfig
+from youtube8m.errors import UserError
+from youtube8m.evaluation import Evaluator
+from youtube8m.inference import Inference
+from youtube8m.runs import RunDirectory
+#TOOL
+from youtube8m.training.checkpoints import load_weights, named_variables
+from youtube8m.training.trainer import Trainer
+
+LOGISTIC = RunConfig(VIDEO, ModelConfig("LogisticModel"))
+DBOF = RunConfig(
+    FRAMES,
+    ModelConfig(
+        "DbofModel",
+        hyperparameters={
+            "iterations": 4,
+            "dbof_cluster_size": 16,
+            "dbof_hidden_size": 8,
+        },
+    ),
+)
+STEPS, DECAY = 6, 0.8
+
+
+@pytest.fixture(scope="module")
+def averaged(sample, tmp_path_factory):
+    """A run with averages, every step of it kept."""
+    path = tmp_path_factory.mktemp("averaged")
+    train(
+        DBOF,
+        config(
+            sample,
+            path,
+            max_steps=STEPS,
+            ema_decay=DECAY,
+            export_model_steps=1,
+            keep_checkpoints=STEPS,
+        ),
+    )
+    return path
+
+
+def stored(path, step, part):
+    """Name -> array of a part of a checkpoint."""
+    reader = tf.train.load_checkpoint(str(path / f"model.ckpt-{step}"))
+    return {
+        key.removeprefix(f"{part}/").split("/.ATTR")[0]: reader.get_tensor(key)
+        for key in reader.get_variable_to_shape_map()
+        if key.startswith(f"{part}/")
+    }
+
+
+def used(path, run, step):
+    """Name -> array of what eval.py and inference.py take."""
+    model = models.create(run)
+    load_weights(model, str(path / f"model.ckpt-{step}"))
+    named = named_variables(model.variables)
+    return {n.replace("/", ".S"): v.numpy() for n, v in named.items()}
+
+
+def test_averages_are_those_of_the_weights_after_each_step(averaged):
+    weights = [stored(averaged, step, "model") for step in range(1, STEPS + 1)]
+    averages = stored(averaged, STEPS, "average")
+    assert averages.keys() < weights[0].keys()  # moments and seeds are not averaged
+    for name, found in averages.items():
+        expected = weights[0][name]
+        for later in weights[1:]:
+            expected = DECAY * expected + (1 - DECAY) * later[name]
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_averages_are_stored_once(averaged):
+    reader = tf.train.load_checkpoint(str(averaged / f"model.ckpt-{STEPS}"))
+    shapes = reader.get_variable_to_shape_map()
+    wanted = models.count_parameters(models.create(DBOF))
+    for part, copies in (("average", 1), ("optimizer", 2)):
+        sizes = [np.prod(s) for key, s in shapes.items() if key.startswith(f"{part}/")]
+        assert copies * wanted <= sum(sizes) <= copies * wanted + 2
+
+
+def test_predictions_use_averages_and_the_rest_of_the_weights(averaged):
+    averages, weights = (stored(averaged, STEPS, p) for p in ("average", "model"))
+    loaded = used(averaged, DBOF, STEPS)
+    assert loaded.keys() == weights.keys()
+    for name, found in loaded.items():
+        np.testing.assert_array_equal(found, {**weights, **averages}[name])
+
+
+def test_evaluation_is_of_the_averages(averaged, sample):
+    def gap(steps):
+        settings = EvaluationConfig(str(averaged), sample["frame/validate"])
+        evaluator = Evaluator(settings)
+        evaluator.trained.load(str(averaged / f"model.ckpt-{STEPS}"))
+        if steps:
+            named = named_variables(evaluator.trained.model.variables)
+            for name, value in stored(averaged, STEPS, "model").items():
+                named[name.replace(".S", "/")].assign(value)
+            evaluator.trained.load = lambda prefix: None
+        return evaluator.evaluate(str(averaged / f"model.ckpt-{STEPS}"))["loss"]
+
+    assert gap(False) != gap(True)
+
+
+def test_resuming_gives_the_averages_of_an_undisturbed_run(averaged, sample, tmp_path):
+    for steps in (2, STEPS):
+        train(DBOF, config(sample, tmp_path, max_steps=steps, ema_decay=DECAY))
+    for part in ("model", "average", "optimizer"):
+        whole, parts = (stored(p, STEPS, part) for p in (averaged, tmp_path))
+        assert whole.keys() == parts.keys()
+        for name, value in whole.items():
+            np.testing.assert_array_equal(value, parts[name])
+
+
+def test_a_run_keeps_its_decay(averaged, sample):
+    trainer = Trainer(DBOF, config(sample, averaged, ema_decay=0.5))
+    with pytest.raises(UserError, match=r"--ema_decay=0.5: .* begun with 0.8"):
+        trainer.train()
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0])
+def test_impossible_decays_are_told(sample, decay):
+    with pytest.raises(UserError, match=f"--ema_decay={decay}: "):
+        config(sample, "/tmp/unused", ema_decay=decay)
+
+
+REPLICAS_SCRIPT = """
+import sys
+import tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2)
+from youtube8m.config import *
+from youtube8m.training.trainer import Trainer
+replicas, data, out, batch = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
+strategy = (tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]) if replicas == 2
+            else tf.distribute.OneDeviceStrategy("CPU:0"))
+run = RunConfig(DataConfig(("mean_rgb", "mean_audio"), (24, 8), num_classes=12),
+                ModelConfig("LogisticModel"))
+config = TrainingConfig(
+    train_dir=out, train_data_pattern=data, batch_size=int(batch), num_epochs=1,
+    ema_decay=0.8)
+Trainer(run, config, strategy).train()
+"""
+
+
+def test_two_replicas_have_the_averages_of_one(sample, tmp_path):
+    averages = []
+    for replicas, batch in ((1, 32), (2, 16)):
+        out = tmp_path / str(replicas)
+        run_python(REPLICAS_SCRIPT, replicas, sample["video/train"], out, batch)
+        averages.append(stored(out, 5, "average"))
+    assert averages[0]
+    for name, value in averages[0].items():
+        np.testing.assert_allclose(value, averages[1][name], rtol=1e-5, atol=1e-6)

@@ -1,0 +1,261 @@
+"""The losses of labels against a few lines of numpy, and the centers' way."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.test_training import FRAMES, config, metrics_lines, run_python
+from youtube8m import losses
+from youtube8m.config import ModelConfig, RunConfig
+from youtube8m.errors import UserError
+from youtube8m.layers.labels import multi_hot
+from youtube8m.registry import construct
+from youtube8m.training.trainer import Trainer
+
+RNG = np.random.default_rng(0)
+PREDICTIONS = RNG.random((4, 6)).astype(np.float32)
+LABELS = (RNG.random((4, 6)) < 0.4).astype(np.float32)
+LABELS[2] = 0
+COUNTS = (1000, 500, 400, 10, 5, 1)
+TERMS = -np.log(np.where(LABELS > 0, PREDICTIONS, 1 - PREDICTIONS) + 1e-5)
+
+
+def check(actual, expected):
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_multi_hot():
+    ids = np.array([[0, 3, -1], [-1, -1, -1], [5, -1, -1]], np.int32)
+    expected = np.zeros((3, 6))
+    expected[0, [0, 3]] = expected[2, 5] = 1
+    np.testing.assert_array_equal(multi_hot(ids, 6), expected)
+    assert multi_hot(np.zeros((2, 0), np.int32), 6).shape == (2, 6)
+
+
+def test_cross_entropy():
+    y, p, e = LABELS, PREDICTIONS.astype(np.float64), 1e-5
+    expected = -(y * np.log(p + e) + (1 - y) * np.log(1 - p + e)).sum(axis=1)
+    loss = losses.CrossEntropyLoss()
+    np.testing.assert_allclose(loss.call(LABELS, PREDICTIONS), expected, rtol=1e-5)
+    np.testing.assert_allclose(loss(LABELS, PREDICTIONS), expected.mean(), rtol=1e-5)
+
+
+def test_hinge():
+    expected = np.maximum(0, 0.5 - (2 * LABELS - 1) * PREDICTIONS).sum(axis=1)
+    loss = losses.HingeLoss(hinge_margin=0.5)
+    np.testing.assert_allclose(loss.call(LABELS, PREDICTIONS), expected, rtol=1e-5)
+
+
+def test_softmax():
+    softmax = np.exp(PREDICTIONS) / np.exp(PREDICTIONS).sum(axis=1, keepdims=True)
+    targets = LABELS / np.maximum(LABELS.sum(axis=1, keepdims=True), 1)
+    expected = -(targets * np.log(softmax)).sum(axis=1)
+    check(losses.SoftmaxLoss().call(LABELS, PREDICTIONS), expected)
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_label_weights_weigh_each_class(name):
+    loss = construct(losses.LOSSES.get(name), {"class_counts": COUNTS})
+    weights = RNG.random((4, 6)).astype(np.float32)
+    terms = np.asarray(loss.terms(LABELS, PREDICTIONS))
+    result = loss.call(LABELS, PREDICTIONS, weights)
+    np.testing.assert_allclose(result, (terms * weights).sum(axis=1), rtol=1e-5)
+    config = json.loads(json.dumps(loss.get_config()))
+    copy = type(loss).from_config(config)
+    np.testing.assert_array_equal(copy.call(LABELS, PREDICTIONS, weights), result)
+
+
+@pytest.mark.parametrize("delta", [0.5, 3.0])
+def test_pseudo_huber(delta):
+    expected = delta**2 * (np.sqrt(1 + (TERMS / delta) ** 2) - 1)
+    loss = losses.PseudoHuberLoss(huber_delta=delta)
+    check(loss.call(LABELS, PREDICTIONS), expected.sum(axis=1))
+
+
+def test_pseudo_huber_is_a_parabola_then_a_line():
+    loss, e = losses.PseudoHuberLoss(huber_delta=0.5), 1e-5
+    assert loss.terms(np.float32([0.0]), np.float32([e])) == 0  # log(1 - p + e) = 0
+    small = np.float32([1e-3, 1e-2])
+    halves = loss.terms(np.ones(2), np.exp(-small) - e) / small**2
+    np.testing.assert_allclose(halves, 0.5, rtol=1e-3)
+    # Of a cross entropy far above delta, which e keeps below 11.6.
+    flat = losses.PseudoHuberLoss(huber_delta=0.01)
+    steep = flat.terms(np.ones(2), np.exp([-4.0, -8.0]) - e)
+    np.testing.assert_allclose((steep[1] - steep[0]) / 4, 0.01, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_gradients_are_finite_where_predictions_are_certain(name):
+    loss = construct(losses.LOSSES.get(name), {"class_counts": COUNTS})
+    predictions = tf.constant([[0.0, 1, 0, 1, 0.5, 0.2]])
+    labels = tf.constant([[0.0, 1, 1, 0, 1, 0]])
+    with tf.GradientTape() as tape:
+        tape.watch(predictions)
+        value = loss.call(labels, predictions)
+    assert np.all(np.isfinite(value))
+    assert np.all(np.isfinite(tape.gradient(value, predictions)))
+
+
+def test_missed_labels_cost_more_where_rare():
+    loss = losses.WeightedCrossEntropyLoss(COUNTS, miss_power=0.5, miss_cap=20.0)
+    weights = [1, 2**0.5, 2.5**0.5, 10, 200**0.5, 20]
+    expected = np.where(LABELS > 0, weights, 1) * TERMS
+    check(loss.call(LABELS, PREDICTIONS), expected.sum(axis=1))
+    plain = losses.WeightedCrossEntropyLoss(COUNTS, miss_power=0.0)
+    check(plain.call(LABELS, PREDICTIONS), TERMS.sum(axis=1))
+
+
+def test_unlikely_negatives_do_not_count():
+    loss = losses.NegativeMaskedCrossEntropyLoss(negative_threshold=0.4)
+    predictions = tf.constant(PREDICTIONS)
+    with tf.GradientTape() as tape:
+        tape.watch(predictions)
+        value = loss.call(LABELS, predictions)
+    ignored = (LABELS == 0) & (PREDICTIONS < 0.4)
+    check(value, np.where(ignored, -np.log(1 + 1e-5), TERMS).sum(axis=1))
+    gradient = np.asarray(tape.gradient(value, predictions))
+    np.testing.assert_array_equal(gradient != 0, ~ignored)
+
+
+# Center loss ------------------------------------------------------------------------
+
+IDS = np.array([[0, 3, -1], [3, -1, -1], [-1, -1, -1], [3, 1, 5]], np.int32)
+X = RNG.normal(size=(4, 2)).astype(np.float32)
+START = RNG.normal(size=(6, 2)).astype(np.float32)
+
+
+def center_loss(**values):
+    loss = losses.CenterLoss(center_loss_weight=0.1, **values)
+    loss.build(6, (1, 2))
+    np.testing.assert_array_equal(loss.centers, np.zeros((6, 2)))
+    loss.centers.assign(START)
+    return loss
+
+
+def labels_of(row):
+    return IDS[row][IDS[row] >= 0]
+
+
+def distances():
+    """sum over labels k of |x - m_k|^2, of each video."""
+    return [((X[row] - START[labels_of(row)]) ** 2).sum() for row in range(4)]
+
+
+def test_center_loss():
+    loss = center_loss(center_rate=0.3)
+    with tf.GradientTape() as tape:
+        x, centers = tf.constant(X), loss.centers.value
+        tape.watch([x, centers])
+        terms = loss.auxiliary_losses({"descriptor": x}, {"labels": IDS})
+        total = tf.reduce_sum(terms["center_loss"])
+    assert terms.keys() == {"center_loss"}
+    count = np.maximum((IDS >= 0).sum(axis=1), 1)
+    check(terms["center_loss"], 0.1 * np.array(distances()) / count)
+    moved, gradient = START.copy(), np.zeros_like(X)
+    for row, x_row in enumerate(X):
+        for k in labels_of(row):
+            moved[k] -= 0.3 * (START[k] - x_row)
+            gradient[row] += 0.1 * 2 * (x_row - START[k]) / count[row]
+    check(loss.centers, moved)
+    gradients = tape.gradient(total, [x, centers])
+    check(gradients[0], gradient)
+    assert gradients[1] is None
+
+
+def test_center_loss_as_a_mean_of_all_terms():
+    loss = center_loss(center_mean=True)
+    terms = loss.auxiliary_losses({"descriptor": X}, {"labels": IDS})
+    check(terms["center_loss"], 0.1 * sum(distances()) / ((IDS >= 0).sum() * 2))
+
+
+def test_centers_come_to_rest_at_the_mean_of_their_videos():
+    loss = center_loss(center_rate=0.1)
+    for _ in range(200):
+        loss.auxiliary_losses({"descriptor": X}, {"labels": IDS})
+    check(loss.centers[3], X[[0, 1, 3]].mean(axis=0))
+    check(loss.centers[2], START[2])  # no video has it
+
+
+def test_center_loss_needs_one_descriptor_a_video(sample, tmp_path):
+    """One line, of a model with one per vertical, and of one with one per frame."""
+    for model, values in (
+        ("MultiAttentionBiLSTM", {"verticals": [i % 3 for i in range(12)]}),
+        ("ManyToManyLSTM", {}),
+    ):
+        sizes = {"lstm_cells": 4}
+        model = ModelConfig(
+            model, label_loss="CenterLoss", hyperparameters=sizes, **values
+        )
+        with pytest.raises(UserError) as error:
+            Trainer(RunConfig(FRAMES, model), config(sample, tmp_path))
+        assert "--label_loss=CenterLoss needs one descriptor" in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+ENCODED = ModelConfig(
+    "DbofModel",
+    "LogisticModel",
+    label_loss="CenterLoss",
+    hyperparameters={
+        "iterations": 24,
+        "sample_random_frames": False,
+        "dbof_cluster_size": 16,
+        "dbof_hidden_size": 8,
+        "center_loss_weight": 0.5,
+        "center_rate": 0.01,
+    },
+)
+
+
+def train(run, settings, strategy=None):
+    """All weights, and the centers."""
+    trainer = Trainer(run, settings, strategy)
+    trainer.train()
+    variables = [*trainer.state.model.variables, *trainer.state.loss.variables]
+    return [variable.numpy() for variable in variables]
+
+
+def test_resuming_keeps_the_centers(sample, tmp_path):
+    run = RunConfig(FRAMES, ENCODED)
+    whole = train(run, config(sample, tmp_path / "whole", max_steps=6))
+    train(run, config(sample, tmp_path / "parts", max_steps=3))
+    parts = train(run, config(sample, tmp_path / "parts", max_steps=6))
+    assert np.abs(whole[-1]).max() > 0
+    for ours, theirs in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    line = metrics_lines(tmp_path / "whole")[-1]
+    assert line["auxiliary_loss"] > 0
+
+
+SCRIPT = """
+import dataclasses, sys, tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2)
+import numpy as np
+from tests import test_losses as t
+replicas, data, out, batch = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
+strategy = (tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]) if replicas == 2
+            else tf.distribute.OneDeviceStrategy("CPU:0"))
+for mean in (False, True):
+    values = {**t.ENCODED.hyperparameters, "center_mean": mean}
+    model = dataclasses.replace(t.ENCODED, hyperparameters=values)
+    settings = t.config({"frame/train": data}, f"{out}/{mean}", num_epochs=2,
+        batch_size=int(batch), base_learning_rate=0.05,
+        optimizer="GradientDescentOptimizer")
+    np.savez(f"{out}/{mean}.npz",
+             *t.train(t.RunConfig(t.FRAMES, model), settings, strategy))
+"""
+
+
+def test_two_replicas_of_half_the_batch_give_the_same_centers(sample, tmp_path):
+    for replicas, batch in ((1, 32), (2, 16)):
+        out = tmp_path / str(replicas)
+        run_python(SCRIPT, replicas, sample["frame/train"], out, batch)
+    for mean in (False, True):
+        files = [np.load(tmp_path / n / f"{mean}.npz") for n in "12"]
+        assert np.abs(files[0]["arr_0"]).max() > 0
+        for name in files[0].files:
+            np.testing.assert_allclose(*(f[name] for f in files), rtol=1e-4, atol=1e-5)

@@ -1,0 +1,46 @@
+"""Ids and labels of records of any level, without their features.
+
+labels = read_labels("validate*.tfrecord", "--eval_data_pattern", num_classes=3862)
+"""
+
+import numpy as np
+
+from youtube8m.config import DataConfig
+from youtube8m.data import records, shards, wire
+from youtube8m.data.damage import Damage
+from youtube8m.errors import UserError
+from youtube8m.progress import Progress
+
+_BATCH = 1024
+
+
+class LabelDecoder(records.Decoder):
+    """Decodes `id` and `labels`."""
+
+    def parse(self, record, draw=None):
+        context, _ = wire.split_sequence_example(record)
+        return [self._context(record, context)]
+
+
+def read_labels(pattern: str, flag: str, num_classes: int) -> dict[str, np.ndarray]:
+    """Video id -> class ids [L], in the order of the files.
+
+    Raises:
+      UserError: no file matches, no record has labels, or one has a label that is not
+        below num_classes.
+    """
+    paths, damage = shards.find_shards(pattern, flag), Damage()
+    config = DataConfig(num_classes=num_classes)
+    decoder = LabelDecoder(config, labels=True, damage=damage)
+    batches = shards.read_shards(paths, 1, damage).batch(_BATCH)
+    found = {}
+    with Progress("reading labels", len(paths), "file") as progress:
+        for origins, serialized in batches.as_numpy_iterator():
+            _, files, indices = shards.unpack_origin(origins)
+            batch = decoder.decode(paths, files, indices, serialized)
+            for name, labels in zip(batch["id"], batch["labels"], strict=True):
+                found[name.decode("utf-8", "replace")] = labels[labels >= 0]
+            progress.update(int(files[-1]))
+    if not found:
+        raise UserError(f"{flag}={pattern}: no record with an id and labels was read")
+    return found

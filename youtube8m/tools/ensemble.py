@@ -1,0 +1,220 @@
+"""Merges prediction CSVs, measures them, and chooses the weights of an ensemble.
+
+    python -m youtube8m.tools.ensemble select --input_files=a.csv,b.csv \\
+        --eval_data_pattern='validate*.tfrecord'
+    python -m youtube8m.tools.ensemble merge --input_files=a.csv,b.csv \\
+        --weights=2,1 --output_file=merged.csv
+    python -m youtube8m.tools.ensemble score --input_files=merged.csv \\
+        --eval_data_pattern='validate*.tfrecord'
+
+merge: the mean of all confidences, uniform or weighted; a label that a file does not
+list counts 0. Segment CSVs list no confidences: their ranks are merged.
+score: Hit@1, PERR, MAP and GAP of each file, and of several files merged.
+select: adds, again and again, the file that raises the merged GAP most.
+"""
+
+from youtube8m import cli
+
+if __name__ == "__main__":
+    cli.run("youtube8m.tools.ensemble")
+
+import collections
+import shlex
+
+from absl import flags, logging
+
+from youtube8m import ensemble
+from youtube8m.config import DataConfig, EvaluationConfig, InferenceConfig, split_list
+from youtube8m.data.labels import read_labels
+from youtube8m.data.records import pad_ids
+from youtube8m.errors import UserError
+from youtube8m.files import local_path, replacing
+from youtube8m.progress import Progress
+from youtube8m.submission import (
+    SEGMENT_HEADER,
+    VIDEO_HEADER,
+    Submission,
+    segment_line,
+    video_line,
+)
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string("input_files", "", "CSV files, comma-separated.")
+flags.DEFINE_string("output_file", "", "merge: CSV file to write.")
+flags.DEFINE_string(
+    "weights", "", "merge, score: a weight for each file; they need not sum to 1."
+)
+flags.DEFINE_string(
+    "gaps", "", "merge, score: instead of weights, each file's GAP on held-out videos."
+)
+flags.DEFINE_integer(
+    "top_k", EvaluationConfig.top_k, "Predictions per video that are kept."
+)
+flags.DEFINE_integer(
+    "segment_max_pred",
+    InferenceConfig.segment_max_pred,
+    "merge: segments listed per class, at most.",
+)
+flags.DEFINE_string(
+    "eval_data_pattern",
+    "",
+    "score, select: glob of the labelled shards, of any level; several may be given.",
+)
+flags.DEFINE_integer(
+    "num_classes",
+    DataConfig.num_classes,
+    "Number of classes; merge checks class ids against it only if it is given.",
+)
+
+
+def main(command: str) -> None:
+    """Runs a sub-command."""
+    if FLAGS.top_k < 1:
+        raise UserError(f"--top_k={FLAGS.top_k}: expected a positive integer")
+    COMMANDS[command]()
+
+
+def merge() -> None:
+    """Writes the merged CSV."""
+    _require("input_files", "output_file")
+    checked = FLAGS["num_classes"].present
+    submissions = _submissions(FLAGS.num_classes if checked else None)
+    weights = _weights(submissions)
+    header = submissions[0].header
+    with replacing(FLAGS.output_file, "--output_file") as file:
+        file.write(header)
+        file.writelines(_LINES[header](submissions, weights))
+    logging.info(
+        "merged %d files with the weights %s into %s",
+        len(submissions),
+        ", ".join(f"{weight:.4g}" for weight in weights),
+        FLAGS.output_file,
+    )
+
+
+def _video_lines(submissions, weights):
+    rows, ids = ensemble.align(submissions), submissions[0].keys
+    blocks = ensemble.merged_videos(submissions, rows, weights, FLAGS.top_k)
+    for part, classes, scores in blocks:
+        lengths = (classes >= 0).sum(axis=1)
+        for row in zip(ids[part], classes, scores, lengths, strict=True):
+            name, row_classes, row_scores, length = row
+            yield video_line(name, row_classes[:length], row_scores[:length])
+
+
+def _segment_lines(submissions, weights):
+    merged = ensemble.merged_segments(submissions, weights, FLAGS.segment_max_pred)
+    return (segment_line(class_id, names) for class_id, names in merged)
+
+
+_LINES = {VIDEO_HEADER: _video_lines, SEGMENT_HEADER: _segment_lines}
+
+
+def score() -> None:
+    """Prints the metrics of each file and of the merged result."""
+    submissions, rows, labels = _labelled()
+    weights = _weights(submissions)
+    chosen = [
+        (submission.path, [submission], [own_rows], [1.0])
+        for submission, own_rows in zip(submissions, rows, strict=True)
+    ]
+    if len(submissions) > 1:
+        chosen.append(("merged", submissions, rows, weights))
+    for name, *parts in chosen:
+        blocks = ensemble.merged_videos(*parts, FLAGS.top_k)
+        result = ensemble.evaluate(blocks, labels, FLAGS.num_classes, FLAGS.top_k)
+        print(
+            f"{name}: videos: {result['num_examples']} | "
+            f"Hit@1: {result['hit_at_one']:.5f} | PERR: {result['perr']:.5f} | "
+            f"MAP: {result['map']:.5f} | GAP: {result['gap']:.5f}",
+            flush=True,
+        )
+
+
+def select() -> None:
+    """Prints the GAP after each pick, and the merge with the weights found."""
+    submissions, rows, labels = _labelled()
+    counts = collections.Counter()
+    for pick in ensemble.select(submissions, rows, labels, FLAGS.top_k):
+        path = submissions[pick.submission].path
+        counts[path] += 1
+        print(f"pick {counts.total()}: {path} | GAP: {pick.gap:.5f}", flush=True)
+    if not counts:
+        raise UserError("--input_files: no file lists a right label for any video")
+    command = ["python", "-m", "youtube8m.tools.ensemble", "merge"]
+    command.append(f"--input_files={','.join(counts)}")
+    command.append(f"--weights={','.join(map(str, counts.values()))}")
+    command.append(f"--top_k={FLAGS.top_k}")
+    print(f"{shlex.join(command)} --output_file=merged.csv")
+
+
+def _labelled():
+    """The submissions, their rows of the labelled videos, and the labels [V, L]."""
+    _require("input_files", "eval_data_pattern")
+    submissions = _submissions(FLAGS.num_classes)
+    if submissions[0].header != VIDEO_HEADER:
+        raise UserError(
+            f"{submissions[0].path}: lists segments; score and select read CSVs of "
+            f"videos ({VIDEO_HEADER.strip()})"
+        )
+    flag = "--eval_data_pattern"
+    labels = read_labels(FLAGS.eval_data_pattern, flag, FLAGS.num_classes)
+    ids = list(labels)
+    rows = [ensemble.rows_of(ids, s, flag) for s in submissions]
+    for submission in submissions:
+        others = len(submission.keys) - len(ids)
+        if others:
+            logging.warning(
+                "%s: %d videos have no labelled record; ignored",
+                submission.path,
+                others,
+            )
+    return submissions, rows, pad_ids(list(labels.values()))
+
+
+def _submissions(num_classes):
+    """The input files, all of one form."""
+    paths, opened = split_list(FLAGS.input_files), {}
+    with Progress("indexing", len(paths), "file") as progress:
+        for done, path in enumerate(paths):
+            if path not in opened:
+                opened[path] = Submission(
+                    local_path(path, "--input_files"), num_classes
+                )
+            progress.update(done + 1)
+    submissions = [opened[path] for path in paths]
+    first = submissions[0]
+    for submission in submissions:
+        if submission.header != first.header:
+            raise UserError(
+                f"{submission.path}: has the form {submission.header.strip()}, but "
+                f"{first.path} {first.header.strip()}; merge files of one form"
+            )
+    return submissions
+
+
+def _weights(submissions):
+    """The normalised weights, by --weights or --gaps; uniform without."""
+    if FLAGS.weights and FLAGS.gaps:
+        raise UserError("--weights and --gaps are both given; give one of them")
+    name = "gaps" if FLAGS.gaps else "weights"
+    given = split_list(FLAGS[name].value) or ("1",) * len(submissions)
+    flag = f"--{name}={FLAGS[name].value}"
+    if len(given) != len(submissions):
+        raise UserError(
+            f"{flag}: {len(given)} for {len(submissions)} files; give one for each"
+        )
+    try:
+        return ensemble.normalized([float(weight) for weight in given])
+    except ValueError as error:
+        raise UserError(f"{flag}: {error}") from None
+
+
+def _require(*names):
+    for name in names:
+        if not split_list(FLAGS[name].value):
+            raise UserError(f"--{name} is empty; {FLAGS[name].help}")
+
+
+COMMANDS = {"merge": merge, "score": score, "select": select}
