@@ -58,7 +58,7 @@ def test_weighted_lstm(residual, projection):
         with pytest.raises(ValueError, match="add --residual"):
             WeightedLSTM(residual_projection=True)
         return
-    encoder = randomized(WeightedLSTM(4, 3, residual, projection, weighted_frames=7))
+    encoder = randomized(WeightedLSTM(4, 3, residual, projection, max_frames=7))
     result = encoder(X, MASK)
     for b, n in enumerate(LENGTHS):
         x = norm(X[b, :n], encoder.input_norm)

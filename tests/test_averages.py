@@ -1,12 +1,8 @@
 """Moving averages of weights in training, and means over checkpoints."""
 
-import json
-import shutil
-
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl.testing import flagsaver
 
 from tests.test_training import FRAMES, VIDEO, config, run_python, train
 from youtube8m import models
@@ -14,8 +10,8 @@ from youtube8m.config import EvaluationConfig, InferenceConfig, ModelConfig, Run
 from youtube8m.errors import UserError
 from youtube8m.evaluation import Evaluator
 from youtube8m.inference import Inference
-from youtube8m.runs import RunDirectory
-#TOOL
+from youtube8m.tools import average_checkpoints as tool
+from youtube8m.tools.average_checkpoints import AverageConfig
 from youtube8m.training.checkpoints import load_weights, named_variables
 from youtube8m.training.trainer import Trainer
 
@@ -99,18 +95,20 @@ def test_predictions_use_averages_and_the_rest_of_the_weights(averaged):
 
 
 def test_evaluation_is_of_the_averages(averaged, sample):
-    def gap(steps):
-        settings = EvaluationConfig(str(averaged), sample["frame/validate"])
-        evaluator = Evaluator(settings)
-        evaluator.trained.load(str(averaged / f"model.ckpt-{STEPS}"))
-        if steps:
-            named = named_variables(evaluator.trained.model.variables)
-            for name, value in stored(averaged, STEPS, "model").items():
+    """eval.py's loss is that of a model with the averages put in by hand."""
+    prefix = str(averaged / f"model.ckpt-{STEPS}")
+    settings = EvaluationConfig(str(averaged), sample["frame/validate"])
+    evaluator = Evaluator(settings)
+    found = evaluator.evaluate(prefix)["loss"]
+    named = named_variables(evaluator.trained.model.variables)
+    evaluator.trained.load = lambda prefix: None
+    losses = {}
+    for parts in (("model",), ("model", "average")):
+        for part in parts:
+            for name, value in stored(averaged, STEPS, part).items():
                 named[name.replace(".S", "/")].assign(value)
-            evaluator.trained.load = lambda prefix: None
-        return evaluator.evaluate(str(averaged / f"model.ckpt-{STEPS}"))["loss"]
-
-    assert gap(False) != gap(True)
+        losses[parts] = evaluator.evaluate(prefix)["loss"]
+    assert found == losses["model", "average"] != losses["model",]
 
 
 def test_resuming_gives_the_averages_of_an_undisturbed_run(averaged, sample, tmp_path):
@@ -164,3 +162,60 @@ def test_two_replicas_have_the_averages_of_one(sample, tmp_path):
     assert averages[0]
     for name, value in averages[0].items():
         np.testing.assert_allclose(value, averages[1][name], rtol=1e-5, atol=1e-6)
+
+
+def average(**values):
+    paths = {"train_dir", "output_dir"} & values.keys()
+    tool.average(AverageConfig(**{**values, **{n: str(values[n]) for n in paths}}))
+
+
+@pytest.fixture(scope="module")
+def plain(sample, tmp_path_factory):
+    """A run without averages."""
+    path = tmp_path_factory.mktemp("plain")
+    settings = {"level": "video", "max_steps": 4, "export_model_steps": 1}
+    train(LOGISTIC, config(sample, path, **settings))
+    return path
+
+
+def test_the_mean_of_checkpoints_predicts(plain, sample, tmp_path):
+    output = tmp_path / "mean"
+    average(train_dir=plain, checkpoints="model.ckpt-2,model.ckpt-4", output_dir=output)
+    found = used(output, LOGISTIC, 4)
+    two, four = (stored(plain, step, "model") for step in (2, 4))
+    for name, value in found.items():
+        np.testing.assert_allclose(value, (two[name] + four[name]) / 2, rtol=1e-6)
+    settings = EvaluationConfig(str(output), sample["video/validate"], run_once=True)
+    assert Evaluator(settings).run()["num_examples"] == 60
+    csv = tmp_path / "out.csv"
+    Inference(InferenceConfig(str(output), sample["video/test"], str(csv))).run()
+    assert len(csv.read_text().splitlines()) == 21
+
+
+def test_the_last_checkpoints_of_a_run_with_averages(averaged, tmp_path):
+    """Averages are averaged, statistics too, and random states stay the last's."""
+    average(train_dir=averaged, last=3, output_dir=tmp_path / "mean")
+    found = used(tmp_path / "mean", DBOF, STEPS)
+    each = [used(averaged, DBOF, step) for step in range(STEPS - 2, STEPS + 1)]
+    assert any(value.dtype.kind != "f" for value in found.values())
+    for name, value in found.items():
+        values = [one[name] for one in each]
+        expected = np.mean(values, 0) if value.dtype.kind == "f" else values[-1]
+        np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"train_dir": ""}, "--train_dir is empty"),
+        ({}, "give one of them"),
+        ({"checkpoints": "model.ckpt-1", "last": 2}, "give one of them"),
+        ({"checkpoints": "model.ckpt-7"}, "--checkpoints=model.ckpt-7: not in"),
+        ({"last": 9}, "--last=9: .* has 4 checkpoints"),
+        ({"last": 2, "output_dir": "."}, "--output_dir=.*: not empty"),
+    ],
+)
+def test_mistakes_are_told(plain, tmp_path, values, message):
+    values = {"train_dir": plain, "output_dir": tmp_path / "mean", **values}
+    with pytest.raises(UserError, match=message):
+        average(**values)

@@ -131,7 +131,7 @@ def test_label_correlation_from_counts_to_predictions(sample, tmp_path):
     log = tool(
         "label_correlation",
         f"--train_data_pattern={sample['video/train']}",
-        *VIDEO_FLAGS,
+        f"--num_classes={SAMPLE.num_classes}",
         f"--output_file={counts}",
     )
     assert f"counted the labels of {SAMPLE.num_train} videos: {counts}" in log
@@ -286,14 +286,13 @@ def test_mistakes_in_extraction_are_one_line(sample, lstm, tmp_path, name):
         (["--output_file=/nowhere/x.npy"], "--output_file=/nowhere/x.npy: cannot be"),
         (["--output_file="], "--output_file is empty"),
         (["--num_classes=3"], "--num_classes=3 allows 0 to 2"),
-        (FRAME_FLAGS, "drop --frame_features"),
     ],
 )
 def test_mistakes_in_counting_are_one_line(sample, tmp_path, arguments, message):
     log = tool(
         "label_correlation",
         f"--train_data_pattern={sample['video/train']}",
-        *VIDEO_FLAGS,
+        f"--num_classes={SAMPLE.num_classes}",
         f"--output_file={tmp_path}/x.npy",
         *arguments,
         status=1,

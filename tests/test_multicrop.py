@@ -78,7 +78,7 @@ def test_mean_in_numpy():
 
 @pytest.mark.parametrize("average", ["top_k", "full"])
 def test_csv_holds_the_mean_of_the_crops(crop_run, sample, tmp_path, average):
-    values = {"crop_starts": STARTS, "crop_average": average, "top_k": 3}
+    values = {"crop_starts": STARTS, "ensemble_average": average, "top_k": 3}
     assert inference(crop_run, sample, tmp_path / "x", **values).run() == 20
     kept = 3 if average == "top_k" else 12
     single = []
@@ -97,6 +97,41 @@ def test_csv_holds_the_mean_of_the_crops(crop_run, sample, tmp_path, average):
         classes = pairs[:, 0].astype(int)
         np.testing.assert_allclose(expected[classes], pairs[:, 1], atol=2e-6)
     assert np.ptp(single, axis=0).max() > 1e-3  # the crops do differ
+
+
+@pytest.fixture(scope="module")
+def other_run(sample, tmp_path_factory):
+    path = tmp_path_factory.mktemp("other")
+    settings = config(sample, path, max_steps=2, seed=5)
+    Trainer(RunConfig(CROP, ModelConfig("FrameLevelLogisticModel")), settings).train()
+    return path
+
+
+@pytest.mark.parametrize("average", ["top_k", "full"])
+def test_several_models_in_one_pass(crop_run, other_run, sample, tmp_path, average):
+    both = f"{crop_run}, {other_run}"
+    values = {"ensemble_average": average, "top_k": 3, "ensemble_weights": "3,1"}
+    assert inference(both, sample, tmp_path / "x", **values).run() == 20
+    kept = 3 if average == "top_k" else 12
+    single = []
+    for run in (crop_run, other_run):
+        inference(run, sample, tmp_path / "one", top_k=kept).run()
+        single.append(dense(rows_of(tmp_path / "one")))
+    mean = 0.75 * single[0] + 0.25 * single[1]
+    for pairs, expected in zip(rows_of(tmp_path / "x").values(), mean, strict=True):
+        np.testing.assert_allclose(pairs[:, 1], np.sort(expected)[:-4:-1], atol=2e-6)
+        classes = pairs[:, 0].astype(int)
+        np.testing.assert_allclose(expected[classes], pairs[:, 1], atol=2e-6)
+
+
+def test_models_that_read_differently_are_told(crop_run, sample, tmp_path):
+    Trainer(RunConfig(FRAMES, DBOF), config(sample, tmp_path, max_steps=1)).train()
+    with pytest.raises(UserError, match="frame_sampling crop and all.*tools.ensemble"):
+        inference(f"{crop_run},{tmp_path}", sample, "x")
+    with pytest.raises(UserError, match="give one for each of the 2 directories"):
+        inference(f"{crop_run},{tmp_path}", sample, "x", ensemble_weights="1")
+    with pytest.raises(UserError, match="each must be a number from 0 on"):
+        inference(f"{crop_run},{tmp_path}", sample, "x", ensemble_weights="1,nan")
 
 
 def test_no_start_is_the_start_of_the_run(crop_run, sample, tmp_path):
@@ -124,8 +159,10 @@ def test_mistakes_are_one_line(crop_run, sample, tmp_path):
         inference(crop_run, sample, "x", crop_starts="0,1", segment_labels=True)
     with pytest.raises(UserError, match="--crop_starts=0,-1: each must be a number"):
         inference(crop_run, sample, "x", crop_starts="0,-1")
-    with pytest.raises(UserError, match="--crop_average=mean: must be top_k or full"):
-        inference(crop_run, sample, "x", crop_average="mean")
+    with pytest.raises(
+        UserError, match="--ensemble_average=mean: must be top_k or full"
+    ):
+        inference(crop_run, sample, "x", ensemble_average="mean")
     Trainer(RunConfig(FRAMES, DBOF), config(sample, tmp_path, max_steps=1)).train()
     with pytest.raises(UserError, match="reads --frame_sampling=all, .* no start"):
         inference(tmp_path, sample, "x", crop_starts=(0, 1))

@@ -141,7 +141,7 @@ def test_late_fusion():
 
 def test_late_fusion_needs_two_modalities():
     data = DataConfig(("rgb",), (12,), True, num_classes=7)
-    with pytest.raises(UserError, match="--feature_names: LateFusionLSTM takes two modalities"):
+    with pytest.raises(UserError, match="LateFusionLSTM takes two modalities"):
         models.create(RunConfig(data, ModelConfig("LateFusionLSTM")))
 
 

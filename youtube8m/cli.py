@@ -22,7 +22,8 @@ import sys
 def run(module_name: str) -> None:
     """Imports a module that defines flags and `main()`, and runs it.
 
-    If it has `COMMANDS`, the first argument must be one of them, and goes to `main`.
+    If it has `COMMANDS`, the first argument must be one of them, and goes to `main`;
+    `COMMANDS = None` leaves all arguments to `main`.
     """
     # Errors that matter come as exceptions; the rest is about processor features.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -104,6 +105,8 @@ def _guarded(main, arguments, commands):
 
 def _check(arguments, commands):
     """Raises UserError unless the arguments are one of `commands`, if there are any."""
+    if commands is None:
+        return
     from youtube8m.errors import UserError, unknown_name
 
     extra = arguments[1:] if commands else arguments

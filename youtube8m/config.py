@@ -12,6 +12,7 @@ that is needed to build the model again.
 
 import dataclasses
 import json
+import math
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -322,6 +323,9 @@ class TrainingConfig:
 
     def __post_init__(self):
         _require(
+            0 <= self.seed < 2**32, f"--seed={self.seed}: must be from 0 to 4294967295"
+        )
+        _require(
             bool(self.train_data_pattern.strip()),
             "--train_data_pattern is empty; give a glob such as "
             "'/data/train*.tfrecord'",
@@ -382,7 +386,9 @@ class EvaluationConfig:
 class InferenceConfig:
     """How predictions are written."""
 
-    train_dir: str = flag("", "Directory that train.py wrote.")
+    train_dir: str = flag(
+        "", "Directory that train.py wrote; the mean of several, comma-separated."
+    )
     input_data_pattern: str = flag(
         "", "Glob of the shards; several may be given, comma-separated."
     )
@@ -401,10 +407,13 @@ class InferenceConfig:
         "Starts of crops, comma-separated, whose predictions are averaged; default the "
         "run's --crop_start alone.",
     )
-    crop_average: str = flag(
+    ensemble_weights: tuple[float, ...] = flag(
+        (), "A weight for each --train_dir, comma-separated; default: equal ones."
+    )
+    ensemble_average: str = flag(
         "top_k",
-        "What is averaged over --crop_starts: each crop's --top_k, others counting 0 "
-        "(Zou et al. 2017), or the full predictions.",
+        "What is averaged over --crop_starts and models: the --top_k of each, others "
+        "counting 0 (Zou et al. 2017), or the full predictions.",
     )
     strict_data: bool = flag(False, "Stop at the first record that cannot be read.")
 
@@ -421,9 +430,10 @@ class InferenceConfig:
             "--segment_labels",
         )
         _require(
-            self.crop_average in ("top_k", "full"),
-            f"--crop_average={self.crop_average}: must be top_k or full",
+            self.ensemble_average in ("top_k", "full"),
+            f"--ensemble_average={self.ensemble_average}: must be top_k or full",
         )
+        self._check_weights()
         for name, example in (
             ("train_dir", "a directory that train.py wrote"),
             ("input_data_pattern", "a glob such as '/data/test*.tfrecord'"),
@@ -433,3 +443,20 @@ class InferenceConfig:
         _require_positive(
             self, "batch_size", "num_readers", "top_k", "segment_max_pred"
         )
+
+    def _check_weights(self):
+        given, models = split_list(self.ensemble_weights), split_list(self.train_dir)
+        try:
+            weights = tuple(map(float, given))
+        except ValueError:
+            weights = ()
+        _require(
+            len(weights) == len(given) and all(0 <= w < math.inf for w in weights),
+            f"--ensemble_weights={','.join(given)}: each must be a number from 0 on",
+        )
+        _require(
+            not weights or (len(weights) == len(models) and sum(weights) > 0),
+            f"--ensemble_weights={','.join(given)}: give one for each of the "
+            f"{len(models)} directories of --train_dir, not all of them 0",
+        )
+        object.__setattr__(self, "ensemble_weights", weights)

@@ -31,6 +31,9 @@ class Evaluator:
 
     def __init__(self, config: EvaluationConfig):
         self.config = config
+        if config.class_metrics_file:
+            with replacing(config.class_metrics_file, "--class_metrics_file"):
+                pass  # an hour later would be too late to learn that it cannot be
         self.trained = TrainedRun(config.train_dir)
         self.directory = self.trained.directory
         self.shards = self.trained.open_shards(

@@ -10,14 +10,13 @@ same name has no default of its own, so that an unset flag leaves the constructo
 """
 
 import dataclasses
-import inspect
 import types
 import typing
 from typing import Any
 
 from absl import flags, logging
 
-from youtube8m import models
+from youtube8m import models, presets
 from youtube8m.config import DataConfig, ModelConfig, RunConfig, split_list
 from youtube8m.data.vocabulary import read_vocabulary
 from youtube8m.errors import UserError
@@ -59,7 +58,9 @@ def read(config_class: type, **overrides: Any) -> Any:
 
 
 def define_model_flags() -> None:
-    """Defines --model and its like, and a flag for each hyper-parameter."""
+    """Defines --model and its like, and a flag for each hyper-parameter, once."""
+    if "vocabulary_file" in FLAGS:
+        return
     define(ModelConfig)
     flags.DEFINE_string(
         "vocabulary_file",
@@ -85,6 +86,25 @@ def all_hyperparameters() -> dict[str, tuple]:
     return found
 
 
+def apply_preset() -> None:
+    """Makes the flags of --preset the defaults, so that those that are given win.
+
+    Raises:
+      UserError: an unknown name, or that of an ensemble.
+    """
+    if not FLAGS.preset:
+        return
+    preset = presets.find(FLAGS.preset)
+    if preset.members:
+        raise UserError(
+            f"--preset={FLAGS.preset}: an ensemble of {len(preset.members)} models, "
+            "which are trained one by one; python -m youtube8m.tools.presets show "
+            f"{FLAGS.preset} prints how"
+        )
+    for name, value in preset.flags.items():
+        FLAGS.set_default(name, value)
+
+
 def read_run() -> RunConfig:
     """The data and model that the flags spell.
 
@@ -97,15 +117,16 @@ def read_run() -> RunConfig:
     config, data = read(ModelConfig), read(DataConfig)
     parts = models.parts(config)
     classifier = parts.classifier
-    taken, facts = {}, {}
-    for cls in (*parts, models.VideoModel, LOSSES.get(config.label_loss)):
-        if cls is not None:
-            taken |= {name: p.default for name, p in hyperparameters(cls).items()}
-            facts |= arguments(cls)
-    given = {n: FLAGS[n].value for n in all_hyperparameters() if FLAGS[n].present}
+    loss = LOSSES.get(config.label_loss) if classifier else None
+    classes = [c for c in (*parts, models.VideoModel, loss) if c is not None]
+    taken = {}
+    for cls in classes:
+        taken |= {name: p.default for name, p in hyperparameters(cls).items()}
+    given = {name: FLAGS[name].value for name in all_hyperparameters()}
+    given = {name: value for name, value in given.items() if value is not None}
     for name in sorted(given.keys() - taken.keys()):
         logging.warning("--%s: %s does not take it; ignored", name, config.model)
-    _warn_unused_classifier(config, classifier)
+    _warn_unused_parts(config, parts)
     # All of them, defaults too: a later version's defaults must not change a run.
     values = {name: given.get(name, default) for name, default in taken.items()}
     released_code = values.get("released_code", False)
@@ -114,7 +135,7 @@ def read_run() -> RunConfig:
         config,
         video_level_classifier_model=classifier.__name__ if classifier else "",
         hyperparameters=values,
-        **_vocabulary_facts(config, data, facts),
+        **_vocabulary_facts(data, classes),
     )
     return RunConfig(data, config)
 
@@ -125,38 +146,46 @@ _VOCABULARY_FACTS = {
 }
 
 
-def _vocabulary_facts(config, data, arguments):
-    """The facts of the classes that constructors with these `arguments` ask for."""
+def _vocabulary_facts(data, classes):
+    """The facts of the data's classes that the constructors of `classes` ask for."""
     path = FLAGS.vocabulary_file
-    wanted = _VOCABULARY_FACTS.keys() & arguments.keys()
-    needed = {
-        name for name in wanted if arguments[name].default is inspect.Parameter.empty
+    asked = {
+        (name, parameter.default is parameter.empty): cls.__name__
+        for cls in classes
+        for name, parameter in arguments(cls).items()
+        if name in _VOCABULARY_FACTS
     }
-    if not path and not needed:
-        return {}
-    if not wanted:
-        logging.warning("--vocabulary_file: %s needs none; ignored", config.model)
-        return {}
+    needed = {name: asker for (name, required), asker in asked.items() if required}
     if not path:
-        what = " and ".join(_VOCABULARY_FACTS[name] for name in sorted(needed))
-        raise UserError(
-            f"--model={config.model} needs {what}: give --vocabulary_file, the "
-            "vocabulary.csv of the data set or a CSV file with the same columns"
-        )
+        for name, asker in needed.items():
+            raise UserError(
+                f"{asker} needs {_VOCABULARY_FACTS[name]}: give --vocabulary_file, the "
+                "vocabulary.csv of the data set or a CSV file with the same columns"
+            )
+        return {}
+    if not asked:
+        logging.warning("--vocabulary_file: nothing needs it; ignored")
+        return {}
     vocabulary = read_vocabulary(path, data.num_classes)
-    facts = {}
+    facts, wanted = {}, {name for name, _ in asked}
     if "verticals" in wanted:
         facts["verticals"] = vocabulary.require_verticals(path)
-    if "class_counts" in wanted:
+    if "class_counts" in needed or (
+        "class_counts" in wanted and vocabulary.train_counts.all()
+    ):
         facts["class_counts"] = vocabulary.require_counts(path)
     return facts
 
 
-def _warn_unused_classifier(config, classifier):
-    flag = FLAGS["video_level_classifier_model"]
-    name = classifier.__name__ if classifier else ""
-    if flag.present and flag.value != name:
-        logging.warning("--%s: %s does not take it; ignored", flag.name, config.model)
+def _warn_unused_parts(config, parts):
+    """Warns of flags that name a part which the model does not have."""
+    classifier = parts.classifier.__name__ if parts.classifier else ""
+    used = {"video_level_classifier_model": classifier}
+    if not classifier:
+        used |= {"label_loss": "", "label_processing": ""}
+    for name, value in used.items():
+        if FLAGS[name].present and FLAGS[name].value != value:
+            logging.warning("--%s: %s does not take it; ignored", name, config.model)
 
 
 def warn_differing(run: RunConfig) -> None:

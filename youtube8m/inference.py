@@ -3,6 +3,7 @@
 Inference(InferenceConfig(...)).run()
 """
 
+import dataclasses
 import time
 
 import keras
@@ -11,7 +12,7 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m import submission
-from youtube8m.config import CROPS, InferenceConfig
+from youtube8m.config import CROPS, InferenceConfig, split_list
 from youtube8m.data.segments import split_segments
 from youtube8m.errors import UserError
 from youtube8m.files import replacing
@@ -30,9 +31,13 @@ class Inference:
 
     def __init__(self, config: InferenceConfig):
         self.config = config
-        self.trained = TrainedRun(config.train_dir)
+        self.members = [TrainedRun(path) for path in split_list(config.train_dir)]
+        self.trained = self.members[0]
         self.crops = max(1, len(config.crop_starts))
-        self.checkpoint = self.trained.directory.checkpoint(config.checkpoint)
+        self._check_alike()
+        self.checkpoints = [
+            member.directory.checkpoint(config.checkpoint) for member in self.members
+        ]
         self.shards = self.trained.open_shards(
             config.input_data_pattern,
             "--input_data_pattern",
@@ -42,7 +47,25 @@ class Inference:
         )
         self.num_classes = self.trained.run.data.num_classes
         self._check_crops()
-        self.trained.load(self.checkpoint)
+        for member, checkpoint in zip(self.members, self.checkpoints, strict=True):
+            member.load(checkpoint)
+
+    def _check_alike(self):
+        """Raises UserError unless all models read the same of the records."""
+        first = dataclasses.asdict(self.trained.run.data)
+        for member in self.members[1:]:
+            data = dataclasses.asdict(member.run.data)
+            unlike = [name for name in first if first[name] != data[name]]
+            if unlike:
+                values = ", ".join(
+                    f"{name} {first[name]} and {data[name]}" for name in unlike
+                )
+                raise UserError(
+                    f"--train_dir: {self.trained.directory.path} and "
+                    f"{member.directory.path} read records differently ({values}); "
+                    "predict with each, and merge the files with python -m "
+                    "youtube8m.tools.ensemble"
+                )
 
     def _check_crops(self):
         sampling = self.trained.run.data.frame_sampling
@@ -55,7 +78,7 @@ class Inference:
 
     def run(self) -> int:
         """Writes --output_file; returns the number of videos predicted."""
-        logging.info("predicting with %s", self.checkpoint)
+        logging.info("predicting with %s", ", ".join(self.checkpoints))
         with replacing(self.config.output_file, "--output_file") as file:
             write = self._segments if self.config.segment_labels else self._videos
             done = write(file)
@@ -101,15 +124,25 @@ class Inference:
 
     def _top(self, batch, allowed=None):
         """(classes, scores) [B, k] of the most probable (allowed) classes."""
-        predictions = self.trained.predict(batch)["predictions"]
-        if allowed is not None:
-            predictions = predictions * tf.cast(allowed, tf.float32)
         top_k = min(self.config.top_k, self.num_classes)
-        if self.crops > 1:
-            cut = top_k if self.config.crop_average == "top_k" else None
-            predictions = mean_of_crops(predictions, self.crops, cut)
+        predictions = self._predictions(batch, allowed, top_k)
         scores, classes = keras.ops.top_k(predictions, top_k)
         return classes.numpy(), scores.numpy()
+
+    def _predictions(self, batch, allowed, top_k):
+        """[B, C]: the weighted mean over models of the mean over crops."""
+        cut = top_k if self.config.ensemble_average == "top_k" else None
+        weights = self.config.ensemble_weights or (1.0,) * len(self.members)
+        total = 0.0
+        for member, weight in zip(self.members, weights, strict=True):
+            predictions = member.predict(batch)["predictions"]
+            if allowed is not None:
+                predictions = predictions * tf.cast(allowed, tf.float32)
+            if self.crops == len(weights) == 1:
+                return predictions
+            mean = mean_of_crops(predictions, self.crops, cut)
+            total += weight / sum(weights) * mean
+        return total
 
     def _batches(self):
         dataset = self.shards.ordered_batches(

@@ -116,6 +116,8 @@ class PseudoHuberLoss(LabelLoss):
 
     def __init__(self, huber_delta: float = 0.5, **kwargs):
         super().__init__(**kwargs)
+        if not huber_delta > 0:
+            raise ValueError(f"--huber_delta={huber_delta}: must be greater than 0")
         self.huber_delta = huber_delta
 
     def terms(self, labels, predictions):

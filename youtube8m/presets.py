@@ -22,20 +22,21 @@ class Preset:
     """One reported row.
 
     A preset with `members` is no model but the mean of theirs; `starts` are the crops
-    predicted with each member that crops (--crop_starts), `merge` the flags of
-    tools.ensemble. One with `first_stage` trains on the descriptors that
-    tools.extract_descriptors writes with that preset's model.
+    predicted with each member that crops (--crop_starts), `inference` and `merge` more
+    flags of inference.py and tools.ensemble. One with `first_stage` trains on the
+    descriptors that tools.extract_descriptors writes with that preset's model.
     """
 
     paper: str
     row: str
-    figure: str  # as reported, on the paper's own split
+    figure: str  # as reported, on the paper's own split; '' where there is none
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     questions: tuple[str, ...] = ()
     validation: bool = False  # trained on the validation split too
     first_stage: str = ""
     members: tuple[str, ...] = ()
     starts: tuple[int, ...] = ()
+    inference: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     merge: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -74,20 +75,24 @@ _FRAMES = {
 _BATCH_SIZE = "batch size: the starter code's (128 on frames, 1024 on videos)"
 
 
+_FIELDS = {field.name for field in dataclasses.fields(Preset)}
+
+
 class _Paper:
     """Adds the presets of one paper: their names' start, and what its rows share."""
 
-    def __init__(self, prefix: str, paper: str, *questions: str, **flags: Any):
+    def __init__(self, prefix: str, paper: str, *questions: str, **shared: Any):
         self.prefix, self.paper = prefix, paper
-        self.questions, self.flags = questions, flags
+        self.questions, self.shared = questions, shared
 
     def add(self, name, row, figure, base, *questions, **values):
-        """Adds a preset; `values` are fields of Preset, or else flags."""
-        fields = {field.name for field in dataclasses.fields(Preset)}
-        own = {k: values.pop(k) for k in fields & values.keys()}
-        flags = {**base, **self.flags, **values} if base else {}
+        """Adds a preset; `values` are fields of Preset, or else flags beside `base`."""
+        if base:  # else an ensemble
+            values = {**base, **self.shared, **values}
+            questions = (*self.questions, *questions)
+        own = {k: values.pop(k) for k in _FIELDS & values.keys()}
         PRESETS[f"{self.prefix}-{name}"] = Preset(
-            self.paper, row, figure, flags, (*questions, *self.questions), **own
+            self.paper, row, figure, values, questions, **own
         )
 
 
@@ -256,10 +261,13 @@ _CHECKPOINT = "which stage's checkpoint the list numbers: all epochs are trained
 _DROPOUT = {"dropout_keep_prob": 0.5}
 _DECAY = {"learning_rate_decay": 0.5, "learning_rate_decay_examples": 2e7}
 
-for _name, _also in (("", {}), ("-dropout", _DROPOUT)):
+for _name, _row, _also in (
+    ("", "first stage of 7", {}),
+    ("-dropout", "first stage of 8, 17, 18", _DROPOUT),
+):
     _tang.add(
         f"first-stage{_name}",
-        f"list in section 3, first stage{' with dropout' if _also else ''}",
+        f"section 3, {_row}",
         "",
         _MOE4,
         _CELL,
@@ -291,7 +299,7 @@ _tang.add(
     **_CHAIN,
 )
 
-# Section 3: number -> (figure, batch size, GPUs, experts, max-pooling window or 0).
+# Number -> figure, batch size, GPUs, experts and max-pooling window or 0 of one stage.
 _LIST = {
     1: (0.81613, 64, 8, 4, 3),
     2: (0.81768, 128, 4, 8, 3),
@@ -308,47 +316,60 @@ _LIST = {
     15: (0.81885, 128, 4, 16, 0),
     16: (0.81796, 128, 1, 16, 0),
 }
-for _number, (_figure, _batch, _gpus, _mixtures, _window) in _LIST.items():
-    _also = {**_MAX_POOL, "pool_size": _window} if _window else _SPLIT
-    _also |= _DECAY if _number in (11, 13, 16) else {}
-    _also |= _DROPOUT if _number in (12, 13, 16) else {}
+# Number -> figure, first stage, flags and open questions of the second.
+_TWO_STAGES = {
+    7: (0.81811, "tang2017-first-stage", _HMOE, (_HMOE_EXPERTS,)),
+    8: (0.82416, _FIRST, _HMOE, (_HMOE_EXPERTS, _CHECKPOINT)),
+    17: (0.82301, _FIRST, _CHAIN, (_CHAIN_FORM,)),
+    18: (0.82416, _FIRST, _HMOE, (_HMOE_EXPERTS, _CHECKPOINT)),
+}
+
+
+def _add_listed(number):
+    """The model of that number in the list of section 3."""
+    name, row = f"ensemble-{number:02d}", f"section 3, model {number}"
+    if number in _TWO_STAGES:
+        figure, first, flags, questions = _TWO_STAGES[number]
+        _tang.add(
+            name,
+            row,
+            f"GAP {figure}",
+            _SECOND_STAGE,
+            _SECOND,
+            *questions,
+            first_stage=first,
+            **flags,
+        )
+        return
+    figure, batch, gpus, mixtures, window = _LIST[number]
+    flags = {**_MAX_POOL, "pool_size": window} if window else _SPLIT
     _tang.add(
-        f"ensemble-{_number:02d}",
-        f"list in section 3, {_number}",
-        f"GAP {_figure}",
+        name,
+        row,
+        f"GAP {figure}",
         _MOE4,
         _CELL,
-        batch_size=_batch,
-        num_gpu=_gpus,
-        moe_num_mixtures=_mixtures,
-        validation=_number in (14, 15),
-        **_also,
+        batch_size=batch,
+        num_gpu=gpus,
+        moe_num_mixtures=mixtures,
+        validation=number in (14, 15),
+        **flags,
+        **(_DECAY if number in (11, 13, 16) else {}),
+        **(_DROPOUT if number in (12, 13, 16) else {}),
     )
-for _number, _figure, _first, _also, _questions in (
-    (7, "GAP 0.81811", "tang2017-first-stage", _HMOE, (_HMOE_EXPERTS,)),
-    (8, "GAP 0.82416", _FIRST, _HMOE, (_HMOE_EXPERTS, _CHECKPOINT)),
-    (17, "GAP 0.82301", _FIRST, _CHAIN, (_CHAIN_FORM,)),
-    (18, "GAP 0.82416", _FIRST, _HMOE, (_HMOE_EXPERTS, _CHECKPOINT)),
-):
-    _tang.add(
-        f"ensemble-{_number:02d}",
-        f"list in section 3, {_number}",
-        _figure,
-        _SECOND_STAGE,
-        _SECOND,
-        *_questions,
-        first_stage=_first,
-        **_also,
-    )
+
+
+for _number in range(1, 19):
+    _add_listed(_number)
 _tang.add(
     "ensemble",
-    "ensemble of 18",
+    "ensemble",
     "GAP 0.84346 public, 0.84333 private",
     {},
-    "18 members as in the abstract and the list; section 3 says 19",
+    "members: 18 as in the abstract and the list; section 3 says 19",
     "full predictions or the 20 best averaged: each member's 100 best",
     members=tuple(f"tang2017-ensemble-{number:02d}" for number in range(1, 19)),
-    merge={"member_top_k": 100},
+    inference={"top_k": 100},
 )
 
 # ------------------------------------------------------------------------------ Zhao
@@ -358,13 +379,16 @@ _zhao = _Paper(
     "Zhao 2019",
     _BATCH_SIZE,
     "epochs: 5, the starter code's",
-    "split of the figures",
+    "split of the figures: unknown",
+    "decay: every 4e6 examples throughout; the paper goes to 4e4 near the end",
     base_learning_rate=0.01,
 )
 _MOE2 = {**_FRAMES, "video_level_classifier_model": "MoeModel", "moe_num_mixtures": 2}
 _CELLS = "cells: 1024 per layer and direction"
 _PEEPHOLES = "the equations have peepholes, the starter code's cells none: none"
-_CHANCE = "the figure is that of chance, and no target; how modalities are joined"
+_CHANCE = (
+    "how modalities are joined: linear maps to 1024; the figure is chance, no target"
+)
 
 _zhao.add("lr", "LR, video", "GAP 0.70727", _VIDEO, model="LogisticModel")
 _zhao.add(
@@ -402,7 +426,12 @@ _zhao.add(
     attention_size=1024,
 )
 for _fusion, _row, _figure, _question in (
-    ("concat", "Bi-GRU, concat, frame", "GAP 0.84022", "no target: after the contest"),
+    (
+        "concat",
+        "Bi-GRU, concat, frame",
+        "GAP 0.84022",
+        "of after the contest, on an unnamed split: no target",
+    ),
     ("shared", "Bi-GRU, shared-space, frame", "GAP 0.01106", _CHANCE),
     ("projection", "Bi-GRU, projection, frame", "GAP 0.01684", _CHANCE),
 ):
@@ -438,7 +467,6 @@ _na = _Paper(
     learning_rate_decay_examples=1.5e6,
     validation=True,
 )
-_na.flags.pop("validation")  # a field, not a flag
 _ONE_LAYER = "LSTM layers: 1 as the paper counts; the code's default is 2"
 _HUBER = "0.820 is printed for this row with and without the Huber loss"
 _CLUSTERING = (
@@ -448,16 +476,12 @@ _CLUSTERING = (
 _DIVISION = "the code's division makes all weights 1: the formula here"
 
 
-def _add_na(name, row, figure, base, *questions, **values):
-    _na.add(name, row, figure, base, *questions, validation=True, **values)
-
-
 for _name, _row, _figure, _memory, _questions in (
     ("lstm", "LSTM", 0.811, "none", ()),
     ("lstm-m", "LSTM-M", 0.815, "m", ()),
     ("lstm-m-o", "LSTM-M-O", 0.820, "m-o", (_HUBER,)),
 ):
-    _add_na(
+    _na.add(
         _name,
         f"Table 1, {_row}",
         f"GAP {_figure:.3f}",
@@ -469,7 +493,7 @@ for _name, _row, _figure, _memory, _questions in (
         lstm_layers=1,
         lstm_memory=_memory,
     )
-_add_na(
+_na.add(
     "lstm-m-o-ln",
     "Table 1, LSTM-M-O-LN",
     "GAP 0.815",
@@ -484,7 +508,7 @@ _add_na(
     dropout_rate=0.2,
 )
 for _channels, _figure in ((64, 0.704), (256, 0.753)):
-    _add_na(
+    _na.add(
         f"cnn-{_channels}",
         f"Table 1, CNN-{_channels}",
         f"GAP {_figure}",
@@ -494,7 +518,7 @@ for _channels, _figure in ((64, 0.704), (256, 0.753)):
         num_channels=_channels,
         kernel_height=5,
     )
-_add_na(
+_na.add(
     "position-encoding",
     "Table 1, Position Encoding",
     "GAP 0.782",
@@ -502,7 +526,7 @@ _add_na(
     _DIVISION,
     model="PositionEncoding",
 )
-_add_na(
+_na.add(
     "indirect-clustering",
     "Table 1, Indirect Clustering",
     "GAP 0.801",
@@ -510,7 +534,7 @@ _add_na(
     _CLUSTERING,
     model="IndirectClustering",
 )
-_add_na(
+_na.add(
     "adaptive-noise",
     "Table 1, Adaptive Noise",
     "GAP 0.782",
@@ -525,7 +549,7 @@ _MOE16 = {
     "video_level_classifier_model": "MoeModel",
     "moe_num_mixtures": 16,
 }
-_add_na(
+_na.add(
     "many-to-many",
     "Table 2, Many-to-Many",
     "GAP 0.791",
@@ -535,7 +559,7 @@ _add_na(
     lstm_cells=1152,
 )
 for _mixtures, _figure in ((2, 0.424), (16, 0.421)):
-    _add_na(
+    _na.add(
         f"2l-moe-{_mixtures}",
         f"Table 2, 2-layer MoE-{_mixtures}",
         f"GAP {_figure}",
@@ -550,7 +574,7 @@ for _norm, _row, _figure in (
     (False, "3-layer MLP-4096", 0.802),
     (True, "3-layer MLP-4096-LN", 0.809),
 ):
-    _add_na(
+    _na.add(
         "mlp-4096-ln" if _norm else "mlp-4096",
         f"Table 2, {_row}",
         f"GAP {_figure}",
@@ -569,7 +593,7 @@ for _name, _beta, _gamma, _figure in (
     ("trained-0.01", 0.0, 0.01, 0.790),
     ("both-0.01", 0.01, 0.01, 0.788),
 ):
-    _add_na(
+    _na.add(
         f"labels-{_name}",
         f"Table 3, alpha 1, beta {_beta:g}, gamma {_gamma:g}",
         f"GAP {_figure:.3f}",
@@ -582,20 +606,20 @@ for _name, _beta, _gamma, _figure in (
         correlation_beta=_beta,
         correlation_gamma=_gamma,
     )
-_add_na("cross-entropy", "Table 4, cross entropy", "GAP 0.798", _MOE16, _CLUSTERING)
-_add_na(
+_na.add("cross-entropy", "Table 4, cross entropy", "GAP 0.798", _MOE16, _CLUSTERING)
+_na.add(
     "center",
     "Table 4, cross entropy + center",
     "GAP 0.799",
     _MOE16,
     _CLUSTERING,
-    "what the centers are of, with MoE-16: of the descriptor; the code never moves them",
+    "centers with MoE-16: those of the descriptors; the code never moves them",
     label_loss="CenterLoss",
     center_loss_weight=0.001,
     center_rate=0.05,
 )
 for _delta, _figure in ((0.5, 0.803), (1.0, 0.801), (2.0, 0.798), (3.0, 0.794)):
-    _add_na(
+    _na.add(
         f"huber-{_delta}",
         f"Table 4, Huber, delta {_delta}",
         f"GAP {_figure}",
@@ -604,7 +628,7 @@ for _delta, _figure in ((0.5, 0.803), (1.0, 0.801), (2.0, 0.798), (3.0, 0.794)):
         label_loss="PseudoHuberLoss",
         huber_delta=_delta,
     )
-_add_na(
+_na.add(
     "lstm-m-o-huber",
     "final single model",
     "GAP 0.820",
@@ -623,14 +647,14 @@ _na.add(
     "ensemble",
     "GAP 0.839",
     {},
-    "which members, and how many: one here of each kind that scores 0.79 or more",
-    "full predictions are averaged: each member's 100 best",
+    "members, and how many: one of each kind that has 0.79 or more",
+    "the full predictions are averaged: each member's 100 best",
     members=tuple(
         f"na2017-{name}"
         for name in ("lstm-m-o-huber", "lstm-m-o-ln", "lstm-m", "many-to-many")
     )
     + ("na2017-mlp-4096-ln", "na2017-huber-0.5"),
-    merge={"member_top_k": 100},
+    inference={"top_k": 100},
 )
 
 # --------------------------------------------------------------- Akopyan and Khashba
@@ -638,9 +662,9 @@ _na.add(
 _akopyan = _Paper(
     "akopyan2017",
     "Akopyan and Khashba 2017",
-    "no code: activation, what is dropped, the factor of the decay (0.95), short "
-    "videos, L2 normalisation (the starter code's)",
-    "split of the figures; epochs and steps do not agree: the steps count",
+    "activation, what 0.3 and 0.4 say of dropout, factor of the decay, L2 norm: ReLU, "
+    "the share dropped, 0.95 and the norm of the starter code",
+    "epochs and steps do not agree: the steps; split of the figures: unknown",
 )
 _SKIPPED = {
     **_FRAMES,
@@ -651,11 +675,11 @@ _SKIPPED = {
     "num_epochs": 20,  # more than --max_steps needs
 }
 _LSTM_RATE = {"base_learning_rate": 2e-4, "learning_rate_decay_examples": 1e7}
-_COUNTED = "constant of the weights: that of the most frequent class is 1"
+_COUNTED = "constant of the weights: the most frequent class has 1"
 
 _akopyan.add(
     "bof-4096",
-    "Table 1, BoF_4096",
+    "BoF_4096",
     "Hit@1 .78, GAP .66",
     _SKIPPED,
     model="BagOfFrames",
@@ -689,14 +713,13 @@ for _name, _row, _figure, _cells, _layers, _steps, _also in (
         {
             "label_loss": "WeightedCrossEntropyLoss",
             "max_frames": 120,
-            "weighted_frames": 120,
             "batch_size": 128,
         },
     ),
 ):
     _akopyan.add(
         f"lstm-{_name}",
-        f"Table {3 if 'bal' in _name else 1}, Simple_LSTM_{_row}",
+        f"{'Table 3, ' if 'bal' in _name else ''}Simple_LSTM_{_row}",
         _figure,
         _SKIPPED,
         *((_COUNTED,) if "bal" in _name else ()),
@@ -706,7 +729,6 @@ for _name, _row, _figure, _cells, _layers, _steps, _also in (
             "lstm_cells": _cells,
             "lstm_layers": _layers,
             "dropout_rate": 0.4,
-            "weighted_frames": 90,
             "batch_size": 256,
             "max_steps": _steps,
             **_LSTM_RATE,
@@ -714,7 +736,7 @@ for _name, _row, _figure, _cells, _layers, _steps, _also in (
         },
     )
 for _name, _row, _figure, _also in (
-    ("", "Table 1, LSTM_MoE_512", "Hit@1 .80, GAP .76", {}),
+    ("", "LSTM_MoE_512", "Hit@1 .80, GAP .76", {}),
     (
         "-bal",
         "Table 3, LSTM_MoE_512_bal",
@@ -737,7 +759,6 @@ for _name, _row, _figure, _also in (
         importance_weight=0.1,
         load_weight=0.1,
         dropout_rate=0.4,
-        weighted_frames=90,
         max_steps=50000,
         **_LSTM_RATE,
         **_also,
@@ -768,7 +789,6 @@ _zou.add(
     model="LogisticModel",
     base_learning_rate=0.01,
 )
-PRESETS["zou2017-baseline"].flags["base_learning_rate"] = 0.01
 _zou.add(
     "prototype-visual",
     "prototype full, visual only",

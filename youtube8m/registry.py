@@ -100,6 +100,16 @@ def construct(cls: type, values: Mapping[str, Any], **also: Any) -> Any:
         least = 0 if key in getattr(cls, "may_be_zero", ()) else 1
         if accepted[key].annotation is int and value < least:
             raise UserError(f"--{key}={value}: must be at least {least}")
+    missing = [
+        key
+        for key, p in accepted.items()
+        if p.default is p.empty and key not in {*chosen, *also}
+    ]
+    if missing:
+        raise UserError(
+            f"{cls.__name__} needs {' and '.join(missing)} of the classes, which "
+            "train.py takes from --vocabulary_file"
+        )
     try:
         return cls(**chosen, **also)
     except ValueError as error:

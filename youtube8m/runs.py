@@ -8,6 +8,7 @@ prefix = directory.checkpoint()               # the newest, or one by name
 checkpoint, model.ckpt-STEP.*   weights, optimizer, random state, place in the data
 model_flags.json                how to build the model again
 training_flags.json             what the state of training is tied to
+training_config.json            all flags of training, as last given
 metrics.jsonl, train.log        one line per step; the console's lines
 events.*, eval/                 TensorBoard's
 """
@@ -21,7 +22,7 @@ import shutil
 import tensorflow as tf
 from absl import logging
 
-from youtube8m.config import RunConfig
+from youtube8m.config import RunConfig, TrainingConfig
 from youtube8m.errors import UserError
 from youtube8m.files import local_path, replacing
 
@@ -31,6 +32,7 @@ _RUN_FILES = (
     "model.ckpt-*",
     "model_flags.json",
     "training_flags.json",
+    "training_config.json",
     "metrics.jsonl",
     "train.log",
     "graph.pbtxt",
@@ -101,6 +103,11 @@ class RunDirectory:
                 f"no model_flags.json ({error.strerror}); train a model there first"
             ) from None
 
+    def write_training_config(self, config: TrainingConfig) -> None:
+        """Keeps how the run is trained, for those who read it later."""
+        with replacing(self.file("training_config.json"), "--train_dir") as file:
+            json.dump(dataclasses.asdict(config), file, indent=2)
+
     def tied_to_training(self, flags: TrainingFlags) -> TrainingFlags:
         """The flags to go on with: those the run began with, or `flags` if it begins.
 
@@ -141,14 +148,17 @@ class RunDirectory:
                 )
         return saved
 
-    def latest_checkpoint(self) -> str | None:
-        """The newest whole checkpoint's prefix, .../model.ckpt-STEP."""
+    def checkpoints(self) -> list[str]:
+        """The prefixes of all whole checkpoints, .../model.ckpt-STEP, newest last."""
         state = tf.train.get_checkpoint_state(self.path)
         known = state.all_model_checkpoint_paths if state else []
-        whole = [prefix for prefix in known if os.path.exists(f"{prefix}.index")]
-        return whole[-1] if whole else None
+        return [prefix for prefix in known if os.path.exists(f"{prefix}.index")]
 
-    def checkpoint(self, name: str = "") -> str:
+    def latest_checkpoint(self) -> str | None:
+        """The newest whole checkpoint's prefix."""
+        return (self.checkpoints() or [None])[-1]
+
+    def checkpoint(self, name: str = "", flag: str = "--checkpoint") -> str:
         """The prefix of the checkpoint `name` (model.ckpt-STEP), or of the newest.
 
         Raises:
@@ -163,18 +173,15 @@ class RunDirectory:
         if not os.path.exists(f"{prefix}.index"):
             found = sorted(glob.glob(os.path.join(glob.escape(self.path), "*.index")))
             names = ", ".join(os.path.basename(p)[:-6] for p in found) or "none"
-            raise UserError(
-                f"--checkpoint={name}: not in {self.path}; there are: {names}"
-            )
+            raise UserError(f"{flag}={name}: not in {self.path}; there are: {names}")
         return prefix
 
     def _check_same(self, run):
-        saved = json.loads(self.read_run().to_json())
-        wanted = json.loads(run.to_json())
+        saved, wanted = (_flat(json.loads(r.to_json())) for r in (self.read_run(), run))
         different = [key for key in wanted if wanted[key] != saved.get(key)]
         if different:
-            was = ", ".join(f"{key}={saved.get(key)}" for key in different)
-            now = ", ".join(f"{key}={wanted[key]}" for key in different)
+            was = ", ".join(f"{key}={_short(saved.get(key))}" for key in different)
+            now = ", ".join(f"{key}={_short(wanted[key])}" for key in different)
             raise self._unusable(
                 f"model_flags.json there says {was}, but this run {now}; give the same "
                 "flags, another --train_dir, or --start_new_model to begin anew"
@@ -198,3 +205,13 @@ class RunDirectory:
 
     def _unusable(self, why):
         return UserError(f"{self.flag}={self.path}: {why}")
+
+
+def _flat(values):
+    """model_flags.json with each hyper-parameter on its own."""
+    return {**values, **values["hyperparameters"], "hyperparameters": None}
+
+
+def _short(value, width=40):
+    text = str(value)
+    return text if len(text) <= width else text[: width - 3] + "..."

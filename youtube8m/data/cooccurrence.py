@@ -6,6 +6,8 @@ counts.save("label_counts.npy", "--output_file")
 matrix = correlation_matrix(read_counts("label_counts.npy", num_classes))
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from youtube8m.errors import UserError
@@ -18,8 +20,8 @@ class CooccurrenceCounts:
     def __init__(self, num_classes: int):
         self.matrix = np.zeros((num_classes, num_classes), np.int32)
 
-    def update(self, labels: np.ndarray) -> None:
-        """Counts a batch of ids [B, L], padded with -1."""
+    def update(self, labels: Iterable[np.ndarray]) -> None:
+        """Counts videos, each with its ids [L], padded with -1."""
         for row in labels:
             ids = np.unique(row[row >= 0])
             self.matrix[np.ix_(ids, ids)] += 1

@@ -14,7 +14,7 @@ import math
 import keras
 from keras import ops
 
-from youtube8m.registry import PACKAGE, Configured
+from youtube8m.registry import PACKAGE, Configured, require_choice
 
 
 def glorot_limit(input_size: int, units: int, gates: int) -> float:
@@ -207,7 +207,8 @@ def zero_pads(x, frame_mask):
 
 
 # The states after the last real frame: h [B, H] of the top layer; with `states`, of
-# all layers [c_1, h_1, c_2, h_2 ...] and c_top besides, else None.
+# all layers [c_1, h_1, c_2, h_2 ...] (if interleaved, of the top one) and c of the top
+# layer besides, else None.
 Final = collections.namedtuple("Final", ["h", "c", "states"])
 
 CELLS = ("lstm", "gru", "layer_norm_lstm")
@@ -240,6 +241,9 @@ class Stack(Configured, keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        require_choice("cell", cell, *CELLS)
+        if states and cell == "gru":
+            raise ValueError("states: GRUs have none but their outputs")
         self.cells = tuple(cells)
         self.cell = cell
         self.backward = backward

@@ -189,9 +189,10 @@ def dummy_batch(data: DataConfig, batch: int = 1, frames: int = 2) -> dict:
 def _check_level(run, encoder_class):
     name = run.model.model
     if encoder_class is None and run.data.frame_features:
+        free = (n for n in ENCODERS if ENCODERS.get(n).fixed_classifier is None)
         raise UserError(
             f"--model={name} takes video-level features, but --frame_features is set; "
-            f"drop it, or choose a frame-level model ({', '.join(ENCODERS)}) with "
+            f"drop it, or choose a frame-level model ({', '.join(free)}) with "
             f"--video_level_classifier_model={name}"
         )
     if encoder_class is not None and not run.data.frame_features:

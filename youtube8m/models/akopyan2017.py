@@ -13,8 +13,10 @@ from youtube8m.layers.normalization import BatchNorm, replica_sum
 from youtube8m.layers.pooling import masked_max
 from youtube8m.layers.recurrent import lstm, zero_pads
 from youtube8m.models.base import ENCODERS, FrameEncoder, Source
+from youtube8m.registry import require_share
 
 PAPER = "Akopyan and Khashba 2017"
+_MAX_FRAMES = 90
 
 
 class _Regularized(FrameEncoder):
@@ -22,6 +24,7 @@ class _Regularized(FrameEncoder):
 
     def __init__(self, dropout_rate: float, **kwargs):
         super().__init__(**kwargs)
+        require_share("dropout_rate", dropout_rate, excluded=1.0)
         self.dropout_rate = dropout_rate
 
     def _norm(self, size, name):
@@ -91,15 +94,20 @@ class _WeightedSum(_Regularized):
     Args:
       lstm_cells: H, units of each LSTM layer.
       dropout_rate: share dropped of each LSTM layer's outputs.
-      weighted_frames: N, the frame of weight 1.
+      max_frames: N, the frames read of a video, of which the last has weight 1; None:
+        the paper's 90.
     """
 
     def __init__(
-        self, lstm_cells: int, dropout_rate: float, weighted_frames: int, **kwargs
+        self,
+        lstm_cells: int,
+        dropout_rate: float,
+        max_frames: int | None = None,
+        **kwargs,
     ):
         super().__init__(dropout_rate, **kwargs)
         self.lstm_cells = lstm_cells
-        self.weighted_frames = weighted_frames
+        self.max_frames = max_frames or _MAX_FRAMES
 
     def build(self, frames_shape, *_):
         self.input_norm = self._norm(frames_shape[-1], "input_norm")
@@ -121,7 +129,7 @@ class _WeightedSum(_Regularized):
     def _weighted_sum(self, x, frame_mask):
         """sum_t (t / N) x_t over real frames t = 1 ...: [B, T, H] -> [B, H]."""
         places = ops.arange(1, ops.shape(x)[1] + 1, dtype="float32")
-        weighted = ops.cast(x, "float32") * (places / self.weighted_frames)[:, None]
+        weighted = ops.cast(x, "float32") * (places / self.max_frames)[:, None]
         return ops.cast(ops.sum(zero_pads(weighted, frame_mask), axis=1), x.dtype)
 
 
@@ -143,7 +151,7 @@ class WeightedLSTM(_WeightedSum):
       lstm_layers: number of layers.
       residual: whether there are residual connections.
       residual_projection: one around the first layer too.
-      lstm_cells, dropout_rate, weighted_frames: H, the share dropped (the paper's
+      lstm_cells, dropout_rate, max_frames: H, the share dropped (the paper's
         0.4, which might be what is kept), N.
 
     Input shape: [B, T, D]. Output shape: [B, H].
@@ -164,10 +172,9 @@ class WeightedLSTM(_WeightedSum):
         residual: bool = False,
         residual_projection: bool = False,
         dropout_rate: float = 0.4,
-        weighted_frames: int = 90,
         **kwargs,
     ):
-        super().__init__(lstm_cells, dropout_rate, weighted_frames, **kwargs)
+        super().__init__(lstm_cells, dropout_rate, **kwargs)
         if residual_projection and not residual:
             raise ValueError(
                 "--residual_projection: is part of the residual connections; add "
@@ -217,7 +224,7 @@ class LSTMMoE(_WeightedSum):
     Args:
       num_experts, active_experts, expert_size: n, k, K; see `SparseExperts`.
       importance_weight, load_weight: factors of the two losses.
-      lstm_cells, dropout_rate, weighted_frames: H, the share dropped, N.
+      lstm_cells, dropout_rate, max_frames: H, the share dropped, N.
 
     Input shape: [B, T, D]. Output shape: [B, H].
     """
@@ -233,10 +240,9 @@ class LSTMMoE(_WeightedSum):
         importance_weight: float = 0.1,
         load_weight: float = 0.1,
         dropout_rate: float = 0.4,
-        weighted_frames: int = 90,
         **kwargs,
     ):
-        super().__init__(lstm_cells, dropout_rate, weighted_frames, **kwargs)
+        super().__init__(lstm_cells, dropout_rate, **kwargs)
         self.num_experts = num_experts
         self.active_experts = active_experts
         self.expert_size = expert_size

@@ -126,7 +126,8 @@ class ReproducedEncoder(FrameEncoder):
     def select(self, frames, frame_mask, training=False):
         if not self.released_code or self.max_frames is None:
             return frames, frame_mask
-        missing = self.max_frames - ops.shape(frames)[1]
+        # A segment may be longer than what whole videos are sampled to.
+        missing = ops.maximum(self.max_frames - ops.shape(frames)[1], 0)
         frames = ops.pad(frames, [[0, 0], [0, missing], [0, 0]])
         return frames, ops.pad(frame_mask, [[0, 0], [0, missing]])
 
@@ -220,7 +221,8 @@ class VideoModel(Configured, keras.Model):
 
     def auxiliary_losses(self, outputs: dict, batch: dict) -> dict:
         """The terms that the parts add to the training loss; see `Part`."""
-        parts = [part for part in (self.encoder, self.classifier) if part is not None]
+        parts = (self.encoder, self.classifier, self.label_processing)
+        parts = [part for part in parts if part is not None]
         terms = [part.auxiliary_losses(outputs, batch) for part in parts]
         return {name: term for group in terms for name, term in group.items()}
 

@@ -92,7 +92,11 @@ class LabelCorrelationMoeModel(MoeModel):
       logit_correlation: g.
     """
 
-    source = Source("Na et al. 2017", "the released form of Table 3")
+    source = Source(
+        "Na et al. 2017",
+        "the released form of Table 3",
+        hyperparameters={"moe_num_mixtures": 16},
+    )
 
     def __init__(self, num_classes: int, logit_correlation: float = 0.1, **kwargs):
         super().__init__(num_classes, **kwargs)

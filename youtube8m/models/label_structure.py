@@ -17,6 +17,7 @@ class PerVerticalModel(DenseClassifier):
 
     p_c = sigmoid(x_v W_v + b_v)[c], v the vertical of class c: a matrix W_v [H_v, C_v]
     for the C_v classes of each vertical, not a descriptor gathered for each class.
+    L2 penalty 1e-8 on W_v.
     Source: Tang et al. 2017 (without b); Zou et al. 2017, section 7.1.
 
     Args:

@@ -19,7 +19,7 @@ from youtube8m.models.base import (
     Source,
     weight_decay,
 )
-from youtube8m.registry import require_choice
+from youtube8m.registry import require_choice, require_share
 
 PAPER = "Na et al. 2017"
 
@@ -89,6 +89,7 @@ class LSTMMemory(ReproducedEncoder):
         self.lstm_cells = lstm_cells
         self.lstm_layers = lstm_layers
         self.lstm_memory = lstm_memory
+        require_share("dropout_rate", dropout_rate, excluded=1.0)
         self.layer_norm = layer_norm
         self.dropout_rate = dropout_rate
 

@@ -53,7 +53,12 @@ class DbofModel(FrameEncoder):
     Input shape: [B, k, D]. Output shape: [B, H].
     """
 
-    source = Source("Tang et al. 2017", "Table 1, DBoF", "GAP 0.7948")
+    source = Source(
+        "Tang et al. 2017",
+        "Table 1, DBoF",
+        "GAP 0.7948",
+        hyperparameters={"moe_num_mixtures": 8, "dbof_activation": "relu6"},
+    )
 
     def __init__(
         self,

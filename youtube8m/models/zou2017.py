@@ -1,4 +1,8 @@
-"""The frame-level models of Zou et al. 2017, "Challenges and Methods"."""
+"""The frame-level models of Zou et al. 2017: two recurrent layers, cropped frames.
+
+Code: taufikxu/youtube, whose two branches kunxu and zhs differ in much. [B, T, D] are
+batch, frames, features; H units, V verticals.
+"""
 
 import keras
 import numpy as np

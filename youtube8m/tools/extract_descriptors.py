@@ -116,7 +116,7 @@ def _records(batch, descriptors):
     ):
         ids = None if labels is None else labels[row][labels[row] >= 0].tolist()
         feature = {flags.FLAGS.feature_name: values}
-        yield video_example(name.decode(), ids, feature)
+        yield video_example(name.decode("utf-8", "replace"), ids, feature)
 
 
 def _groups(items, size):

@@ -1,6 +1,7 @@
 """Trains a model; the flags are the starter code's and more (--help).
 
 python train.py --model=LogisticModel --train_data_pattern='train*.tfrecord'
+python train.py --preset=zou2017-bilstm-moe --train_data_pattern='train*.tfrecord'
 """
 
 from youtube8m import cli
@@ -8,9 +9,12 @@ from youtube8m import cli
 if __name__ == "__main__":
     cli.run("youtube8m.tools.train")
 
-import tensorflow as tf
+import dataclasses
 
-from youtube8m import flags
+import tensorflow as tf
+from absl import logging
+
+from youtube8m import flags, presets
 from youtube8m.config import DataConfig, TrainingConfig
 from youtube8m.training.distribution import allow_memory_growth
 from youtube8m.training.trainer import Trainer
@@ -21,7 +25,36 @@ flags.define_model_flags()
 
 def main() -> None:
     """Reads the flags and trains."""
+    flags.apply_preset()
     config, run = flags.read(TrainingConfig), flags.read_run()
+    if config.preset:
+        _announce(config, run)
     allow_memory_growth()
     tf.debugging.set_log_device_placement(config.log_device_placement)
     Trainer(run, config).train()
+
+
+def _announce(config, run):
+    """Says what the preset and the flags come to."""
+    preset = presets.find(config.preset)
+    logging.info(
+        "preset %s: %s, %s, reported %s",
+        config.preset,
+        preset.paper,
+        preset.row,
+        preset.figure or "without a figure",
+    )
+    for title, part in (("data", run.data), ("model", run.model), ("training", config)):
+        logging.info("%s: %s", title, _compact(part))
+
+
+def _compact(config):
+    """'name=value' of what is set; facts of each class would fill screens."""
+    values = dataclasses.asdict(config)
+    values |= values.pop("hyperparameters", {})
+    for name in ("verticals", "class_counts"):
+        values.pop(name, None)
+    for name, value in values.items():
+        if isinstance(value, tuple):
+            values[name] = ",".join(map(str, value))
+    return " ".join(f"{n}={v}" for n, v in values.items() if v not in ("", None))

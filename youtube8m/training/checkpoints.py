@@ -63,6 +63,15 @@ def load_weights(model, prefix: str) -> None:
         raise _unreadable(prefix, error) from None
 
 
+def save_weights(model, directory: RunDirectory, step: int) -> str:
+    """Writes a model's weights alone, as model.ckpt-STEP; returns the prefix."""
+    weights = tf.train.Checkpoint(model=named_variables(model.variables))
+    manager = tf.train.CheckpointManager(
+        weights, directory.path, max_to_keep=1, checkpoint_name="model.ckpt"
+    )
+    return _save(manager, directory, step)
+
+
 @dataclasses.dataclass
 class WarmStart:
     """What a checkpoint had for a model: names of its weights."""
@@ -166,10 +175,15 @@ class Saver:
         prefix = self.directory.file(f"model.ckpt-{step}")
         if self.directory.latest_checkpoint() == prefix:
             return prefix
-        try:
-            return self._manager.save(checkpoint_number=step)
-        except tf.errors.OpError as error:
-            raise UserError(f"{prefix}: cannot be written ({error.message})") from None
+        return _save(self._manager, self.directory, step)
+
+
+def _save(manager, directory, step):
+    try:
+        return manager.save(checkpoint_number=step)
+    except tf.errors.OpError as error:
+        prefix = directory.file(f"model.ckpt-{step}")
+        raise UserError(f"{prefix}: cannot be written ({error.message})") from None
 
 
 def _averages(state):

@@ -141,7 +141,9 @@ class TrainStep:
 
     def _auxiliary_loss(self, outputs, batch, total, replicas):
         """Means over the global batch: of terms per example, and of those per batch."""
-        parts = self.state.model, self.state.loss
+        parts = [self.state.model]
+        if "predictions" in outputs:
+            parts.append(self.state.loss)
         terms = [part.auxiliary_losses(outputs, batch) for part in parts]
         terms = [term for group in terms for term in group.values()]
         return tf.add_n(

@@ -72,6 +72,7 @@ class Trainer:
             self.state = TrainingState(model, optimizer, loss)
         self.step = TrainStep(self.strategy, self.state, config, run.data.num_classes)
         self.directory = RunDirectory(config.train_dir)
+        self._check_start()
         self.directory.prepare(run, config.start_new_model)
         self.saver = Saver(self.directory, self.state, config.keep_checkpoints)
         self.order = self._data_order()
@@ -84,6 +85,7 @@ class Trainer:
           The last reported metrics of the training batches, and `step`.
         """
         self.order = self.directory.tied_to_training(self.order)
+        self.directory.write_training_config(self.config)
         restored = self.saver.restore()
         warm = None if restored else self._start()
         first = self.state.steps_done
@@ -101,26 +103,46 @@ class Trainer:
         encoder = models.parts(self.run.model).encoder
         return encoder is None or encoder.supervised
 
+    def _check_start(self):
+        """Reads what a new run starts from, before an old one is removed for it."""
+        model, config = self.state.model, self.config
+        parts = (model.classifier, model.label_processing)
+        self._correlated = [p for p in parts if hasattr(p, "set_label_correlation")]
+        path, self._correlation = config.label_correlation_file, None
+        if path and not self._correlated:
+            logging.warning(
+                "--label_correlation_file: %s does not take it; ignored",
+                self.run.model.model,
+            )
+        elif path:
+            counts = read_counts(path, self.run.data.num_classes)
+            self._correlation = correlation_matrix(counts)
+        start, self._warm_prefix = config.warm_start_from, None
+        if start:
+            directory = RunDirectory(start, "--warm_start_from")
+            is_own = directory.path == self.directory.path
+            if is_own and config.start_new_model:
+                raise UserError(
+                    f"--warm_start_from={start}: --start_new_model would remove it; "
+                    "give another --train_dir"
+                )
+            self._warm_prefix = (
+                directory.checkpoint() if os.path.isdir(directory.path) else start
+            )
+
     def _start(self):
         """Sets the weights of a new run that do not start at random."""
-        model, path = self.state.model, self.config.label_correlation_file
-        parts = (model.classifier, model.label_processing)
-        correlated = [p for p in parts if hasattr(p, "set_label_correlation")]
-        if correlated and not path:
+        if self._correlated and self._correlation is None:
             raise UserError(
-                f"{type(correlated[0]).__name__} starts from counts of labels: give "
-                "--label_correlation_file, which python -m "
+                f"{type(self._correlated[0]).__name__} starts from counts of labels: "
+                "give --label_correlation_file, which python -m "
                 "youtube8m.tools.label_correlation writes"
             )
-        for part in correlated:
-            counts = read_counts(path, self.run.data.num_classes)
-            part.set_label_correlation(correlation_matrix(counts))
-        start = self.config.warm_start_from
-        if not start:
-            return None
-        if os.path.isdir(start):
-            start = RunDirectory(start, "--warm_start_from").checkpoint()
-        return warm_start(self.state.model, start)
+        for part in self._correlated:
+            part.set_label_correlation(self._correlation)
+        if self._warm_prefix:
+            return warm_start(self.state.model, self._warm_prefix)
+        return None
 
     def _loop(self, report):
         # Counted here: to ask the device for its step would be to wait for it.

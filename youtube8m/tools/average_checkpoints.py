@@ -1,0 +1,117 @@
+"""Averages the weights of several checkpoints into a run directory of its own.
+
+    python -m youtube8m.tools.average_checkpoints --train_dir=model --last=5 \\
+        --output_dir=averaged
+    python eval.py --train_dir=averaged --run_once --eval_data_pattern=...
+
+What is averaged is what eval.py would use of each checkpoint: the moving averages of a
+run with --ema_decay, else the weights. The output has neither optimizer nor place in
+the data: it predicts, and --warm_start_from takes it, but it does not train on.
+"""
+
+from youtube8m import cli
+
+if __name__ == "__main__":
+    cli.run("youtube8m.tools.average_checkpoints")
+
+import dataclasses
+import os
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from youtube8m import flags, models
+from youtube8m.config import flag, split_list
+from youtube8m.errors import UserError
+from youtube8m.progress import Progress
+from youtube8m.runs import RunDirectory
+from youtube8m.training.checkpoints import (
+    checkpoint_step,
+    load_weights,
+    named_variables,
+    save_weights,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class AverageConfig:
+    """What is averaged, and where it goes."""
+
+    train_dir: str = flag("", "Directory that train.py wrote.")
+    checkpoints: str = flag(
+        "", "Checkpoints to average (model.ckpt-STEP), comma-separated."
+    )
+    last: int | None = flag(None, "Instead of --checkpoints: how many of the newest.")
+    output_dir: str = flag("", "Directory to write, of the averaged model.")
+
+    def __post_init__(self):
+        for name in ("train_dir", "output_dir"):
+            if not getattr(self, name):
+                raise UserError(f"--{name} is empty; name a directory")
+        if bool(self.checkpoints) == (self.last is not None):
+            raise UserError(
+                "--checkpoints and --last: give one of them, the names of checkpoints "
+                "or how many of the newest"
+            )
+
+
+flags.define(AverageConfig)
+
+
+def main() -> None:
+    """Reads the flags and writes the averaged model."""
+    average(flags.read(AverageConfig))
+
+
+def average(config: AverageConfig) -> None:
+    """Writes the averaged model.
+
+    Raises:
+      UserError: there are no such checkpoints, or --output_dir is not empty.
+    """
+    directory = RunDirectory(config.train_dir)
+    run = directory.read_run()
+    prefixes = _prefixes(directory, config)
+    output = RunDirectory(config.output_dir, "--output_dir")
+    if os.path.isdir(output.path) and os.listdir(output.path):
+        raise UserError(
+            f"--output_dir={output.path}: not empty; name another directory"
+        )
+    model = models.create(run)
+    _average(model, prefixes)
+    output.prepare(run, start_new=False)
+    written = save_weights(model, output, max(map(checkpoint_step, prefixes)))
+    logging.info("wrote the mean of %d checkpoints: %s", len(prefixes), written)
+
+
+def _prefixes(directory, config):
+    """The checkpoints to average."""
+    if config.last is None:
+        names = split_list(config.checkpoints)
+        return [directory.checkpoint(name, "--checkpoints") for name in names]
+    found = directory.checkpoints()
+    if not 1 <= config.last <= len(found):
+        raise UserError(
+            f"--last={config.last}: {directory.path} has {len(found)} checkpoints; "
+            "give a number from 1 to that"
+        )
+    return found[-config.last :]
+
+
+def _average(model, prefixes):
+    """Gives the model the mean of the checkpoints' weights.
+
+    What is no float (random state) stays that of the last.
+    """
+    named = named_variables(model.variables)
+    floats = {n: v for n, v in named.items() if v.dtype.is_floating}
+    sums = {name: np.zeros(v.shape, np.float64) for name, v in floats.items()}
+    with Progress("averaging", len(prefixes), "checkpoint") as progress:
+        for done, prefix in enumerate(prefixes, 1):
+            load_weights(model, prefix)
+            for name, variable in floats.items():
+                sums[name] += variable.numpy()
+            progress.update(done)
+    for name, variable in floats.items():
+        variable.assign(tf.cast(sums[name] / len(prefixes), variable.dtype))

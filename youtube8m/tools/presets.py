@@ -1,0 +1,204 @@
+"""Lists the rows of the papers' tables that have a name, and prints their commands.
+
+    python -m youtube8m.tools.presets
+    python -m youtube8m.tools.presets show zou2017-bilstm-moe
+    python train.py --preset=zou2017-bilstm-moe --train_data_pattern='train*.tfrecord'
+
+Numbers behind a row are those of the questions that the sources leave open.
+"""
+
+from youtube8m import cli
+
+if __name__ == "__main__":
+    cli.run("youtube8m.tools.presets")
+
+import itertools
+import shlex
+
+from youtube8m import models
+from youtube8m.config import CROPS, ModelConfig
+from youtube8m.errors import UserError
+from youtube8m.losses import LOSSES
+from youtube8m.presets import PRESETS, Preset, find
+from youtube8m.registry import arguments
+
+COMMANDS = None  # main looks at its arguments
+
+_DATA = ("frame_features", "feature_names", "feature_sizes", "num_classes")
+
+
+def main(*words: str) -> None:
+    """Lists all presets, or prints the commands of one."""
+    match words:
+        case ():
+            print("\n".join(listing()))
+        case ("show", name):
+            print("\n".join(commands(name)))
+        case _:
+            raise UserError(
+                f"{' '.join(words)!r}: expected nothing, which lists the presets, or "
+                "show NAME, which prints the commands of one"
+            )
+
+
+def listing() -> list[str]:
+    """The presets, paper by paper, each paper's open questions behind them."""
+    lines = []
+    for paper, items in itertools.groupby(PRESETS.items(), lambda item: item[1].paper):
+        presets = dict(items)
+        numbers: dict[str, int] = {}  # of the questions
+        for preset in presets.values():
+            for question in preset.questions:
+                numbers.setdefault(question, len(numbers) + 1)
+        rows = [_row(name, preset, numbers) for name, preset in presets.items()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines.append(paper)
+        for row in rows:
+            cells = (cell.ljust(w) for cell, w in zip(row, widths, strict=True))
+            lines.append(f"  {'  '.join(cells).rstrip()}")
+        lines.append("  open questions, and what is taken:")
+        lines += [f"  {n:4}  {question}" for question, n in numbers.items()]
+        lines.append("")
+    return lines
+
+
+def _row(name, preset, numbers):
+    what = preset.row
+    if preset.members:
+        what += f": {len(preset.members)} models"
+    if preset.first_stage:
+        what += f"; two stages, the first is {preset.first_stage}"
+    questions = sorted(numbers[q] for q in preset.questions)
+    return name, what, preset.figure, ",".join(map(str, questions))
+
+
+def commands(name: str) -> list[str]:
+    """The lines of a shell script that reproduces the preset.
+
+    Raises:
+      UserError: an unknown name.
+    """
+    preset = find(name)
+    lines = [f"# {preset.paper}, {preset.row}: {preset.figure or 'no figure'}"]
+    lines += [f"# open: {question}" for question in preset.questions]
+    if preset.members:
+        return lines + _ensemble(name, preset)
+    return lines + _training(name, preset)
+
+
+def _training(name, preset):
+    """The commands that train one model."""
+    first = preset.first_stage
+    stages = _first_stage(first, "train") if first else []
+    return stages + _train(name, preset)
+
+
+def _first_stage(name, *splits):
+    """Training, and the descriptors of these splits."""
+    lines = [f"# first stage: {name}", *_train(name, find(name))]
+    for split in splits:
+        lines += _command(
+            "python -m youtube8m.tools.extract_descriptors",
+            train_dir=name,
+            input_data_pattern=_pattern("frame", split),
+            output_dir=f"descriptors/{name}/{split}",
+            **({"labels": False} if split == "test" else {}),
+        )
+    return [*lines, "# second stage, on the descriptors of the first"]
+
+
+def _pattern(directory, *splits):
+    return ",".join(f"{directory}/{split}/*.tfrecord" for split in splits)
+
+
+def _records(preset):
+    """The directory of the records that the preset reads."""
+    if preset.first_stage:
+        return f"descriptors/{preset.first_stage}"
+    return "frame" if "frame_features" in preset.flags else "video"
+
+
+def _train(name, preset):
+    splits = ("train", "validate") if preset.validation else ("train",)
+    pattern = _pattern(_records(preset), *splits)
+    files = _files(preset)
+    lines = []
+    if "label_correlation_file" in files:
+        lines = _command(
+            "python -m youtube8m.tools.label_correlation",
+            **{n: preset.flags[n] for n in _DATA if n in preset.flags},
+            train_data_pattern=pattern,
+            output_file=files["label_correlation_file"],
+        )
+    return lines + _command(
+        "python train.py",
+        **preset.flags,
+        **files,
+        train_data_pattern=pattern,
+        train_dir=name,
+    )
+
+
+def _files(preset: Preset) -> dict[str, str]:
+    """The files that the preset's model and loss need, as flags."""
+    names = ("model", "video_level_classifier_model", "label_processing", "label_loss")
+    config = ModelConfig(**{n: preset.flags[n] for n in names if n in preset.flags})
+    parts = [part for part in models.parts(config) if part]
+    taken = [arguments(cls) for cls in (*parts, LOSSES.get(config.label_loss))]
+    facts = {"verticals", "class_counts"}
+    needed = {n for a in taken for n in facts & a.keys() if a[n].default is a[n].empty}
+    files = {"vocabulary_file": "vocabulary.csv"} if needed else {}
+    if any(hasattr(part, "set_label_correlation") for part in parts):
+        files["label_correlation_file"] = "label_counts.npy"
+    return files
+
+
+def _ensemble(name, preset):
+    """Training, prediction and merging, each prediction a file of its own."""
+    lines, files, stages = [], [], set()
+    for member in preset.members:
+        model = find(member)
+        lines += ["", f"# {member}: {model.row}"]
+        first = model.first_stage
+        if first and first not in stages:
+            stages.add(first)
+            lines += _first_stage(first, "train", "test")
+        lines += _train(member, model)
+        cropped = model.flags.get("frame_sampling") in CROPS
+        for start in preset.starts if cropped else (None,):
+            files.append(f"{member}.csv" if start is None else f"{member}-{start}.csv")
+            lines += _command(
+                "python inference.py",
+                train_dir=member,
+                input_data_pattern=_pattern(_records(model), "test"),
+                output_file=files[-1],
+                **({} if start is None else {"crop_starts": start}),
+                **preset.inference,
+            )
+    merging = _command(
+        "python -m youtube8m.tools.ensemble merge",
+        input_files=",".join(files),
+        output_file=f"{name}.csv",
+        **preset.merge,
+    )
+    return [*lines, "", f"# {preset.row}", *merging]
+
+
+def _command(program, **flags):
+    """The lines of one command."""
+    words = [program, *(_spelled(*flag) for flag in flags.items())]
+    lines = [words[0]]
+    for word in words[1:]:
+        if len(lines[-1]) + len(word) > 84:
+            lines[-1] += " \\"
+            lines.append("   ")
+        lines[-1] += f" {word}"
+    return lines
+
+
+def _spelled(name, value):
+    """The flag as it is typed."""
+    if isinstance(value, bool):
+        return f"--{'' if value else 'no'}{name}"
+    text = f"{value:.12g}" if isinstance(value, float) else str(value)
+    return f"--{name}={shlex.quote(text)}"
