@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.conftest import FRAME_FLAGS, SAMPLE, VIDEO_FLAGS
+from tests.conftest import SAMPLE
 from tests.test_cli import ROOT, assert_one_line, read_csv, run, train
 from youtube8m.config import DataConfig
 from youtube8m.data.pipeline import Shards

@@ -26,7 +26,8 @@ class ModalityFusion(Configured, keras.layers.Layer):
         projection    z = [v Wv ; a Wa]                             [B, T, 2 F]
                       distance = mean over real frames of |v Wv - a Wa|^2      [B]
 
-    Wv and Wa start normally distributed, with a standard deviation of 0.01. The layers behind have biases, so there are none.
+    Wv and Wa start normally distributed, with a standard deviation of 0.01. The layers
+    behind have biases, so there are none.
 
     Args:
       feature_sizes: of v and a; `concat` takes any number of modalities.

@@ -109,6 +109,15 @@ class Trainer:
         parts = (model.classifier, model.label_processing)
         self._correlated = [p for p in parts if hasattr(p, "set_label_correlation")]
         path, self._correlation = config.label_correlation_file, None
+        start, self._warm_prefix = config.warm_start_from, None
+        if self.directory.latest_checkpoint() and not config.start_new_model:
+            return
+        if self._correlated and not path:
+            raise UserError(
+                f"{type(self._correlated[0]).__name__} starts from counts of labels: "
+                "give --label_correlation_file, which python -m "
+                "youtube8m.tools.label_correlation writes"
+            )
         if path and not self._correlated:
             logging.warning(
                 "--label_correlation_file: %s does not take it; ignored",
@@ -117,7 +126,6 @@ class Trainer:
         elif path:
             counts = read_counts(path, self.run.data.num_classes)
             self._correlation = correlation_matrix(counts)
-        start, self._warm_prefix = config.warm_start_from, None
         if start:
             directory = RunDirectory(start, "--warm_start_from")
             is_own = directory.path == self.directory.path
@@ -132,12 +140,6 @@ class Trainer:
 
     def _start(self):
         """Sets the weights of a new run that do not start at random."""
-        if self._correlated and self._correlation is None:
-            raise UserError(
-                f"{type(self._correlated[0]).__name__} starts from counts of labels: "
-                "give --label_correlation_file, which python -m "
-                "youtube8m.tools.label_correlation writes"
-            )
         for part in self._correlated:
             part.set_label_correlation(self._correlation)
         if self._warm_prefix:
