@@ -153,6 +153,7 @@ Trainer(run, config, strategy).train()
 """
 
 
+@pytest.mark.slow
 def test_two_replicas_have_the_averages_of_one(sample, tmp_path):
     averages = []
     for replicas, batch in ((1, 32), (2, 16)):

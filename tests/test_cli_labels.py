@@ -40,14 +40,17 @@ def files(sample, tmp_path_factory):
     return {"dir": path, "vocabulary": sample["vocabulary"]}
 
 
+# Dozens of processes that each start TensorFlow.
+pytestmark = pytest.mark.slow
+
 MISTAKES = {
     "no verticals": (
         ["--model=HierarchicalMoeModel"],
-        "--model=HierarchicalMoeModel needs the vertical .*: give --vocabulary_file",
+        "HierarchicalMoeModel needs the vertical .*: give --vocabulary_file",
     ),
     "no counts": (
         ["--label_loss=WeightedCrossEntropyLoss"],
-        "needs how many training videos .*: give --vocabulary_file",
+        "WeightedCrossEntropyLoss needs how many .*: give --vocabulary_file",
     ),
     "missing vocabulary": (
         ["--model=HierarchicalMoeModel", "--vocabulary_file={dir}/none.csv"],

@@ -184,6 +184,7 @@ def test_resuming_draws_what_an_undisturbed_run_draws(sample, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["crop", "interval"])
 def test_released_crops_train_and_predict(sample, tmp_path, scheme):
     """Floats in place of bytes, from training to the CSV; segments stay bytes."""

@@ -170,9 +170,7 @@ def _vocabulary_facts(data, classes):
     facts, wanted = {}, {name for name, _ in asked}
     if "verticals" in wanted:
         facts["verticals"] = vocabulary.require_verticals(path)
-    if "class_counts" in needed or (
-        "class_counts" in wanted and vocabulary.train_counts.all()
-    ):
+    if "class_counts" in wanted:
         facts["class_counts"] = vocabulary.require_counts(path)
     return facts
 

@@ -188,18 +188,20 @@ class CenterLoss(CrossEntropyLoss):
     """Cross entropy, and the distance of descriptors to the centers of their labels.
 
         loss = ce + w * sum over labels k of |x - m_k|^2 / n
-        m_k <- m_k - r * sum over videos with label k of (m_k - x)
+        m_k <- m_k - r * sum over the n_k videos with label k of (m_k - x) / (1 + n_k)
 
     x [H] is the descriptor, n the number of labels of the video; the centers m [C, H]
     start at 0, get no gradient, and move after the loss has seen them.
     Source: Na et al. 2017, Table 4: GAP 0.799 with w = 0.001; Wen et al.
-    2016. Their code never runs the update. `center_mean` gives its other factor: the
-    mean over all pairs (video, label) of the batch and over H.
+    2016, equation 4. Na et al.'s code never runs its update, which lacks the division
+    and so diverges where a label has more than 2 / r videos in a batch. `center_mean`
+    gives that update, and that code's other factor of the loss: the mean over all pairs
+    (video, label) of the batch and over H.
 
     Args:
       center_loss_weight: w.
       center_rate: r.
-      center_mean: average over pairs and dimensions, as the released code.
+      center_mean: average over pairs and dimensions, and move, as the released code.
     """
 
     def __init__(
@@ -259,4 +261,7 @@ class CenterLoss(CrossEntropyLoss):
         count = replica_sum(ops.sum(labels, axis=0))[:, None]
         total = replica_sum(ops.matmul(ops.transpose(labels), x))
         centers = ops.convert_to_tensor(self.centers)
-        self.centers.assign(centers - self.center_rate * (count * centers - total))
+        rate = self.center_rate
+        if not self.center_mean:
+            rate = rate / (1.0 + count)
+        self.centers.assign(centers - rate * (count * centers - total))
