@@ -121,14 +121,22 @@ def random_batch(data, lengths=(9, 4, 1), seed=0):
     return {"frames": frames, "num_frames": np.array(lengths, np.int32)}
 
 
-@pytest.fixture(params=CASES, ids=lambda c: "-".join(map(str, (*c[:2], *c[2]))))
+def parameters(cases):
+    """Every model in a quick run, its variants too in a slow one."""
+    for name, classifier, values in cases:
+        label = "-".join((name, classifier, *values))
+        marks = [pytest.mark.slow] if values else []
+        yield pytest.param((name, classifier, values), id=label, marks=marks)
+
+
+@pytest.fixture(params=parameters(CASES))
 def case(request):
     keras.utils.set_random_seed(1)
     run = run_config(request.param)
     return run, models.create(run), random_batch(run.data)
 
 
-@pytest.fixture(params=FRAME_CASES, ids=lambda c: "-".join(map(str, (*c[:2], *c[2]))))
+@pytest.fixture(params=parameters(FRAME_CASES))
 def frame_case(request):
     keras.utils.set_random_seed(1)
     run = run_config(request.param)
