@@ -131,6 +131,16 @@ def assert_known(names, *known):
 # TF1 weights in our layout --------------------------------------------------------
 
 
+def load(model, pairs):
+    """Assigns (variable, value) pairs; each weight of the model is in one of them."""
+    covered = []
+    for variable, value in pairs:
+        variable.assign(value)
+        covered.append(variable.path)
+    weights = [w.path for w in model.weights if "seed_generator" not in w.path]
+    assert sorted(covered) == sorted(weights)
+
+
 def by_expert(values, num_classes):
     """Columns c M + m, as in TF1 -> m C + c."""
     split = values.reshape(*values.shape[:-1], num_classes, -1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.test_training import FRAMES, VIDEO, config, run_python, train
+from tests.test_training import FRAMES, TWO_REPLICAS, VIDEO, config, run_python, train
 from youtube8m import models
 from youtube8m.config import EvaluationConfig, InferenceConfig, ModelConfig, RunConfig
 from youtube8m.errors import UserError
@@ -134,17 +134,11 @@ def test_impossible_decays_are_told(sample, decay):
         config(sample, "/tmp/unused", ema_decay=decay)
 
 
-REPLICAS_SCRIPT = """
-import sys
-import tensorflow as tf
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0],
-    [tf.config.LogicalDeviceConfiguration()] * 2)
+REPLICAS_SCRIPT = (
+    TWO_REPLICAS
+    + """
 from youtube8m.config import *
 from youtube8m.training.trainer import Trainer
-replicas, data, out, batch = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
-strategy = (tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]) if replicas == 2
-            else tf.distribute.OneDeviceStrategy("CPU:0"))
 run = RunConfig(DataConfig(("mean_rgb", "mean_audio"), (24, 8), num_classes=12),
                 ModelConfig("LogisticModel"))
 config = TrainingConfig(
@@ -152,6 +146,7 @@ config = TrainingConfig(
     ema_decay=0.8)
 Trainer(run, config, strategy).train()
 """
+)
 
 
 @pytest.mark.slow

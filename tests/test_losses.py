@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.test_training import FRAMES, config, metrics_lines, run_python
+from tests.test_training import FRAMES, TWO_REPLICAS, config, metrics_lines, run_python
 from youtube8m import losses
 from youtube8m.config import ModelConfig, RunConfig
 from youtube8m.errors import UserError
@@ -238,16 +238,12 @@ def test_resuming_keeps_the_centers(sample, tmp_path):
     assert line["auxiliary_loss"] > 0
 
 
-SCRIPT = """
-import dataclasses, sys, tensorflow as tf
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0],
-    [tf.config.LogicalDeviceConfiguration()] * 2)
+SCRIPT = (
+    TWO_REPLICAS
+    + """
+import dataclasses
 import numpy as np
 from tests import test_losses as t
-replicas, data, out, batch = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
-strategy = (tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]) if replicas == 2
-            else tf.distribute.OneDeviceStrategy("CPU:0"))
 for mean in (False, True):
     values = {**t.ENCODED.hyperparameters, "center_mean": mean}
     model = dataclasses.replace(t.ENCODED, hyperparameters=values)
@@ -257,6 +253,7 @@ for mean in (False, True):
     np.savez(f"{out}/{mean}.npz",
              *t.train(t.RunConfig(t.FRAMES, model), settings, strategy))
 """
+)
 
 
 @pytest.mark.slow

@@ -320,17 +320,22 @@ def test_a_loss_that_is_not_finite_stops_the_run(sample, tmp_path):
         train(run, settings)
 
 
-TRAINING_SCRIPT = """
+# Begins scripts that take: replicas (1 or 2), data, output, batch size.
+TWO_REPLICAS = """
 import sys, tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration()] * 2)
-import numpy as np
-from tests import test_training as t
-from youtube8m.training.trainer import Trainer
 replicas, data, out, batch = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
 strategy = (tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]) if replicas == 2
             else tf.distribute.OneDeviceStrategy("CPU:0"))
+"""
+TRAINING_SCRIPT = (
+    TWO_REPLICAS
+    + """
+import numpy as np
+from tests import test_training as t
+from youtube8m.training.trainer import Trainer
 model = t.ModelConfig("DbofModel", hyperparameters={**t.DBOF.hyperparameters,
                       "sample_random_frames": False, "iterations": 24})
 settings = t.TrainingConfig(train_dir=out, train_data_pattern=data, num_epochs=4,
@@ -340,6 +345,7 @@ trainer = Trainer(t.RunConfig(t.FRAMES, model), settings, strategy)
 trainer.train()
 np.savez(out + "/weights.npz", *[v.numpy() for v in trainer.state.model.weights])
 """
+)
 
 
 def test_two_replicas_of_half_the_batch_give_the_same_weights(sample, tmp_path):
