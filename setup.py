@@ -13,10 +13,11 @@ setup(
         "numpy",
         "pandas",
         "absl-py",
+        "google-crc32c",  # the checksums of TFRecords
         "tensorboard",  # tf.summary refuses to write without it
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "test": ["pytest", "ruff"],
+        "test": ["pytest", "ruff", "hypothesis"],
     },
 )

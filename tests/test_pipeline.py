@@ -10,7 +10,6 @@ import pytest
 import tensorflow as tf
 
 from youtube8m.config import DataConfig
-from youtube8m.data import pipeline
 from youtube8m.data.examples import frame_example, video_example, write_records
 from youtube8m.data.pipeline import Shards
 from youtube8m.errors import UserError
@@ -179,7 +178,7 @@ def test_specs_say_what_is_known_beforehand(found):
     assert spec["frames"] == tf.TensorSpec([None, None, 6], tf.uint8)
     assert spec["labels"] == tf.TensorSpec([None, None], tf.int32)
     spec = training(found).element_spec
-    assert spec["position"] == tf.TensorSpec([2], tf.int64)
+    assert spec["position"] == tf.TensorSpec([3], tf.int64)
 
 
 def test_video_level_batches(tmp_path):
@@ -246,7 +245,7 @@ def test_positions_count_the_records_of_the_epoch(found):
     consumed = 0
     for batch in found.iterate(training(found, num_epochs=3)):
         consumed += len(ids(batch))
-        epoch, count = batch["position"].numpy()
+        epoch, count, _ = batch["position"].numpy()
         # The end of an epoch is not yet the beginning of the next.
         assert (epoch, count) == ((consumed - 1) // TOTAL, (consumed - 1) % TOTAL + 1)
 
@@ -502,8 +501,84 @@ def test_two_iterations_of_one_dataset_do_not_share_batches(found):
         check_batch(second)
 
 
-def test_the_default_shuffle_buffer_fits_in_memory(found):
-    assert found.default_buffer(8) == 8 * pipeline._SHUFFLE_BATCHES
-    large = dataclasses.replace(found, record_bytes=1 << 28)
-    assert large.default_buffer(8) == 4
-    assert dataclasses.replace(found, record_bytes=1 << 40).default_buffer(8) == 1
+# Several readers of one data set.
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_share_each_batch(found, workers):
+    whole = list(found.iterate(training(found, batch_size=10)))
+    parts = [
+        list(found.iterate(training(found, batch_size=10, worker=(index, workers))))
+        for index in range(workers)
+    ]
+    assert {len(part) for part in parts} == {len(whole)}
+    for batch, *shares in zip(whole, *parts, strict=True):
+        assert ids(batch) == sum(map(ids, shares), [])
+        for share in shares:
+            check_batch(share)
+            np.testing.assert_array_equal(share["position"], batch["position"])
+
+
+def test_a_batch_too_small_for_all_workers_is_left_out(found):
+    last = TOTAL % 4  # one record
+    assert last == 1
+    parts = [
+        in_order(found, training(found, 4, num_epochs=1, worker=(index, 2)))
+        for index in range(2)
+    ]
+    assert list(map(len, parts)) == [(TOTAL - last) // 2] * 2
+    assert not set(parts[0]) & set(parts[1])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 50])
+def test_shards_in_order_make_the_whole(found, count):
+    parts = [
+        in_order(found, found.ordered_batches(4, shard=(index, count)))
+        for index in range(count)
+    ]
+    assert sum(parts, []) == ALL_NAMES
+    assert count > 7 or max(map(len, parts)) < 2 * TOTAL / count
+
+
+# Training on segments.
+
+
+@pytest.fixture
+def segments(tmp_path):
+    """Shards of 12 videos with 0 to 3 rated segments, 18 in all."""
+    for file in range(2):
+        examples = []
+        for video in range(6):
+            rated = [(5 * k, video, float(k % 2)) for k in range((video + file) % 4)]
+            examples.append(example(f"{file}v{video}", length=14, segments=rated))
+        write_records(tmp_path / f"{file}.tfrecord", examples)
+    config = dataclasses.replace(CONFIG, segment_labels=True)
+    return Shards.open(f"{tmp_path}/*.tfrecord", "--f", config)
+
+
+def names_of(batch):
+    return list(zip(ids(batch), batch["segment_start"].numpy().tolist(), strict=True))
+
+
+def test_segments_train_in_full_batches_and_resume_within_a_video(segments):
+    arguments = {"batch_size": 4, "seed": 2, "num_epochs": 2}
+    whole = list(segments.iterate(segments.training_batches(**arguments)))
+    rows = sum(map(names_of, whole), [])
+    total = len(set(rows))
+    assert [len(ids(batch)) for batch in whole[:-1]] == [4] * (len(whole) - 1)
+    assert sorted(rows[:total]) == sorted(rows[total:]) == sorted(set(rows))
+    assert rows[:total] != rows[total:]
+    for number, batch in enumerate(whole):
+        start = tuple(batch["position"].numpy())
+        rest = segments.iterate(segments.training_batches(**arguments, start=start))
+        assert sum(map(names_of, rest), []) == rows[4 * (number + 1) :]
+
+
+def test_workers_share_batches_of_segments(segments):
+    whole = list(segments.iterate(segments.training_batches(4, 0, 1)))
+    parts = [
+        list(segments.iterate(segments.training_batches(4, 0, 1, worker=(index, 2))))
+        for index in range(2)
+    ]
+    for batch, *shares in zip(whole, *parts, strict=True):
+        assert names_of(batch) == sum(map(names_of, shares), [])

@@ -5,7 +5,6 @@ import struct
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from youtube8m.config import DataConfig
 from youtube8m.data import shards
@@ -34,19 +33,18 @@ def files(tmp_path):
     return paths
 
 
-def read(paths, damage=None, **kwargs):
-    """[((epoch, file, index), record), ...] in the order of reading."""
+def read(paths, damage=None):
+    """[((file, index), record), ...] in the order of reading."""
     damage = Damage() if damage is None else damage
-    kwargs = {"num_readers": 1, **kwargs}
-    found = shards.read_shards(paths, damage=damage, **kwargs)
     return [
-        (tuple(int(n) for n in shards.unpack_origin(origin)), data)
-        for origin, data in found.as_numpy_iterator()
+        ((file, index), data)
+        for file, path in enumerate(paths)
+        for index, data in shards.read_records(path, damage)
     ]
 
 
-def payloads(path, damage, **kwargs):
-    return [data for _, data in read([path], damage, **kwargs)]
+def payloads(path, damage):
+    return [data for _, data in read([path], damage)]
 
 
 def reports(damage):
@@ -102,52 +100,47 @@ def test_a_glob_without_a_match_is_named(files, tmp_path):
 def everything():
     lengths = (COUNT, COUNT, 3)
     return {
-        (0, file, index): record(file, index)
+        (file, index): record(file, index)
         for file, length in enumerate(lengths)
         for index in range(length)
     }
 
 
-@pytest.mark.parametrize("num_readers", [1, 4])
-@pytest.mark.parametrize("record_bytes", [None, SIZE, 1 << 20])
-def test_every_record_comes_once_with_its_origin(files, num_readers, record_bytes):
+def test_every_record_comes_once_in_order(files):
     damage = Damage(strict=True)
-    arguments = {"num_readers": num_readers, "record_bytes": record_bytes}
-    found = read(files, damage, **arguments)
-    assert len(found) == 2 * COUNT + 3
-    assert dict(found) == everything()
+    found = read(files, damage)
+    assert dict(found) == everything() and len(found) == 2 * COUNT + 3
+    assert [place for place, _ in found] == list(everything())
     assert damage.lost == 0 and not reports(damage)
     damage.check()
-    assert read(files, **arguments) == found  # readers side by side, order fixed
 
 
-def test_one_reader_keeps_the_order_of_the_files(files):
-    assert [origin for origin, _ in read(files)] == list(everything())
-    order = tf.constant([2, 0, 1], tf.int64)
-    found = [origin[1] for origin, _ in read(files, order=order, epoch=5)]
-    assert found == [2] * 3 + [0] * COUNT + [1] * COUNT
+def test_a_walk_tells_where_records_lie(files):
+    places = list(shards.walk(files[0], Damage(strict=True)))
+    assert places == [(i, i * FULL, SIZE) for i in range(COUNT)]
+    damage = Damage(strict=True)
+    with shards.RecordReader(files, damage) as reader:
+        for file, index in ((1, 7), (0, 39), (1, 6), (2, 0)):
+            data = reader.read(file, index, index * FULL, SIZE)
+            assert bytes(data) == record(file, index)
 
 
-def test_several_readers_take_turns(files):
-    first = [origin[1] for origin, _ in read(files, num_readers=3)][:40]
-    assert set(first) == {0, 1, 2}
-
-
-def test_origins_hold_epoch_file_and_index(files):
-    (first, _), *_ = read(files[:1], epoch=7)
-    assert first == (7, 0, 0)
-    origin = (30000 * 2**20 + 2**20 - 1) * 2**28 + 2**28 - 1
-    assert shards.unpack_origin(origin) == (30000, 2**20 - 1, 2**28 - 1)
-
-
-@pytest.mark.parametrize("count", [1, 15, 16, 17, 32])
-def test_files_that_end_with_a_chunk_are_whole(tmp_path, count):
-    path = str(tmp_path / "x.tfrecord")
-    write_records(path, [record(0, index) for index in range(count)])
+def test_a_file_that_changed_behind_the_walk_costs_its_records(files):
     damage = Damage()
-    found = read([path], damage)
-    assert found == [((0, 0, i), record(0, i)) for i in range(count)]
-    assert not reports(damage)
+    places = list(shards.walk(files[0], damage))
+    os.truncate(files[0], 10 * FULL + 20)
+    with shards.RecordReader(files, damage) as reader:
+        found = [reader.read(0, *place) for place in places]
+        assert [data is None for data in found] == [False] * 10 + [True] * 30
+    assert damage.lost == 30
+
+
+def test_files_that_no_longer_open_are_told(files):
+    damage = Damage()
+    os.remove(files[1])
+    with shards.RecordReader(files, damage) as reader:
+        assert reader.read(1, 0, 0, SIZE) is None
+    assert "cannot be read" in reports(damage).pop()
 
 
 def test_records_of_no_bytes_are_records(tmp_path):
@@ -236,33 +229,31 @@ def test_the_search_for_the_next_record_crosses_blocks(files, monkeypatch):
 def test_a_huge_length_with_a_sound_checksum_does_not_stop_the_reading(files):
     """The length itself is wrong, as a writer that crashed might leave it."""
     length = struct.pack("<Q", 2**30)
-    row = np.frombuffer(length, np.uint8)[None]
-    crc = shards._masked_crc32c(row)[0].tobytes()
-    overwrite(files[0], 5 * FULL, length + crc)
+    overwrite(files[0], 5 * FULL, length + shards._masked_crc32c(length))
     kept = [record(0, i) for i in range(COUNT) if i != 5]
     assert payloads(files[0], Damage()) == kept
 
 
 def test_checksums_are_those_tensorflow_writes(files):
-    header = np.frombuffer(open(files[0], "rb").read(12), np.uint8)
-    (found,) = shards._masked_crc32c(header[None, :8])
-    assert found == header[8:].view("<u4")[0]
+    with open(files[0], "rb") as file:
+        data = file.read(FULL)
+    assert shards._masked_crc32c(data[:8]) == data[8:12]
+    assert shards._masked_crc32c(data[12:-4]) == data[-4:]
 
 
 def test_an_empty_file_is_reported_but_loses_nothing(files):
     os.truncate(files[1], 0)
     damage = Damage()
     found = read(files, damage)
-    assert [o for o, _ in found] == [o for o in everything() if o[1] != 1]
+    assert [o for o, _ in found] == [o for o in everything() if o[0] != 1]
     assert reports(damage) == {"is empty"} and damage.lost == 0
 
 
-@pytest.mark.parametrize("num_readers", [1, 4])
-def test_a_file_that_vanished_is_reported_and_the_others_read(files, num_readers):
+def test_a_file_that_vanished_is_reported_and_the_others_read(files):
     damage = Damage()
     os.remove(files[1])
-    found = read(files, damage, num_readers=num_readers)
-    assert {o for o, _ in found} == {o for o in everything() if o[1] != 1}
+    found = read(files, damage)
+    assert {o for o, _ in found} == {o for o in everything() if o[0] != 1}
     ((path, (what,)),) = damage.reports.items()
     assert path == files[1] and what.startswith("cannot be read (")
 
@@ -272,7 +263,7 @@ def test_a_file_that_became_a_directory_is_reported(files):
     os.remove(files[1])
     os.mkdir(files[1])
     found = read(files, damage)
-    assert {o for o, _ in found} == {o for o in everything() if o[1] != 1}
+    assert {o for o, _ in found} == {o for o in everything() if o[0] != 1}
     (path,) = damage.reports
     assert path == files[1]
 
@@ -282,7 +273,7 @@ def test_a_file_that_is_no_tfrecord_is_reported_and_the_others_read(files):
         file.write("VideoId,LabelConfidencePairs\n" * 50)
     damage = Damage()
     found = read(files, damage)
-    assert {o for o, _ in found} == {o for o in everything() if o[1] != 1}
+    assert {o for o, _ in found} == {o for o in everything() if o[0] != 1}
     ((path, (what,)),) = damage.reports.items()
     assert path == files[1]
     assert what.startswith("record 0 at byte 0 is damaged, nothing readable")
@@ -292,9 +283,9 @@ def test_the_same_damage_is_counted_once_over_epochs(files):
     flip(files[0], 5 * FULL + 30)
     os.truncate(files[1], 10 * FULL + 5)
     damage = Damage()
-    first = read(files, damage, epoch=0)
+    first = read(files, damage)
     assert damage.lost == 2
-    again = read(files, damage, epoch=1)
+    again = read(files, damage)
     assert [data for _, data in again] == [data for _, data in first]
     assert damage.lost == 2 and len(reports(damage)) == 2
 

@@ -422,7 +422,7 @@ def _bytes(rng, *shape):
 def _repeated(shards: Shards, times: int) -> Shards:
     """The same files, named `times` times."""
     return dataclasses.replace(
-        shards, paths=shards.paths * times, total_bytes=shards.total_bytes * times
+        shards, paths=shards.paths * times, file_bytes=shards.file_bytes * times
     )
 
 

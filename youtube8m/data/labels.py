@@ -6,7 +6,7 @@ labels = read_labels("validate*.tfrecord", "--eval_data_pattern", num_classes=38
 import numpy as np
 
 from youtube8m.config import DataConfig
-from youtube8m.data import records, shards, wire
+from youtube8m.data import order, records, shards, wire
 from youtube8m.data.damage import Damage
 from youtube8m.errors import UserError
 from youtube8m.progress import Progress
@@ -32,15 +32,16 @@ def read_labels(pattern: str, flag: str, num_classes: int) -> dict[str, np.ndarr
     paths, damage = shards.find_shards(pattern, flag), Damage()
     config = DataConfig(num_classes=num_classes)
     decoder = LabelDecoder(config, labels=True, damage=damage)
-    batches = shards.read_shards(paths, 1, damage).batch(_BATCH)
     found = {}
     with Progress("reading labels", len(paths), "file") as progress:
-        for origins, serialized in batches.as_numpy_iterator():
-            _, files, indices = shards.unpack_origin(origins)
-            batch = decoder.decode(paths, files, indices, serialized)
-            for name, labels in zip(batch["id"], batch["labels"], strict=True):
-                found[name.decode("utf-8", "replace")] = labels[labels >= 0]
-            progress.update(int(files[-1]))
+        for file, path in enumerate(paths):
+            for batch in order.batched(shards.read_records(path, damage), _BATCH):
+                indices, serialized = zip(*batch, strict=True)
+                files = [file] * len(indices)
+                batch = decoder.decode(paths, files, indices, serialized)
+                for name, labels in zip(batch["id"], batch["labels"], strict=True):
+                    found[name.decode("utf-8", "replace")] = labels[labels >= 0]
+            progress.update(file + 1)
     if not found:
         raise UserError(f"{flag}={pattern}: no record with an id and labels was read")
     return found

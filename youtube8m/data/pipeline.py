@@ -5,30 +5,55 @@
     for batch in shards.ordered_batches(batch_size=512): ...
 
 Batches are the dicts of `records`, as tensors. Bytes stay bytes and labels stay ids
-until they reach the device. Training batches also carry `position` int64 [2]: the
-epoch and the number of its records consumed, from which an interrupted run goes on.
-The order of the data is a function of the files, seed, epoch, number of readers and
-shuffle buffer.
+until they reach the device. Training batches also carry `position` int64 [3], from
+which an interrupted run goes on: the epoch, the number of its records consumed, and
+how many examples of the next record, where records hold several.
+
+First it is settled which records make a batch, by their headers alone; then several
+batches are read and decoded side by side. So the order of the data is a function of
+the files, seed, epoch, number of readers and shuffle buffer, records that are skipped
+are never read, and of N workers each reads just its part of every batch.
 """
 
 import ctypes
 import dataclasses
 import functools
 import hashlib
+import itertools
 import os
 import sys
 from collections.abc import Iterator
+from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from youtube8m.config import DataConfig, split_list
-from youtube8m.data import records, sampling, shards
+from youtube8m.data import order, records, sampling, shards
 from youtube8m.data.damage import Damage
 from youtube8m.errors import UserError
 
-_SHUFFLE_BYTES = 1 << 30
 _SHUFFLE_BATCHES = 5  # as the starter code's queue
 _PROBED_RECORDS = 8
+_FILE_BITS, _INDEX_BITS = 20, 28  # of an origin; the rest counts epochs
+
+START = (0, 0, 0)  # the position of a run that begins
+WHOLE = (0, 1)  # the share of a reader that is alone
+
+
+class Place(NamedTuple):
+    """Where a record lies, and as which it comes in its epoch."""
+
+    epoch: int
+    number: int
+    file: int
+    index: int  # in its file
+    offset: int
+    length: int
+
+
+_PLACES = tf.TensorSpec([None, len(Place._fields)], tf.int64)
+_POSITION = tf.TensorSpec([len(START)], tf.int64)
 
 
 @dataclasses.dataclass
@@ -40,7 +65,7 @@ class Shards:
     damage: Damage
     labels: bool
     record_bytes: int  # mean size of the first records
-    total_bytes: int
+    file_bytes: list[int]
 
     @classmethod
     def open(
@@ -61,18 +86,18 @@ class Shards:
         probed = [record for found in globs for record in _probe(found, config, labels)]
         paths = list(dict.fromkeys(path for found in globs for path in found))
         mean = sum(map(len, probed)) // len(probed)
-        total = sum(tf.io.gfile.stat(path).length for path in paths)
-        return cls(paths, config, Damage(strict), labels, mean, total)
+        sizes = [tf.io.gfile.stat(path).length for path in paths]
+        return cls(paths, config, Damage(strict), labels, mean, sizes)
 
     @property
     def estimated_records(self) -> int:
         """Records in all shards, guessed from their sizes; for progress bars."""
-        return max(1, round(self.total_bytes / (self.record_bytes + 16)))
+        return max(1, round(sum(self.file_bytes) / (self.record_bytes + 16)))
 
-    def default_buffer(self, batch_size: int) -> int:
-        """Records to shuffle among: a few batches, if they fit in 1 GiB."""
-        within_memory = _SHUFFLE_BYTES // self.record_bytes
-        return max(1, min(batch_size * _SHUFFLE_BATCHES, within_memory))
+    @staticmethod
+    def default_buffer(batch_size: int) -> int:
+        """Records to shuffle among."""
+        return batch_size * _SHUFFLE_BATCHES
 
     def fingerprint(self) -> str:
         """A digest of the shards' names, wherever they lie."""
@@ -84,64 +109,82 @@ class Shards:
         batch_size: int,
         seed: int,
         num_epochs: int,
-        start: tuple[int, int] = (0, 0),
+        start: tuple[int, int, int] = START,
         num_readers: int = 8,
         shuffle_buffer: int | None = None,
+        worker: tuple[int, int] = WHOLE,
     ) -> tf.data.Dataset:
         """Shuffled batches over `num_epochs`, crossing from one into the next.
 
         Args:
-          start: `position` of the last batch already consumed; what lies before is
-            read but not decoded.
+          batch_size: examples of a batch, over all workers.
+          start: `position` of the last batch already consumed.
+          worker: (index, count): of `count` workers, this one gets its even share
+            of each batch's rows. A last batch with too few rows for all is left out.
         """
         buffer = shuffle_buffer or self.default_buffer(batch_size)
 
-        def epoch_records(epoch):
-            # A global seed would enter the order, and shuffle cannot add it to ours.
-            tf.compat.v1.get_default_graph().seed = None
-            order = tf.random.experimental.stateless_shuffle(
-                tf.range(len(self.paths), dtype=tf.int64), tf.stack([seed, epoch])
-            )
-            found = self._read(num_readers, order, epoch)
-            # The seed must differ between epochs, and shuffle takes just one number.
-            mixed = found.shuffle(
-                buffer,
-                seed=tf.constant(seed, tf.int64) * 1_000_003 + epoch,
-                reshuffle_each_iteration=False,
-            )
-            return mixed.skip(tf.where(epoch == start[0], start[1], 0))
+        def places():
+            first, done, _ = map(int, start)
+            for epoch in range(first, num_epochs):
+                found = self._shuffled(epoch, seed, num_readers, buffer)
+                yield from itertools.islice(found, done if epoch == first else 0, None)
 
-        start = tf.constant(start, tf.int64)
-        epochs = tf.data.Dataset.range(start[0], num_epochs)
-        batches = epochs.flat_map(epoch_records).batch(batch_size)
-        located = batches.scan(start, _advance)
-        return self._decoded(located, seed=seed)
+        if self.config.segment_labels:
+            examples = self._load(places, batch_size, seed=seed).unbatch()
+            batches = _joined(examples.skip(start[2]), batch_size)
+            batches = batches.filter(lambda batch: tf.size(batch["id"]) >= worker[1])
+            return batches.map(functools.partial(_share_of, worker=worker))
+        return self._load(places, batch_size, seed=seed, worker=worker).prefetch(1)
 
     def ordered_batches(
         self,
         batch_size: int,
         num_readers: int = 1,
         crop_starts: tuple[int, ...] = (),
+        shard: tuple[int, int] = WHOLE,
     ) -> tf.data.Dataset:
         """Every record once; with one reader in the order of the files.
 
         Args:
           crop_starts: where crops of each record start, which lie side by side in a
             batch of so many times `batch_size`; default --crop_start alone.
+          shard: (index, count): just the records that begin in one of `count` equal
+            parts of all bytes. The parts in their order make the whole.
         """
-        found = self._read(num_readers)
-        decoded = self._decoded(found.batch(batch_size), crop_starts=crop_starts)
+
+        def places():
+            return self._in_turns(range(len(self.paths)), num_readers, shard=shard)
+
+        batches = self._load(places, batch_size, crop_starts=crop_starts)
         if self.config.segment_labels:
-            decoded = _rebatched(decoded, batch_size)
-        return decoded
+            batches = _joined(batches.unbatch(), batch_size)
+        return batches.map(_without_position).prefetch(1)
 
-    def _read(self, num_readers, order=None, epoch=0):
-        return shards.read_shards(
-            self.paths, num_readers, self.damage, order, epoch, self.record_bytes
-        )
+    def _shuffled(self, epoch, seed, num_readers, buffer):
+        (of_files, of_records) = sampling.draws(seed, [2 * epoch, 2 * epoch + 1])
+        files = order.permutation(len(self.paths), int(of_files))
+        places = self._in_turns(files, num_readers, epoch)
+        mixed = order.shuffled(places, buffer, int(of_records))
+        for number, place in enumerate(mixed):
+            yield place._replace(number=number)
 
-    def _decoded(self, batches, seed=None, crop_starts=()):
-        """Decodes batches of (origins, serialized[, position]).
+    def _in_turns(self, files, num_readers, epoch=0, shard=WHOLE):
+        walks = (self._walk(epoch, file, shard) for file in files)
+        return order.in_turns(walks, num_readers)
+
+    def _walk(self, epoch, file, shard):
+        """The places of one file's records, as far as they lie in the shard."""
+        before = sum(self.file_bytes[:file])
+        part = order.share(sum(self.file_bytes), *shard)
+        if before + self.file_bytes[file] <= part.start or before >= part.stop:
+            return
+        for index, offset, length in shards.walk(self.paths[file], self.damage):
+            if part.start <= before + offset < part.stop:
+                yield Place(epoch, 0, file, index, offset, length)
+
+    def _load(self, places, batch_size, seed=None, worker=WHOLE, crop_starts=()):
+        """Batches of the records at `places`, a function that yields them.
 
         With a seed, frames are drawn by it and the records' origins: anew in each
         epoch, and again the same when a run is resumed.
@@ -150,28 +193,56 @@ class Shards:
         decoder = records.decoder_for(
             self.config, self.labels, self.damage, crop_starts
         )
-        names, signature = zip(
-            *records.batch_signature(decoder.empty()).items(), strict=True
-        )
-        types = [spec.dtype for spec in signature]
+        none = np.zeros((0, len(Place._fields)), np.int64)
+        example = self._decoded(decoder, none, seed)
+        names, signature = zip(*records.batch_signature(example).items(), strict=True)
 
-        def decode(origins, serialized):
-            _, files, indices = shards.unpack_origin(origins)
-            draws = None if seed is None else sampling.draws(seed, origins)
-            batch = decoder.decode(self.paths, files, indices, serialized, draws)
+        def plan():
+            for batch in order.batched(places(), batch_size):
+                last, share = batch[-1], order.share(len(batch), *worker)
+                if len(batch) >= worker[1]:
+                    yield np.array(batch[share]), (last.epoch, last.number + 1, 0)
+
+        def load(places):
+            batch = self._decoded(decoder, places, seed)
+
+            if worker != WHOLE and not len(batch["id"]):
+                # The other workers wait for this one's part of the step.
+                message = "a worker's part of a batch holds damaged records only"
+                self.damage.fail(UserError(f"{self.paths[places[0][2]]}: {message}"))
             return [batch[name] for name in names]
 
-        def to_batch(origins, serialized, position=None):
-            values = tf.numpy_function(decode, [origins, serialized], types)
+        def to_batch(places, position):
+            types = [spec.dtype for spec in signature]
+            values = tf.numpy_function(load, [places], types)
             for value, spec in zip(values, signature, strict=True):
                 value.set_shape(spec.shape)
-            batch = dict(zip(names, values, strict=True))
-            return batch if position is None else {**batch, "position": position}
+            return {"position": position, **dict(zip(names, values, strict=True))}
 
-        decoded = batches.prefetch(1).map(
-            to_batch, num_parallel_calls=1, deterministic=True
+        planned = tf.data.Dataset.from_generator(
+            plan, output_signature=(_PLACES, _POSITION)
         )
-        return decoded.filter(lambda batch: tf.size(batch["id"]) > 0).prefetch(2)
+        loaded = planned.prefetch(2).map(
+            to_batch,
+            num_parallel_calls=_decoders(),
+            deterministic=True,
+        )
+        return loaded.filter(lambda batch: tf.size(batch["id"]) > 0)
+
+    def _decoded(self, decoder, places, seed):
+        """Reads and decodes the records at `places`, int64 [B, 6]."""
+        epochs, numbers, files, indices, offsets, lengths = places.T
+        origins = (epochs << _FILE_BITS | files) << _INDEX_BITS | indices
+        draws = None if seed is None else sampling.draws(seed, origins)
+        lists = (files, indices, offsets, lengths)
+        with shards.RecordReader(self.paths, self.damage) as reader:
+            data = map(reader.read, *(values.tolist() for values in lists))
+            batch = decoder.decode(self.paths, files, indices, data, draws, lengths)
+        if self.config.segment_labels:
+            record, segment = batch.pop("place").T
+            position = (epochs[record], numbers[record], segment + 1)
+            batch["position"] = np.stack(position, axis=1).astype(np.int64)
+        return batch
 
     def iterate(self, dataset: tf.data.Dataset) -> Iterator[dict]:
         """Iterates, raising the pipeline's errors as what they are.
@@ -198,21 +269,14 @@ class Shards:
             del iterator
 
 
-def _advance(position, batch):
-    """scan: adds to each batch the position [epoch, records consumed] behind it."""
-    origins, serialized = batch
-    epochs, _, _ = shards.unpack_origin(origins)
-    epoch = epochs[-1]
-    consumed = tf.math.count_nonzero(epochs == epoch)
-    consumed += tf.where(position[0] == epoch, position[1], 0)
-    position = tf.stack([epoch, consumed])
-    return position, (origins, serialized, position)
+def _decoders():
+    """Batches decoded side by side: more than four wait for Python's lock."""
+    return max(1, min((os.cpu_count() or 1) // 2, 4))
 
 
-def _rebatched(batches, batch_size):
-    """Examples of records that hold several, in batches of `batch_size`."""
+def _joined(examples, batch_size):
+    """Batches of `batch_size` of single examples, padded."""
     padding = {"labels": -1, "rated": -1}
-    examples = batches.unbatch()
     spec = examples.element_spec
     values = {
         name: tf.constant(padding.get(name, "" if s.dtype == tf.string else 0), s.dtype)
@@ -220,6 +284,17 @@ def _rebatched(batches, batch_size):
     }
     shapes = {name: s.shape for name, s in spec.items()}
     return examples.padded_batch(batch_size, shapes, values)
+
+
+def _share_of(batch, worker):
+    """A worker's part of a batch of single examples, with the whole's position."""
+    position = batch.pop("position")[-1]
+    part = order.share(tf.shape(batch["id"])[0], *worker)
+    return {**{k: v[part] for k, v in batch.items()}, "position": position}
+
+
+def _without_position(batch):
+    return {name: value for name, value in batch.items() if name != "position"}
 
 
 def _probe(paths, config, labels):

@@ -6,8 +6,9 @@
 A batch is a dict of arrays: `id` object [B]; `labels` int32 [B, L] padded with -1
 (where asked for); frame level: `frames` uint8 [B, T, D], features concatenated in
 the order of --feature_names, and `num_frames` int32 [B]; video level: `features`
-float32 [B, D]; segments add `segment_start` and `rated` int32 [B, R], the classes
-that were rated, padded with -1, of which `labels` are those rated as present.
+float32 [B, D]; segments add `segment_start`, `rated` int32 [B, R], the classes that
+were rated, padded with -1, of which `labels` are those rated as present, and `place`
+int32 [B, 2]: which record a segment is of, and its number there.
 
 A record that cannot be used is left out and told to `damage`. One whose labels
 contradict --num_classes ends the run, as it means the flag is wrong.
@@ -82,9 +83,53 @@ class BufferPool:
         return self._buffers[-1]
 
 
+class FrameRows:
+    """The frames [B, T, D] of a batch, copied one by one while they are in the cache.
+
+    Args:
+      shape: (B, T, D) as expected; more frames than T cost a copy, as do fewer.
+    """
+
+    def __init__(self, pool: BufferPool, shape: tuple[int, int, int]):
+        self._pool = pool
+        self._frames = pool.empty(shape, np.uint8)
+        self._lengths: list[int] = []
+
+    def add(self, parts: list[np.ndarray]) -> None:
+        """Appends a video, one array [T, size] per feature."""
+        row, length = len(self._lengths), len(parts[0])
+        count, known, _ = self._frames.shape
+        if row == count:
+            self._frames = self._resized(2 * count + 1, known)
+        if length > known:
+            self._frames = self._resized(len(self._frames), length)
+        target = self._frames[row]
+        np.concatenate(parts, axis=1, out=target[:length])
+        target[length:] = 0
+        self._lengths.append(length)
+
+    def finish(self) -> tuple[np.ndarray, np.ndarray]:
+        """(frames [B, T, D], T the longest of them; num_frames int32 [B])."""
+        lengths = np.array(self._lengths, np.int32)
+        longest = lengths.max(initial=0)
+        if longest < self._frames.shape[1]:
+            self._frames = self._resized(len(lengths), longest)
+        return self._frames[: len(lengths)], lengths
+
+    def _resized(self, count, length):
+        frames = self._pool.empty((count, length, self._frames.shape[2]), np.uint8)
+        done, kept = len(self._lengths), min(length, self._frames.shape[1])
+        frames[:done, :kept] = self._frames[:done, :kept]
+        frames[:done, kept:] = 0
+        return frames
+
+
 def pad_ids(rows: list[np.ndarray]) -> np.ndarray:
-    """Rows of class ids as int32 [B, L], padded with -1."""
-    width = max(map(len, rows), default=0)
+    """Rows of class ids as int32 [B, L], padded with -1, L at least 1.
+
+    tf.data's unbatch crashes on columns of no width.
+    """
+    width = max([1, *map(len, rows)])
     padded = np.full((len(rows), width), schema.LABEL_PADDING, np.int32)
     for row, ids in zip(padded, rows, strict=True):
         row[: len(ids)] = ids
@@ -114,29 +159,42 @@ class Decoder:
     pool: BufferPool = dataclasses.field(default_factory=BufferPool)
 
     def decode(
-        self, paths, files, indices, serialized, draws=None
+        self, paths, files, indices, serialized, draws=None, lengths=None
     ) -> dict[str, np.ndarray]:
         """Decodes the records of one batch.
 
         Args:
           paths: file names; `files` [n] are positions in it.
           indices: [n], each record's place in its file.
-          serialized: object array of bytes [n].
+          serialized: iterable of n records, each used before the next is asked for;
+            None: could not be read, which was told.
           draws: int64 [n], random bits that choose frames; None: none is drawn.
+          lengths: int64 [n], the records' bytes, where `serialized` is no list.
         """
-        parsed = []
-        draws = [None] * len(serialized) if draws is None else draws.tolist()
+        lengths = list(map(len, serialized)) if lengths is None else lengths
+        rows, parsed = self.frame_rows(lengths), []
+        draws = [None] * len(lengths) if draws is None else draws.tolist()
         places = zip(files, indices, serialized, draws, strict=True)
-        for file, index, record, draw in places:
+        for number, (file, index, record, draw) in enumerate(places):
             try:
-                parsed.extend(self.parse(record, draw))
+                examples = [] if record is None else self.parse(record, draw)
             except RecordError as error:
                 self.damage.record(paths[file], f"record {index} {error}")
             except UserError as error:
                 message = f"{paths[file]}: record {index} {error}"
                 self.damage.fail(UserError(message))
                 raise
-        return self.collate(parsed)
+            else:
+                for place, example in enumerate(examples):
+                    example["place"] = (number, place)
+                    if rows is not None:
+                        rows.add(example.pop("frames"))
+                parsed += examples
+        return self.collate(parsed, rows)
+
+    def frame_rows(self, lengths) -> FrameRows | None:
+        """Where frames of records of `lengths` bytes go, or None: to `collate`."""
+        return None
 
     def parse(self, record: bytes, draw: int | None = None) -> list[dict]:
         """The examples of one record, as dicts of unpadded arrays.
@@ -146,8 +204,8 @@ class Decoder:
         """
         raise NotImplementedError
 
-    def collate(self, parsed: list[dict]) -> dict[str, np.ndarray]:
-        """Pads examples to one batch."""
+    def collate(self, parsed: list[dict], rows=None) -> dict[str, np.ndarray]:
+        """Pads examples to one batch; their frames are in `rows`, if there are any."""
         batch = {"id": np.array([row["id"] for row in parsed], object)}
         if self.labels:
             batch["labels"] = pad_ids([row["labels"] for row in parsed])
@@ -155,7 +213,7 @@ class Decoder:
 
     def empty(self) -> dict[str, np.ndarray]:
         """A batch of no examples: the keys, types and ranks of all batches."""
-        return self.collate([])
+        return self.decode([], [], [], [])
 
     def _context(self, record: bytes, context) -> dict:
         parsed = {"id": self._video_id(record, context)}
@@ -213,14 +271,15 @@ class VideoDecoder(Decoder):
             if len(values) != size:
                 raise RecordError(_wrong_size(name, len(values), "values", size))
             parts.append(values)
-        return [{**self._context(record, context), "features": parts}]
+        features = np.concatenate(parts)
+        return [{**self._context(record, context), "features": features}]
 
-    def collate(self, parsed):
+    def collate(self, parsed, rows=None):
         batch = super().collate(parsed)
         shape = (len(parsed), self.config.feature_size)
         batch["features"] = out = self.pool.empty(shape, np.float32)
         for row, example in zip(out, parsed, strict=True):
-            np.concatenate(example["features"], out=row)
+            row[:] = example["features"]
         return batch
 
 
@@ -270,15 +329,17 @@ class FrameDecoder(Decoder):
             raise RecordError(f"has unequal or no frames: {counts}")
         return rows
 
-    def collate(self, parsed):
-        batch = super().collate(parsed)
-        lengths = np.array([len(row["frames"][0]) for row in parsed], np.int32)
-        shape = (len(parsed), lengths.max(initial=0), self.config.feature_size)
-        out = self.pool.empty(shape, np.uint8)
-        for target, length, row in zip(out, lengths, parsed, strict=True):
-            np.concatenate(row["frames"], axis=1, out=target[:length])
-            target[length:] = 0
-        return {**batch, "frames": out, "num_frames": lengths}
+    def frame_rows(self, lengths):
+        sizes = self.config.feature_sizes
+        stride = sum(size + wire.row_overhead(size) for size in sizes)
+        longest = max(lengths, default=0) // stride  # if it holds nothing else
+        longest = min(longest, self.config.longest_example)
+        count = len(lengths) * max(1, len(self.crop_starts))
+        return FrameRows(self.pool, (count, longest, self.config.feature_size))
+
+    def collate(self, parsed, rows=None):
+        frames, lengths = rows.finish()
+        return {**super().collate(parsed), "frames": frames, "num_frames": lengths}
 
 
 class ReleasedCropDecoder(FrameDecoder):
@@ -300,11 +361,14 @@ class ReleasedCropDecoder(FrameDecoder):
             draws = sampling.draws(draw, range(len(rows))).tolist()
         sampled = super()._sampled
         return [
-            sampled([part], own, start)[0]
+            sampled([part], own, start)[0].copy()
             for part, own in zip(rows, draws, strict=True)
         ]
 
-    def collate(self, parsed):
+    def frame_rows(self, lengths):
+        return None
+
+    def collate(self, parsed, rows=None):
         batch = Decoder.collate(self, parsed)
         lengths = np.array([len(row["frames"][0]) for row in parsed], np.int32)
         if self.config.frame_sampling == "crop":
@@ -359,10 +423,17 @@ class SegmentDecoder(FrameDecoder):
             )
         return examples
 
-    def collate(self, parsed):
+    def frame_rows(self, lengths):
+        # How many segments a record has is not known beforehand.
+        shape = (0, schema.SEGMENT_FRAMES, self.config.feature_size)
+        return FrameRows(self.pool, shape)
+
+    def collate(self, parsed, rows=None):
         starts = np.array([row["segment_start"] for row in parsed], np.int32)
         rated = pad_ids([row["rated"] for row in parsed])
-        return {**super().collate(parsed), "segment_start": starts, "rated": rated}
+        places = np.array([row["place"] for row in parsed], np.int32).reshape(-1, 2)
+        own = {"segment_start": starts, "rated": rated, "place": places}
+        return {**super().collate(parsed, rows), **own}
 
 
 def _dequantized(frames):

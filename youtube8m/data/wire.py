@@ -13,7 +13,10 @@ import functools
 
 import numpy as np
 
-# Spans are (start, end) offsets into the serialised message.
+# A serialised message, which results of this module may be views of.
+Buffer = bytes | memoryview
+
+# Spans are (start, end) offsets into it.
 Span = tuple[int, int]
 
 # Feature is a oneof of lists; its field number says which.
@@ -27,7 +30,7 @@ class RecordError(ValueError):
     """A record that cannot be used; the message says what is wrong with it."""
 
 
-def _varint(buffer: bytes, position: int, end: int) -> tuple[int, int]:
+def _varint(buffer: Buffer, position: int, end: int) -> tuple[int, int]:
     if position < end and buffer[position] < 0x80:  # most are one byte long
         return buffer[position], position + 1
     value = shift = 0
@@ -41,7 +44,7 @@ def _varint(buffer: bytes, position: int, end: int) -> tuple[int, int]:
     raise RecordError("is not a valid protocol buffer")
 
 
-def fields(buffer: bytes, span: Span):
+def fields(buffer: Buffer, span: Span):
     """Yields (field number, wire type, span of the payload) of a message."""
     position, end = span
     while position < end:
@@ -66,7 +69,7 @@ def fields(buffer: bytes, span: Span):
         yield tag >> 3, wire_type, (start, position)
 
 
-def _map_entries(buffer: bytes, span: Span) -> dict[str, Span]:
+def _map_entries(buffer: Buffer, span: Span) -> dict[str, Span]:
     """A map<string, message> field's owner -> key: span of the value."""
     entries = {}
     for number, wire_type, entry in fields(buffer, span):
@@ -74,12 +77,12 @@ def _map_entries(buffer: bytes, span: Span) -> dict[str, Span]:
             continue
         parts = {n: part for n, w, part in fields(buffer, entry) if w == 2}
         start, end = parts.get(1, (0, 0))
-        key = buffer[start:end].decode("utf-8", "replace")
+        key = str(buffer[start:end], "utf-8", "replace")
         entries[key] = parts.get(2, (entry[1], entry[1]))
     return entries
 
 
-def _submessage(buffer: bytes, number: int) -> dict[str, Span]:
+def _submessage(buffer: Buffer, number: int) -> dict[str, Span]:
     entries = {}
     for found, wire_type, span in fields(buffer, (0, len(buffer))):
         if found == number and wire_type == _LENGTH_DELIMITED:
@@ -87,7 +90,7 @@ def _submessage(buffer: bytes, number: int) -> dict[str, Span]:
     return entries
 
 
-def split_sequence_example(buffer: bytes) -> tuple[dict[str, Span], dict[str, Span]]:
+def split_sequence_example(buffer: Buffer) -> tuple[dict[str, Span], dict[str, Span]]:
     """The spans of the context's features and of the feature lists, by name.
 
     Both messages keep `Features` in field 1, so an Example splits into its features
@@ -96,7 +99,7 @@ def split_sequence_example(buffer: bytes) -> tuple[dict[str, Span], dict[str, Sp
     return _submessage(buffer, 1), _submessage(buffer, 2)
 
 
-def _values(buffer: bytes, feature: Span, expected: str, single: int):
+def _values(buffer: Buffer, feature: Span, expected: str, single: int):
     """Yields the span of each value, of wire type `single`, or packed run of values."""
     for number, wire_type, span in fields(buffer, feature):
         if wire_type != _LENGTH_DELIMITED or number not in KINDS:
@@ -111,13 +114,13 @@ def _values(buffer: bytes, feature: Span, expected: str, single: int):
             yield value
 
 
-def byte_strings(buffer: bytes, feature: Span) -> list[bytes]:
+def byte_strings(buffer: Buffer, feature: Span) -> list[bytes]:
     """The values of a bytes_list."""
     spans = _values(buffer, feature, KINDS[1], _LENGTH_DELIMITED)
-    return [buffer[start:end] for start, end in spans]
+    return [bytes(buffer[start:end]) for start, end in spans]
 
 
-def floats(buffer: bytes, feature: Span) -> np.ndarray:
+def floats(buffer: Buffer, feature: Span) -> np.ndarray:
     """The values of a float_list, packed or not, as float32 [n]."""
     spans = _values(buffer, feature, KINDS[2], _FIXED32)
     runs = [buffer[start:end] for start, end in spans]
@@ -127,7 +130,7 @@ def floats(buffer: bytes, feature: Span) -> np.ndarray:
     return np.frombuffer(data, "<f4")
 
 
-def integers(buffer: bytes, feature: Span) -> np.ndarray:
+def integers(buffer: Buffer, feature: Span) -> np.ndarray:
     """The values of an int64_list, packed or not, as int64 [n]."""
     values = []
     for position, end in _values(buffer, feature, KINDS[3], _VARINT):
@@ -137,7 +140,7 @@ def integers(buffer: bytes, feature: Span) -> np.ndarray:
     return np.array(values, np.uint64).astype(np.int64)
 
 
-def byte_rows(buffer: bytes, feature_list: Span, size: int) -> np.ndarray:
+def byte_rows(buffer: Buffer, feature_list: Span, size: int) -> np.ndarray:
     """The frames of a feature list: uint8 [T, size], a view where possible.
 
     Raises:
@@ -162,6 +165,11 @@ def _uniform_rows(buffer, start, end, size):
         return None
     start += len(prefix)
     return np.ndarray((count, size), np.uint8, buffer, start, (stride, 1))
+
+
+def row_overhead(size: int) -> int:
+    """Bytes of a feature list beside those of each frame."""
+    return len(_row_prefix(size))
 
 
 @functools.cache

@@ -75,7 +75,7 @@ class TrainingReport(contextlib.ExitStack):
                 f"the loss is {_objective(row)} at step {step}; the checkpoints before "
                 "it are intact: lower --base_learning_rate and run again"
             )
-        epoch, record = (int(part) for part in position)
+        epoch, record, _ = (int(part) for part in position)
         return {"step": step, **row, "epoch": epoch, "record": record}
 
     def _write(self, row):

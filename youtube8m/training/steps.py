@@ -39,7 +39,7 @@ class TrainingState:
         self.optimizer.build(self.model.trainable_variables)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.examples = tf.Variable(0, dtype=tf.int64, trainable=False, name="examples")
-        self.position = tf.Variable([0, 0], dtype=tf.int64, trainable=False)
+        self.position = tf.Variable([0, 0, 0], dtype=tf.int64, trainable=False)
 
     @property
     def steps_done(self) -> int:
