@@ -63,7 +63,9 @@ def find(path: str) -> list[str]:
     found = glob.glob(os.path.join(glob.escape(path), "model.ckpt-*.index"))
     saved = [name.removesuffix(".index") for name in found]
     saved = [prefix for prefix in saved if _number(prefix) is not None]
-    return sorted(exports, key=step_of) + sorted(saved, key=_number)
+    if not saved:
+        exports.sort(key=step_of)
+    return exports + sorted(saved, key=_number)
 
 
 def step_of(prefix: str) -> int:
@@ -324,7 +326,7 @@ class StarterCheckpoint:
     def _reading(self, read, name):
         try:
             return read(name)
-        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
             reason = str(getattr(error, "message", error)).splitlines()[0]
             message = f"{self.prefix}: cannot be read ({reason}); it is damaged"
             raise UserError(message) from None

@@ -104,7 +104,7 @@ def _state(model, prefix, config):
     if config.optimizer == _ADAM and checkpoint.has_slot("Adam"):
         _load_adam(state, checkpoint)
     else:
-        logging.warning("%s: no state of %s there; it begins anew", prefix, _ADAM)
+        logging.warning("%s: no state there, %s begins anew", prefix, config.optimizer)
     return state
 
 
