@@ -293,8 +293,13 @@ def test_other_feature_sizes_than_the_variables_have(tmp_path):
 @pytest.mark.parametrize(
     ("model", "shapes", "message"),
     [
-        ("LstmModel", lstm(1), "no classifier"),
-        ("MoeModel", {"gates/weights": (6, 7), "experts/weights": (6, 5)}, "no classi"),
+        ("LstmModel", lstm(1), r"a classifier has .* but .*/kernel \[9, 12\]"),
+        ("MoeModel", {"gates/weights": (6, 7)}, r"but gates/weights \[6, 7\], global"),
+        (
+            "MoeModel",
+            {"gates/weights": (6, 7), "experts/weights": (6, 5)},
+            "classifier",
+        ),
         ("MyModel", logistic(), "names the model MyModel; the starter code's are Log"),
         ("MoeModel", logistic(), r"gates/weights \[6, 15\]: missing"),
     ],
@@ -446,12 +451,13 @@ def converted(path, output, **flags):
         (0.999 ** (STEP + 1), STEP),
         (0.999**1001, 1000),  # Adam began anew at some step
         (0.0, STEP),  # too many steps to tell
+        (None, STEP),
     ],
 )
 def test_the_updates_that_adam_counts(power, updates, tmp_path):
     variables = random(logistic())
-    powers = {"beta1_power": 0.5, "beta2_power": power}
-    variables |= {**adam_slots(variables), **powers}
+    variables |= adam_slots(variables)
+    variables |= {} if power is None else {"beta1_power": 0.5, "beta2_power": power}
     path = write(tmp_path / "old", "LogisticModel", variables)
     state = converted(path, str(tmp_path / "new"))
     assert state.optimizer.iterations.numpy() == updates
@@ -467,6 +473,26 @@ def test_an_optimizer_without_a_state_there_begins_anew(optimizer, tmp_path, cap
     assert state.steps_done == STEP
     assert state.optimizer.iterations.numpy() == 0
     assert f"{optimizer} begins anew" in caplog.text
+
+
+def test_moving_statistics_have_no_slots(tmp_path):
+    shapes = {name: shape for name, shape in dbof().items() if "biases" not in name}
+    trained, moving = random({**shapes, **logistic(size=3)}), {}
+    for scope, size in {"input_bn": D, "cluster_bn": 4, "hidden1_bn": 3}.items():
+        trained |= random({f"{scope}/gamma": size, f"{scope}/beta": size})
+        moving |= random(
+            {f"{scope}/moving_mean": size, f"{scope}/moving_variance": size}
+        )
+    variables = {**trained, **moving, **adam_slots(trained)}
+    path = write(tmp_path / "old", "DbofModel", {**variables, **POWERS}, step=8)
+    state = converted(path, str(tmp_path / "new"))
+    norm = state.model.encoder.cluster_norm
+    names = {"gamma": norm.gamma, "moving_variance": norm.moving_variance}
+    for leaf, variable in names.items():
+        assert_close(variable.numpy(), variables[f"cluster_bn/{leaf}"], leaf)
+    paths = [variable.path for variable in state.model.trainable_variables]
+    mean = state.optimizer._momentums[paths.index(norm.beta.path)]
+    assert_close(mean.numpy(), variables["cluster_bn/beta/Adam"], "beta/Adam")
 
 
 def test_slots_that_are_missing_are_listed(tmp_path):

@@ -2,7 +2,7 @@
 
     prefix = find("/tmp/yt8m_model")[-1]         # .../model.ckpt-1000
     checkpoint = StarterCheckpoint(prefix)
-    run = checkpoint.complete(run)               # five keys -> all hyper-parameters
+    run = checkpoint.complete(run, {})           # five keys -> all hyper-parameters
     values = checkpoint.values(shapes)           # by our names, in our layout
     checkpoint.values(shapes, slot="Adam")       # the optimizer's, likewise
 
@@ -46,6 +46,11 @@ UNSAVED = (
 
 # Written by its eval.py, for its inference.py.
 _EXPORTS = ("segment_inference_model", "inference_model")
+
+_CLASSIFIERS = (
+    "a classifier has fully_connected/weights [H, C], or gates/weights [H, (M + 1) C] "
+    "and experts/weights [H, M C]"
+)
 
 _ADAM_BETA_2 = 0.999
 
@@ -195,7 +200,8 @@ class StarterCheckpoint:
         Rounding makes that inexact over many steps, and after some 100,000 nothing is
         left of it; where it agrees with the step, or says nothing, it is the step.
         """
-        power = float(self._tensor("beta2_power"))
+        known = "beta2_power" in self.shapes
+        power = float(self._tensor("beta2_power")) if known else 0.0
         if power < 1e-30:
             return self.step
         updates = math.log(power) / math.log(_ADAM_BETA_2) - 1
@@ -247,31 +253,30 @@ class StarterCheckpoint:
     def _sizes(self):
         """(classifier, number of classes, hyper-parameters) by variables' shapes."""
         widths = {name: shape[-1] for name, shape in self.shapes.items() if shape}
-        sizes = {
-            "dbof_cluster_size": widths.get("cluster_weights"),
-            "dbof_hidden_size": widths.get("hidden1_weights"),
-            "dbof_add_batch_norm": "cluster_bn/gamma" in widths,
-        }
+        sizes = {"dbof_add_batch_norm": "cluster_bn/gamma" in widths}
+        if "cluster_weights" in widths:
+            sizes["dbof_cluster_size"] = widths["cluster_weights"]
+        if "hidden1_weights" in widths:
+            sizes["dbof_hidden_size"] = widths["hidden1_weights"]
         cells = [n for n in widths if n.endswith("/basic_lstm_cell/kernel")]
         if cells:
             sizes |= {"lstm_layers": len(cells), "lstm_cells": widths[cells[0]] // 4}
         if "fully_connected/weights" in widths:
-            classifier, num_classes = "LogisticModel", widths["fully_connected/weights"]
-        else:
-            classifier = "MoeModel"
-            gates = widths.get("gates/weights", 0)
-            experts = widths.get("experts/weights", 0)
-            num_classes = gates - experts
-            if num_classes < 1 or experts % num_classes:
-                raise self._unfit(
-                    [
-                        "no classifier: neither fully_connected/weights [H, C] nor "
-                        "gates/weights [H, (M + 1) C] with experts/weights [H, M C]"
-                    ]
-                )
-            sizes["moe_num_mixtures"] = experts // num_classes
-        known = {name: size for name, size in sizes.items() if size is not None}
-        return classifier, num_classes, known
+            return "LogisticModel", widths["fully_connected/weights"], sizes
+        experts = widths.get("experts/weights", 0)
+        num_classes = widths.get("gates/weights", 0) - experts
+        if experts < 1 or num_classes < 1 or experts % num_classes:
+            raise self._unfit([f"{_CLASSIFIERS}, but {self._listed()}"])
+        sizes["moe_num_mixtures"] = experts // num_classes
+        return "MoeModel", num_classes, sizes
+
+    def _listed(self):
+        """All but optimizers' slots."""
+        return ", ".join(
+            f"{name} {shape}"
+            for name, shape in sorted(self.shapes.items())
+            if os.path.dirname(name) not in self.shapes
+        )
 
     def values(
         self, shapes: Mapping[str, Any], num_classes: int, slot: str = ""
@@ -282,8 +287,8 @@ class StarterCheckpoint:
           slot: of the optimizer's, these instead, such as Adam or Adam_1.
 
         Raises:
-          UserError: a variable is missing, has another shape or is left over; all such
-            are listed.
+          UserError: a variable is missing, has another shape or (without `slot`) is
+            left over; all such are listed.
         """
         self._check(_starter_shapes(shapes), slot)
         forget_bias = 0.0 if slot else 1.0
@@ -309,7 +314,9 @@ class StarterCheckpoint:
         problems += [
             f"{name} {shape}: not this model's"
             for name, shape in sorted(self.shapes.items())
-            if name not in known and os.path.dirname(name) not in known  # its slots
+            if not slot  # which not all weights have
+            and name not in known
+            and os.path.dirname(name) not in known  # its slots
         ]
         if problems:
             raise self._unfit(problems)
