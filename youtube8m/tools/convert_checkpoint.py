@@ -19,7 +19,7 @@ import dataclasses
 from absl import logging
 
 from youtube8m import flags, models, optimizers
-from youtube8m.config import DataConfig, flag
+from youtube8m.config import flag
 from youtube8m.errors import UserError
 from youtube8m.runs import RunDirectory
 from youtube8m.starter_checkpoints import StarterCheckpoint
@@ -59,7 +59,7 @@ class ConvertConfig:
             raise UserError(message)
 
 
-flags.define(ConvertConfig, DataConfig)
+flags.define(ConvertConfig)
 flags.define_model_flags()
 
 
