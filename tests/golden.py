@@ -21,6 +21,8 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from youtube8m.starter_checkpoints import lstm_layout
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDER = pathlib.Path(
     os.environ.get("YT8M_GOLDEN") or ROOT.parent / "shared" / "golden"
@@ -141,23 +143,10 @@ def load(model, pairs):
     assert sorted(covered) == sorted(weights)
 
 
-def by_expert(values, num_classes):
-    """Columns c M + m, as in TF1 -> m C + c."""
-    split = values.reshape(*values.shape[:-1], num_classes, -1)
-    return split.swapaxes(-1, -2).reshape(values.shape)
-
-
 def lstm_weights(name, cell, leaf, values):
-    """TF1: gates i, j, f, o, rows x then h, 1 added to f. Keras: i, f, j, o."""
-    i, j, f, o = np.split(values, 4, axis=-1)
-    if leaf == "bias":
-        return [(name, cell.bias, np.concatenate([i, f + 1.0, j, o]))]
-    ours = np.concatenate([i, f, j, o], axis=-1)
-    inputs = len(ours) - cell.units
-    return [
-        (name, cell.kernel, ours[:inputs]),
-        (name, cell.recurrent_kernel, ours[inputs:]),
-    ]
+    """(name, our variable, its value) of a cell's kernel or bias."""
+    ours = [leaf] if leaf == "bias" else ["kernel", "recurrent_kernel"]
+    return [(name, getattr(cell, our), lstm_layout(our, values)) for our in ours]
 
 
 # The parts of a layer-normalised LSTM, in the order of TF1's gates, and the state.

@@ -13,6 +13,7 @@ ROOMS = [
     {"config", "files", "presets", "progress", "registry"},
     {"data", "layers"},
     {"models", "losses", "metrics", "optimizers"},
+    {"starter_checkpoints"},
     {"runs"},
     {"training"},
     {"prediction", "submission"},

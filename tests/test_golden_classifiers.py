@@ -16,6 +16,7 @@ from youtube8m.data.cooccurrence import correlation_matrix
 from youtube8m.layers.labels import cross_entropy
 from youtube8m.models.base import CLASSIFIERS
 from youtube8m.registry import construct
+from youtube8m.starter_checkpoints import by_expert
 
 OTHERS = {
     "LstmModel",  # of Tang et al., in test_golden_na
@@ -182,7 +183,7 @@ def matched(model, tf1):
             yield model.bottleneck, value
         elif mixture := MIXTURE.fullmatch(scope):
             part, layer = mixture_of(model, **mixture.groupdict())
-            value = golden.by_expert(value, part.num_classes)
+            value = by_expert(value, part.num_classes)
             yield getattr(layer, LEAVES[leaf]), value
         elif name not in FOLDED:
             yield getattr(layer_of(model, scope), LEAVES.get(leaf, leaf)), value

@@ -13,6 +13,7 @@ from tests.golden import ATOL, assert_close, assert_known
 from youtube8m import models
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.registry import hyperparameters
+from youtube8m.starter_checkpoints import by_expert
 
 # Classifiers and losses, which are no encoders.
 ELSEWHERE = (
@@ -100,7 +101,7 @@ def matched(model, tf1):
 def other_weight(model, name, value):
     scope, leaf = name.split("/")
     if scope in ("gates", "experts"):
-        value = golden.by_expert(value, model.classifier.num_classes)
+        value = by_expert(value, model.classifier.num_classes)
         layer = getattr(model.classifier, scope)
     elif scope == "Conv":
         value = np.squeeze(value, axis=2) if leaf == "weights" else value

@@ -5,7 +5,6 @@ fails. See `golden` for where the figures lie. Sizes are read off the arrays, so
 another folder with the same kinds of cases serves as well.
 """
 
-import operator
 import re
 
 import keras
@@ -25,6 +24,8 @@ from youtube8m.layers.labels import EPSILON, multi_hot
 from youtube8m.losses import LOSSES, CrossEntropyLoss
 from youtube8m.models.base import CLASSIFIERS, ENCODERS
 from youtube8m.registry import hyperparameters
+from youtube8m.starter_checkpoints import our_layout, starter_name
+from youtube8m.training.checkpoints import named_variables
 from youtube8m.training.distribution import split_batch
 from youtube8m.training.steps import TrainingState, TrainStep
 
@@ -45,49 +46,24 @@ def test_starter(case):
 
 # Weights ---------------------------------------------------------------------------
 
-# TF1's scope -> our layer.
-LAYERS = {
-    "fully_connected": "classifier.logits",
-    "gates": "classifier.gates",
-    "experts": "classifier.experts",
-    "input_bn": "encoder.input_norm",
-    "cluster_bn": "encoder.cluster_norm",
-    "hidden1_bn": "encoder.hidden_norm",
-    "cluster": "encoder.cluster",
-    "hidden1": "encoder.hidden",
-}
-ATTRIBUTES = {"weights": "kernel", "biases": "bias"}
-VARIABLE = re.compile(
-    r"(?:tower/)?(?P<scope>\w+)[/_]"
-    r"(?P<leaf>weights|biases|gamma|beta|moving_mean|moving_variance)"
-)
-LSTM_VARIABLE = re.compile(
-    r"(?:tower/)?rnn/multi_rnn_cell/cell_(?P<layer>\d+)/basic_lstm_cell/"
-    r"(?P<leaf>kernel|bias)"
-)
-
 
 def matched(model, tf1, complete=True):
     """(name, our variable, TF1's values in our layout) of all TF1 variables.
 
     Fails if a variable of ours is left over, unless `complete` is False.
     """
-    matches = []
-    for name, value in tf1.items():
-        if lstm := LSTM_VARIABLE.fullmatch(name):
-            layer = model.encoder.stack.layers[int(lstm["layer"])]
-            matches += golden.lstm_weights(name, layer.cell, lstm["leaf"], value)
+    values = {name.removeprefix("tower/"): name for name in tf1}
+    matches, used = [], set()
+    names = named_variables(model.weights)
+    for ours, variable in zip(names, model.weights, strict=True):
+        name = values.get(starter_name(ours))
+        if name is None:
+            assert not complete, f"{ours} is left over"
             continue
-        match = VARIABLE.fullmatch(name)
-        assert match and match["scope"] in LAYERS, f"unknown variable {name}"
-        layer = operator.attrgetter(LAYERS[match["scope"]])(model)
-        leaf = ATTRIBUTES.get(match["leaf"], match["leaf"])
-        if match["scope"] in ("gates", "experts"):
-            value = golden.by_expert(value, model.classifier.num_classes)
-        matches.append((name, getattr(layer, leaf), value))
-    if complete:
-        covered = {id(variable) for _, variable, _ in matches}
-        assert covered == {id(variable) for variable in model.weights}
+        value = our_layout(ours, tf1[name], model.classifier.num_classes)
+        matches.append((name, variable, value))
+        used.add(name)
+    assert used == set(tf1)
     return matches
 
 

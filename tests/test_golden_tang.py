@@ -12,6 +12,7 @@ from youtube8m import models
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.layers.inputs import frame_mask
 from youtube8m.layers.sampling import window_indices
+from youtube8m.starter_checkpoints import by_expert
 
 # Classifiers, and an LstmModel whose descriptor is [c, h]: ours has its own test.
 ELSEWHERE = (
@@ -167,7 +168,7 @@ def matched(model, case):
             ]
         elif name in CLASSIFIER:
             if not name.startswith("fully_connected"):
-                value = golden.by_expert(value, model.classifier.num_classes)
+                value = by_expert(value, model.classifier.num_classes)
             variable = operator.attrgetter(CLASSIFIER[name])(model.classifier)
             matches.append((name, variable, value))
         else:

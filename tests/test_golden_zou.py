@@ -10,6 +10,7 @@ from tests.golden import ATOL, assert_close, assert_known
 from youtube8m.layers.recurrent import Stack
 from youtube8m.models.base import CLASSIFIERS, ENCODERS, VideoModel
 from youtube8m.registry import construct
+from youtube8m.starter_checkpoints import by_expert
 
 # Readers and losses, which are no models.
 ELSEWHERE = (
@@ -155,7 +156,7 @@ def classifier_weight(classifier, name, value):
         layer = classifier.heads[int(vertical[0].removeprefix("vertical"))]
     elif scope in ("gates", "experts"):
         layer = getattr(classifier, scope)
-        value = golden.by_expert(value, classifier.num_classes)
+        value = by_expert(value, classifier.num_classes)
     else:
         dense = [*getattr(classifier, "hidden", ()), classifier.logits]
         layer = dense[int(scope.removeprefix("fully_connected").strip("_") or 0)]

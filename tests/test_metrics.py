@@ -1,5 +1,6 @@
 """Metrics against loops over videos, ranks and classes."""
 
+import itertools
 import pickle
 import warnings
 
@@ -44,14 +45,20 @@ def assert_same(result, expected):
 
 
 def naive_average_precision(pairs, num_positives, top_n=None):
-    """Of (score, hit) pairs; by hand."""
+    """Of (score, hit) pairs; by hand, place by place of each tie."""
     if num_positives == 0:
         return 0.0
-    found = total = 0.0
-    ranked = sorted(pairs, key=lambda pair: (-pair[0], pair[1]))
-    for rank, (_, hit) in enumerate(ranked[:top_n], start=1):
-        found += hit
-        total += hit * found / rank
+    rank = found = total = 0
+    pairs = list(pairs)
+    for score in sorted({score for score, _ in pairs}, reverse=True):
+        hits = [hit for other, hit in pairs if other == score]
+        share = sum(hits) / len(hits)
+        for place in range(len(hits)):
+            rank += 1
+            others = place * (sum(hits) - 1) / (len(hits) - 1) if place else 0
+            if rank <= (top_n or rank):
+                total += share * (found + 1 + others) / rank
+        found += sum(hits)
     return total / min(num_positives, top_n or num_positives)
 
 
@@ -139,14 +146,28 @@ def test_ties_do_not_depend_on_the_order():
     assert_same(collect(backwards).result(), collect(batches).result())
 
 
-def test_a_tie_never_helps():
+@pytest.mark.parametrize("top_n", [None, 2, 4])
+def test_a_tie_counts_as_the_mean_over_its_orders(top_n):
+    scores, hits = [0.9, 0.5, 0.5, 0.5, 0.5, 0.1], [0, 1, 0, 1, 0, 1]
+    orders = [(0, *order, 5) for order in itertools.permutations(range(1, 5))]
+    strict = [
+        average_precision([6, 5, 4, 3, 2, 1], [hits[i] for i in order], top_n=top_n)
+        for order in orders
+    ]
+    assert len(set(strict)) > 1
+    tied = average_precision(scores, hits, top_n=top_n)
+    assert tied == pytest.approx(np.mean(strict), rel=1e-12)
+
+
+def test_a_tie_over_videos():
     metrics = Metrics(num_classes=2, top_k=1)
     for label in (0, 1):  # class 0 is predicted twice with 0.5: right, then wrong
         labels = np.array([[label]])
         metrics.update(top_predictions(np.array([[0.5, 0.1]]), labels, 1), labels)
     result = metrics.result()
-    np.testing.assert_array_equal(result["average_precisions"], [1 / 2, 0])
-    assert result["gap"] == 1 / 4
+    # Right at rank 1 or at rank 2; the other label was not predicted.
+    np.testing.assert_array_equal(result["average_precisions"], [3 / 4, 0])
+    assert result["gap"] == 3 / 8
 
 
 def test_result_may_be_asked_for_between_batches():
@@ -209,7 +230,7 @@ def test_scores_of_any_sign_are_ranked():
     top = {"scores": scores, "classes": np.zeros((7, 1), int), "hits": labels == 0}
     metrics = Metrics(1)
     metrics.update(top, labels)
-    expected = np.mean([1 / 1, 2 / 3, 3 / 5])
+    expected = np.mean([1 / 1, (2 / 2 + 2 / 3) / 2, 3 / 5])  # both zeros are tied
     assert metrics.result()["gap"] == pytest.approx(expected)
 
 

@@ -371,6 +371,8 @@ class EvaluationConfig:
         "", "CSV to write: of each class, its videos and its average precision."
     )
     strict_data: bool = flag(False, "Stop at the first record that cannot be read.")
+    # For train directories of the starter code, which do not tell all of them.
+    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         _require(bool(self.train_dir), "--train_dir is empty; name a directory")
@@ -416,6 +418,8 @@ class InferenceConfig:
         "counting 0 (Zou et al. 2017), or the full predictions.",
     )
     strict_data: bool = flag(False, "Stop at the first record that cannot be read.")
+    # For train directories of the starter code, which do not tell all of them.
+    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         starts = split_list(self.crop_starts)

@@ -34,7 +34,7 @@ class Evaluator:
         if config.class_metrics_file:
             with replacing(config.class_metrics_file, "--class_metrics_file"):
                 pass  # an hour later would be too late to learn that it cannot be
-        self.trained = TrainedRun(config.train_dir)
+        self.trained = TrainedRun(config.train_dir, config.hyperparameters)
         self.directory = self.trained.directory
         self.shards = self.trained.open_shards(
             config.eval_data_pattern,
@@ -52,7 +52,7 @@ class Evaluator:
             return self.evaluate(self.directory.checkpoint(self.config.checkpoint))
         if not self.directory.latest_checkpoint():
             logging.info("waiting for a checkpoint in %s", self.directory.path)
-        for prefix in tf.train.checkpoints_iterator(self.directory.path):
+        for prefix in self.directory.new_checkpoints():
             metrics = self.evaluate(prefix)
         return metrics
 
@@ -100,7 +100,7 @@ class Evaluator:
 
     def _top_and_loss(self, predictions, batch):
         labels, rated = label_arrays(batch, self.num_classes)
-        loss = self.loss.call(labels, predictions, rated)
+        loss = self.loss.call(labels, predictions)  # of all classes, as the starter's
         if rated is not None:
             predictions = predictions * rated
         return top_predictions(predictions, batch["labels"], self.config.top_k), loss

@@ -22,7 +22,7 @@ from youtube8m.data.vocabulary import read_vocabulary
 from youtube8m.errors import UserError
 from youtube8m.losses import LOSSES
 from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING
-from youtube8m.registry import arguments, hyperparameters
+from youtube8m.registry import arguments, defaults, hyperparameters
 
 FLAGS = flags.FLAGS
 
@@ -86,6 +86,12 @@ def all_hyperparameters() -> dict[str, tuple]:
     return found
 
 
+def given_hyperparameters() -> dict[str, Any]:
+    """The hyper-parameters whose flags have a value."""
+    given = {name: FLAGS[name].value for name in all_hyperparameters()}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def apply_preset() -> None:
     """Makes the flags of --preset the defaults, so that those that are given win.
 
@@ -119,11 +125,7 @@ def read_run() -> RunConfig:
     classifier = parts.classifier
     loss = LOSSES.get(config.label_loss) if classifier else None
     classes = [c for c in (*parts, models.VideoModel, loss) if c is not None]
-    taken = {}
-    for cls in classes:
-        taken |= {name: p.default for name, p in hyperparameters(cls).items()}
-    given = {name: FLAGS[name].value for name in all_hyperparameters()}
-    given = {name: value for name, value in given.items() if value is not None}
+    taken, given = defaults(*classes), given_hyperparameters()
     for name in sorted(given.keys() - taken.keys()):
         logging.warning("--%s: %s does not take it; ignored", name, config.model)
     _warn_unused_parts(config, parts)

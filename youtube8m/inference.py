@@ -31,7 +31,10 @@ class Inference:
 
     def __init__(self, config: InferenceConfig):
         self.config = config
-        self.members = [TrainedRun(path) for path in split_list(config.train_dir)]
+        self.members = [
+            TrainedRun(path, config.hyperparameters)
+            for path in split_list(config.train_dir)
+        ]
         self.trained = self.members[0]
         self.crops = max(1, len(config.crop_starts))
         self._check_alike()

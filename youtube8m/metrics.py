@@ -8,9 +8,9 @@ The numbers are the starter code's (github.com/google/youtube-8m, eval_util.py).
 Shapes: [B, C] videos, classes; L labels of a row; K ranks kept of a row; G rankings;
 N pairs (class, score) in them.
 
-Ties. Within a row the lower class id ranks first. Among pooled pairs of equal score
-those that are wrong rank first, so a tie never helps, and neither the order of
-arrival nor merging changes a ranking. (The starter code shuffles.)
+Ties. Within a row the lower class id ranks first. For pooled pairs of equal score an
+average precision is the mean over all their orders, so neither the order of arrival
+nor merging changes it. (The starter code takes one order, at random.)
 """
 
 from collections.abc import Mapping
@@ -80,8 +80,9 @@ def average_precision(scores, hits, num_positives=None, top_n=None) -> float:
     if num_positives < 0:
         raise ValueError(f"num_positives must be at least 0, not {num_positives}")
     _check_top_n(top_n)
-    ranked = hits[np.lexsort((hits, -scores))]
-    return _single_average_precision(ranked, num_positives, top_n)
+    ranks = np.unique(-scores, return_inverse=True)[1].astype(np.uint64)
+    pairs = np.sort(ranks << 1 | hits)
+    return _single_average_precision(pairs, num_positives, top_n)
 
 
 class Metrics:
@@ -222,13 +223,13 @@ class Metrics:
         """Average precision of each class [C], nan where it has no positive."""
         first_of_class = np.arange(self.num_classes + 1, dtype=np.uint64) << 33
         starts = np.searchsorted(pairs, first_of_class)
-        return _average_precisions(_hits(pairs), starts, self._positives, top_n)
+        return _average_precisions(pairs, starts, self._positives, top_n)
 
     def _global_average_precision(self, pairs) -> float:
         """GAP: the average precision of all pairs in one ranking."""
         pairs = pairs & (2**33 - 1)  # drops the class, in a copy
         pairs.sort()
-        return _single_average_precision(_hits(pairs), self._positives.sum(), None)
+        return _single_average_precision(pairs, self._positives.sum(), None)
 
 
 def _pack(scores: np.ndarray, classes: np.ndarray, hits: np.ndarray) -> np.ndarray:
@@ -261,12 +262,19 @@ def _hits(pairs: np.ndarray) -> np.ndarray:
     return (pairs.astype(np.uint8) & 1).view(bool)  # small numbers first: less memory
 
 
-def _average_precisions(hits, starts, num_positives, top_n) -> np.ndarray:
+def _average_precisions(pairs, starts, num_positives, top_n) -> np.ndarray:
     """Average precisions of G rankings laid end to end.
 
+    Of n tied pairs, k of them right, behind N pairs with K right, the i-th (from 0) is
+    right in k / n of all orders, and has then i (k - 1) / (n - 1) right ones among the
+    tied before it: it adds k / n (K + 1 + i (k - 1) / (n - 1)) / (N + i + 1).
+    Source: McSherry & Najork 2008, Computing information retrieval performance measures
+    efficiently in the presence of tied scores.
+
     Args:
-        hits: bool [N], in ranked order.
-        starts: int [G + 1]; ranking g is `hits[starts[g]:starts[g + 1]]`.
+        pairs: uint64 [N], sorted; the lowest bit says that a pair is right, and pairs
+            are tied where the other bits are equal.
+        starts: int [G + 1]; ranking g is `pairs[starts[g]:starts[g + 1]]`.
         num_positives: int [G], also those that are missing from the ranking.
         top_n: ranks of each ranking that count; all if None.
 
@@ -274,23 +282,31 @@ def _average_precisions(hits, starts, num_positives, top_n) -> np.ndarray:
         float64 [G]; nan where there is no positive.
     """
     limit = np.inf if top_n is None else top_n
-    places = np.flatnonzero(hits)  # only the hits add to the sums
-    group = np.searchsorted(starts, places, side="right") - 1
-    ranks = places - starts[group] + 1
-    found = np.arange(1, places.size + 1) - np.searchsorted(places, starts)[group]
-    precisions = np.where(ranks <= limit, found / ranks, 0.0)
-    sums = np.bincount(group, precisions, minlength=len(num_positives))
+    places = np.flatnonzero(_hits(pairs))  # only ties with a hit add to the sums
+    ties = np.searchsorted(pairs, pairs[places] - np.uint64(1))  # hits are odd numbers
+    ties, hit, k = np.unique(ties, return_index=True, return_counts=True)
+    n = places[hit] + k - ties  # hits rank last in their tie
+    group = np.searchsorted(starts, ties, side="right") - 1
+    hits_before = hit - np.searchsorted(places, starts)[group]
+    others = (k - 1) / np.maximum(n - 1, 1)
+    # From here on one entry for each tied pair.
+    tie = np.repeat(np.arange(n.size), n)
+    i = np.arange(tie.size) - (np.cumsum(n) - n)[tie]
+    ranks = (ties - starts[group] + 1)[tie] + i
+    found = (hits_before + 1)[tie] + i * others[tie]
+    precisions = np.where(ranks <= limit, (k / n)[tie] * found / ranks, 0.0)
+    sums = np.bincount(group[tie], precisions, minlength=len(num_positives))
     denominators = np.minimum(num_positives, limit)
     nothing = np.full(len(num_positives), np.nan)
     return np.divide(sums, denominators, out=nothing, where=denominators > 0)
 
 
-def _single_average_precision(hits, num_positives, top_n) -> float:
+def _single_average_precision(pairs, num_positives, top_n) -> float:
     """`_average_precisions` of one ranking [N]; 0.0 if there is no positive."""
     if num_positives == 0:
         return 0.0
-    starts, num_positives = np.array([0, hits.size]), np.array([num_positives])
-    return float(_average_precisions(hits, starts, num_positives, top_n)[0])
+    starts, num_positives = np.array([0, pairs.size]), np.array([num_positives])
+    return float(_average_precisions(pairs, starts, num_positives, top_n)[0])
 
 
 def _precisions(scores, hits, labels) -> np.ndarray:

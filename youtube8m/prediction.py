@@ -9,6 +9,8 @@ Both call this one function, so they agree on every prediction.
 """
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 
@@ -24,13 +26,18 @@ from youtube8m.training.checkpoints import load_weights
 class TrainedRun:
     """The model of a run directory in inference mode.
 
+    Args:
+      hyperparameters: as `RunDirectory.read_run` takes them.
+
     Raises:
       UserError: the directory holds no run.
     """
 
-    def __init__(self, train_dir: str):
+    def __init__(
+        self, train_dir: str, hyperparameters: Mapping[str, Any] | None = None
+    ):
         self.directory = RunDirectory(train_dir)
-        self.run = self.directory.read_run()
+        self.run = self.directory.read_run(hyperparameters)
         if models.parts(self.run.model).classifier is None:
             raise UserError(
                 f"--train_dir={self.directory.path}: holds a {self.run.model.model}, "

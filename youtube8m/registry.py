@@ -88,6 +88,16 @@ def hyperparameters(cls: type) -> dict[str, inspect.Parameter]:
     }
 
 
+def defaults(*classes: type | None) -> dict[str, Any]:
+    """The hyper-parameters of some classes and their defaults; None has none."""
+    return {
+        name: p.default
+        for cls in classes
+        if cls is not None
+        for name, p in hyperparameters(cls).items()
+    }
+
+
 def construct(cls: type, values: Mapping[str, Any], **also: Any) -> Any:
     """Builds `cls` with those of `values` that its constructor takes, and `also`.
 

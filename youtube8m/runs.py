@@ -18,10 +18,14 @@ import glob
 import json
 import os
 import shutil
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
+from youtube8m import starter_checkpoints
 from youtube8m.config import RunConfig, TrainingConfig
 from youtube8m.errors import UserError
 from youtube8m.files import local_path, replacing
@@ -83,13 +87,33 @@ class RunDirectory:
         except OSError as error:
             raise self._unusable(f"cannot be made ({error.strerror})") from None
         if self.latest_checkpoint():
+            if self.is_starters:
+                raise self._unusable(
+                    "the starter code trained the run there; python -m "
+                    "youtube8m.tools.convert_checkpoint makes a directory of it that "
+                    "train.py continues from"
+                )
             self._check_same(run)
         else:  # nothing is lost, whatever a run that never came far has left
             with replacing(self.file("model_flags.json"), "--train_dir") as file:
                 file.write(run.to_json())
 
-    def read_run(self) -> RunConfig:
+    @property
+    def is_starters(self) -> bool:
+        """Whether the starter code wrote it, whose flags hold no hyper-parameters."""
+        try:
+            with open(self.file("model_flags.json"), encoding="utf-8") as file:
+                values = json.load(file)
+        except (OSError, ValueError):
+            return False
+        return isinstance(values, dict) and "hyperparameters" not in values
+
+    def read_run(self, hyperparameters: Mapping[str, Any] | None = None) -> RunConfig:
         """The configuration of the run.
+
+        Args:
+          hyperparameters: those that a directory of the starter code cannot tell; see
+            `StarterCheckpoint.complete`.
 
         Raises:
           UserError: the directory holds no run.
@@ -97,16 +121,30 @@ class RunDirectory:
         path = self.file("model_flags.json")
         try:
             with open(path, encoding="utf-8") as file:
-                return RunConfig.from_json(file.read(), path)
+                run = RunConfig.from_json(file.read(), path)
         except OSError as error:
             raise self._unusable(
                 f"no model_flags.json ({error.strerror}); train a model there first"
             ) from None
+        if not self.is_starters:
+            return run
+        checkpoint = starter_checkpoints.StarterCheckpoint(self.checkpoint())
+        return checkpoint.complete(run, hyperparameters or {})
+
+    def require_empty(self) -> None:
+        """Raises UserError if there is anything in the directory."""
+        if os.path.isdir(self.path) and os.listdir(self.path):
+            raise self._unusable("not empty; name another directory")
 
     def write_training_config(self, config: TrainingConfig) -> None:
         """Keeps how the run is trained, for those who read it later."""
         with replacing(self.file("training_config.json"), "--train_dir") as file:
             json.dump(dataclasses.asdict(config), file, indent=2)
+
+    def tie_optimizer(self, name: str) -> None:
+        """Ties a run that has been trained elsewhere to its optimizer alone."""
+        with replacing(self.file("training_flags.json"), self.flag) as file:
+            json.dump({"optimizer": name}, file, indent=2)
 
     def tied_to_training(self, flags: TrainingFlags) -> TrainingFlags:
         """The flags to go on with: those the run began with, or `flags` if it begins.
@@ -116,16 +154,8 @@ class RunDirectory:
             than the checkpoints belong to.
         """
         path = self.file("training_flags.json")
-        if not self.latest_checkpoint() or not os.path.exists(path):
-            with replacing(path, "--train_dir") as file:
-                json.dump(dataclasses.asdict(flags), file, indent=2)
-            return flags
-        try:
-            with open(path, encoding="utf-8") as file:
-                saved = TrainingFlags(**json.load(file))
-        except (ValueError, TypeError):
-            message = f"{path}: damaged; restore it, or give --start_new_model"
-            raise UserError(message) from None
+        begun = self.latest_checkpoint() and os.path.exists(path)
+        saved = self._saved_training_flags(path, flags) if begun else flags
         for name in ("optimizer", "ema_decay"):
             was, now = getattr(saved, name), getattr(flags, name)
             if was != now:
@@ -146,13 +176,39 @@ class RunDirectory:
                     getattr(flags, name),
                     value,
                 )
+        with replacing(path, "--train_dir") as file:
+            json.dump(dataclasses.asdict(saved), file, indent=2)
         return saved
+
+    @staticmethod
+    def _saved_training_flags(path, flags):
+        """A file's; what a run trained elsewhere leaves open is as in `flags`."""
+        try:
+            with open(path, encoding="utf-8") as file:
+                known = {"ema_decay": 0.0, **json.load(file)}
+            return dataclasses.replace(flags, **known)
+        except (ValueError, TypeError):
+            message = f"{path}: damaged; restore it, or give --start_new_model"
+            raise UserError(message) from None
 
     def checkpoints(self) -> list[str]:
         """The prefixes of all whole checkpoints, .../model.ckpt-STEP, newest last."""
+        if self.is_starters:
+            return starter_checkpoints.find(self.path)
         state = tf.train.get_checkpoint_state(self.path)
         known = state.all_model_checkpoint_paths if state else []
         return [prefix for prefix in known if os.path.exists(f"{prefix}.index")]
+
+    def new_checkpoints(self, seconds: float = 1.0) -> Iterator[str]:
+        """The newest checkpoint, and each newer one as it comes, for ever."""
+        last = None
+        while True:
+            prefix = self.latest_checkpoint()
+            if prefix and prefix != last:
+                last = prefix
+                yield prefix
+            else:
+                time.sleep(seconds)
 
     def latest_checkpoint(self) -> str | None:
         """The newest whole checkpoint's prefix."""
@@ -169,10 +225,13 @@ class RunDirectory:
             if not prefix:
                 raise self._unusable("no checkpoint; train a model there first")
             return prefix
-        prefix = os.path.join(self.path, os.path.basename(name))
+        known = {os.path.basename(prefix): prefix for prefix in self.checkpoints()}
+        base = os.path.basename(name)
+        prefix = known.get(base, self.file(base))
         if not os.path.exists(f"{prefix}.index"):
-            found = sorted(glob.glob(os.path.join(glob.escape(self.path), "*.index")))
-            names = ", ".join(os.path.basename(p)[:-6] for p in found) or "none"
+            found = glob.glob(os.path.join(glob.escape(self.path), "*.index"))
+            names = {*known, *(os.path.basename(path)[:-6] for path in found)}
+            names = ", ".join(sorted(names)) or "none"
             raise UserError(f"{flag}={name}: not in {self.path}; there are: {names}")
         return prefix
 

@@ -15,7 +15,6 @@ if __name__ == "__main__":
     cli.run("youtube8m.tools.average_checkpoints")
 
 import dataclasses
-import os
 
 import numpy as np
 import tensorflow as tf
@@ -74,10 +73,7 @@ def average(config: AverageConfig) -> None:
     run = directory.read_run()
     prefixes = _prefixes(directory, config)
     output = RunDirectory(config.output_dir, "--output_dir")
-    if os.path.isdir(output.path) and os.listdir(output.path):
-        raise UserError(
-            f"--output_dir={output.path}: not empty; name another directory"
-        )
+    output.require_empty()
     model = models.create(run)
     _average(model, prefixes)
     output.prepare(run, start_new=False)

@@ -19,7 +19,8 @@ flags.define_model_flags()
 
 def main() -> None:
     """Reads the flags and evaluates. The model's own come from model_flags.json."""
-    config = flags.read(EvaluationConfig)
+    given = flags.given_hyperparameters()
+    config = flags.read(EvaluationConfig, hyperparameters=given)
     allow_memory_growth()
     evaluator = Evaluator(config)
     flags.warn_differing(evaluator.trained.run)

@@ -20,7 +20,8 @@ flags.define_model_flags()
 
 def main() -> None:
     """Reads the flags and predicts. The model's own come from model_flags.json."""
-    config = flags.read(InferenceConfig)
+    given = flags.given_hyperparameters()
+    config = flags.read(InferenceConfig, hyperparameters=given)
     allow_memory_growth()
     inference = Inference(config)
     flags.warn_differing(inference.trained.run)

@@ -12,8 +12,10 @@ import re
 
 import tensorflow as tf
 
+from youtube8m import starter_checkpoints
 from youtube8m.errors import UserError
 from youtube8m.runs import RunDirectory
+from youtube8m.starter_checkpoints import StarterCheckpoint
 from youtube8m.training.steps import TrainingState
 
 # What TensorFlow raises for files that are missing, cut short or of another model.
@@ -21,8 +23,8 @@ _RESTORE_ERRORS = (tf.errors.OpError, AssertionError, IndexError, ValueError)
 
 
 def checkpoint_step(prefix: str) -> int:
-    """STEP of .../model.ckpt-STEP."""
-    return int(prefix.rsplit("-", 1)[1])
+    """STEP of .../model.ckpt-STEP; what a starter code's inference_model counts."""
+    return starter_checkpoints.step_of(prefix)
 
 
 def named_variables(variables) -> dict[str, tf.Variable]:
@@ -45,13 +47,20 @@ def named_variables(variables) -> dict[str, tf.Variable]:
 def load_weights(model, prefix: str) -> None:
     """Restores a built model's weights from a checkpoint, without the optimizer.
 
-    Where the checkpoint has averages (--ema_decay), they are the weights.
+    Where the checkpoint has averages (--ema_decay), they are the weights. It may be one
+    of the starter code's.
 
     Raises:
       UserError: the checkpoint is damaged or of another model.
     """
+    weights = named_variables(model.variables)
+    starters = StarterCheckpoint(prefix)
+    if starters.is_starters:
+        classes = model.classifier.num_classes
+        for name, value in starters.values(shapes_of(weights), classes).items():
+            weights[name].assign(value)
+        return
     try:
-        weights = named_variables(model.variables)
         averages = _shapes(tf.train.load_checkpoint(prefix), "average")
         parts: dict[str, dict] = {}
         for name, variable in weights.items():
@@ -61,6 +70,11 @@ def load_weights(model, prefix: str) -> None:
         status.assert_existing_objects_matched().expect_partial()
     except _RESTORE_ERRORS as error:
         raise _unreadable(prefix, error) from None
+
+
+def shapes_of(variables: dict[str, tf.Variable]) -> dict[str, list[int]]:
+    """Name -> shape."""
+    return {name: variable.shape.as_list() for name, variable in variables.items()}
 
 
 def save_weights(model, directory: RunDirectory, step: int) -> str:
@@ -96,8 +110,13 @@ def warm_start(model, prefix: str) -> WarmStart:
     """Takes the weights that a checkpoint of any model has by name and shape.
 
     Raises:
-      UserError: it is unreadable, or has none of them.
+      UserError: it is unreadable, the starter code's, or has none of them.
     """
+    if StarterCheckpoint(prefix).is_starters:
+        raise UserError(
+            f"--warm_start_from={prefix}: written by the starter code; start from the "
+            "directory that python -m youtube8m.tools.convert_checkpoint makes of it"
+        )
     try:
         shapes = _shapes(tf.train.load_checkpoint(prefix), "model")
     except _RESTORE_ERRORS as error:

@@ -1,0 +1,122 @@
+"""Makes a run that train.py continues of a directory that the starter code wrote.
+
+    python -m youtube8m.tools.convert_checkpoint --train_dir=theirs --output_dir=ours \\
+        --batch_size=1024
+    python train.py --train_dir=ours ...
+
+The weights, the step and Adam's state come along; the place in the data does not, so
+the next step reads the first batch of the first epoch. eval.py and inference.py take
+the starter code's directories as they are.
+"""
+
+from youtube8m import cli
+
+if __name__ == "__main__":
+    cli.run("youtube8m.tools.convert_checkpoint")
+
+import dataclasses
+
+from absl import logging
+
+from youtube8m import flags, models, optimizers
+from youtube8m.config import flag
+from youtube8m.errors import UserError
+from youtube8m.runs import RunDirectory
+from youtube8m.starter_checkpoints import StarterCheckpoint
+from youtube8m.training.checkpoints import (
+    Saver,
+    load_weights,
+    named_variables,
+    shapes_of,
+)
+from youtube8m.training.steps import TrainingState
+
+_ADAM = "AdamOptimizer"
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertConfig:
+    """What is converted, and where it goes."""
+
+    train_dir: str = flag("", "Directory that the starter code wrote.")
+    output_dir: str = flag("", "Directory to write.")
+    checkpoint: str = flag("", "Checkpoint to use (model.ckpt-STEP); else the newest.")
+    batch_size: int = flag(
+        1024,
+        "Examples of each of its steps, on all GPUs together: the learning rate decays "
+        "by the examples seen.",
+    )
+    optimizer: str = flag(
+        _ADAM, "Optimizer to continue with; any but Adam begins without a state."
+    )
+
+    def __post_init__(self):
+        for name in ("train_dir", "output_dir"):
+            if not getattr(self, name):
+                raise UserError(f"--{name} is empty; name a directory")
+        if self.batch_size < 1:
+            message = f"--batch_size={self.batch_size}: must be greater than 0"
+            raise UserError(message)
+
+
+flags.define(ConvertConfig)
+flags.define_model_flags()
+
+
+def main() -> None:
+    """Reads the flags and converts."""
+    run = convert(flags.read(ConvertConfig), flags.given_hyperparameters())
+    flags.warn_differing(run)
+
+
+def convert(config: ConvertConfig, hyperparameters=None):
+    """Writes --output_dir; returns its RunConfig.
+
+    Raises:
+      UserError: --train_dir is not the starter code's, its variables do not fit, or
+        --output_dir is not empty.
+    """
+    directory = RunDirectory(config.train_dir)
+    run = directory.read_run(hyperparameters)
+    if not directory.is_starters:
+        raise UserError(
+            f"--train_dir={directory.path}: not written by the starter code; train.py "
+            "continues from it as it is"
+        )
+    output = RunDirectory(config.output_dir, "--output_dir")
+    output.require_empty()
+    prefix = directory.checkpoint(config.checkpoint)
+    state = _state(models.create(run), prefix, config)
+    output.prepare(run, start_new=False)
+    output.tie_optimizer(config.optimizer)
+    written = Saver(output, state, keep=1).save()
+    logging.info("wrote %s, %d examples", written, state.examples.numpy())
+    return run
+
+
+def _state(model, prefix, config):
+    """The state of training that a checkpoint of the starter code comes to."""
+    load_weights(model, prefix)
+    state = TrainingState(model, optimizers.create(config.optimizer, 0.01))
+    checkpoint = StarterCheckpoint(prefix)
+    state.step.assign(checkpoint.step)
+    state.examples.assign(checkpoint.step * config.batch_size)
+    if config.optimizer == _ADAM and checkpoint.has_slot("Adam"):
+        _load_adam(state, checkpoint)
+    else:
+        logging.warning("%s: no state there, %s begins anew", prefix, config.optimizer)
+    return state
+
+
+def _load_adam(state, checkpoint):
+    """TF1's Adam keeps the means in Adam, the means of squares in Adam_1."""
+    optimizer, classes = state.optimizer, state.model.classifier.num_classes
+    trained = named_variables(state.model.trainable_variables)
+    for slot, ours in (
+        ("Adam", optimizer._momentums),
+        ("Adam_1", optimizer._velocities),
+    ):
+        values = checkpoint.values(shapes_of(trained), classes, slot)
+        for name, variable in zip(trained, ours, strict=True):
+            variable.assign(values[name])
+    optimizer.iterations.assign(checkpoint.adam_updates)
