@@ -10,15 +10,16 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from absl.testing import flagsaver
 from tensorflow.core.protobuf import saved_model_pb2
 
+from tests.test_backends import PYTHON, ROOT, has
 from tests.test_models import (
     CASES,
-    COUNTS,
     FRAMES,
     NUM_CLASSES,
-    VERTICALS,
     VIDEO,
+    random_batch,
     run_config,
 )
 from youtube8m import models
@@ -29,8 +30,9 @@ from youtube8m.data.serving import choose_frames
 from youtube8m.errors import UserError
 from youtube8m.export import ExportConfig, export
 from youtube8m.inference import Inference
-from youtube8m.models.base import CLASSIFIERS
+from youtube8m.prediction import TrainedRun
 from youtube8m.runs import RunDirectory
+from youtube8m.tools import export_model_mediapipe
 from youtube8m.training.checkpoints import save_weights
 
 LENGTHS = (9, 30, 1, 4)
@@ -173,3 +175,250 @@ def test_every_model_is_served_as_inferred(case, records, tmp_path, request):
         np.testing.assert_allclose(
             served["predictions"], predictions, atol=1e-6, rtol=0
         )
+
+
+# Served by a process of its own.
+
+SERVER = """
+import json, sys
+import tensorflow as tf
+path, pattern, out = sys.argv[1:]
+loaded = tf.saved_model.load(path)
+serve = loaded.signatures["serving_default"]
+files = tf.data.Dataset.from_tensor_slices(sorted(tf.io.gfile.glob(pattern)))
+batches = tf.data.TFRecordDataset(files).batch(7)
+served = [serve(example_bytes=batch) for batch in batches]
+tensors = {n: tf.concat([batch[n] for batch in served], 0) for n in served[0]}
+for name, tensor in tensors.items():
+    tf.io.write_file(f"{out}/{name}", tf.io.serialize_tensor(tensor))
+assert not [name for name in sys.modules if name.startswith("youtube8m")]
+"""
+
+
+@pytest.mark.parametrize("level", ["frame", "video"])
+def test_served_without_the_package(level, sample, tmp_path):
+    """By TensorFlow alone, in another directory: the sample's test videos."""
+    frames = level == "frame"
+    names = ("rgb", "audio") if frames else ("mean_rgb", "mean_audio")
+    data = DataConfig(names, (24, 8), frames, num_classes=25)
+    case = ("BiLSTMAttention", "MoeModel") if frames else ("MoeModel", "")
+    run = dataclasses.replace(run_config((*case, {})), data=data)
+    train_dir = make_run(tmp_path / "run", run)
+    export(ExportConfig(train_dir, output_dir=str(tmp_path / "saved")))
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    pattern = sample[f"{level}/test"]
+    subprocess.run(
+        [sys.executable, "-c", SERVER, tmp_path / "saved", pattern, tmp_path],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+    )
+    types = {
+        "video_id": tf.string,
+        "class_indexes": tf.int32,
+        "predictions": tf.float32,
+    }
+    served = {
+        name: tf.io.parse_tensor(tf.io.read_file(f"{tmp_path}/{name}"), dtype).numpy()
+        for name, dtype in types.items()
+    }
+    assert_same(served, *inferred(train_dir, pattern, tmp_path))
+    assert served["predictions"].shape == (20, 20)
+
+
+KERAS = """
+import sys, numpy as np, keras
+import youtube8m.models
+assert keras.backend.backend() == sys.argv[1]
+model = keras.saving.load_model(sys.argv[2] + "/model.keras")
+with np.load(sys.argv[2] + "/batch.npz") as batch:
+    outputs = model({name: batch[name] for name in batch.files})
+np.save(sys.argv[2] + "/out.npy", keras.ops.convert_to_numpy(outputs["predictions"]))
+"""
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_keras_file_works_under_every_backend(backend, tmp_path):
+    if not has(backend):
+        pytest.skip(f"{backend} is not installed for {PYTHON}")
+    run = run_config(("LstmModel", "MoeModel", {}))
+    train_dir = make_run(tmp_path / "run", run)
+    folder = str(tmp_path / "out")
+    export(ExportConfig(train_dir, "model.ckpt-1", folder, "keras"))
+    batch = random_batch(run.data)
+    np.savez(f"{folder}/batch.npz", **batch)
+    subprocess.run(
+        [PYTHON, "-c", KERAS, backend, folder],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": backend},
+        check=True,
+    )
+    predictions = TrainedRun(train_dir)
+    predictions.load(f"{train_dir}/model.ckpt-1")
+    expected = predictions.predict(batch)["predictions"]
+    np.testing.assert_allclose(np.load(f"{folder}/out.npy"), expected, atol=1e-6)
+
+
+# The frames that are read.
+
+SAMPLINGS = [
+    {},
+    {"skip_frames": 7, "max_frames": 11},
+    {"frame_sampling": "crop", "crop_frames": 4, "crop_stride": 3, "crop_start": 5},
+    {"frame_sampling": "interval", "crop_stride": 4, "crop_start": 2},
+    {"frame_sampling": "windows", "crop_stride": 4, "skip_frames": 3},
+    {"frame_sampling": "random", "crop_frames": 6, "skip_frames": 3},
+    {"frame_sampling": "run", "crop_frames": 6, "max_frames": 17},
+]
+
+
+@pytest.mark.parametrize("values", SAMPLINGS, ids=str)
+def test_frames_are_chosen_as_for_inference(values):
+    data = dataclasses.replace(FRAMES, **values)
+    lengths = np.arange(1, 60)  # past the longest that is not cut
+    index, counts = tf.function(lambda x: choose_frames(data, x))(lengths)
+    for length, row, count in zip(lengths, index.numpy(), counts.numpy(), strict=True):
+        assert row[:count].tolist() == list(sampling.sample(data, length))
+        assert not row[count:].any()
+    assert index.shape[1] == max(counts)
+
+
+@pytest.mark.parametrize("values", SAMPLINGS[1:], ids=str)
+def test_sampling_runs_are_served_as_inferred(values, records, tmp_path):
+    run = run_config(("LstmModel", "MoeModel", {}))
+    run = RunConfig(dataclasses.replace(FRAMES, **values), run.model)
+    train_dir = make_run(tmp_path / "run", run)
+    pattern, serialized = records(run.data)
+    export(ExportConfig(train_dir, output_dir=str(tmp_path / "saved"), top_k=3))
+    served = serve(tmp_path / "saved", example_bytes=tf.constant(serialized))
+    assert_same(served, *inferred(train_dir, pattern, tmp_path), top_k=3)
+
+
+# Records that are none.
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """The signatures of a frame-level and a video-level model."""
+    loaded = {}
+    for data, case in ((FRAMES, "FrameLevelLogisticModel"), (VIDEO, "LogisticModel")):
+        path = tmp_path_factory.mktemp("served")
+        train_dir = make_run(path / "run", run_config((case, case, {})))
+        export(ExportConfig(train_dir, output_dir=str(path / "saved")))
+        loaded[data] = tf.saved_model.load(str(path / "saved"))
+    return lambda data, records: loaded[data].signatures["serving_default"](
+        example_bytes=tf.constant(records, tf.string)
+    )
+
+
+def frame_record(rgb=(4, 12), audio=(4, 4), name="v"):
+    sizes = {"rgb": rgb, "audio": audio}
+    frames = {n: np.zeros(s, np.uint8) for n, s in sizes.items() if s}
+    return frame_example(name, None, frames).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "data, record, message",
+    [
+        (FRAMES, frame_record(rgb=(4, 11)), "rgb that is not of 12 bytes"),
+        (FRAMES, frame_record(audio=(3, 4)), "unequal or no frames of rgb, audio"),
+        (FRAMES, frame_record((0, 12), (0, 4)), "(?s)(unequal or no frames|required)"),
+        (FRAMES, frame_record(audio=None), "audio"),
+        (FRAMES, frame_record(name=""), "no video id"),
+        (FRAMES, b"damaged", "(?i)pars"),
+        (VIDEO, frame_record(), "mean_rgb"),
+        (
+            VIDEO,
+            video_example("v", [1], {"mean_rgb": np.ones(9)}).SerializeToString(),
+            "mean_rgb",
+        ),
+    ],
+)
+def test_wrong_records_are_refused(served, data, record, message):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        served(data, [record])
+
+
+@pytest.mark.parametrize("data", [FRAMES, VIDEO], ids=["frames", "video"])
+def test_no_records_give_no_predictions(served, data):
+    assert served(data, [])["predictions"].shape == (0, NUM_CLASSES)
+
+
+# The command.
+
+
+def test_mediapipe_with_the_starter_codes_flags(tmp_path):
+    train_dir = make_run(tmp_path / "run", run_config(("LstmModel", "MoeModel", {})))
+    with flagsaver.flagsaver(
+        checkpoint_file=f"{train_dir}/model.ckpt-1", output_dir=str(tmp_path / "mp")
+    ):
+        export_model_mediapipe.main()
+    frames = np.zeros((1, 3, 16), np.float32)
+    lengths = np.array([[3]], np.int32)
+    served = serve(tmp_path / "mp", rgb_and_audio=frames, num_frames=lengths)
+    assert served["predictions"].shape == (1, NUM_CLASSES)
+
+
+def test_what_another_wrote_is_kept(tmp_path):
+    train_dir = make_run(tmp_path / "run", run_config(("LogisticModel", "", {})))
+    target = tmp_path / "saved"
+    target.mkdir()
+    settings = ExportConfig(train_dir, output_dir=str(target))
+    export(settings)  # into an empty directory
+    first = sorted(target.rglob("*"))
+    export(settings)  # over an earlier export
+    assert sorted(target.rglob("*")) == first
+    export(dataclasses.replace(settings, format="keras"))  # nothing of it is left
+    assert {path.name for path in target.iterdir()} == {"model.keras", ".contents"}
+    (target / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="--output_dir=.*saved: is there"):
+        export(settings)
+    assert (target / "notes.txt").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "saved"]
+
+
+def test_a_failed_export_leaves_the_earlier_one(tmp_path, monkeypatch):
+    train_dir = make_run(tmp_path / "run", run_config(("LogisticModel", "", {})))
+    settings = ExportConfig(train_dir, output_dir=str(tmp_path / "saved"))
+    export(settings)
+
+    def full(module, path, signatures):
+        (pathlib.Path(path) / "saved_model.pb").write_bytes(b"half")
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left\nat 1")
+
+    monkeypatch.setattr(tf.saved_model, "save", full)
+    with pytest.raises(UserError, match=r"cannot be written \(No space left\)$"):
+        export(settings)
+    assert (tmp_path / "saved" / "saved_model.pb").read_bytes() != b"half"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "saved"]
+
+
+@pytest.mark.parametrize(
+    "case, data, values, message",
+    [
+        ("LogisticModel", {}, {"format": "mediapipe"}, "takes video-level features"),
+        ("LogisticModel", {}, {"format": "onnx"}, "--format=onnx: must be one of"),
+        ("LogisticModel", {}, {"top_k": 0}, "--top_k=0"),
+        ("LogisticModel", {}, {"output_dir": ""}, "--output_dir is empty"),
+        ("LogisticModel", {}, {"checkpoint": "model.ckpt-7"}, "--checkpoint=model"),
+        (
+            "StackedBiLSTMLN",
+            {"frame_sampling": "crop", "released_code": True},
+            {},
+            "crops of the released code",
+        ),
+        (
+            "LstmModel",
+            {"frame_sampling": "windows", "max_frames": 100_000},
+            {},
+            "--max_frames=100000: too many",
+        ),
+    ],
+)
+def test_mistakes(case, data, values, message, tmp_path):
+    run = run_config((case, "MoeModel", {}))
+    run = RunConfig(dataclasses.replace(run.data, **data), run.model)
+    train_dir = make_run(tmp_path / "run", run)
+    with pytest.raises(UserError, match=message):
+        export(ExportConfig(train_dir, **{"output_dir": f"{tmp_path}/out", **values}))
+    assert not (tmp_path / "out").exists()

@@ -106,10 +106,10 @@ def _write_mediapipe(trained, path, _):
         batch = {"frames": frames, "num_frames": num_frames}
         return {"predictions": trained.model(batch, training=False)["predictions"]}
 
-    frames = tf.TensorSpec(
-        [None, None, data.feature_size], tf.float32, "rgb_and_audio"
+    frames = tf.TensorSpec([None, None, data.feature_size], tf.float32, "rgb_and_audio")
+    _save(
+        trained, serve, path, frames, tf.TensorSpec([None, 1], tf.int32, "num_frames")
     )
-    _save(trained, serve, path, frames, tf.TensorSpec([None, 1], tf.int32, "num_frames"))
 
 
 def _save(trained, serve, path, *inputs):

@@ -31,7 +31,9 @@ def parse_records(data: DataConfig, serialized) -> dict:
         parsed = tf.io.parse_example(serialized, {**ids, **specs})
         features = tf.concat([parsed[name] for name in data.feature_names], axis=1)
         return {"id": _video_ids(parsed), "features": features}
-    specs = {n: tf.io.FixedLenSequenceFeature([], tf.string) for n in data.feature_names}
+    specs = {
+        n: tf.io.FixedLenSequenceFeature([], tf.string) for n in data.feature_names
+    }
     context, rows, lengths = tf.io.parse_sequence_example(serialized, ids, specs)
     length = _common_length(data, lengths)
     index, num_frames = choose_frames(data, length)
@@ -65,7 +67,7 @@ def _common_length(data, lengths):
 def _check_sizes(name, rows, length, size):
     real = tf.sequence_mask(length, tf.shape(rows)[1])
     sizes = tf.where(real, tf.strings.length(rows), size)
-    message = f"a record has a frame of {name!r} that is not of {size} bytes"
+    message = f"a record has a frame of {name} that is not of {size} bytes"
     tf.debugging.assert_equal(sizes, size, message=message)
 
 
@@ -84,7 +86,7 @@ def choose_frames(data: DataConfig, lengths):
     table, counts = _choices(data)
     row = tf.minimum(lengths, len(counts)) - 1
     num_frames = tf.gather(counts, row)
-    places = tf.range(tf.reduce_max(num_frames))
+    places = tf.range(tf.maximum(tf.reduce_max(num_frames), 1))  # of no videos, too
     if data.frame_sampling in ("windows", "random"):
         index = tf.gather(tf.gather(table, row), places, axis=1)
     else:
