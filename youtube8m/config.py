@@ -399,7 +399,7 @@ class InferenceConfig:
     untar_model_dir: str = flag(
         "/tmp/yt8m-model",
         "Directory that --input_model_tgz is unpacked to, in place of what an earlier "
-        "archive left there.",
+        "archive left there; processes side by side need one each.",
     )
     output_model_tgz: str = flag(
         "", "Archive to write, of the model and the checkpoint that predict."
