@@ -182,7 +182,7 @@ def test_every_model_is_served_as_inferred(case, records, tmp_path, request):
 # Served by a process of its own.
 
 SERVER = """
-import json, sys
+import sys
 import tensorflow as tf
 path, pattern, out = sys.argv[1:]
 loaded = tf.saved_model.load(path)
@@ -199,14 +199,16 @@ assert not [name for name in sys.modules if name.startswith("youtube8m")]
 
 @pytest.mark.parametrize("level", ["frame", "video"])
 def test_served_without_the_package(level, sample, tmp_path):
-    """By TensorFlow alone, in another directory: the sample's test videos."""
+    """Exported by the command, served by TensorFlow alone in another directory."""
     frames = level == "frame"
     names = ("rgb", "audio") if frames else ("mean_rgb", "mean_audio")
     data = DataConfig(names, (24, 8), frames, num_classes=25)
     case = ("BiLSTMAttention", "MoeModel") if frames else ("MoeModel", "")
     run = dataclasses.replace(run_config((*case, {})), data=data)
     train_dir = make_run(tmp_path / "run", run)
-    export(ExportConfig(train_dir, output_dir=str(tmp_path / "saved")))
+    command = [sys.executable, "-m", "youtube8m.tools.export"]
+    paths = [f"--train_dir={train_dir}", f"--output_dir={tmp_path}/saved"]
+    subprocess.run(command + paths, cwd=ROOT, check=True)
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     pattern = sample[f"{level}/test"]
     subprocess.run(
