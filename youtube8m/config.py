@@ -395,6 +395,17 @@ class InferenceConfig:
         "", "Glob of the shards; several may be given, comma-separated."
     )
     output_file: str = flag("", "CSV file to write; renamed into place when whole.")
+    input_model_tgz: str = flag(
+        "", "Instead of --train_dir: archive that --output_model_tgz wrote."
+    )
+    untar_model_dir: str = flag(
+        "/tmp/yt8m-model",
+        "Directory that --input_model_tgz is unpacked to, in place of what an earlier "
+        "archive left there; processes side by side need one each.",
+    )
+    output_model_tgz: str = flag(
+        "", "Archive to write, of the model and the checkpoint that predict."
+    )
     segment_labels: bool = flag(False, "Predict five-second segments, not videos.")
     checkpoint: str = flag("", "Checkpoint to use (model.ckpt-STEP); else the newest.")
     segment_max_pred: int = flag(100000, "Segments listed per class, at most.")
@@ -438,14 +449,30 @@ class InferenceConfig:
             f"--ensemble_average={self.ensemble_average}: must be top_k or full",
         )
         self._check_weights()
+        self._check_archives()
         for name, example in (
-            ("train_dir", "a directory that train.py wrote"),
             ("input_data_pattern", "a glob such as '/data/test*.tfrecord'"),
             ("output_file", "the CSV file to write"),
         ):
             _require(bool(getattr(self, name)), f"--{name} is empty; give {example}")
         _require_positive(
             self, "batch_size", "num_readers", "top_k", "segment_max_pred"
+        )
+
+    def _check_archives(self):
+        _require(
+            bool(self.train_dir or self.input_model_tgz),
+            "--train_dir is empty; give a directory that train.py wrote",
+        )
+        _require(
+            not (self.train_dir and self.input_model_tgz),
+            f"--train_dir={self.train_dir} and --input_model_tgz="
+            f"{self.input_model_tgz}: give one of them",
+        )
+        _require(
+            not self.output_model_tgz or len(split_list(self.train_dir)) < 2,
+            f"--output_model_tgz={self.output_model_tgz}: an archive holds one model; "
+            "give one --train_dir",
         )
 
     def _check_weights(self):

@@ -1,10 +1,12 @@
-"""Files that are either whole or absent."""
+"""Files and directories that are either whole or absent."""
 
 import contextlib
 import os
 import tempfile
 
 from youtube8m.errors import UserError
+
+_CONTENTS = ".contents"  # lists the files that `replacing_directory` left
 
 
 def local_path(path: str, flag: str) -> str:
@@ -50,6 +52,62 @@ def replacing(path: str, flag: str = "file", binary: bool = False):
     except OSError as error:
         message = f"{flag}={path}: cannot be written ({error.strerror})"
         raise UserError(message) from None
+
+
+@contextlib.contextmanager
+def replacing_directory(path: str, flag: str):
+    """A new directory, under another name, that replaces `path` at a clean end.
+
+    Raises:
+      UserError: it cannot be written, or `path` holds something that was not written
+        so; the message names `flag`.
+    """
+    path = local_path(path, flag)
+    parent, name = os.path.split(path)
+    try:
+        if os.path.lexists(path) and not _is_ours(path):
+            raise UserError(
+                f"{flag}={path}: is there, and not as an earlier run of this command "
+                "left it; name another directory, or remove that one"
+            )
+        os.makedirs(parent, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=parent) as temporary:
+            new = os.path.join(temporary, "new")
+            os.mkdir(new)
+            yield new
+            names = "".join(f"{name}\n" for name in _files(new))
+            with _contents(new, "w") as file:
+                file.write(names)
+            if os.path.lexists(path):
+                os.rename(path, os.path.join(temporary, "old"))
+            os.rename(new, path)
+    except OSError as error:
+        message = f"{flag}={path}: cannot be written ({error.strerror})"
+        raise UserError(message) from None
+
+
+def _is_ours(path):
+    """Whether a directory is empty, or holds what `replacing_directory` left there."""
+    if os.path.islink(path) or not os.path.isdir(path):
+        return False
+    found = _files(path)
+    if _CONTENTS not in found:
+        return not os.listdir(path)
+    with _contents(path, "r") as file:
+        return file.read().splitlines() == [name for name in found if name != _CONTENTS]
+
+
+def _contents(directory, mode):
+    path = os.path.join(directory, _CONTENTS)
+    return open(path, mode, encoding="utf-8", errors="surrogateescape")
+
+
+def _files(directory):
+    """The relative paths of all files below a directory, sorted."""
+    paths = (
+        os.path.join(top, n) for top, _, names in os.walk(directory) for n in names
+    )
+    return sorted(os.path.relpath(path, directory) for path in paths)
 
 
 def _umask() -> int:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from youtube8m import submission
+from youtube8m import archives, submission
 from youtube8m.config import CROPS, InferenceConfig, split_list
 from youtube8m.data.segments import split_segments
 from youtube8m.errors import UserError
@@ -30,6 +30,9 @@ class Inference:
     """
 
     def __init__(self, config: InferenceConfig):
+        if config.input_model_tgz:
+            path = archives.unpack(config.input_model_tgz, config.untar_model_dir)
+            config = dataclasses.replace(config, train_dir=path, input_model_tgz="")
         self.config = config
         self.members = [
             TrainedRun(path, config.hyperparameters)
@@ -82,6 +85,10 @@ class Inference:
     def run(self) -> int:
         """Writes --output_file; returns the number of videos predicted."""
         logging.info("predicting with %s", ", ".join(self.checkpoints))
+        if self.config.output_model_tgz:
+            (prefix,), path = self.checkpoints, self.config.output_model_tgz
+            archives.pack(path, self.trained.directory, prefix)
+            logging.info("packed the model: %s", path)
         with replacing(self.config.output_file, "--output_file") as file:
             write = self._segments if self.config.segment_labels else self._videos
             done = write(file)

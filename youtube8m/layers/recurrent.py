@@ -65,6 +65,17 @@ def gru(input_size: int, units: int, **kwargs) -> keras.layers.GRU:
     )
 
 
+def without_cudnn(model) -> None:
+    """Makes a model's recurrent layers loops, which run on any device.
+
+    Where there is a GPU, Keras else traces cuDNN's operations, which a machine without
+    one cannot load. Call it before the model is traced.
+    """
+    for layer in model._flatten_layers():
+        if isinstance(layer, (keras.layers.LSTM, keras.layers.GRU)):
+            layer.use_cudnn = False
+
+
 @keras.saving.register_keras_serializable(PACKAGE)
 class LayerNormLSTMCell(Configured, keras.layers.Layer):
     """One step of TF1's LayerNormBasicLSTMCell on inputs projected beforehand.

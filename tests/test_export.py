@@ -1,0 +1,428 @@
+"""Exported models predict what inference.py does, without the run or the package."""
+
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl.testing import flagsaver
+from tensorflow.core.protobuf import saved_model_pb2
+
+from tests.test_backends import PYTHON, ROOT, has
+from tests.test_models import (
+    CASES,
+    FRAMES,
+    NUM_CLASSES,
+    VIDEO,
+    random_batch,
+    run_config,
+)
+from youtube8m import models
+from youtube8m.config import DataConfig, InferenceConfig, RunConfig
+from youtube8m.data import sampling
+from youtube8m.data.examples import frame_example, video_example, write_records
+from youtube8m.data.serving import choose_frames
+from youtube8m.errors import UserError
+from youtube8m.export import ExportConfig, export
+from youtube8m.inference import Inference
+from youtube8m.prediction import TrainedRun
+from youtube8m.runs import RunDirectory
+from youtube8m.tools import export_model_mediapipe
+from youtube8m.training.checkpoints import save_weights
+
+LENGTHS = (9, 30, 1, 4)
+
+
+def make_run(path, run, seed=0):
+    """A run directory with random weights, none of them zero."""
+    keras.utils.set_random_seed(seed)
+    model = models.create(run)
+    rng = np.random.default_rng(seed)
+    for weight in model.trainable_weights:
+        weight.assign_add(rng.normal(0, 0.2, weight.shape))
+    directory = RunDirectory(str(path))
+    directory.prepare(run, start_new=False)
+    save_weights(model, directory, step=1)
+    return str(path)
+
+
+def make_examples(data, seed=0):
+    """Records of each id key, with labels and without, of several lengths."""
+    rng = np.random.default_rng(seed)
+    sizes = dict(zip(data.feature_names, data.feature_sizes, strict=True))
+    for number, length in enumerate(LENGTHS):
+        labels = [number] if number % 2 else None
+        key = ("id", "video_id")[number // 2]
+        name = f"v{number}"
+        if data.frame_features:
+            features = {
+                n: rng.integers(0, 256, (length, size), dtype=np.uint8)
+                for n, size in sizes.items()
+            }
+            yield frame_example(name, labels, features, id_key=key)
+        else:
+            features = {n: rng.normal(size=size) for n, size in sizes.items()}
+            yield video_example(name, labels, features, id_key=key)
+
+
+@pytest.fixture
+def records(tmp_path):
+    """Writes records for a DataConfig; returns the file and the serialised records."""
+
+    def write(data):
+        examples = list(make_examples(data))
+        path = str(tmp_path / "records.tfrecord")
+        write_records(path, examples)
+        return path, [example.SerializeToString() for example in examples]
+
+    return write
+
+
+def inferred(train_dir, pattern, tmp_path):
+    """ids and predictions [B, C] in full, by inference.py's own code."""
+    out = str(tmp_path / "unused.csv")
+    inference = Inference(InferenceConfig(train_dir, pattern, out))
+    (batch,) = inference._batches()
+    predictions = inference.trained.predict(batch)["predictions"].numpy()
+    return batch["id"].numpy().tolist(), predictions
+
+
+@pytest.fixture
+def gpu_in_sight(monkeypatch):
+    """Keras believes in a GPU while it traces; eager calls still run on the CPU."""
+    module = sys.modules["keras.src.backend.tensorflow.rnn"]  # a function hides it
+    tracing = lambda: not tf.executing_eagerly()  # noqa: E731
+    monkeypatch.setattr(module, "_is_gpu_available", tracing)
+
+
+def operations(path):
+    """The types of all operations of a SavedModel."""
+    saved = saved_model_pb2.SavedModel.FromString(
+        (pathlib.Path(path) / "saved_model.pb").read_bytes()
+    )
+    graph = saved.meta_graphs[0].graph_def
+    nodes = [graph.node, *(function.node_def for function in graph.library.function)]
+    return {node.op for group in nodes for node in group}
+
+
+def serve(path, **inputs):
+    loaded = tf.saved_model.load(str(path))
+    assert list(loaded.signatures) == ["serving_default"]
+    outputs = loaded.signatures["serving_default"](**inputs)
+    return {name: value.numpy() for name, value in outputs.items()}
+
+
+def assert_same(served, ids, predictions, top_k=20):
+    """The classes and confidences of the best, by plain sorting."""
+    top_k = min(top_k, predictions.shape[1])
+    assert served["video_id"].tolist() == ids
+    order = np.argsort(-predictions, axis=1, kind="stable")[:, :top_k]
+    assert served["class_indexes"].dtype == np.int32
+    np.testing.assert_array_equal(served["class_indexes"], order)
+    best = np.take_along_axis(predictions, order, axis=1)
+    np.testing.assert_allclose(served["predictions"], best, atol=1e-6, rtol=0)
+
+
+def frame_floats(serialized, data):
+    """What MediaPipe feeds: frames [B, T, D] as floats of -2 to 2, and lengths."""
+    frames = np.zeros((len(LENGTHS), max(LENGTHS), data.feature_size), np.float32)
+    for out, record in zip(frames, serialized, strict=True):
+        example = tf.train.SequenceExample.FromString(record)
+        parts = [
+            [
+                np.frombuffer(row.bytes_list.value[0], np.uint8)
+                for row in example.feature_lists.feature_list[name].feature
+            ]
+            for name in data.feature_names
+        ]
+        values = np.concatenate(parts, axis=1)
+        out[: len(values)] = values.astype(np.float32) * 4 / 255 + 4 / 512 - 2
+    return frames, np.array(LENGTHS, np.int32)[:, None]
+
+
+QUICK = {"LstmModel", "DbofModel", "WeightedLSTM", "StackedBiGRU", "MoeModel"}
+
+
+def export_cases():
+    """Every model as it is by default."""
+    for case in CASES:
+        name, _, values = case
+        if not values:
+            marks = [] if name in QUICK else [pytest.mark.slow]
+            yield pytest.param(case, id=name, marks=marks)
+
+
+@pytest.mark.parametrize("case", export_cases())
+def test_every_model_is_served_as_inferred(case, records, tmp_path, request):
+    """Though a GPU is in sight when it is exported, with no operation of cuDNN's."""
+    run = run_config(case)
+    train_dir = make_run(tmp_path / "run", run)
+    pattern, serialized = records(run.data)
+    ids, predictions = inferred(train_dir, pattern, tmp_path)
+    request.getfixturevalue("gpu_in_sight")
+    export(ExportConfig(train_dir, output_dir=str(tmp_path / "saved")))
+    assert not [op for op in operations(tmp_path / "saved") if "Cudnn" in op]
+    served = serve(tmp_path / "saved", example_bytes=tf.constant(serialized))
+    assert_same(served, ids, predictions)
+    if run.data.frame_features:
+        settings = ExportConfig(train_dir, "", str(tmp_path / "mp"), "mediapipe")
+        export(settings)
+        frames, lengths = frame_floats(serialized, run.data)
+        served = serve(tmp_path / "mp", rgb_and_audio=frames, num_frames=lengths)
+        np.testing.assert_allclose(
+            served["predictions"], predictions, atol=1e-6, rtol=0
+        )
+
+
+# Served by a process of its own.
+
+SERVER = """
+import sys
+import tensorflow as tf
+path, pattern, out = sys.argv[1:]
+loaded = tf.saved_model.load(path)
+serve = loaded.signatures["serving_default"]
+files = tf.data.Dataset.from_tensor_slices(sorted(tf.io.gfile.glob(pattern)))
+batches = tf.data.TFRecordDataset(files).batch(7)
+served = [serve(example_bytes=batch) for batch in batches]
+tensors = {n: tf.concat([batch[n] for batch in served], 0) for n in served[0]}
+for name, tensor in tensors.items():
+    tf.io.write_file(f"{out}/{name}", tf.io.serialize_tensor(tensor))
+assert not [name for name in sys.modules if name.startswith("youtube8m")]
+"""
+
+
+@pytest.mark.parametrize("level", ["frame", "video"])
+def test_served_without_the_package(level, sample, tmp_path):
+    """Exported by the command, served by TensorFlow alone in another directory."""
+    frames = level == "frame"
+    names = ("rgb", "audio") if frames else ("mean_rgb", "mean_audio")
+    data = DataConfig(names, (24, 8), frames, num_classes=25)
+    case = ("BiLSTMAttention", "MoeModel") if frames else ("MoeModel", "")
+    run = dataclasses.replace(run_config((*case, {})), data=data)
+    train_dir = make_run(tmp_path / "run", run)
+    command = [sys.executable, "-m", "youtube8m.tools.export"]
+    paths = [f"--train_dir={train_dir}", f"--output_dir={tmp_path}/saved"]
+    subprocess.run(command + paths, cwd=ROOT, check=True)
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    pattern = sample[f"{level}/test"]
+    subprocess.run(
+        [sys.executable, "-c", SERVER, tmp_path / "saved", pattern, tmp_path],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+    )
+    types = {
+        "video_id": tf.string,
+        "class_indexes": tf.int32,
+        "predictions": tf.float32,
+    }
+    served = {
+        name: tf.io.parse_tensor(tf.io.read_file(f"{tmp_path}/{name}"), dtype).numpy()
+        for name, dtype in types.items()
+    }
+    assert_same(served, *inferred(train_dir, pattern, tmp_path))
+    assert served["predictions"].shape == (20, 20)
+
+
+KERAS = """
+import sys, numpy as np, keras
+import youtube8m.models
+assert keras.backend.backend() == sys.argv[1]
+model = keras.saving.load_model(sys.argv[2] + "/model.keras")
+with np.load(sys.argv[2] + "/batch.npz") as batch:
+    outputs = model({name: batch[name] for name in batch.files})
+np.save(sys.argv[2] + "/out.npy", keras.ops.convert_to_numpy(outputs["predictions"]))
+"""
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_keras_file_works_under_every_backend(backend, tmp_path):
+    if not has(backend):
+        pytest.skip(f"{backend} is not installed for {PYTHON}")
+    run = run_config(("LstmModel", "MoeModel", {}))
+    train_dir = make_run(tmp_path / "run", run)
+    folder = str(tmp_path / "out")
+    export(ExportConfig(train_dir, "model.ckpt-1", folder, "keras"))
+    batch = random_batch(run.data)
+    np.savez(f"{folder}/batch.npz", **batch)
+    subprocess.run(
+        [PYTHON, "-c", KERAS, backend, folder],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": backend},
+        check=True,
+    )
+    predictions = TrainedRun(train_dir)
+    predictions.load(f"{train_dir}/model.ckpt-1")
+    expected = predictions.predict(batch)["predictions"]
+    np.testing.assert_allclose(np.load(f"{folder}/out.npy"), expected, atol=1e-6)
+
+
+# The frames that are read.
+
+SAMPLINGS = [
+    {},
+    {"skip_frames": 7, "max_frames": 11},
+    {"frame_sampling": "crop", "crop_frames": 4, "crop_stride": 3, "crop_start": 5},
+    {"frame_sampling": "interval", "crop_stride": 4, "crop_start": 2},
+    {"frame_sampling": "windows", "crop_stride": 4, "skip_frames": 3},
+    {"frame_sampling": "random", "crop_frames": 6, "skip_frames": 3},
+    {"frame_sampling": "run", "crop_frames": 6, "max_frames": 17},
+]
+
+
+@pytest.mark.parametrize("values", SAMPLINGS, ids=str)
+def test_frames_are_chosen_as_for_inference(values):
+    data = dataclasses.replace(FRAMES, **values)
+    lengths = np.arange(1, 60)  # past the longest that is not cut
+    index, counts = tf.function(lambda x: choose_frames(data, x))(lengths)
+    for length, row, count in zip(lengths, index.numpy(), counts.numpy(), strict=True):
+        assert row[:count].tolist() == list(sampling.sample(data, length))
+        assert not row[count:].any()
+    assert index.shape[1] == max(counts)
+
+
+@pytest.mark.parametrize("values", SAMPLINGS[1:], ids=str)
+def test_sampling_runs_are_served_as_inferred(values, records, tmp_path):
+    run = run_config(("LstmModel", "MoeModel", {}))
+    run = RunConfig(dataclasses.replace(FRAMES, **values), run.model)
+    train_dir = make_run(tmp_path / "run", run)
+    pattern, serialized = records(run.data)
+    export(ExportConfig(train_dir, output_dir=str(tmp_path / "saved"), top_k=3))
+    served = serve(tmp_path / "saved", example_bytes=tf.constant(serialized))
+    assert_same(served, *inferred(train_dir, pattern, tmp_path), top_k=3)
+
+
+# Records that are none.
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """The signatures of a frame-level and a video-level model."""
+    loaded = {}
+    for data, case in ((FRAMES, "FrameLevelLogisticModel"), (VIDEO, "LogisticModel")):
+        path = tmp_path_factory.mktemp("served")
+        train_dir = make_run(path / "run", run_config((case, case, {})))
+        export(ExportConfig(train_dir, output_dir=str(path / "saved")))
+        loaded[data] = tf.saved_model.load(str(path / "saved"))
+    return lambda data, records: loaded[data].signatures["serving_default"](
+        example_bytes=tf.constant(records, tf.string)
+    )
+
+
+def frame_record(rgb=(4, 12), audio=(4, 4), name="v"):
+    sizes = {"rgb": rgb, "audio": audio}
+    frames = {n: np.zeros(s, np.uint8) for n, s in sizes.items() if s}
+    return frame_example(name, None, frames).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "data, record, message",
+    [
+        (FRAMES, frame_record(rgb=(4, 11)), "rgb that is not of 12 bytes"),
+        (FRAMES, frame_record(audio=(3, 4)), "unequal or no frames of rgb, audio"),
+        (FRAMES, frame_record((0, 12), (0, 4)), "(?s)(unequal or no frames|required)"),
+        (FRAMES, frame_record(audio=None), "audio"),
+        (FRAMES, frame_record(name=""), "no video id"),
+        (FRAMES, b"damaged", "(?i)pars"),
+        (VIDEO, frame_record(), "mean_rgb"),
+        (
+            VIDEO,
+            video_example("v", [1], {"mean_rgb": np.ones(9)}).SerializeToString(),
+            "mean_rgb",
+        ),
+    ],
+)
+def test_wrong_records_are_refused(served, data, record, message):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        served(data, [record])
+
+
+@pytest.mark.parametrize("data", [FRAMES, VIDEO], ids=["frames", "video"])
+def test_no_records_give_no_predictions(served, data):
+    assert served(data, [])["predictions"].shape == (0, NUM_CLASSES)
+
+
+# The command.
+
+
+def test_mediapipe_with_the_starter_codes_flags(tmp_path):
+    train_dir = make_run(tmp_path / "run", run_config(("LstmModel", "MoeModel", {})))
+    with flagsaver.flagsaver(
+        checkpoint_file=f"{train_dir}/model.ckpt-1", output_dir=str(tmp_path / "mp")
+    ):
+        export_model_mediapipe.main()
+    frames = np.zeros((1, 3, 16), np.float32)
+    lengths = np.array([[3]], np.int32)
+    served = serve(tmp_path / "mp", rgb_and_audio=frames, num_frames=lengths)
+    assert served["predictions"].shape == (1, NUM_CLASSES)
+
+
+def test_what_another_wrote_is_kept(tmp_path):
+    train_dir = make_run(tmp_path / "run", run_config(("LogisticModel", "", {})))
+    target = tmp_path / "saved"
+    target.mkdir()
+    settings = ExportConfig(train_dir, output_dir=str(target))
+    export(settings)  # into an empty directory
+    first = sorted(target.rglob("*"))
+    export(settings)  # over an earlier export
+    assert sorted(target.rglob("*")) == first
+    export(dataclasses.replace(settings, format="keras"))  # nothing of it is left
+    assert {path.name for path in target.iterdir()} == {"model.keras", ".contents"}
+    (target / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="--output_dir=.*saved: is there"):
+        export(settings)
+    assert (target / "notes.txt").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "saved"]
+
+
+def test_a_failed_export_leaves_the_earlier_one(tmp_path, monkeypatch):
+    train_dir = make_run(tmp_path / "run", run_config(("LogisticModel", "", {})))
+    settings = ExportConfig(train_dir, output_dir=str(tmp_path / "saved"))
+    export(settings)
+
+    def full(module, path, signatures):
+        (pathlib.Path(path) / "saved_model.pb").write_bytes(b"half")
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left\nat 1")
+
+    monkeypatch.setattr(tf.saved_model, "save", full)
+    with pytest.raises(UserError, match=r"cannot be written \(No space left\)$"):
+        export(settings)
+    assert (tmp_path / "saved" / "saved_model.pb").read_bytes() != b"half"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "saved"]
+
+
+@pytest.mark.parametrize(
+    "case, data, values, message",
+    [
+        ("LogisticModel", {}, {"format": "mediapipe"}, "takes video-level features"),
+        ("LogisticModel", {}, {"format": "onnx"}, "--format=onnx: must be one of"),
+        ("LogisticModel", {}, {"top_k": 0}, "--top_k=0"),
+        ("LogisticModel", {}, {"output_dir": ""}, "--output_dir is empty"),
+        ("LogisticModel", {}, {"checkpoint": "model.ckpt-7"}, "--checkpoint=model"),
+        (
+            "StackedBiLSTMLN",
+            {"frame_sampling": "crop", "released_code": True},
+            {},
+            "crops of the released code",
+        ),
+        (
+            "LstmModel",
+            {"frame_sampling": "windows", "max_frames": 100_000},
+            {},
+            "--max_frames=100000: too many",
+        ),
+    ],
+)
+def test_mistakes(case, data, values, message, tmp_path):
+    run = run_config((case, "MoeModel", {}))
+    run = RunConfig(dataclasses.replace(run.data, **data), run.model)
+    train_dir = make_run(tmp_path / "run", run)
+    with pytest.raises(UserError, match=message):
+        export(ExportConfig(train_dir, **{"output_dir": f"{tmp_path}/out", **values}))
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,133 @@
+"""A trained run as files that serve without its run directory.
+
+    export(ExportConfig(train_dir="model", output_dir="exported"))
+
+savedmodel   serialised records [B] -> video_id [B], class_indexes and predictions
+             [B, k]: the starter code's signature, for TensorFlow Serving and
+             batch prediction
+mediapipe    rgb_and_audio float32 [B, T, D], num_frames int32 [B, 1] -> predictions
+             [B, C]: MediaPipe's signature
+keras        model.keras, the whole VideoModel; `import youtube8m.models`, then
+             `keras.saving.load_model` reads it under any of Keras' backends
+
+The first two need TensorFlow alone, and no GPU wherever they were written.
+"""
+
+import dataclasses
+import os
+
+import tensorflow as tf
+from absl import logging
+
+from youtube8m.config import flag
+from youtube8m.data.serving import choose_frames, parse_records
+from youtube8m.errors import UserError
+from youtube8m.files import replacing_directory
+from youtube8m.layers.recurrent import without_cudnn
+from youtube8m.prediction import TrainedRun
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportConfig:
+    """What is exported, and how."""
+
+    train_dir: str = flag("", "Directory that train.py wrote.")
+    checkpoint: str = flag("", "Checkpoint to use (model.ckpt-STEP); else the newest.")
+    output_dir: str = flag(
+        "", "Directory to write: a new one, an empty one or an earlier export."
+    )
+    format: str = flag(
+        "savedmodel",
+        "savedmodel (takes serialised records), mediapipe (takes frames as floats) or "
+        "keras (a model.keras file).",
+    )
+    top_k: int = flag(20, "Classes that a savedmodel lists per video.")
+
+    def __post_init__(self):
+        for name in ("train_dir", "output_dir"):
+            if not getattr(self, name):
+                raise UserError(f"--{name} is empty; name a directory")
+        if self.format not in _WRITERS:
+            formats = ", ".join(_WRITERS)
+            raise UserError(f"--format={self.format}: must be one of {formats}")
+        if self.top_k < 1:
+            raise UserError(f"--top_k={self.top_k}: must be greater than 0")
+
+
+def export(config: ExportConfig) -> None:
+    """Writes --output_dir.
+
+    Raises:
+      UserError: there is no such run or checkpoint, the format does not suit it, or
+        the directory holds something else or cannot be written.
+    """
+    trained = TrainedRun(config.train_dir)
+    prefix = trained.directory.checkpoint(config.checkpoint)
+    trained.load(prefix)
+    try:
+        with replacing_directory(config.output_dir, "--output_dir") as path:
+            _WRITERS[config.format](trained, path, config.top_k)
+    except tf.errors.OpError as error:
+        message = f"--output_dir={config.output_dir}: cannot be written"
+        raise UserError(f"{message} ({error.message.splitlines()[0]})") from None
+    logging.info("exported %s to %s", prefix, config.output_dir)
+
+
+def _write_saved_model(trained, path, top_k):
+    data = trained.run.data
+    top_k = min(top_k, data.num_classes)
+
+    def serve(example_bytes):
+        batch = parse_records(data, example_bytes)
+        predictions = trained.model(batch, training=False)["predictions"]
+        scores, classes = tf.math.top_k(predictions, top_k)
+        return {
+            "video_id": batch["id"],
+            "class_indexes": classes,
+            "predictions": scores,
+        }
+
+    _save(trained, serve, path, tf.TensorSpec([None], tf.string, "example_bytes"))
+
+
+def _write_mediapipe(trained, path, _):
+    data = trained.run.data
+    if not data.frame_features:
+        raise UserError(
+            "--format=mediapipe takes frames, but the model in "
+            f"{trained.directory.path} takes video-level features; export it with "
+            "--format=savedmodel"
+        )
+
+    def serve(rgb_and_audio, num_frames):
+        lengths = tf.clip_by_value(num_frames[:, 0], 1, tf.shape(rgb_and_audio)[1])
+        index, num_frames = choose_frames(data, lengths)
+        frames = tf.gather(rgb_and_audio, index, batch_dims=1)
+        batch = {"frames": frames, "num_frames": num_frames}
+        return {"predictions": trained.model(batch, training=False)["predictions"]}
+
+    frames = tf.TensorSpec([None, None, data.feature_size], tf.float32, "rgb_and_audio")
+    _save(
+        trained, serve, path, frames, tf.TensorSpec([None, 1], tf.int32, "num_frames")
+    )
+
+
+def _save(trained, serve, path, *inputs):
+    """Writes a SavedModel of one signature, a function of the model's outputs."""
+    without_cudnn(trained.model)
+    module = tf.Module()
+    # The model itself would drag its Keras objects along, and lose layers in lists.
+    module.weights = [variable.value for variable in trained.model.variables]
+    function = tf.function(serve, input_signature=inputs, autograph=False)
+    tf.saved_model.save(module, path, {"serving_default": function})
+
+
+def _write_keras(trained, path, _):
+    trained.model.save(os.path.join(path, "model.keras"))
+
+
+_WRITERS = {
+    "savedmodel": _write_saved_model,
+    "mediapipe": _write_mediapipe,
+    "keras": _write_keras,
+}

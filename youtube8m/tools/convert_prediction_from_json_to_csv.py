@@ -1,0 +1,128 @@
+"""Turns the JSON lines of a batch prediction into a Kaggle CSV.
+
+    python -m youtube8m.tools.convert_prediction_from_json_to_csv \\
+        --json_prediction_files_pattern='predictions/prediction.results-*' \\
+        --csv_output_file=kaggle_solution.csv
+
+A line is what an exported SavedModel says of one video: {"video_id": "aAbc",
+"class_indexes": [3, 17], "predictions": [0.99, 0.45]}. A batch of one video (each value
+in a list of its own) is taken too.
+"""
+
+from youtube8m import cli
+
+if __name__ == "__main__":
+    cli.run("youtube8m.tools.convert_prediction_from_json_to_csv")
+
+import json
+import math
+
+from absl import flags, logging
+
+from youtube8m.data.shards import find_shards
+from youtube8m.errors import UserError
+from youtube8m.files import replacing
+from youtube8m.submission import VIDEO_HEADER
+
+_KEYS = ("video_id", "class_indexes", "predictions")
+
+flags.DEFINE_string(
+    "json_prediction_files_pattern",
+    "",
+    "Glob of the files of JSON lines; several may be given, comma-separated.",
+)
+flags.DEFINE_string("csv_output_file", "", "CSV file to write.")
+
+
+def main() -> None:
+    """Reads the flags and converts."""
+    names = ("json_prediction_files_pattern", "csv_output_file")
+    given = [flags.FLAGS[name] for name in names]
+    for flag in given:
+        if not flag.value:
+            raise UserError(f"--{flag.name} is empty; {flag.help}")
+    convert(*(flag.value for flag in given))
+
+
+def convert(pattern: str, output: str) -> int:
+    """Writes the CSV; returns the number of its rows.
+
+    Raises:
+      UserError: no file matches, or a line of one is no prediction.
+    """
+    done = 0
+    paths = find_shards(pattern, "--json_prediction_files_pattern")
+    with replacing(output, "--csv_output_file") as file:
+        file.write(VIDEO_HEADER)
+        for path in paths:
+            for row in _rows(path):
+                file.write(row)
+                done += 1
+    logging.info("wrote %d rows: %s", done, output)
+    return done
+
+
+def _rows(path):
+    """Yields the CSV row of each line of a file; blank lines have none."""
+    try:
+        with open(path, "rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield _located(path, number, line)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _located(path, number, line):
+    try:
+        return csv_row(json.loads(line))
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise UserError(
+            f"{path}: line {number} is no prediction: {error}; expected JSON with "
+            f"{', '.join(_KEYS)}"
+        ) from None
+
+
+def csv_row(prediction) -> str:
+    """One row, its pairs as `%i %f` in the order given.
+
+    Raises:
+      ValueError: it is no prediction; the message says why.
+    """
+    if not isinstance(prediction, dict):
+        raise ValueError("it is no JSON object")
+    missing = [key for key in _KEYS if key not in prediction]
+    if missing:
+        raise ValueError(f"it lacks {', '.join(missing)}")
+    video_id, classes, scores = (prediction[key] for key in _KEYS)
+    if isinstance(video_id, list):  # a batch of one
+        video_id, classes, scores = (_only(prediction[key]) for key in _KEYS)
+    if not isinstance(video_id, str) or not video_id or set(video_id) & set(",\r\n"):
+        raise ValueError(f"video_id is {video_id!r}")
+    video_id.encode()  # JSON can spell halves of characters, which no file holds
+    if not isinstance(classes, list) or not all(map(_is_class, classes)):
+        raise ValueError("class_indexes is no list of class ids")
+    if not isinstance(scores, list) or not all(map(_is_number, scores)):
+        raise ValueError("predictions is no list of numbers")
+    if len(classes) != len(scores):
+        raise ValueError(f"it has {len(classes)} classes, {len(scores)} predictions")
+    pairs = zip(classes, scores, strict=True)
+    return (
+        f"{video_id},"
+        + " ".join(f"{class_id} {score:f}" for class_id, score in pairs)
+        + "\n"
+    )
+
+
+def _only(values):
+    if not isinstance(values, list) or len(values) != 1:
+        raise ValueError("it is of several videos, or none")
+    return values[0]
+
+
+def _is_class(value):
+    return type(value) is int and value >= 0
+
+
+def _is_number(value):
+    return type(value) in (int, float) and math.isfinite(value)

@@ -1,0 +1,27 @@
+"""Exports a trained run for serving: a SavedModel, MediaPipe's, or a .keras file.
+
+    python -m youtube8m.tools.export --train_dir=model --output_dir=exported
+    python -m youtube8m.tools.export --train_dir=model --output_dir=mediapipe \\
+        --format=mediapipe
+
+savedmodel: serialised records in (`example_bytes`); `video_id`, `class_indexes` and
+`predictions` out, the --top_k best of each video. mediapipe: `rgb_and_audio`
+[B, T, D] and `num_frames` [B, 1] in, `predictions` [B, C] out; frames are floats, not
+yet normalised, and are chosen from as the run reads videos (--skip_frames ...).
+keras: the file model.keras.
+"""
+
+from youtube8m import cli
+
+if __name__ == "__main__":
+    cli.run("youtube8m.tools.export")
+
+from youtube8m import flags
+from youtube8m.export import ExportConfig, export
+
+flags.define(ExportConfig)
+
+
+def main() -> None:
+    """Reads the flags and exports."""
+    export(flags.read(ExportConfig))
