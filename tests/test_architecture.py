@@ -16,7 +16,7 @@ ROOMS = [
     {"runs"},
     {"training"},
     {"prediction", "submission"},
-    {"evaluation", "inference", "ensemble"},
+    {"evaluation", "inference", "ensemble", "segment_evaluation"},
     {"benchmarks"},
     {"flags", "cli"},
     {"tools"},

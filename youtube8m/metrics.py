@@ -222,7 +222,7 @@ class Metrics:
         """Average precision of each class [C], nan where it has no positive."""
         first_of_class = np.arange(self.num_classes + 1, dtype=np.uint64) << 33
         starts = np.searchsorted(pairs, first_of_class)
-        return _average_precisions(_hits(pairs), starts, self._positives, top_n)
+        return ranked_average_precisions(_hits(pairs), starts, self._positives, top_n)
 
     def _global_average_precision(self, pairs) -> float:
         """GAP: the average precision of all pairs in one ranking."""
@@ -261,7 +261,7 @@ def _hits(pairs: np.ndarray) -> np.ndarray:
     return (pairs.astype(np.uint8) & 1).view(bool)  # small numbers first: less memory
 
 
-def _average_precisions(hits, starts, num_positives, top_n) -> np.ndarray:
+def ranked_average_precisions(hits, starts, num_positives, top_n) -> np.ndarray:
     """Average precisions of G rankings laid end to end.
 
     Args:
@@ -286,11 +286,11 @@ def _average_precisions(hits, starts, num_positives, top_n) -> np.ndarray:
 
 
 def _single_average_precision(hits, num_positives, top_n) -> float:
-    """`_average_precisions` of one ranking [N]; 0.0 if there is no positive."""
+    """`ranked_average_precisions` of one ranking [N]; 0.0 if there is no positive."""
     if num_positives == 0:
         return 0.0
     starts, num_positives = np.array([0, hits.size]), np.array([num_positives])
-    return float(_average_precisions(hits, starts, num_positives, top_n)[0])
+    return float(ranked_average_precisions(hits, starts, num_positives, top_n)[0])
 
 
 def _precisions(scores, hits, labels) -> np.ndarray:
