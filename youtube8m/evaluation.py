@@ -14,7 +14,7 @@ from absl import logging
 from youtube8m import losses
 from youtube8m.config import EvaluationConfig
 from youtube8m.files import replacing
-from youtube8m.losses import label_arrays
+from youtube8m.losses import label_arrays, rated_predictions
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.prediction import TrainedRun
 from youtube8m.progress import Progress
@@ -101,8 +101,7 @@ class Evaluator:
     def _top_and_loss(self, predictions, batch):
         labels, rated = label_arrays(batch, self.num_classes)
         loss = self.loss.call(labels, predictions, rated)
-        if rated is not None:
-            predictions = predictions * rated
+        predictions = rated_predictions(predictions, batch)
         return top_predictions(predictions, batch["labels"], self.config.top_k), loss
 
     def _report(self, result, step):
