@@ -415,7 +415,8 @@ class InferenceConfig:
     checkpoint: str = flag("", "Checkpoint to use (model.ckpt-STEP); else the newest.")
     segment_max_pred: int = flag(100000, "Segments listed per class, at most.")
     segment_label_ids_file: str = flag(
-        "all", "Local CSV of the classes to list segments of, or 'all'."
+        "all",
+        "Local CSV of the classes to list segments of, with a column Index, or 'all'.",
     )
     batch_size: int = flag(512, "Videos predicted at once.")
     num_readers: int = flag(1, "Shards read side by side.")

@@ -132,7 +132,8 @@ class RunDirectory:
             if was != now:
                 raise UserError(
                     f"--{name}={now}: the run in {self.path} was begun with {was}; "
-                    "give that, or --start_new_model to begin anew"
+                    "give that, --start_new_model to begin anew, or another "
+                    "--train_dir, which may take the weights by --warm_start_from"
                 )
         if saved.files != flags.files:
             raise self._unusable(
