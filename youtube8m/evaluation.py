@@ -44,7 +44,7 @@ class Evaluator:
         )
         self.num_classes = self.trained.run.data.num_classes
         self.loss = losses.create(self.trained.run)
-        self._measure = tf.function(self._top_and_loss, reduce_retracing=True)
+        self._measure = tf.function(self._top_and_losses, reduce_retracing=True)
 
     def run(self) -> dict:
         """Evaluates the newest checkpoint, and unless --run_once each later one."""
@@ -80,9 +80,9 @@ class Evaluator:
 
     def _batch_metrics(self, batch):
         predictions = self.trained.predict(batch)["predictions"]
-        top, loss = self._measure(predictions, device_inputs(batch))
+        top, *losses = self._measure(predictions, device_inputs(batch))
         metrics = Metrics(self.num_classes, self.config.top_k)
-        metrics.update(top, batch["labels"], loss)
+        metrics.update(top, batch["labels"], *losses)
         return metrics
 
     def _log_batch(self, metrics, step, done, began):
@@ -98,11 +98,18 @@ class Evaluator:
             metrics.num_examples / (time.monotonic() - began),
         )
 
-    def _top_and_loss(self, predictions, batch):
+    def _top_and_losses(self, predictions, batch):
+        """Ranks, the starter code's loss, and of segments that of rated classes.
+
+        The starter code trains on the latter, but counts all classes when it evaluates.
+        """
         labels, rated = label_arrays(batch, self.num_classes)
-        loss = self.loss.call(labels, predictions, rated)
+        losses = [self.loss.call(labels, predictions)]
+        if rated is not None:
+            losses.append(self.loss.call(labels, predictions, rated))
         predictions = rated_predictions(predictions, batch)
-        return top_predictions(predictions, batch["labels"], self.config.top_k), loss
+        top = top_predictions(predictions, batch["labels"], self.config.top_k)
+        return top, *losses
 
     def _report(self, result, step):
         logging.info(
@@ -116,6 +123,8 @@ class Evaluator:
             result.get("loss", 0.0),
             result["num_classes"],
         )
+        if "rated_loss" in result:
+            logging.info("loss of the rated classes: %f", result["rated_loss"])
         if self.shards.damage.lost:
             logging.warning(
                 "%d records could not be read and are left out",
