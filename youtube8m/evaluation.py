@@ -80,9 +80,9 @@ class Evaluator:
 
     def _batch_metrics(self, batch):
         predictions = self.trained.predict(batch)["predictions"]
-        top, *losses = self._measure(predictions, device_inputs(batch))
+        top, *of_examples = self._measure(predictions, device_inputs(batch))
         metrics = Metrics(self.num_classes, self.config.top_k)
-        metrics.update(top, batch["labels"], *losses)
+        metrics.update(top, batch["labels"], *of_examples)
         return metrics
 
     def _log_batch(self, metrics, step, done, began):
@@ -104,14 +104,16 @@ class Evaluator:
         The starter code trains on the latter, but counts all classes when it evaluates.
         """
         labels, rated = label_arrays(batch, self.num_classes)
-        losses = [self.loss.call(labels, predictions)]
+        of_examples = [self.loss.call(labels, predictions)]
         if rated is not None:
-            losses.append(self.loss.call(labels, predictions, rated))
+            of_examples.append(self.loss.call(labels, predictions, rated))
         predictions = rated_predictions(predictions, batch)
         top = top_predictions(predictions, batch["labels"], self.config.top_k)
-        return top, *losses
+        return top, *of_examples
 
     def _report(self, result, step):
+        if "rated_loss" in result:
+            logging.info("loss of the rated classes: %f", result["rated_loss"])
         logging.info(
             "epoch/eval number %d | Avg_Hit@1: %.3f | Avg_PERR: %.3f | MAP: %.3f | "
             "GAP: %.3f | Avg_Loss: %f | num_classes: %d",
@@ -123,8 +125,6 @@ class Evaluator:
             result.get("loss", 0.0),
             result["num_classes"],
         )
-        if "rated_loss" in result:
-            logging.info("loss of the rated classes: %f", result["rated_loss"])
         if self.shards.damage.lost:
             logging.warning(
                 "%d records could not be read and are left out",
