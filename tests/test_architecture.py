@@ -17,7 +17,7 @@ ROOMS = [
     {"runs"},
     {"training"},
     {"archives", "prediction", "submission"},
-    {"evaluation", "inference", "ensemble", "export"},
+    {"evaluation", "inference", "ensemble", "export", "segment_evaluation"},
     {"benchmarks"},
     {"flags", "cli"},
     {"tools"},

@@ -130,7 +130,7 @@ def test_segments_are_evaluated_and_predicted(trained, sample, tmp_path):
         f"--train_dir={trained[0]}",
         f"--input_data_pattern={sample['frame/test']}",
         f"--output_file={out}",
-        f"--segment_label_ids_file={allowed}",
+        f"--segment_label_ids={allowed}",  # as --segment_label_ids_file
         "--segment_labels",
         "--segment_max_pred=6",
     )
@@ -171,6 +171,10 @@ MISTAKES = {
     "empty glob": (
         ["--train_data_pattern=/nowhere/*.tfrecord"],
         r"--train_data_pattern=/nowhere/\*\.tfrecord: no file matches",
+    ),
+    "segments of video-level records": (
+        ["--segment_labels"],
+        "--segment_labels needs frame-level records: add --frame_features",
     ),
     "no pattern": (["--train_data_pattern="], "--train_data_pattern is empty"),
     "no tfrecord": (["--train_data_pattern={csv}"], "not a TFRecord file"),

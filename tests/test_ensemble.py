@@ -236,7 +236,7 @@ def test_wrong_files_are_named(write, merge, tmp_path):
             merge(write("a,1 1"), path)
     with pytest.raises(UserError, match="--input_files is empty"):
         merge("")
-    with pytest.raises(UserError, match="score and select read CSVs of videos"):
+    with pytest.raises(UserError, match="lists segments; expected a CSV of videos"):
         run("score", input_files=segments, eval_data_pattern="unused")
 
 
@@ -297,6 +297,23 @@ def test_score_is_that_of_the_dense_predictions(write, labelled, capsys):
             f"PERR: {result['perr']:.5f} | MAP: {result['map']:.5f} | "
             f"GAP: {result['gap']:.5f}"
         )
+
+
+def test_validation_files_give_the_weights(write, labelled, merge):
+    """Each model's GAP on labelled videos weighs its predictions of others."""
+    labels, pattern = labelled
+    validation = [noisy_lists(labels, seed) for seed in range(2)]
+    gaps = [dense_metrics([lists], [1], labels, 6)["gap"] for lists in validation]
+    models = [random_lists(seed) for seed in range(2)]
+    paths = [write(*rows(lists)) for lists in models]
+    flags = {"eval_data_pattern": pattern, "num_classes": C, "top_k": 6}
+    validation = [write(*rows(lists)) for lists in validation]
+    merged = merge(*paths, validation_files=",".join(validation), **flags)
+    assert merged == list(naive_merge(models, np.array(gaps) / sum(gaps), 6))
+    with pytest.raises(UserError, match="--validation_files=.*: 1 for 2 files"):
+        merge(*paths, validation_files=validation[0], **flags)
+    with pytest.raises(UserError, match="--eval_data_pattern is empty"):
+        merge(*paths, validation_files=",".join(validation))
 
 
 def test_top_k_below_a_videos_labels_leaves_the_rest_unpredicted(write):

@@ -140,6 +140,17 @@ def test_flags_reach_the_model_by_its_arguments():
     }
 
 
+def test_released_crops_are_a_matter_of_the_data():
+    """LstmModel has no released_code of its own: its crops may be the released ones."""
+    frames = ("--frame_features", "--model=LstmModel", "--released_code")
+    cropped = parsed(*frames, "--frame_sampling=interval")
+    assert cropped.data.released_crops
+    assert "released_code" not in cropped.model.hyperparameters
+    assert not parsed(*frames).data.released_code
+    biased = parsed("--frame_features", "--model=LSTMMemory", "--released_code")
+    assert biased.data.released_code and not biased.data.released_crops
+
+
 def test_a_fixed_classifier_is_saved_as_what_it_is():
     run = parsed("--frame_features", "--model=FrameLevelLogisticModel")
     assert run.model.video_level_classifier_model == "LogisticModel"

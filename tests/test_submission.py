@@ -71,6 +71,11 @@ def test_wrong_segment_classes_are_told(tmp_path, text):
         submission.read_segment_classes(str(path), 4)
 
 
+def test_segment_classes_are_not_fetched_from_the_web():
+    with pytest.raises(UserError, match="file=http://x/ids.csv: remote stores are not"):
+        submission.read_segment_classes("http://x/ids.csv", 4)
+
+
 def test_replacing_leaves_the_old_file_until_the_end(tmp_path):
     path = tmp_path / "out.csv"
     path.write_text("old")

@@ -157,6 +157,21 @@ class DataConfig:
         }
         return longest.get(self.frame_sampling, self.crop_frames)
 
+    def of_segments(self, rated: bool) -> "DataConfig":
+        """As this, of five-second segments: cut from all frames, and never sampled.
+
+        Args:
+          rated: whether records are read as their rated segments, or as whole videos
+            that are yet to be cut.
+        """
+        return dataclasses.replace(
+            self,
+            segment_labels=rated,
+            skip_frames=0,
+            max_frames=schema.MAX_FRAMES,
+            frame_sampling="all",
+        )
+
     @property
     def released_crops(self) -> bool:
         """Whether crops are those of the released code of Zou et al. 2017."""
@@ -272,7 +287,10 @@ class TrainingConfig:
     train_data_pattern: str = flag(
         "", "Glob of the training shards; several may be given, comma-separated."
     )
-    segment_labels: bool = flag(False, "Train on rated segments (not yet here).")
+    segment_labels: bool = flag(
+        False,
+        "Train on the rated segments of the records; unrated classes do not count.",
+    )
     warm_start_from: str = flag(
         "",
         "Run directory or checkpoint of any model; a new run starts from those of its "
@@ -410,7 +428,8 @@ class InferenceConfig:
     checkpoint: str = flag("", "Checkpoint to use (model.ckpt-STEP); else the newest.")
     segment_max_pred: int = flag(100000, "Segments listed per class, at most.")
     segment_label_ids_file: str = flag(
-        "all", "Local CSV of the classes to list segments of, or 'all'."
+        "all",
+        "Local CSV of the classes to list segments of, with a column Index, or 'all'.",
     )
     batch_size: int = flag(512, "Videos predicted at once.")
     num_readers: int = flag(1, "Shards read side by side.")

@@ -14,7 +14,7 @@ from absl import logging
 from youtube8m import losses
 from youtube8m.config import EvaluationConfig
 from youtube8m.files import replacing
-from youtube8m.losses import label_arrays
+from youtube8m.losses import label_arrays, rated_predictions
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.prediction import TrainedRun
 from youtube8m.progress import Progress
@@ -44,7 +44,7 @@ class Evaluator:
         )
         self.num_classes = self.trained.run.data.num_classes
         self.loss = losses.create(self.trained.run)
-        self._measure = tf.function(self._top_and_loss, reduce_retracing=True)
+        self._measure = tf.function(self._top_and_losses, reduce_retracing=True)
 
     def run(self) -> dict:
         """Evaluates the newest checkpoint, and unless --run_once each later one."""
@@ -80,9 +80,9 @@ class Evaluator:
 
     def _batch_metrics(self, batch):
         predictions = self.trained.predict(batch)["predictions"]
-        top, loss = self._measure(predictions, device_inputs(batch))
+        top, *of_examples = self._measure(predictions, device_inputs(batch))
         metrics = Metrics(self.num_classes, self.config.top_k)
-        metrics.update(top, batch["labels"], loss)
+        metrics.update(top, batch["labels"], *of_examples)
         return metrics
 
     def _log_batch(self, metrics, step, done, began):
@@ -98,14 +98,22 @@ class Evaluator:
             metrics.num_examples / (time.monotonic() - began),
         )
 
-    def _top_and_loss(self, predictions, batch):
+    def _top_and_losses(self, predictions, batch):
+        """Ranks, the starter code's loss, and of segments that of rated classes.
+
+        The starter code trains on the latter, but counts all classes when it evaluates.
+        """
         labels, rated = label_arrays(batch, self.num_classes)
-        loss = self.loss.call(labels, predictions)  # of all classes, as the starter's
+        of_examples = [self.loss.call(labels, predictions)]
         if rated is not None:
-            predictions = predictions * rated
-        return top_predictions(predictions, batch["labels"], self.config.top_k), loss
+            of_examples.append(self.loss.call(labels, predictions, rated))
+        predictions = rated_predictions(predictions, batch)
+        top = top_predictions(predictions, batch["labels"], self.config.top_k)
+        return top, *of_examples
 
     def _report(self, result, step):
+        if "rated_loss" in result:
+            logging.info("loss of the rated classes: %f", result["rated_loss"])
         logging.info(
             "epoch/eval number %d | Avg_Hit@1: %.3f | Avg_PERR: %.3f | MAP: %.3f | "
             "GAP: %.3f | Avg_Loss: %f | num_classes: %d",

@@ -17,7 +17,7 @@ from typing import Any
 from absl import flags, logging
 
 from youtube8m import models, presets
-from youtube8m.config import DataConfig, ModelConfig, RunConfig, split_list
+from youtube8m.config import CROPS, DataConfig, ModelConfig, RunConfig, split_list
 from youtube8m.data.vocabulary import read_vocabulary
 from youtube8m.errors import UserError
 from youtube8m.losses import LOSSES
@@ -126,12 +126,14 @@ def read_run() -> RunConfig:
     loss = LOSSES.get(config.label_loss) if classifier else None
     classes = [c for c in (*parts, models.VideoModel, loss) if c is not None]
     taken, given = defaults(*classes), given_hyperparameters()
-    for name in sorted(given.keys() - taken.keys()):
+    # Released crops are a matter of the data, so that any model may have them.
+    known = taken.keys() | ({"released_code"} if data.frame_sampling in CROPS else ())
+    for name in sorted(given.keys() - known):
         logging.warning("--%s: %s does not take it; ignored", name, config.model)
     _warn_unused_parts(config, parts)
     # All of them, defaults too: a later version's defaults must not change a run.
     values = {name: given.get(name, default) for name, default in taken.items()}
-    released_code = values.get("released_code", False)
+    released_code = "released_code" in known and given.get("released_code", False)
     data = dataclasses.replace(data, released_code=released_code)
     config = dataclasses.replace(
         config,

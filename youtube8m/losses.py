@@ -21,6 +21,8 @@ from youtube8m.registry import Configured, Registry, construct
 
 LOSSES = Registry("--label_loss")
 
+_ABSENT = -1e4  # exp of it is 0 beside any probability's
+
 
 def create(run: RunConfig) -> "LabelLoss":
     """The label loss of a run. Raises UserError as `registry.construct`."""
@@ -32,6 +34,13 @@ def label_arrays(batch: dict, num_classes: int):
     labels = multi_hot(batch["labels"], num_classes)
     rated = multi_hot(batch["rated"], num_classes) if "rated" in batch else None
     return labels, rated
+
+
+def rated_predictions(predictions, batch: dict):
+    """Predictions [B, C] as metrics see them: 0 for the unrated classes of segments."""
+    if "rated" not in batch:
+        return predictions
+    return predictions * multi_hot(batch["rated"], predictions.shape[-1])
 
 
 class LabelLoss(Configured, keras.losses.Loss):
@@ -93,8 +102,16 @@ class HingeLoss(LabelLoss):
 class SoftmaxLoss(LabelLoss):
     """Cross entropy of softmax(p) against the labels, normalised to sum to 1.
 
-    The starter code applies it to what the model returns, so to probabilities.
+    The starter code applies it to what the model returns, so to probabilities. Of
+    segments the rated classes alone compete: one that is rated for a single class gives
+    no gradient.
     """
+
+    def call(self, labels, predictions, label_weights=None):
+        if label_weights is not None:  # classes that do not count do not compete
+            counts = ops.cast(label_weights, predictions.dtype) > 0
+            predictions = ops.where(counts, predictions, _ABSENT)
+        return super().call(labels, predictions, label_weights)
 
     def terms(self, labels, predictions):
         total = ops.maximum(ops.sum(ops.abs(labels), axis=-1, keepdims=True), 1e-12)

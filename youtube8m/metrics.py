@@ -21,6 +21,8 @@ from keras import ops
 
 from youtube8m.schema import LABEL_PADDING
 
+_LOSSES = ("loss", "rated_loss")
+
 
 def top_predictions(predictions, labels, k: int) -> dict[str, Any]:
     """What `Metrics` needs of a batch, small enough to leave the device.
@@ -105,15 +107,19 @@ class Metrics:
         self._pairs: list[np.ndarray] = []  # see _pack
         self._positives = np.zeros(num_classes, np.int64)  # videos of each class
         self._sums = dict.fromkeys(("examples", "hits", "precision"), 0)
-        self._sums |= dict.fromkeys(("loss", "loss_examples"), 0)
+        for name in _LOSSES:
+            self._sums |= dict.fromkeys((name, f"{name}_examples"), 0)
 
-    def update(self, top: Mapping[str, Any], labels, loss=None) -> None:
+    def update(
+        self, top: Mapping[str, Any], labels, loss=None, rated_loss=None
+    ) -> None:
         """Adds a batch.
 
         Args:
             top: `top_predictions` of the batch, with k of at least `top_k`.
             labels: int [B, L], padded with -1; an id that repeats counts once.
             loss: float [B], or the batch's mean as a scalar; optional.
+            rated_loss: of segments, that of the rated classes alone; optional.
 
         Raises:
             ValueError: if shapes do not fit each other, too few ranks are given or
@@ -130,8 +136,9 @@ class Metrics:
         self._sums["examples"] += len(scores)
         self._sums["hits"] += np.count_nonzero(hits[:, 0])
         self._sums["precision"] += _precisions(scores, hits, labels).sum()
-        if loss is not None:
-            self._add_loss(np.asarray(loss, np.float64), len(scores))
+        for name, values in zip(_LOSSES, (loss, rated_loss), strict=True):
+            if values is not None:
+                self._add_loss(name, np.asarray(values, np.float64), len(scores))
 
     def merge(self, other: "Metrics") -> None:
         """Adds all that `other` (left as it is) has collected.
@@ -169,7 +176,7 @@ class Metrics:
             average_precisions: float64 [C], nan for classes without a positive.
             positives: int64 [C], videos of each class.
             num_examples, num_classes: videos; classes with a positive.
-            loss: mean over examples; absent if none was given.
+            loss, rated_loss: means over examples; absent if none was given.
 
         Raises:
             ValueError: if `top_n` is not a positive integer.
@@ -188,8 +195,9 @@ class Metrics:
             "num_examples": sums["examples"],
             "num_classes": int(np.count_nonzero(present)),
         }
-        if sums["loss_examples"]:
-            result["loss"] = _mean(sums["loss"], sums["loss_examples"])
+        for name in _LOSSES:
+            if sums[f"{name}_examples"]:
+                result[name] = _mean(sums[name], sums[f"{name}_examples"])
         return result
 
     def _check(self, scores, classes, hits, labels) -> None:
@@ -205,12 +213,12 @@ class Metrics:
         if highest >= self.num_classes:
             raise ValueError(f"class {highest} is not below {self.num_classes} classes")
 
-    def _add_loss(self, loss: np.ndarray, num_examples: int) -> None:
+    def _add_loss(self, name: str, loss: np.ndarray, num_examples: int) -> None:
         """Adds a loss [B] or a mean [] over `num_examples`."""
         if loss.shape not in ((), (num_examples,)):
-            raise ValueError(f"loss {loss.shape}: expected () or ({num_examples},)")
-        self._sums["loss"] += np.broadcast_to(loss, num_examples).sum()
-        self._sums["loss_examples"] += num_examples
+            raise ValueError(f"{name} {loss.shape}: expected () or ({num_examples},)")
+        self._sums[name] += np.broadcast_to(loss, num_examples).sum()
+        self._sums[f"{name}_examples"] += num_examples
 
     def _ranked_pairs(self) -> np.ndarray:
         """All pairs [N], sorted; kept in that form so as not to hold them twice."""
@@ -223,7 +231,7 @@ class Metrics:
         """Average precision of each class [C], nan where it has no positive."""
         first_of_class = np.arange(self.num_classes + 1, dtype=np.uint64) << 33
         starts = np.searchsorted(pairs, first_of_class)
-        return _average_precisions(pairs, starts, self._positives, top_n)
+        return ranked_average_precisions(pairs, starts, self._positives, top_n)
 
     def _global_average_precision(self, pairs) -> float:
         """GAP: the average precision of all pairs in one ranking."""
@@ -262,7 +270,7 @@ def _hits(pairs: np.ndarray) -> np.ndarray:
     return (pairs.astype(np.uint8) & 1).view(bool)  # small numbers first: less memory
 
 
-def _average_precisions(pairs, starts, num_positives, top_n) -> np.ndarray:
+def ranked_average_precisions(pairs, starts, num_positives, top_n) -> np.ndarray:
     """Average precisions of G rankings laid end to end.
 
     Of n tied pairs, k of them right, behind N pairs with K right, the i-th (from 0) is
@@ -302,11 +310,11 @@ def _average_precisions(pairs, starts, num_positives, top_n) -> np.ndarray:
 
 
 def _single_average_precision(pairs, num_positives, top_n) -> float:
-    """`_average_precisions` of one ranking [N]; 0.0 if there is no positive."""
+    """`ranked_average_precisions` of one ranking [N]; 0.0 if there is no positive."""
     if num_positives == 0:
         return 0.0
     starts, num_positives = np.array([0, pairs.size]), np.array([num_positives])
-    return float(_average_precisions(pairs, starts, num_positives, top_n)[0])
+    return float(ranked_average_precisions(pairs, starts, num_positives, top_n)[0])
 
 
 def _precisions(scores, hits, labels) -> np.ndarray:

@@ -8,13 +8,12 @@
 Both call this one function, so they agree on every prediction.
 """
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
-from youtube8m import models, schema
+from youtube8m import models
 from youtube8m.data.pipeline import Shards
 from youtube8m.data.records import batch_signature
 from youtube8m.errors import UserError
@@ -74,13 +73,9 @@ class TrainedRun:
                 "video-level features; only frame-level models know segments"
             )
         try:
-            return Shards.open(
-                pattern,
-                flag,
-                self._data(segments, rated=segments and labels),
-                labels,
-                strict,
-            )
+            if segments:
+                data = data.of_segments(rated=labels)
+            return Shards.open(pattern, flag, data, labels, strict)
         except UserError as error:
             level = "frame" if data.frame_features else "video"
             features = zip(data.feature_names, data.feature_sizes, strict=True)
@@ -89,18 +84,6 @@ class TrainedRun:
                 f"{error} [{flag} must name records as the run was trained on: "
                 f"{level}-level, {features}, {data.num_classes} classes]"
             ) from None
-
-    def _data(self, segments, rated):
-        """Frames of whole videos are sampled; segments are cut from all frames."""
-        if not segments:
-            return self.run.data
-        return dataclasses.replace(
-            self.run.data,
-            segment_labels=rated,
-            skip_frames=0,
-            max_frames=schema.MAX_FRAMES,
-            frame_sampling="all",
-        )
 
     def load(self, prefix: str) -> None:
         """Takes the weights of a checkpoint. Raises UserError if they do not fit."""

@@ -60,6 +60,7 @@ class TrainingFlags:
     shuffle_buffer: int
     files: str  # a digest of the shards' names
     ema_decay: float = 0.0
+    segment_labels: bool = False
 
 
 class RunDirectory:
@@ -150,18 +151,19 @@ class RunDirectory:
         """The flags to go on with: those the run began with, or `flags` if it begins.
 
         Raises:
-          UserError: another optimizer, another decay of its averages, or other shards
-            than the checkpoints belong to.
+          UserError: another optimizer, another decay of its averages, segments instead
+            of videos, or other shards than the checkpoints belong to.
         """
         path = self.file("training_flags.json")
         begun = self.latest_checkpoint() and os.path.exists(path)
         saved = self._saved_training_flags(path, flags) if begun else flags
-        for name in ("optimizer", "ema_decay"):
+        for name in ("optimizer", "ema_decay", "segment_labels"):
             was, now = getattr(saved, name), getattr(flags, name)
             if was != now:
                 raise UserError(
                     f"--{name}={now}: the run in {self.path} was begun with {was}; "
-                    "give that, or --start_new_model to begin anew"
+                    "give that, --start_new_model to begin anew, or another "
+                    "--train_dir, which may take the weights by --warm_start_from"
                 )
         if saved.files != flags.files:
             raise self._unusable(

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from youtube8m.errors import UserError
+from youtube8m.files import local_path
 
 VIDEO_HEADER = "VideoId,LabelConfidencePairs\n"
 SEGMENT_HEADER = "Class,Segments\n"
@@ -52,8 +53,9 @@ def read_segment_classes(path: str, num_classes: int) -> np.ndarray:
     if path == "all":
         return ~allowed
     flag = f"--segment_label_ids_file={path}"
+    file = local_path(path, "--segment_label_ids_file")  # pandas would read the web
     try:
-        column = pd.read_csv(path)["Index"]
+        column = pd.read_csv(file)["Index"]
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"{flag}: cannot be read as a CSV with a column 'Index' ({error}); give a "

@@ -3,6 +3,8 @@
 labels = read_labels("validate*.tfrecord", "--eval_data_pattern", num_classes=3862)
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from youtube8m.config import DataConfig
@@ -29,19 +31,23 @@ def read_labels(pattern: str, flag: str, num_classes: int) -> dict[str, np.ndarr
       UserError: no file matches, no record has labels, or one has a label that is not
         below num_classes.
     """
-    paths, damage = shards.find_shards(pattern, flag), Damage()
-    config = DataConfig(num_classes=num_classes)
-    decoder = LabelDecoder(config, labels=True, damage=damage)
+    paths = shards.find_shards(pattern, flag)
+    decoder = LabelDecoder(DataConfig(num_classes=num_classes), True, Damage())
     found = {}
-    with Progress("reading labels", len(paths), "file") as progress:
-        for file, path in enumerate(paths):
-            for batch in order.batched(shards.read_records(path, damage), _BATCH):
-                indices, serialized = zip(*batch, strict=True)
-                files = [file] * len(indices)
-                batch = decoder.decode(paths, files, indices, serialized)
-                for name, labels in zip(batch["id"], batch["labels"], strict=True):
-                    found[name.decode("utf-8", "replace")] = labels[labels >= 0]
-            progress.update(file + 1)
+    for batch in decoded(paths, decoder):
+        for name, labels in zip(batch["id"], batch["labels"], strict=True):
+            found[name.decode("utf-8", "replace")] = labels[labels >= 0]
     if not found:
         raise UserError(f"{flag}={pattern}: no record with an id and labels was read")
     return found
+
+
+def decoded(paths: list[str], decoder: records.Decoder) -> Iterator[dict]:
+    """Batches of all records, in the order of the files, by a decoder of contexts."""
+    with Progress("reading labels", len(paths), "file") as progress:
+        for file, path in enumerate(paths):
+            found = shards.read_records(path, decoder.damage)
+            for batch in order.batched(found, _BATCH):
+                indices, serialized = zip(*batch, strict=True)
+                yield decoder.decode(paths, [file] * len(batch), indices, serialized)
+            progress.update(file + 1)

@@ -181,9 +181,9 @@ class Decoder:
             except RecordError as error:
                 self.damage.record(paths[file], f"record {index} {error}")
             except UserError as error:
-                message = f"{paths[file]}: record {index} {error}"
-                self.damage.fail(UserError(message))
-                raise
+                located = UserError(f"{paths[file]}: record {index} {error}")
+                self.damage.fail(located)
+                raise located from None
             else:
                 for place, example in enumerate(examples):
                     example["place"] = (number, place)
@@ -237,6 +237,20 @@ class Decoder:
             raise RecordError(f"has no {key!r}; only inference works without")
         # Several times faster than np.unique for so few.
         return sorted(set(self._class_ids(record, context, key).tolist()))
+
+    def _ratings(self, record, context):
+        """Start int64 [n], class int64 [n] and presence bool [n] of each rating."""
+        for key in _SEGMENT_KEYS:
+            if key not in context:
+                message = f"has no {key!r}; it is not a record of rated segments"
+                raise RecordError(message)
+        start_key, label_key, score_key = _SEGMENT_KEYS
+        starts = self._read(wire.integers, record, context, start_key)
+        classes = self._class_ids(record, context, label_key)
+        scores = self._read(wire.floats, record, context, score_key)
+        if not len(starts) == len(classes) == len(scores):
+            raise RecordError("has segment lists of unequal lengths")
+        return starts, classes, scores > 0
 
     def _class_ids(self, record, context, key):
         ids = self._read(wire.integers, record, context, key)
@@ -395,16 +409,7 @@ class SegmentDecoder(FrameDecoder):
         context, feature_lists = wire.split_sequence_example(record)
         rows = self._frames(record, context, feature_lists)
         video_id = self._video_id(record, context)
-        for key in _SEGMENT_KEYS:
-            if key not in context:
-                message = f"has no {key!r}; it is not a record of rated segments"
-                raise RecordError(message)
-        start_key, label_key, score_key = _SEGMENT_KEYS
-        starts = self._read(wire.integers, record, context, start_key)
-        classes = self._class_ids(record, context, label_key)
-        scores = self._read(wire.floats, record, context, score_key)
-        if not len(starts) == len(classes) == len(scores):
-            raise RecordError("has segment lists of unequal lengths")
+        starts, classes, present = self._ratings(record, context)
         examples = []
         for start in dict.fromkeys(starts.tolist()):
             end = start + min(schema.SEGMENT_FRAMES, self.config.max_frames)
@@ -418,7 +423,7 @@ class SegmentDecoder(FrameDecoder):
                     "segment_start": start,
                     "frames": frames,
                     "rated": np.unique(classes[here]),
-                    "labels": np.unique(classes[here & (scores > 0)]),
+                    "labels": np.unique(classes[here & present]),
                 }
             )
         return examples

@@ -76,7 +76,8 @@ class HierarchicalMoeModel(DenseClassifier):
         loss += w * cross entropy(q, verticals of the labels)
 
     Gradients flow from p into q. The paper's text concatenates what comes before q's
-    softmax, its code the probabilities q; these are the default.
+    softmax, its code the probabilities q; these are the default. Of rated segments,
+    verticals without a rated class do not count.
     Source: Tang et al. 2017, Table 4, HMoE; their class HMoeModel.
 
     Args:
@@ -137,13 +138,19 @@ class HierarchicalMoeModel(DenseClassifier):
         }
 
     def auxiliary_losses(self, outputs, batch):
-        labels = ops.cast(batch["labels"], "int32")
-        table = np.array(self.verticals, np.int32)
-        verticals = ops.take(table, ops.maximum(labels, 0))
-        verticals = ops.where(labels >= 0, verticals, -1)
-        truth = multi_hot(verticals, self.num_verticals)
+        truth = self._verticals_of(batch["labels"])
         terms = cross_entropy(truth, outputs["coarse_predictions"])
+        if "rated" in batch:
+            terms = terms * self._verticals_of(batch["rated"])
         return {"coarse_loss": self.coarse_loss_weight * ops.sum(terms, axis=-1)}
+
+    def _verticals_of(self, classes):
+        """Ids [B, L], padded with -1, to float32 [B, V]: 1 where one is in V."""
+        classes = ops.cast(classes, "int32")
+        table = np.array(self.verticals, np.int32)
+        verticals = ops.take(table, ops.maximum(classes, 0))
+        verticals = ops.where(classes >= 0, verticals, -1)
+        return multi_hot(verticals, self.num_verticals)
 
 
 @CLASSIFIERS.register

@@ -4,11 +4,15 @@
         --eval_data_pattern='validate*.tfrecord'
     python -m youtube8m.tools.ensemble merge --input_files=a.csv,b.csv \\
         --weights=2,1 --output_file=merged.csv
+    python -m youtube8m.tools.ensemble merge --input_files=a.csv,b.csv \\
+        --validation_files=val_a.csv,val_b.csv \\
+        --eval_data_pattern='validate*.tfrecord' --output_file=merged.csv
     python -m youtube8m.tools.ensemble score --input_files=merged.csv \\
         --eval_data_pattern='validate*.tfrecord'
 
-merge: the mean of all confidences, uniform or weighted; a label that a file does not
-list counts 0. Segment CSVs list no confidences: their ranks are merged.
+merge: the mean of all confidences, uniform or weighted (by each model's GAP, for
+example); a label that a file does not list counts 0. Segment CSVs list no confidences:
+their ranks are merged.
 score: Hit@1, PERR, MAP and GAP of each file, and of several files merged.
 select: adds, again and again, the file that raises the merged GAP most.
 """
@@ -48,6 +52,12 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "gaps", "", "merge, score: instead of weights, each file's GAP on held-out videos."
 )
+flags.DEFINE_string(
+    "validation_files",
+    "",
+    "merge: instead of gaps, each file's counterpart of the videos of "
+    "--eval_data_pattern, whose GAP is its weight.",
+)
 flags.DEFINE_integer(
     "top_k", EvaluationConfig.top_k, "Predictions per video that are kept."
 )
@@ -59,7 +69,8 @@ flags.DEFINE_integer(
 flags.DEFINE_string(
     "eval_data_pattern",
     "",
-    "score, select: glob of the labelled shards, of any level; several may be given.",
+    "score, select, --validation_files: glob of the labelled shards, of any level; "
+    "several may be given.",
 )
 flags.DEFINE_integer(
     "num_classes",
@@ -122,8 +133,7 @@ def score() -> None:
     if len(submissions) > 1:
         chosen.append(("merged", submissions, rows, weights))
     for name, *parts in chosen:
-        blocks = ensemble.merged_videos(*parts, FLAGS.top_k)
-        result = ensemble.evaluate(blocks, labels, FLAGS.num_classes, FLAGS.top_k)
+        result = _measured(*parts, labels)
         print(
             f"{name}: videos: {result['num_examples']} | "
             f"Hit@1: {result['hit_at_one']:.5f} | PERR: {result['perr']:.5f} | "
@@ -149,14 +159,21 @@ def select() -> None:
     print(f"{shlex.join(command)} --output_file=merged.csv")
 
 
-def _labelled():
+def _measured(submissions, rows, weights, labels):
+    """`Metrics.result` of merged submissions."""
+    blocks = ensemble.merged_videos(submissions, rows, weights, FLAGS.top_k)
+    return ensemble.evaluate(blocks, labels, FLAGS.num_classes, FLAGS.top_k)
+
+
+def _labelled(files="input_files"):
     """The submissions, their rows of the labelled videos, and the labels [V, L]."""
-    _require("input_files", "eval_data_pattern")
-    submissions = _submissions(FLAGS.num_classes)
+    _require(files, "eval_data_pattern")
+    submissions = _submissions(FLAGS.num_classes, files)
     if submissions[0].header != VIDEO_HEADER:
         raise UserError(
-            f"{submissions[0].path}: lists segments; score and select read CSVs of "
-            f"videos ({VIDEO_HEADER.strip()})"
+            f"{submissions[0].path}: lists segments; expected a CSV of videos "
+            f"({VIDEO_HEADER.strip()}); python -m "
+            "youtube8m.tools.segment_eval_inference measures segments"
         )
     flag = "--eval_data_pattern"
     labels = read_labels(FLAGS.eval_data_pattern, flag, FLAGS.num_classes)
@@ -173,15 +190,13 @@ def _labelled():
     return submissions, rows, pad_ids(list(labels.values()))
 
 
-def _submissions(num_classes):
-    """The input files, all of one form."""
-    paths, opened = split_list(FLAGS.input_files), {}
+def _submissions(num_classes, files="input_files"):
+    """The files that a flag lists, all of one form."""
+    paths, opened = split_list(FLAGS[files].value), {}
     with Progress("indexing", len(paths), "file") as progress:
         for done, path in enumerate(paths):
             if path not in opened:
-                opened[path] = Submission(
-                    local_path(path, "--input_files"), num_classes
-                )
+                opened[path] = Submission(local_path(path, f"--{files}"), num_classes)
             progress.update(done + 1)
     submissions = [opened[path] for path in paths]
     first = submissions[0]
@@ -195,20 +210,32 @@ def _submissions(num_classes):
 
 
 def _weights(submissions):
-    """The normalised weights, by --weights or --gaps; uniform without."""
-    if FLAGS.weights and FLAGS.gaps:
-        raise UserError("--weights and --gaps are both given; give one of them")
-    name = "gaps" if FLAGS.gaps else "weights"
+    """The normalised weights, by --weights or GAPs; uniform without."""
+    given = [n for n in ("weights", "gaps", "validation_files") if FLAGS[n].value]
+    if len(given) > 1:
+        raise UserError(f"--{' and --'.join(given)} are both given; give one")
+    name = given[0] if given else "weights"
     given = split_list(FLAGS[name].value) or ("1",) * len(submissions)
     flag = f"--{name}={FLAGS[name].value}"
     if len(given) != len(submissions):
         raise UserError(
             f"{flag}: {len(given)} for {len(submissions)} files; give one for each"
         )
+    if name == "validation_files":
+        given = _validation_gaps()
     try:
         return ensemble.normalized([float(weight) for weight in given])
     except ValueError as error:
         raise UserError(f"{flag}: {error}") from None
+
+
+def _validation_gaps():
+    """The GAP of each of --validation_files."""
+    submissions, rows, labels = _labelled("validation_files")
+    return [
+        _measured([submission], [own_rows], [1.0], labels)["gap"]
+        for submission, own_rows in zip(submissions, rows, strict=True)
+    ]
 
 
 def _require(*names):

@@ -9,6 +9,8 @@ from youtube8m import cli
 if __name__ == "__main__":
     cli.run("youtube8m.tools.inference")
 
+from absl.flags import DEFINE_alias
+
 from youtube8m import flags
 from youtube8m.config import DataConfig, InferenceConfig
 from youtube8m.inference import Inference
@@ -16,6 +18,7 @@ from youtube8m.training.distribution import allow_memory_growth
 
 flags.define(InferenceConfig, DataConfig)
 flags.define_model_flags()
+DEFINE_alias("segment_label_ids", "segment_label_ids_file")
 
 
 def main() -> None:

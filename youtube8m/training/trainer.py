@@ -45,18 +45,13 @@ class Trainer:
         config: TrainingConfig,
         strategy: tf.distribute.Strategy | None = None,
     ):
-        if config.segment_labels:
-            raise UserError(
-                "--segment_labels: training on rated segments is not supported yet; "
-                "drop the flag to train on whole videos"
-            )
         self.run = run
         self.config = config
         keras.utils.set_random_seed(config.seed)
         self.shards = Shards.open(
             config.train_data_pattern,
             "--train_data_pattern",
-            run.data,
+            run.data.of_segments(rated=True) if config.segment_labels else run.data,
             labels=self._supervised(),
             strict=config.strict_data,
         )
@@ -215,6 +210,7 @@ class Trainer:
             shuffle_buffer=config.shuffle_buffer or self.shards.default_buffer(batch),
             files=self.shards.fingerprint(),
             ema_decay=config.ema_decay,
+            segment_labels=config.segment_labels,
         )
 
     def _is_done(self, step):
@@ -225,7 +221,8 @@ class Trainer:
             return {}
         metrics = Metrics(self.run.data.num_classes, _TOP_K)
         predictions = self.strategy.experimental_local_results(results["predictions"])
-        top = top_predictions(tf.concat(predictions, 0), batch["labels"], _TOP_K)
+        predictions = losses.rated_predictions(tf.concat(predictions, 0), batch)
+        top = top_predictions(predictions, batch["labels"], _TOP_K)
         metrics.update(top, batch["labels"])
         values = metrics.result()
         return {name: values[name] for name in ("hit_at_one", "perr", "gap")}
