@@ -288,6 +288,9 @@ class TrainingConfig:
     )
     num_gpu: int = flag(1, "GPUs to train on, at most; the CPU where there is none.")
     batch_size: int = flag(1024, "Examples per step and GPU.")
+    steps_per_loop: int = flag(
+        1, "Steps started by one call, which small models are faster with."
+    )
     num_epochs: int = flag(5, "Passes over the training data.")
     max_steps: int | None = flag(None, "Stop after this many steps in all.")
     optimizer: str = flag("AdamOptimizer", "Optimizer, by TF1's or Keras' name.")
@@ -334,6 +337,7 @@ class TrainingConfig:
         _require_positive(
             self,
             "batch_size",
+            "steps_per_loop",
             "num_epochs",
             "max_steps",
             "base_learning_rate",

@@ -59,11 +59,15 @@ class TrainingFlags:
 
 
 class RunDirectory:
-    """A --train_dir, or the directory that another `flag` names."""
+    """A --train_dir, or the directory that another `flag` names.
 
-    def __init__(self, path: str, flag: str = "--train_dir"):
+    Of several workers only the chief `writes`; the others read what it wrote.
+    """
+
+    def __init__(self, path: str, flag: str = "--train_dir", writes: bool = True):
         self.flag = flag
         self.path = local_path(path, flag)
+        self.writes = writes
 
     def file(self, name: str) -> str:
         """The path of one of the run's files."""
@@ -76,6 +80,8 @@ class RunDirectory:
           UserError: it holds another model, cannot be written, or is to be emptied
             but is no run directory.
         """
+        if not self.writes:
+            return
         if start_new:
             self._remove_run()
         try:
@@ -83,7 +89,7 @@ class RunDirectory:
         except OSError as error:
             raise self._unusable(f"cannot be made ({error.strerror})") from None
         if self.latest_checkpoint():
-            self._check_same(run)
+            self.check_same(run)
         else:  # nothing is lost, whatever a run that never came far has left
             with replacing(self.file("model_flags.json"), "--train_dir") as file:
                 file.write(run.to_json())
@@ -105,6 +111,8 @@ class RunDirectory:
 
     def write_training_config(self, config: TrainingConfig) -> None:
         """Keeps how the run is trained, for those who read it later."""
+        if not self.writes:
+            return
         with replacing(self.file("training_config.json"), "--train_dir") as file:
             json.dump(dataclasses.asdict(config), file, indent=2)
 
@@ -116,14 +124,15 @@ class RunDirectory:
             than the checkpoints belong to.
         """
         path = self.file("training_flags.json")
-        if not self.latest_checkpoint() or not os.path.exists(path):
+        begins = not self.latest_checkpoint() or not os.path.exists(path)
+        if self.writes and begins:
             with replacing(path, "--train_dir") as file:
                 json.dump(dataclasses.asdict(flags), file, indent=2)
             return flags
         try:
             with open(path, encoding="utf-8") as file:
                 saved = TrainingFlags(**json.load(file))
-        except (ValueError, TypeError):
+        except (OSError, ValueError, TypeError):
             message = f"{path}: damaged; restore it, or give --start_new_model"
             raise UserError(message) from None
         for name in ("optimizer", "ema_decay"):
@@ -176,7 +185,8 @@ class RunDirectory:
             raise UserError(f"{flag}={name}: not in {self.path}; there are: {names}")
         return prefix
 
-    def _check_same(self, run):
+    def check_same(self, run: RunConfig) -> None:
+        """Raises UserError unless model_flags.json says what `run` does."""
         saved, wanted = (_flat(json.loads(r.to_json())) for r in (self.read_run(), run))
         different = [key for key in wanted if wanted[key] != saved.get(key)]
         if different:

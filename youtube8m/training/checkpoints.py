@@ -173,7 +173,7 @@ class Saver:
         """Writes model.ckpt-STEP, unless it is there; returns its prefix."""
         step = self.state.steps_done
         prefix = self.directory.file(f"model.ckpt-{step}")
-        if self.directory.latest_checkpoint() == prefix:
+        if not self.directory.writes or self.directory.latest_checkpoint() == prefix:
             return prefix
         return _save(self._manager, self.directory, step)
 
