@@ -77,7 +77,7 @@ def test_without_a_chief_the_first_worker_is():
             "parameter servers .ps., which are not supported",
         ),
         (
-            '{"cluster": {"chief": ["a:1"]}, "task": {"type": "evaluator", "index": 0}}',
+            '{"cluster": {"chief": ["a:1"]}, "task": {"type": "evaluator"}}',
             "tasks of type evaluator; expected chief",
         ),
     ],

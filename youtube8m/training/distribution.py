@@ -84,6 +84,7 @@ class Workers:
             len(self),
             ", ".join(self.addresses),
         )
+        _allow_slow_heartbeats(len(self))
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
             tf.train.ClusterSpec({"worker": list(self.addresses)}),
             task_type="worker",
@@ -91,6 +92,24 @@ class Workers:
             rpc_layer="grpc",
         )
         return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+
+
+def _allow_slow_heartbeats(workers):
+    """Takes a worker for lost after a minute without a sign of life.
+
+    TensorFlow does so after ten seconds, within which a busy machine may send none,
+    and offers no other way to set it.
+    """
+    from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
+    from tensorflow.python.eager import context
+
+    job = coordination_config_pb2.CoordinatedJob(name="worker", num_tasks=workers)
+    context.context().configure_coordination_service(
+        service_type="standalone",
+        service_leader="/job:worker/replica:0/task:0",
+        heartbeat_timeout_in_ms=60_000,
+        coordinated_jobs=[job],
+    )
 
 
 def _places(config):

@@ -105,7 +105,7 @@ class Trainer:
         except _LOST_WORKER as error:
             if len(self.workers) == 1:
                 raise
-            reason = error.message.splitlines()[0]
+            reason = (error.message.strip().splitlines() or [""])[-1]
             raise UserError(
                 f"another worker is gone or cannot be reached ({reason}); start all of "
                 "them again, and the run goes on from its last checkpoint"
