@@ -355,6 +355,12 @@ class TrainingConfig:
         )
 
 
+_CHECKPOINT = (
+    "Checkpoint to use: model.ckpt-STEP, or best (segment_best) of those that eval.py "
+    "has seen; else the newest."
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class EvaluationConfig:
     """How a run's checkpoints are evaluated."""
@@ -366,11 +372,14 @@ class EvaluationConfig:
     segment_labels: bool = flag(False, "Evaluate the rated segments of the records.")
     batch_size: int = flag(1024, "Examples evaluated at once.")
     num_readers: int = flag(8, "Shards read side by side.")
-    checkpoint: str = flag("", "Checkpoint to use (model.ckpt-STEP); else the newest.")
+    checkpoint: str = flag("", _CHECKPOINT)
     run_once: bool = flag(
         False, "Evaluate the newest checkpoint and end; else follow new ones."
     )
     top_k: int = flag(20, "Predictions per video that enter GAP and mAP.")
+    keep_best: int = flag(
+        1, "Checkpoints kept in --train_dir/best, those with the highest GAP."
+    )
     class_metrics_file: str = flag(
         "", "CSV to write: of each class, its videos and its average precision."
     )
@@ -384,6 +393,7 @@ class EvaluationConfig:
             "'/data/validate*.tfrecord'",
         )
         _require_positive(self, "batch_size", "num_readers", "top_k")
+        _require_not_negative(self, "keep_best")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -398,7 +408,7 @@ class InferenceConfig:
     )
     output_file: str = flag("", "CSV file to write; renamed into place when whole.")
     segment_labels: bool = flag(False, "Predict five-second segments, not videos.")
-    checkpoint: str = flag("", "Checkpoint to use (model.ckpt-STEP); else the newest.")
+    checkpoint: str = flag("", _CHECKPOINT)
     segment_max_pred: int = flag(100000, "Segments listed per class, at most.")
     segment_label_ids_file: str = flag(
         "all", "Local CSV of the classes to list segments of, or 'all'."

@@ -5,6 +5,7 @@ metrics = evaluator.evaluate(directory.latest_checkpoint())
 evaluator.run()                # once, or again for each new checkpoint
 """
 
+import os
 import time
 
 import pandas as pd
@@ -13,11 +14,14 @@ from absl import logging
 
 from youtube8m import losses
 from youtube8m.config import EvaluationConfig
+from youtube8m.errors import UserError
 from youtube8m.files import replacing
 from youtube8m.losses import label_arrays
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.prediction import TrainedRun
 from youtube8m.progress import Progress
+from youtube8m.runs import BEST
+from youtube8m.training.best import BestCheckpoints
 from youtube8m.training.checkpoints import checkpoint_step
 from youtube8m.training.steps import device_inputs
 
@@ -49,17 +53,21 @@ class Evaluator:
     def run(self) -> dict:
         """Evaluates the newest checkpoint, and unless --run_once each later one."""
         if self.config.run_once or self.config.checkpoint:
-            return self.evaluate(self.directory.checkpoint(self.config.checkpoint))
+            return self.evaluate(self.trained.load_checkpoint(self.config.checkpoint))
         if not self.directory.latest_checkpoint():
             logging.info("waiting for a checkpoint in %s", self.directory.path)
         for prefix in tf.train.checkpoints_iterator(self.directory.path):
-            metrics = self.evaluate(prefix)
+            try:
+                metrics = self.evaluate(prefix)
+            except UserError as error:  # damaged, or too old by now
+                logging.warning("%s; waiting for the next", error)
         return metrics
 
     def evaluate(self, prefix: str) -> dict:
         """Evaluates one checkpoint: logs it, writes summaries, returns the metrics."""
         self.trained.load(prefix)
         step = checkpoint_step(prefix)
+        best = self._held(prefix)
         metrics = Metrics(self.num_classes, self.config.top_k)
         dataset = self.shards.ordered_batches(
             self.config.batch_size, num_readers=self.config.num_readers
@@ -76,7 +84,24 @@ class Evaluator:
         result = metrics.result()
         result["examples_per_second"] = metrics.num_examples / (began - start)
         self._report(result, step)
+        if best is not None:
+            best.rank(prefix, result["gap"])
         return result
+
+    def _held(self, prefix):
+        """The best checkpoints, this one among them until it is known if it is."""
+        config = self.config
+        is_again = os.path.dirname(prefix) != self.directory.path
+        if is_again or not config.keep_best:
+            return None
+        name = BEST[config.segment_labels]
+        best = BestCheckpoints(self.directory, config.keep_best, name)
+        try:
+            best.hold(prefix)
+        except OSError as error:
+            logging.warning("--keep_best: %s cannot be kept (%s)", prefix, error)
+            return None
+        return best
 
     def _batch_metrics(self, batch):
         predictions = self.trained.predict(batch)["predictions"]

@@ -35,9 +35,8 @@ class Inference:
         self.trained = self.members[0]
         self.crops = max(1, len(config.crop_starts))
         self._check_alike()
-        self.checkpoints = [
-            member.directory.checkpoint(config.checkpoint) for member in self.members
-        ]
+        for member in self.members:  # to learn early if there is none
+            member.directory.checkpoint(config.checkpoint)
         self.shards = self.trained.open_shards(
             config.input_data_pattern,
             "--input_data_pattern",
@@ -47,8 +46,9 @@ class Inference:
         )
         self.num_classes = self.trained.run.data.num_classes
         self._check_crops()
-        for member, checkpoint in zip(self.members, self.checkpoints, strict=True):
-            member.load(checkpoint)
+        self.checkpoints = [
+            member.load_checkpoint(config.checkpoint) for member in self.members
+        ]
 
     def _check_alike(self):
         """Raises UserError unless all models read the same of the records."""

@@ -11,6 +11,7 @@ training_flags.json             what the state of training is tied to
 training_config.json            all flags of training, as last given
 metrics.jsonl, train.log        one line per step; the console's lines
 events.*, eval/                 TensorBoard's
+best/, segment_best/            the checkpoints with the highest GAP
 """
 
 import dataclasses
@@ -26,6 +27,9 @@ from youtube8m.config import RunConfig, TrainingConfig
 from youtube8m.errors import UserError
 from youtube8m.files import local_path, replacing
 
+# Directories of the checkpoints with the highest GAP of videos, and of segments.
+BEST = ("best", "segment_best")
+
 # What a run writes, and --start_new_model may remove.
 _RUN_FILES = (
     "checkpoint",
@@ -39,6 +43,7 @@ _RUN_FILES = (
     "events.out.*",
     "eval",
     "inference_model",
+    *BEST,
 )
 
 
@@ -89,7 +94,7 @@ class RunDirectory:
         except OSError as error:
             raise self._unusable(f"cannot be made ({error.strerror})") from None
         if self.latest_checkpoint():
-            self.check_same(run)
+            self._check_same(run)
         else:  # nothing is lost, whatever a run that never came far has left
             with replacing(self.file("model_flags.json"), "--train_dir") as file:
                 file.write(run.to_json())
@@ -168,7 +173,11 @@ class RunDirectory:
         return (self.checkpoints() or [None])[-1]
 
     def checkpoint(self, name: str = "", flag: str = "--checkpoint") -> str:
-        """The prefix of the checkpoint `name` (model.ckpt-STEP), or of the newest.
+        """The prefix of the checkpoint `name`, or of the newest.
+
+        Args:
+          name: model.ckpt-STEP, or best or segment_best for the one with the highest
+            GAP of those that eval.py has seen.
 
         Raises:
           UserError: there is none.
@@ -178,6 +187,14 @@ class RunDirectory:
             if not prefix:
                 raise self._unusable("no checkpoint; train a model there first")
             return prefix
+        if name in BEST:
+            prefix = RunDirectory(self.file(name)).latest_checkpoint()
+            if not prefix:
+                raise UserError(
+                    f"{flag}={name}: eval.py has kept none in {self.path}; run it "
+                    "first, with --keep_best"
+                )
+            return prefix
         prefix = os.path.join(self.path, os.path.basename(name))
         if not os.path.exists(f"{prefix}.index"):
             found = sorted(glob.glob(os.path.join(glob.escape(self.path), "*.index")))
@@ -185,8 +202,7 @@ class RunDirectory:
             raise UserError(f"{flag}={name}: not in {self.path}; there are: {names}")
         return prefix
 
-    def check_same(self, run: RunConfig) -> None:
-        """Raises UserError unless model_flags.json says what `run` does."""
+    def _check_same(self, run):
         saved, wanted = (_flat(json.loads(r.to_json())) for r in (self.read_run(), run))
         different = [key for key in wanted if wanted[key] != saved.get(key)]
         if different:

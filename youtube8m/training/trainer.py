@@ -5,9 +5,12 @@ summary = Trainer(run, TrainingConfig(...)).train()
 
 import collections
 import contextlib
+import dataclasses
+import json
 import os
 import signal
 import time
+import zlib
 
 import keras
 import numpy as np
@@ -30,6 +33,15 @@ from youtube8m.training.steps import TrainingState, TrainStep
 _REPORT_STEPS = 10  # steps between two evaluations of the training batch
 _TOP_K = 20
 _STEPS_AHEAD = 2  # that the host goes on before it learns of other workers' signals
+# In which workers may differ.
+_OWN_FLAGS = (
+    "train_dir",
+    "train_data_pattern",
+    "warm_start_from",
+    "label_correlation_file",
+    "num_gpu",
+    "log_device_placement",
+)
 # What TensorFlow raises where another worker is gone.
 _LOST_WORKER = (
     tf.errors.UnavailableError,
@@ -68,6 +80,7 @@ class Trainer:
         self.workers = workers or Workers()
         # First of all: several workers must meet before TensorFlow runs anything.
         self.strategy = strategy or self.workers.strategy(config.num_gpu)
+        self._check_workers()
         keras.utils.set_random_seed(config.seed)
         self.shards = Shards.open(
             config.train_data_pattern,
@@ -153,8 +166,18 @@ class Trainer:
                 f"--train_dir={self.directory.path}: the chief's files are not there; "
                 "it must be one directory that all workers see, such as a network drive"
             )
-        self.directory.check_same(self.run)
         self.order = self.directory.tied_to_training(self.order)
+
+    def _check_workers(self):
+        """Raises UserError unless all workers have the same flags, but for paths."""
+        values = dataclasses.asdict(self.config)
+        kept = {name: values[name] for name in values if name not in _OWN_FLAGS}
+        text = self.run.to_json() + json.dumps(kept)
+        if len(set(self._agreed(zlib.crc32(text.encode())))) > 1:
+            raise UserError(
+                "TF_CONFIG: the workers were started with different flags; give all of "
+                f"them the same, but for {', '.join(f'--{n}' for n in _OWN_FLAGS)}"
+            )
 
     def _agreed(self, value):
         """`value` of each worker, for which they wait here."""
