@@ -54,6 +54,7 @@ def _require_positive(config: Any, *names: str) -> None:
 
 
 CROPS = ("crop", "interval")  # with a start that can be chosen
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 FRAME_SAMPLING = ("all", *CROPS, "windows", "random", "run")
 
 
@@ -307,6 +308,16 @@ class TrainingConfig:
     clip_gradient_norm: float = flag(
         1.0, "Each variable's gradient is cut to this L2 norm; 0 or less: never."
     )
+    precision: str = flag(
+        "float32",
+        "Numbers that layers compute with: float32, mixed_bfloat16 or mixed_float16. "
+        "Weights are float32 with all of them, and so is evaluation.",
+    )
+    jit_compile: bool = flag(
+        False,
+        "Compile the step with XLA, which pays for models without recurrent layers; "
+        "on one device only. Frames are then padded to --max_frames.",
+    )
     ema_decay: float = flag(
         0.0,
         "Keep a moving average of the weights, average = decay * average + (1 - decay) "
@@ -348,6 +359,10 @@ class TrainingConfig:
             "keep_checkpoints",
             "num_readers",
             "shuffle_buffer",
+        )
+        _require(
+            self.precision in PRECISIONS,
+            f"--precision={self.precision}: must be one of {', '.join(PRECISIONS)}",
         )
         _require(
             0 <= self.ema_decay < 1,

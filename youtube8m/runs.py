@@ -61,6 +61,7 @@ class TrainingFlags:
     shuffle_buffer: int
     files: str  # a digest of the shards' names
     ema_decay: float = 0.0
+    precision: str = "float32"
 
 
 class RunDirectory:
@@ -125,8 +126,8 @@ class RunDirectory:
         """The flags to go on with: those the run began with, or `flags` if it begins.
 
         Raises:
-          UserError: another optimizer, another decay of its averages, or other shards
-            than the checkpoints belong to.
+          UserError: another optimizer, another decay of its averages, another
+            precision, or other shards than the checkpoints belong to.
         """
         path = self.file("training_flags.json")
         begins = not self.latest_checkpoint() or not os.path.exists(path)
@@ -140,7 +141,7 @@ class RunDirectory:
         except (OSError, ValueError, TypeError):
             message = f"{path}: damaged; restore it, or give --start_new_model"
             raise UserError(message) from None
-        for name in ("optimizer", "ema_decay"):
+        for name in ("optimizer", "ema_decay", "precision"):
             was, now = getattr(saved, name), getattr(flags, name)
             if was != now:
                 raise UserError(

@@ -237,10 +237,11 @@ def _save(manager, directory, step):
 
 def _averages(state):
     """The moving averages by the names of their weights, if the optimizer has any."""
-    if not state.optimizer.use_ema:
+    optimizer = getattr(state.optimizer, "inner_optimizer", state.optimizer)
+    if not optimizer.use_ema:
         return {}
     names = named_variables(state.model.trainable_variables)
-    averages = state.optimizer._model_variables_moving_average
+    averages = optimizer._model_variables_moving_average
     values = (average.value for average in averages)
     return {"average": dict(zip(names, values, strict=True))}
 

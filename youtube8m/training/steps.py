@@ -14,6 +14,7 @@ import dataclasses
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 from youtube8m.config import TrainingConfig
 from youtube8m.data.records import batch_signature
@@ -75,10 +76,30 @@ def device_inputs(batch: dict) -> dict:
     return {k: v for k, v in batch.items() if v.dtype != tf.string}
 
 
+def padded(batch: dict, frames: int, labels: int = 32) -> dict:
+    """A batch of always the same shapes, but for its rows and unless labels abound.
+
+    Args:
+      frames: that all videos are padded to.
+      labels: that they are padded to a multiple of.
+    """
+    missing = {"frames": (0, lambda length: frames - length)}
+    missing |= dict.fromkeys(("labels", "rated"), (-1, lambda count: -count % labels))
+    result = dict(batch)
+    for name in missing.keys() & batch.keys():
+        filler, count = missing[name]
+        value = batch[name]
+        paddings = [[0, 0] for _ in value.shape]
+        paddings[1][1] = max(0, count(value.shape[1]))
+        result[name] = tf.pad(value, paddings, constant_values=filler)
+    return result
+
+
 class TrainStep:
     """One update of the state by one global batch.
 
     Attributes:
+      jit_compile: whether XLA compiles it; for each shape of batch anew.
       stopping: set it to 1 to let all workers know, by the result of that name, that
         this one wants to stop.
     """
@@ -95,6 +116,7 @@ class TrainStep:
         self.config = config
         self.num_classes = num_classes
         self.stopping = tf.Variable(0.0, trainable=False)
+        self.jit_compile = config.jit_compile and self._can_be_compiled()
         self._run = None
         self._run_loop = None
 
@@ -103,7 +125,8 @@ class TrainStep:
 
         Returns:
           `loss`, `regularization_loss`, `auxiliary_loss` (the sum of the model's own
-          terms), `gradient_norm` (before clipping), `learning_rate`, `examples` (those
+          terms), `gradient_norm` (before clipping; 0 where mixed_float16 skips the
+          update, as gradients overflow), `learning_rate`, `examples` (those
           of this step) and `stopping` (how many replicas') as scalars; `predictions`
           [B, C] as each replica has them, if the model makes any.
         """
@@ -123,12 +146,27 @@ class TrainStep:
             self._run_loop = self._compiled(self._all_steps, batches)
         return self._run_loop(batches)
 
+    def _can_be_compiled(self):
+        reason = None
+        if self.strategy.num_replicas_in_sync > 1:
+            reason = "XLA compiles no sums over several replicas"
+        elif "GPU" in self.strategy.extended.worker_devices[0] and any(
+            isinstance(layer, (keras.layers.LSTM, keras.layers.GRU))
+            for layer in self.state.model._flatten_layers()
+        ):
+            reason = "the recurrent layers have faster kernels, which XLA has not"
+        if reason:
+            logging.info("--jit_compile: left out, as %s", reason)
+        return reason is None
+
     def _compiled(self, function, batches):
         """One graph for all lengths where the batch's form is known beforehand."""
         if local_replicas(self.strategy) > 1:
             return tf.function(function, reduce_retracing=True)
         signature = [batch_signature(batch) for batch in batches]
-        return tf.function(function, input_signature=[signature])
+        return tf.function(
+            function, input_signature=[signature], jit_compile=self.jit_compile or None
+        )
 
     def _one_step(self, batches):
         return self._update(batches)
@@ -226,7 +264,9 @@ class TrainStep:
             ]
         gradients = [g * factor for g, factor in zip(gradients, factors, strict=True)]
         optimizer.apply(gradients, variables)
-        return tf.sqrt(tf.add_n(squares)) / scale
+        norm = tf.sqrt(tf.add_n(squares)) / scale
+        skips = hasattr(optimizer, "dynamic_scale")
+        return tf.where(tf.math.is_finite(norm), norm, 0.0) if skips else norm
 
 
 def _picked(batches, number):

@@ -28,7 +28,7 @@ from youtube8m.training import distribution
 from youtube8m.training.checkpoints import Saver, warm_start
 from youtube8m.training.distribution import Workers
 from youtube8m.training.reports import TrainingReport
-from youtube8m.training.steps import TrainingState, TrainStep
+from youtube8m.training.steps import TrainingState, TrainStep, padded
 
 _REPORT_STEPS = 10  # steps between two evaluations of the training batch
 _TOP_K = 20
@@ -89,10 +89,13 @@ class Trainer:
             labels=self._supervised(),
             strict=config.strict_data,
         )
-        with self.strategy.scope():
+        with self.strategy.scope(), dtype_policy(config.precision):
             loss = losses.create(run)
             optimizer = optimizers.create(
-                config.optimizer, config.base_learning_rate, config.ema_decay
+                config.optimizer,
+                config.base_learning_rate,
+                config.ema_decay,
+                scales_loss=config.precision == "mixed_float16",
             )
             model = models.create(run)
             shape = models.descriptor_shape(model, run.data)
@@ -280,6 +283,8 @@ class Trainer:
         for batch in self._batches():
             origin = batch.pop("position"), batch.pop("id")
             rows = batch.pop("global_rows", len(origin[1]))
+            if self.step.jit_compile:
+                batch = padded(batch, self.run.data.longest_example)
             shares = distribution.split_batch(self.strategy, batch)
             if rows < self.strategy.num_replicas_in_sync:
                 logging.info(
@@ -340,6 +345,7 @@ class Trainer:
             shuffle_buffer=config.shuffle_buffer or self.shards.default_buffer(batch),
             files=self.shards.fingerprint(),
             ema_decay=config.ema_decay,
+            precision=config.precision,
         )
 
     def _is_done(self, step):
@@ -407,3 +413,14 @@ class Trainer:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def dtype_policy(name: str):
+    """Layers made within compute by this policy, and keep it."""
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(previous)
