@@ -53,6 +53,15 @@ def _require_positive(config: Any, *names: str) -> None:
         )
 
 
+def _require_shard(config: Any) -> None:
+    _require_positive(config, "num_shards")
+    _require(
+        0 <= config.shard_index < config.num_shards,
+        f"--shard_index={config.shard_index}: must be from 0 to "
+        f"{config.num_shards - 1}, as --num_shards={config.num_shards}",
+    )
+
+
 CROPS = ("crop", "interval")  # with a start that can be chosen
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 FRAME_SAMPLING = ("all", *CROPS, "windows", "random", "run")
@@ -370,6 +379,9 @@ class TrainingConfig:
         )
 
 
+_NUM_SHARDS = (
+    "Parts of the data for as many processes, to be merged by tools.merge_shards."
+)
 _CHECKPOINT = (
     "Checkpoint to use: model.ckpt-STEP, or best (segment_best) of those that eval.py "
     "has seen; else the newest."
@@ -398,6 +410,11 @@ class EvaluationConfig:
     class_metrics_file: str = flag(
         "", "CSV to write: of each class, its videos and its average precision."
     )
+    num_shards: int = flag(1, _NUM_SHARDS)
+    shard_index: int = flag(0, "Which of --num_shards parts to evaluate, from 0 on.")
+    metrics_file: str = flag(
+        "", "File to write what tools.merge_shards needs of a shard's evaluation."
+    )
     strict_data: bool = flag(False, "Stop at the first record that cannot be read.")
 
     def __post_init__(self):
@@ -408,6 +425,13 @@ class EvaluationConfig:
             "'/data/validate*.tfrecord'",
         )
         _require_positive(self, "batch_size", "num_readers", "top_k")
+        _require_shard(self)
+        follows = not (self.run_once or self.checkpoint)
+        _require(
+            self.num_shards == 1 or (bool(self.metrics_file) and not follows),
+            f"--num_shards={self.num_shards}: give --metrics_file, to be merged by "
+            "tools.merge_shards, and --run_once or --checkpoint",
+        )
         _require_not_negative(self, "keep_best")
 
 
@@ -444,6 +468,8 @@ class InferenceConfig:
         "What is averaged over --crop_starts and models: the --top_k of each, others "
         "counting 0 (Zou et al. 2017), or the full predictions.",
     )
+    num_shards: int = flag(1, _NUM_SHARDS)
+    shard_index: int = flag(0, "Which of --num_shards parts to predict, from 0 on.")
     strict_data: bool = flag(False, "Stop at the first record that cannot be read.")
 
     def __post_init__(self):
@@ -472,6 +498,7 @@ class InferenceConfig:
         _require_positive(
             self, "batch_size", "num_readers", "top_k", "segment_max_pred"
         )
+        _require_shard(self)
 
     def _check_weights(self):
         given, models = split_list(self.ensemble_weights), split_list(self.train_dir)

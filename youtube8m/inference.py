@@ -43,6 +43,7 @@ class Inference:
             segments=config.segment_labels,
             labels=False,
             strict=config.strict_data,
+            shard=(config.shard_index, config.num_shards),
         )
         self.num_classes = self.trained.run.data.num_classes
         self._check_crops()
@@ -118,8 +119,11 @@ class Inference:
             classes, scores = map(np.concatenate, zip(*parts, strict=True))
             ranking.add(_names(batch), videos, starts, classes, scores)
             done += len(batch["id"])
-        file.write(submission.SEGMENT_HEADER)
-        file.writelines(ranking.lines())
+        is_part = self.config.num_shards > 1
+        file.write(
+            submission.SCORED_SEGMENT_HEADER if is_part else submission.SEGMENT_HEADER
+        )
+        file.writelines(ranking.lines(scored=is_part))
         return done
 
     def _top(self, batch, allowed=None):

@@ -10,6 +10,7 @@ Both call this one function, so they agree on every prediction.
 
 import dataclasses
 
+import numpy as np
 import tensorflow as tf
 
 from youtube8m import models, schema
@@ -54,8 +55,12 @@ class TrainedRun:
         segments: bool = False,
         labels: bool = True,
         strict: bool = False,
+        shard: tuple[int, int] = (0, 1),
     ) -> Shards:
         """The records that the run's model takes; rated `segments` or videos.
+
+        Args:
+          shard: (index, count): of so many equal parts of the data, the one to read.
 
         Raises:
           UserError: as `Shards.open`; the message adds what the run takes.
@@ -67,13 +72,14 @@ class TrainedRun:
                 "video-level features; only frame-level models know segments"
             )
         try:
-            return Shards.open(
+            found = Shards.open(
                 pattern,
                 flag,
                 self._data(segments, rated=segments and labels),
                 labels,
                 strict,
             )
+            return _part(found, *shard)
         except UserError as error:
             level = "frame" if data.frame_features else "video"
             features = zip(data.feature_names, data.feature_sizes, strict=True)
@@ -120,6 +126,17 @@ class TrainedRun:
         if self.run.data.released_crops and inputs["frames"].dtype == tf.uint8:
             inputs["frames"] = dequantize(inputs["frames"])  # segments, never cropped
         return self._call(inputs)
+
+
+def _part(shards, index, count):
+    """The files that end in the index-th of `count` equal parts of all bytes."""
+    if count == 1:
+        return shards
+    sizes = [tf.io.gfile.stat(path).length for path in shards.paths]
+    ends = np.cumsum(sizes) - 1
+    places = ends * count // (ends[-1] + 1)
+    paths = [p for p, place in zip(shards.paths, places, strict=True) if place == index]
+    return dataclasses.replace(shards, paths=paths)
 
 
 def mean_of_crops(predictions, crops: int, top_k: int | None = None):
