@@ -523,7 +523,7 @@ def test_a_batch_too_small_for_all_workers_is_left_out(found):
     last = TOTAL % 4  # one record
     assert last == 1
     parts = [
-        in_order(found, training(found, 4, num_epochs=1, worker=(index, 2)))
+        in_order(found, training(found, 4, 0, 1, worker=(index, 2), least_rows=2))
         for index in range(2)
     ]
     assert list(map(len, parts)) == [(TOTAL - last) // 2] * 2

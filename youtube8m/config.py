@@ -53,7 +53,17 @@ def _require_positive(config: Any, *names: str) -> None:
         )
 
 
+def _require_shard(config: Any) -> None:
+    _require_positive(config, "num_shards")
+    _require(
+        0 <= config.shard_index < config.num_shards,
+        f"--shard_index={config.shard_index}: must be from 0 to "
+        f"{config.num_shards - 1}, as --num_shards={config.num_shards}",
+    )
+
+
 CROPS = ("crop", "interval")  # with a start that can be chosen
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 FRAME_SAMPLING = ("all", *CROPS, "windows", "random", "run")
 
 
@@ -306,6 +316,9 @@ class TrainingConfig:
     )
     num_gpu: int = flag(1, "GPUs to train on, at most; the CPU where there is none.")
     batch_size: int = flag(1024, "Examples per step and GPU.")
+    steps_per_loop: int = flag(
+        1, "Steps started by one call, which small models are faster with."
+    )
     num_epochs: int = flag(5, "Passes over the training data.")
     max_steps: int | None = flag(None, "Stop after this many steps in all.")
     optimizer: str = flag("AdamOptimizer", "Optimizer, by TF1's or Keras' name.")
@@ -321,6 +334,16 @@ class TrainingConfig:
     )
     clip_gradient_norm: float = flag(
         1.0, "Each variable's gradient is cut to this L2 norm; 0 or less: never."
+    )
+    precision: str = flag(
+        "float32",
+        "Numbers that layers compute with: float32, mixed_bfloat16 or mixed_float16. "
+        "Weights are float32 with all of them, and so is evaluation.",
+    )
+    jit_compile: bool = flag(
+        False,
+        "Compile the step with XLA, which pays for models without recurrent layers; "
+        "on one device only. Frames are then padded to --max_frames.",
     )
     ema_decay: float = flag(
         0.0,
@@ -352,6 +375,7 @@ class TrainingConfig:
         _require_positive(
             self,
             "batch_size",
+            "steps_per_loop",
             "num_epochs",
             "max_steps",
             "base_learning_rate",
@@ -364,9 +388,22 @@ class TrainingConfig:
             "shuffle_buffer",
         )
         _require(
+            self.precision in PRECISIONS,
+            f"--precision={self.precision}: must be one of {', '.join(PRECISIONS)}",
+        )
+        _require(
             0 <= self.ema_decay < 1,
             f"--ema_decay={self.ema_decay}: must be at least 0 and below 1",
         )
+
+
+_NUM_SHARDS = (
+    "Parts of the data for as many processes, to be merged by tools.merge_shards."
+)
+_CHECKPOINT = (
+    "Checkpoint to use: model.ckpt-STEP, or best (segment_best) of those that eval.py "
+    "has seen; else the newest."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -380,13 +417,21 @@ class EvaluationConfig:
     segment_labels: bool = flag(False, "Evaluate the rated segments of the records.")
     batch_size: int = flag(1024, "Examples evaluated at once.")
     num_readers: int = flag(8, "Shards read side by side.")
-    checkpoint: str = flag("", "Checkpoint to use (model.ckpt-STEP); else the newest.")
+    checkpoint: str = flag("", _CHECKPOINT)
     run_once: bool = flag(
         False, "Evaluate the newest checkpoint and end; else follow new ones."
     )
     top_k: int = flag(20, "Predictions per video that enter GAP and mAP.")
+    keep_best: int = flag(
+        1, "Checkpoints kept in --train_dir/best, those with the highest GAP."
+    )
     class_metrics_file: str = flag(
         "", "CSV to write: of each class, its videos and its average precision."
+    )
+    num_shards: int = flag(1, _NUM_SHARDS)
+    shard_index: int = flag(0, "Which of --num_shards parts to evaluate, from 0 on.")
+    metrics_file: str = flag(
+        "", "File to write what tools.merge_shards needs of a shard's evaluation."
     )
     strict_data: bool = flag(False, "Stop at the first record that cannot be read.")
     # For train directories of the starter code, which do not tell all of them.
@@ -400,6 +445,14 @@ class EvaluationConfig:
             "'/data/validate*.tfrecord'",
         )
         _require_positive(self, "batch_size", "num_readers", "top_k")
+        _require_shard(self)
+        follows = not (self.run_once or self.checkpoint)
+        _require(
+            self.num_shards == 1 or (bool(self.metrics_file) and not follows),
+            f"--num_shards={self.num_shards}: give --metrics_file, to be merged by "
+            "tools.merge_shards, and --run_once or --checkpoint",
+        )
+        _require_not_negative(self, "keep_best")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -425,7 +478,7 @@ class InferenceConfig:
         "", "Archive to write, of the model and the checkpoint that predict."
     )
     segment_labels: bool = flag(False, "Predict five-second segments, not videos.")
-    checkpoint: str = flag("", "Checkpoint to use (model.ckpt-STEP); else the newest.")
+    checkpoint: str = flag("", _CHECKPOINT)
     segment_max_pred: int = flag(100000, "Segments listed per class, at most.")
     segment_label_ids_file: str = flag(
         "all",
@@ -447,6 +500,8 @@ class InferenceConfig:
         "What is averaged over --crop_starts and models: the --top_k of each, others "
         "counting 0 (Zou et al. 2017), or the full predictions.",
     )
+    num_shards: int = flag(1, _NUM_SHARDS)
+    shard_index: int = flag(0, "Which of --num_shards parts to predict, from 0 on.")
     strict_data: bool = flag(False, "Stop at the first record that cannot be read.")
     # For train directories of the starter code, which do not tell all of them.
     hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -477,6 +532,7 @@ class InferenceConfig:
         _require_positive(
             self, "batch_size", "num_readers", "top_k", "segment_max_pred"
         )
+        _require_shard(self)
 
     def _check_archives(self):
         _require(

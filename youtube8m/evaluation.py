@@ -5,21 +5,77 @@ metrics = evaluator.evaluate(directory.latest_checkpoint())
 evaluator.run()                # once, or again for each new checkpoint
 """
 
+import os
 import time
+import zipfile
+from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import tensorflow as tf
 from absl import logging
 
 from youtube8m import losses
 from youtube8m.config import EvaluationConfig
+from youtube8m.errors import UserError
 from youtube8m.files import replacing
 from youtube8m.losses import label_arrays, rated_predictions
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.prediction import TrainedRun
 from youtube8m.progress import Progress
+from youtube8m.runs import BEST
+from youtube8m.training.best import BestCheckpoints
 from youtube8m.training.checkpoints import checkpoint_step
 from youtube8m.training.steps import device_inputs
+
+
+def log_result(result: dict, step: int) -> None:
+    """Logs the metrics of a whole evaluation, in the starter code's words."""
+    logging.info(
+        "epoch/eval number %d | Avg_Hit@1: %.3f | Avg_PERR: %.3f | MAP: %.3f | "
+        "GAP: %.3f | Avg_Loss: %f | num_classes: %d",
+        step,
+        result["hit_at_one"],
+        result["perr"],
+        result["map"],
+        result["gap"],
+        result.get("loss", 0.0),
+        result["num_classes"],
+    )
+
+
+def merged_parts(paths: Sequence[str], flag: str) -> tuple[Metrics, int]:
+    """The metrics of all parts that --metrics_file wrote, and their step.
+
+    Raises:
+      UserError: they are not all parts of one evaluation, once each.
+    """
+    parts = {}
+    for path in paths:
+        try:
+            with np.load(path) as file:
+                state = dict(file)
+            step, (index, count) = int(state.pop("step")), state.pop("part").tolist()
+            metrics = Metrics.from_state(state)
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise UserError(
+                f"{flag}={path}: not written by eval.py --metrics_file ({error})"
+            ) from None
+        place = (step, count, metrics.num_classes, metrics.top_k)
+        if index in parts or place != parts.setdefault("place", place):
+            raise UserError(
+                f"{flag}={path}: shard {index} of {count} of step {step}, which is "
+                "there already, or others are of another evaluation"
+            )
+        parts[index] = metrics
+    step, count, *facts = parts.pop("place")
+    missing = sorted(set(range(count)) - parts.keys())
+    if missing:
+        raise UserError(f"{flag}: shards {', '.join(map(str, missing))} are missing")
+    total = Metrics(*facts)
+    for _, metrics in sorted(parts.items()):
+        total.merge(metrics)
+    return total, step
 
 
 class Evaluator:
@@ -49,20 +105,26 @@ class Evaluator:
     def run(self) -> dict:
         """Evaluates the newest checkpoint, and unless --run_once each later one."""
         if self.config.run_once or self.config.checkpoint:
-            return self.evaluate(self.directory.checkpoint(self.config.checkpoint))
+            return self.evaluate(self.trained.load_checkpoint(self.config.checkpoint))
         if not self.directory.latest_checkpoint():
             logging.info("waiting for a checkpoint in %s", self.directory.path)
         for prefix in self.directory.new_checkpoints():
-            metrics = self.evaluate(prefix)
+            try:
+                metrics = self.evaluate(prefix)
+            except UserError as error:  # damaged, or too old by now
+                logging.warning("%s; waiting for the next", error)
         return metrics
 
     def evaluate(self, prefix: str) -> dict:
         """Evaluates one checkpoint: logs it, writes summaries, returns the metrics."""
         self.trained.load(prefix)
         step = checkpoint_step(prefix)
+        best = self._held(prefix)
         metrics = Metrics(self.num_classes, self.config.top_k)
         dataset = self.shards.ordered_batches(
-            self.config.batch_size, num_readers=self.config.num_readers
+            self.config.batch_size,
+            self.config.num_readers,
+            shard=(self.config.shard_index, self.config.num_shards),
         )
         start = began = time.monotonic()
         with Progress("evaluating", self.shards.estimated_records) as progress:
@@ -73,10 +135,30 @@ class Evaluator:
                     self._log_batch(one, step, metrics.num_examples, began)
                 progress.update(metrics.num_examples)
                 began = time.monotonic()
+        if self.config.metrics_file:
+            self._write_part(metrics, step)
         result = metrics.result()
         result["examples_per_second"] = metrics.num_examples / (began - start)
-        self._report(result, step)
+        if self.config.num_shards == 1:  # else the figures of a part, to be merged
+            self._report(result, step)
+        if best is not None:
+            best.rank(prefix, result["gap"])
         return result
+
+    def _held(self, prefix):
+        """The best checkpoints, this one among them until it is known if it is."""
+        config = self.config
+        is_again = os.path.dirname(prefix) != self.directory.path
+        if is_again or not config.keep_best or config.num_shards > 1:
+            return None
+        name = BEST[config.segment_labels]
+        best = BestCheckpoints(self.directory, config.keep_best, name)
+        try:
+            best.hold(prefix)
+        except OSError as error:
+            logging.warning("--keep_best: %s cannot be kept (%s)", prefix, error)
+            return None
+        return best
 
     def _batch_metrics(self, batch):
         predictions = self.trained.predict(batch)["predictions"]
@@ -111,20 +193,18 @@ class Evaluator:
         top = top_predictions(predictions, batch["labels"], self.config.top_k)
         return top, *of_examples
 
+    def _write_part(self, metrics, step):
+        config = self.config
+        part = (config.shard_index, config.num_shards)
+        flag = "--metrics_file"
+        with replacing(config.metrics_file, flag, binary=True) as file:
+            np.savez(file, step=step, part=part, **metrics.state())
+        logging.info("wrote %s", config.metrics_file)
+
     def _report(self, result, step):
         if "rated_loss" in result:
             logging.info("loss of the rated classes: %f", result["rated_loss"])
-        logging.info(
-            "epoch/eval number %d | Avg_Hit@1: %.3f | Avg_PERR: %.3f | MAP: %.3f | "
-            "GAP: %.3f | Avg_Loss: %f | num_classes: %d",
-            step,
-            result["hit_at_one"],
-            result["perr"],
-            result["map"],
-            result["gap"],
-            result.get("loss", 0.0),
-            result["num_classes"],
-        )
+        log_result(result, step)
         if self.shards.damage.lost:
             logging.warning(
                 "%d records could not be read and are left out",

@@ -41,9 +41,8 @@ class Inference:
         self.trained = self.members[0]
         self.crops = max(1, len(config.crop_starts))
         self._check_alike()
-        self.checkpoints = [
-            member.directory.checkpoint(config.checkpoint) for member in self.members
-        ]
+        for member in self.members:  # to learn early if there is none
+            member.directory.checkpoint(config.checkpoint)
         self.shards = self.trained.open_shards(
             config.input_data_pattern,
             "--input_data_pattern",
@@ -53,8 +52,9 @@ class Inference:
         )
         self.num_classes = self.trained.run.data.num_classes
         self._check_crops()
-        for member, checkpoint in zip(self.members, self.checkpoints, strict=True):
-            member.load(checkpoint)
+        self.checkpoints = [
+            member.load_checkpoint(config.checkpoint) for member in self.members
+        ]
 
     def _check_alike(self):
         """Raises UserError unless all models read the same of the records."""
@@ -128,8 +128,11 @@ class Inference:
             classes, scores = map(np.concatenate, zip(*parts, strict=True))
             ranking.add(_names(batch), videos, starts, classes, scores)
             done += len(batch["id"])
-        file.write(submission.SEGMENT_HEADER)
-        file.writelines(ranking.lines())
+        is_part = self.config.num_shards > 1
+        file.write(
+            submission.SCORED_SEGMENT_HEADER if is_part else submission.SEGMENT_HEADER
+        )
+        file.writelines(ranking.lines(scored=is_part))
         return done
 
     def _top(self, batch, allowed=None):
@@ -156,7 +159,10 @@ class Inference:
 
     def _batches(self):
         dataset = self.shards.ordered_batches(
-            self.config.batch_size, self.config.num_readers, self.config.crop_starts
+            self.config.batch_size,
+            self.config.num_readers,
+            self.config.crop_starts,
+            shard=(self.config.shard_index, self.config.num_shards),
         )
         start, done = time.monotonic(), 0
         with Progress("predicting", self.shards.estimated_records) as progress:

@@ -154,6 +154,26 @@ class Metrics:
         for name, value in other._sums.items():
             self._sums[name] += value
 
+    def state(self) -> dict[str, np.ndarray]:
+        """All that was collected, as arrays."""
+        return {
+            "sizes": np.array([self.num_classes, self.top_k]),
+            "pairs": self._ranked_pairs(),
+            "positives": self._positives,
+            "sums": np.array(list(self._sums.values()), np.float64),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, np.ndarray]) -> "Metrics":
+        """What had that `state`. Raises KeyError or ValueError if nothing had."""
+        metrics = cls(*state["sizes"].tolist())
+        metrics._pairs = [state["pairs"].astype(np.uint64, casting="equiv")]
+        metrics._positives += state["positives"]
+        sums = dict(zip(metrics._sums, state["sums"].tolist(), strict=True))
+        counts = ("examples", "hits", "loss_examples")
+        metrics._sums = sums | {name: int(sums[name]) for name in counts}
+        return metrics
+
     @property
     def num_examples(self) -> int:
         """Videos so far."""

@@ -51,7 +51,7 @@ def names() -> list[str]:
 
 
 def create(
-    name: str, learning_rate: float, ema_decay: float = 0.0
+    name: str, learning_rate: float, ema_decay: float = 0.0, scales_loss: bool = False
 ) -> keras.optimizers.Optimizer:
     """Builds the optimizer called `name`.
 
@@ -60,10 +60,15 @@ def create(
 
     Args:
       ema_decay: of the moving average of the weights that it keeps; 0: none.
+      scales_loss: so that float16's gradients do not vanish; steps whose gradients
+        are not finite are then skipped, and the scale is halved.
 
     Raises:
       UserError: an unknown name.
     """
+    if scales_loss:
+        inner = create(name, learning_rate, ema_decay)
+        return keras.optimizers.LossScaleOptimizer(inner)
     values = {"learning_rate": learning_rate}
     if ema_decay:
         values |= {"use_ema": True, "ema_momentum": ema_decay}

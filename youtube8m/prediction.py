@@ -2,7 +2,7 @@
 
     trained = TrainedRun("/tmp/yt8m_model")
     shards = trained.open_shards("test*.tfrecord", "--input_data_pattern")
-    trained.load(trained.directory.checkpoint())
+    trained.load_checkpoint()                           # the newest, or one by name
     trained.predict(batch)["predictions"]               # float32 [B, C]
 
 Both call this one function, so they agree on every prediction.
@@ -19,7 +19,7 @@ from youtube8m.data.records import batch_signature
 from youtube8m.errors import UserError
 from youtube8m.layers.inputs import dequantize
 from youtube8m.runs import RunDirectory
-from youtube8m.training.checkpoints import load_weights
+from youtube8m.training.checkpoints import load_newest, load_weights
 
 
 class TrainedRun:
@@ -88,6 +88,21 @@ class TrainedRun:
     def load(self, prefix: str) -> None:
         """Takes the weights of a checkpoint. Raises UserError if they do not fit."""
         load_weights(self.model, prefix)
+
+    def load_checkpoint(self, name: str = "") -> str:
+        """Takes the weights of --checkpoint, or of the newest that is sound.
+
+        Returns:
+          The checkpoint's prefix.
+
+        Raises:
+          UserError: there is none, or it cannot be restored.
+        """
+        prefix = self.directory.checkpoint(name)
+        if name:
+            self.load(prefix)
+            return prefix
+        return load_newest(self.directory, self.load)
 
     def predict(self, batch: dict) -> dict:
         """The model's outputs for a batch; keys it does not know are ignored."""

@@ -11,6 +11,7 @@ training_flags.json             what the state of training is tied to
 training_config.json            all flags of training, as last given
 metrics.jsonl, train.log        one line per step; the console's lines
 events.*, eval/                 TensorBoard's
+best/, segment_best/            the checkpoints with the highest GAP
 """
 
 import dataclasses
@@ -30,6 +31,9 @@ from youtube8m.config import RunConfig, TrainingConfig
 from youtube8m.errors import UserError
 from youtube8m.files import local_path, replacing
 
+# Directories of the checkpoints with the highest GAP of videos, and of segments.
+BEST = ("best", "segment_best")
+
 # What a run writes, and --start_new_model may remove.
 _RUN_FILES = (
     "checkpoint",
@@ -43,6 +47,7 @@ _RUN_FILES = (
     "events.out.*",
     "eval",
     "inference_model",
+    *BEST,
 )
 
 
@@ -61,14 +66,19 @@ class TrainingFlags:
     files: str  # a digest of the shards' names
     ema_decay: float = 0.0
     segment_labels: bool = False
+    precision: str = "float32"
 
 
 class RunDirectory:
-    """A --train_dir, or the directory that another `flag` names."""
+    """A --train_dir, or the directory that another `flag` names.
 
-    def __init__(self, path: str, flag: str = "--train_dir"):
+    Of several workers only the chief `writes`; the others read what it wrote.
+    """
+
+    def __init__(self, path: str, flag: str = "--train_dir", writes: bool = True):
         self.flag = flag
         self.path = local_path(path, flag)
+        self.writes = writes
 
     def file(self, name: str) -> str:
         """The path of one of the run's files."""
@@ -81,6 +91,8 @@ class RunDirectory:
           UserError: it holds another model, cannot be written, or is to be emptied
             but is no run directory.
         """
+        if not self.writes:
+            return
         if start_new:
             self._remove_run()
         try:
@@ -139,6 +151,8 @@ class RunDirectory:
 
     def write_training_config(self, config: TrainingConfig) -> None:
         """Keeps how the run is trained, for those who read it later."""
+        if not self.writes:
+            return
         with replacing(self.file("training_config.json"), "--train_dir") as file:
             json.dump(dataclasses.asdict(config), file, indent=2)
 
@@ -151,13 +165,14 @@ class RunDirectory:
         """The flags to go on with: those the run began with, or `flags` if it begins.
 
         Raises:
-          UserError: another optimizer, another decay of its averages, segments instead
-            of videos, or other shards than the checkpoints belong to.
+          UserError: another optimizer, another decay of its averages, another
+            precision, segments instead of videos, or other shards than the
+            checkpoints belong to.
         """
         path = self.file("training_flags.json")
         begun = self.latest_checkpoint() and os.path.exists(path)
         saved = self._saved_training_flags(path, flags) if begun else flags
-        for name in ("optimizer", "ema_decay", "segment_labels"):
+        for name in ("optimizer", "ema_decay", "segment_labels", "precision"):
             was, now = getattr(saved, name), getattr(flags, name)
             if was != now:
                 raise UserError(
@@ -178,8 +193,9 @@ class RunDirectory:
                     getattr(flags, name),
                     value,
                 )
-        with replacing(path, "--train_dir") as file:
-            json.dump(dataclasses.asdict(saved), file, indent=2)
+        if self.writes:
+            with replacing(path, "--train_dir") as file:
+                json.dump(dataclasses.asdict(saved), file, indent=2)
         return saved
 
     @staticmethod
@@ -187,9 +203,9 @@ class RunDirectory:
         """A file's; what a run trained elsewhere leaves open is as in `flags`."""
         try:
             with open(path, encoding="utf-8") as file:
-                known = {"ema_decay": 0.0, **json.load(file)}
+                known = {"ema_decay": 0.0, "precision": "float32", **json.load(file)}
             return dataclasses.replace(flags, **known)
-        except (ValueError, TypeError):
+        except (OSError, ValueError, TypeError):
             message = f"{path}: damaged; restore it, or give --start_new_model"
             raise UserError(message) from None
 
@@ -217,7 +233,11 @@ class RunDirectory:
         return (self.checkpoints() or [None])[-1]
 
     def checkpoint(self, name: str = "", flag: str = "--checkpoint") -> str:
-        """The prefix of the checkpoint `name` (model.ckpt-STEP), or of the newest.
+        """The prefix of the checkpoint `name`, or of the newest.
+
+        Args:
+          name: model.ckpt-STEP, or best or segment_best for the one with the highest
+            GAP of those that eval.py has seen.
 
         Raises:
           UserError: there is none.
@@ -226,6 +246,14 @@ class RunDirectory:
             prefix = self.latest_checkpoint()
             if not prefix:
                 raise self._unusable("no checkpoint; train a model there first")
+            return prefix
+        if name in BEST:
+            prefix = RunDirectory(self.file(name)).latest_checkpoint()
+            if not prefix:
+                raise UserError(
+                    f"{flag}={name}: eval.py has kept none in {self.path}; run it "
+                    "first, with --keep_best"
+                )
             return prefix
         known = {os.path.basename(prefix): prefix for prefix in self.checkpoints()}
         base = os.path.basename(name)

@@ -3,7 +3,11 @@
     VideoId,LabelConfidencePairs          Class,Segments
     aAbc,3 0.99 17 0.45 ...               3,aAbc:5 aAbd:40 ...
 
-Confidences fall from left to right; segment rows list no confidences.
+Confidences fall from left to right; segment rows list no confidences. What is
+predicted of one of several shards keeps them, until the shards are merged:
+
+    Class,ScoredSegments
+    3,aAbc:5:0.9912 aAbd:40:0.87 ...
 
     submission = Submission("predictions.csv")
     counts, classes, scores = submission.pairs(range(len(submission.keys)))
@@ -22,8 +26,10 @@ from youtube8m.files import local_path
 
 VIDEO_HEADER = "VideoId,LabelConfidencePairs\n"
 SEGMENT_HEADER = "Class,Segments\n"
+SCORED_SEGMENT_HEADER = "Class,ScoredSegments\n"
 
 _SEGMENT = re.compile(rb"[^\s:,]+:\d+")
+_SCORED_SEGMENT = re.compile(rb"([^\s:,]+:\d+):([0-9.e+-]+)")
 _SEGMENT_ROW = re.compile(rb"\d+,[^\s:,]+:\d+(\s|$)")
 _ANY_CLASS = 2**31
 _NUMBERS = b"0123456789.eE+- "
@@ -118,14 +124,17 @@ class SegmentRanking:
         kept = np.arange(len(classes)) - first < self.max_per_class
         return tuple(column[kept] for column in columns)
 
-    def lines(self):
+    def lines(self, scored: bool = False):
         """Yields the rows of the CSV, in the order of the classes."""
-        classes, _, videos, starts = self._ranked()
+        classes, scores, videos, starts = self._ranked()
         for class_id in np.unique(classes):
             here = slice(*np.searchsorted(classes, (class_id, class_id + 1)))
-            names = (self._video_ids[video] for video in videos[here])
-            segments = zip(names, starts[here], strict=True)
-            yield segment_line(class_id, [f"{n}:{s}" for n, s in segments])
+            ids = (self._video_ids[video] for video in videos[here])
+            names = [f"{n}:{s}" for n, s in zip(ids, starts[here], strict=True)]
+            if scored:  # with digits for each float32 to be read again as it was
+                pairs = zip(names, scores[here], strict=True)
+                names = [f"{name}:{score:.9g}" for name, score in pairs]
+            yield segment_line(class_id, names)
 
 
 class Submission:
@@ -137,9 +146,10 @@ class Submission:
     Args:
       path: the file.
       num_classes: class ids must lie below it, if it is given.
+      may_be_empty: whether the header alone will do.
 
     Attributes:
-      header: VIDEO_HEADER or SEGMENT_HEADER, the form.
+      header: VIDEO_HEADER, SEGMENT_HEADER or SCORED_SEGMENT_HEADER, the form.
       keys: video ids (str) or classes (int), in the order of the file.
 
     Raises:
@@ -147,7 +157,9 @@ class Submission:
         no key, a wrong one or one that an earlier row has.
     """
 
-    def __init__(self, path: str, num_classes: int | None = None):
+    def __init__(
+        self, path: str, num_classes: int | None = None, may_be_empty: bool = False
+    ):
         self.path = path
         self._num_classes = num_classes or _ANY_CLASS
         try:
@@ -159,7 +171,7 @@ class Submission:
                 self.keys = self._index(file, start)
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-        if not self.keys:
+        if not self.keys and not may_be_empty:
             raise UserError(f"{path}: has a header but no rows")
 
     @property
@@ -193,6 +205,19 @@ class Submission:
         """
         return self._checked(row, _parse_segments, self._list(row))
 
+    def scored_segments(self, row: int) -> tuple[list[str], np.ndarray]:
+        """The names and float32 scores that a row of a shard's segments lists.
+
+        Raises:
+          UserError: one of them is something else.
+        """
+        return self._checked(row, _parse_scored_segments, self._list(row))
+
+    def lines(self):
+        """Yields the rows of the file as they are, as bytes."""
+        for row, key in enumerate(self.keys):
+            yield f"{key},".encode() + self._list(row) + b"\n"
+
     def _checked(self, row, parse, *arguments):
         try:
             return parse(*arguments)
@@ -209,7 +234,7 @@ class Submission:
         """(form, length of the header) by the first line of a file."""
         if not line:
             raise UserError(f"{self.path}: is empty")
-        for header in (VIDEO_HEADER, SEGMENT_HEADER):
+        for header in (VIDEO_HEADER, SEGMENT_HEADER, SCORED_SEGMENT_HEADER):
             if line.rstrip() == header.rstrip().encode():
                 return header, len(line)
         if _SEGMENT_ROW.match(line):
@@ -301,6 +326,16 @@ def _parse_segments(text):
     if len(set(names)) < len(names):
         raise ValueError("lists a segment twice")
     return [name.decode() for name in names]
+
+
+def _parse_scored_segments(text):
+    """`Submission.scored_segments` of a list. Raises ValueError for a wrong one."""
+    matches = [(name, _SCORED_SEGMENT.fullmatch(name)) for name in text.split()]
+    wrong = next((name for name, match in matches if match is None), None)
+    if wrong is not None:
+        raise ValueError(f"has {_shortened(wrong)} where id:start:score belongs")
+    scores = [float(match[2]) for _, match in matches]
+    return [match[1].decode() for _, match in matches], np.array(scores, np.float32)
 
 
 def _expected(num_classes):

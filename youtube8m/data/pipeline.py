@@ -113,6 +113,7 @@ class Shards:
         num_readers: int = 8,
         shuffle_buffer: int | None = None,
         worker: tuple[int, int] = WHOLE,
+        least_rows: int = 1,
     ) -> tf.data.Dataset:
         """Shuffled batches over `num_epochs`, crossing from one into the next.
 
@@ -120,7 +121,8 @@ class Shards:
           batch_size: examples of a batch, over all workers.
           start: `position` of the last batch already consumed.
           worker: (index, count): of `count` workers, this one gets its even share
-            of each batch's rows. A last batch with too few rows for all is left out.
+            of each batch's rows.
+          least_rows: a last batch with fewer, of all workers, is left out.
         """
         buffer = shuffle_buffer or self.default_buffer(batch_size)
 
@@ -133,9 +135,10 @@ class Shards:
         if self.config.segment_labels:
             examples = self._load(places, batch_size, seed=seed).unbatch()
             batches = _joined(examples.skip(start[2]), batch_size)
-            batches = batches.filter(lambda batch: tf.size(batch["id"]) >= worker[1])
+            batches = batches.filter(lambda batch: tf.size(batch["id"]) >= least_rows)
             return batches.map(functools.partial(_share_of, worker=worker))
-        return self._load(places, batch_size, seed=seed, worker=worker).prefetch(1)
+        batches = self._load(places, batch_size, seed, worker, least_rows=least_rows)
+        return batches.prefetch(1)
 
     def ordered_batches(
         self,
@@ -183,7 +186,9 @@ class Shards:
             if part.start <= before + offset < part.stop:
                 yield Place(epoch, 0, file, index, offset, length)
 
-    def _load(self, places, batch_size, seed=None, worker=WHOLE, crop_starts=()):
+    def _load(
+        self, places, batch_size, seed=None, worker=WHOLE, least_rows=1, crop_starts=()
+    ):
         """Batches of the records at `places`, a function that yields them.
 
         With a seed, frames are drawn by it and the records' origins: anew in each
@@ -200,7 +205,7 @@ class Shards:
         def plan():
             for batch in order.batched(places(), batch_size):
                 last, share = batch[-1], order.share(len(batch), *worker)
-                if len(batch) >= worker[1]:
+                if len(batch) >= least_rows:
                     yield np.array(batch[share]), (last.epoch, last.number + 1, 0)
 
         def load(places):

@@ -200,6 +200,11 @@ def _submissions(num_classes, files="input_files"):
             progress.update(done + 1)
     submissions = [opened[path] for path in paths]
     first = submissions[0]
+    if first.header not in _LINES:
+        raise UserError(
+            f"{first.path}: is what inference.py wrote of one shard; merge the shards "
+            "first, with python -m youtube8m.tools.merge_shards"
+        )
     for submission in submissions:
         if submission.header != first.header:
             raise UserError(

@@ -10,13 +10,14 @@ if __name__ == "__main__":
     cli.run("youtube8m.tools.train")
 
 import dataclasses
+import os
 
 import tensorflow as tf
 from absl import logging
 
 from youtube8m import flags, presets
 from youtube8m.config import DataConfig, TrainingConfig
-from youtube8m.training.distribution import allow_memory_growth
+from youtube8m.training.distribution import Workers, allow_memory_growth
 from youtube8m.training.trainer import Trainer
 
 flags.define(TrainingConfig, DataConfig)
@@ -29,9 +30,10 @@ def main() -> None:
     config, run = flags.read(TrainingConfig), flags.read_run()
     if config.preset:
         _announce(config, run)
+    workers = Workers.from_environment(os.environ)
     allow_memory_growth()
     tf.debugging.set_log_device_placement(config.log_device_placement)
-    Trainer(run, config).train()
+    Trainer(run, config, workers=workers).train()
 
 
 def _announce(config, run):

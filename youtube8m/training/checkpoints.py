@@ -11,6 +11,7 @@ import dataclasses
 import re
 
 import tensorflow as tf
+from absl import logging
 
 from youtube8m import starter_checkpoints
 from youtube8m.errors import UserError
@@ -75,6 +76,30 @@ def load_weights(model, prefix: str) -> None:
 def shapes_of(variables: dict[str, tf.Variable]) -> dict[str, list[int]]:
     """Name -> shape."""
     return {name: variable.shape.as_list() for name, variable in variables.items()}
+
+
+def load_newest(directory: RunDirectory, load) -> str | None:
+    """Calls `load(prefix)` with the newest checkpoint, or else with older ones.
+
+    Returns:
+      The prefix that was loaded; None if the directory has no checkpoint.
+
+    Raises:
+      UserError: what `load` raised of the newest, if it refused them all.
+    """
+    problems = []
+    for prefix in reversed(directory.checkpoints()):
+        try:
+            load(prefix)
+        except UserError as error:
+            problems.append(error)
+            continue
+        for problem in problems:
+            logging.warning("%s; %s is used instead", problem, prefix)
+        return prefix
+    if problems:
+        raise problems[0]
+    return None
 
 
 def save_weights(model, directory: RunDirectory, step: int) -> str:
@@ -177,24 +202,48 @@ class Saver:
             checkpoint_name="model.ckpt",
         )
 
+        self._current = None  # the prefix that holds the state as it is
+
     def restore(self) -> str | None:
-        """Takes up the newest checkpoint, if there is one; returns its prefix."""
-        prefix = self.directory.latest_checkpoint()
-        if prefix:
-            try:
-                status = self._checkpoint.restore(prefix)
-                status.assert_existing_objects_matched()
-            except _RESTORE_ERRORS as error:
-                raise _unreadable(prefix, error) from None
-        return prefix
+        """Takes up the newest sound checkpoint, if there is any; returns its prefix.
+
+        Raises:
+          UserError: there are some, but none can be restored.
+        """
+        self._current = load_newest(self.directory, self._restore)
+        return self._current
+
+    def _restore(self, prefix):
+        try:
+            status = self._checkpoint.restore(prefix)
+            status.assert_existing_objects_matched()
+        except _RESTORE_ERRORS as error:
+            raise _unreadable(prefix, error) from None
 
     def save(self) -> str:
-        """Writes model.ckpt-STEP, unless it is there; returns its prefix."""
+        """Writes model.ckpt-STEP, unless it is there; returns its prefix.
+
+        Raises:
+          UserError: it cannot be written, or weights are not finite, which are not
+            worth it.
+        """
         step = self.state.steps_done
         prefix = self.directory.file(f"model.ckpt-{step}")
-        if self.directory.latest_checkpoint() == prefix:
-            return prefix
-        return _save(self._manager, self.directory, step)
+        if self.directory.writes and self._current != prefix:
+            self._check_finite(step)
+            self._current = _save(self._manager, self.directory, step)
+        return prefix
+
+    def _check_finite(self, step):
+        for name, variable in named_variables(self.state.model.variables).items():
+            finite = tf.math.is_finite if variable.dtype.is_floating else tf.ones_like
+            if not tf.reduce_all(tf.cast(finite(variable), tf.bool)):
+                raise UserError(
+                    f"the weights {name} are not finite behind step {step}, which is "
+                    "not saved; the last good checkpoint is "
+                    f"{self._current or 'none, as none was saved'}: lower "
+                    "--base_learning_rate and run again"
+                )
 
 
 def _save(manager, directory, step):
@@ -207,10 +256,11 @@ def _save(manager, directory, step):
 
 def _averages(state):
     """The moving averages by the names of their weights, if the optimizer has any."""
-    if not state.optimizer.use_ema:
+    optimizer = getattr(state.optimizer, "inner_optimizer", state.optimizer)
+    if not optimizer.use_ema:
         return {}
     names = named_variables(state.model.trainable_variables)
-    averages = state.optimizer._model_variables_moving_average
+    averages = optimizer._model_variables_moving_average
     values = (average.value for average in averages)
     return {"average": dict(zip(names, values, strict=True))}
 

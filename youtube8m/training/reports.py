@@ -1,7 +1,8 @@
 """What a training run tells: console lines, TensorBoard scalars, metrics.jsonl.
 
 with TrainingReport(directory, total_steps) as report:
-    report.step(step, results, seconds, metrics=None)
+    report.steps(step, results, batches)
+    report.flush(metrics)
 """
 
 import contextlib
@@ -18,6 +19,9 @@ from youtube8m.files import replacing
 from youtube8m.progress import Progress
 from youtube8m.runs import RunDirectory
 
+_NOT_REPORTED = ("predictions", "stopping")
+_NAMED = 8  # videos of a bad batch in the error's line
+
 
 class TrainingReport(contextlib.ExitStack):
     """Collects steps and writes them out together, so that none waits for the GPU.
@@ -28,36 +32,57 @@ class TrainingReport(contextlib.ExitStack):
 
     def __init__(self, directory: RunDirectory, first_step: int, total_steps: int):
         super().__init__()
-        path = directory.file("metrics.jsonl")
-        _truncate_metrics(path, first_step)
-        self._metrics = self.enter_context(open(path, "a", encoding="utf-8"))
-        self._log = self.enter_context(
-            open(directory.file("train.log"), "a", encoding="utf-8")
-        )
+        self._directory = directory
+        if directory.writes:
+            _truncate_metrics(directory.file("metrics.jsonl"), first_step)
+            self._summaries = tf.summary.create_file_writer(directory.path)
+        else:
+            self._summaries = tf.summary.create_noop_writer()
+        self._metrics = self._opened("metrics.jsonl")
+        self._log = self._opened("train.log")
         self._progress = self.enter_context(Progress("training", total_steps, "step"))
-        self._summaries = tf.summary.create_file_writer(directory.path)
         self.callback(self._summaries.close)
         self.callback(self.flush)  # also when an error ends the run
         self._pending: list[tuple] = []
         self._note = ""
         self._clock = time.monotonic()
 
-    def step(self, step: int, results: dict, position) -> None:
-        """Notes a step's results (tensors); they are read at the next `flush`."""
-        kept = {k: v for k, v in results.items() if k != "predictions"}
-        self._pending.append((step, kept, position))
-        self._progress.update(step, self._note)
+    def _opened(self, name):
+        path = self._directory.file(name) if self._directory.writes else os.devnull
+        return self.enter_context(open(path, "a", encoding="utf-8"))
+
+    def steps(self, last: int, results: dict, origins: list) -> None:
+        """Notes the results of the steps up to `last`; read at the next `flush`.
+
+        Args:
+          results: tensors, of one step [] or of several [n].
+          origins: of each step, the `position` behind its batch and the videos' ids.
+        """
+        kept = {k: v for k, v in results.items() if k not in _NOT_REPORTED}
+        self._pending.append((last - len(origins) + 1, kept, origins))
+        self._progress.update(last, self._note)
 
     def flush(self, metrics: dict | None = None) -> None:
         """Writes the noted steps; `metrics` are those of the last one's batch.
 
         Raises:
-          UserError: a loss is not finite.
+          UserError: a loss or a gradient is not finite.
         """
         if not self._pending:
             return
         pending, self._pending = self._pending, []
-        rows = [self._row(*step) for step in pending]
+        rows, problem = [], None
+        for row, ids in (row for steps in pending for row in _rows(*steps)):
+            if not _is_finite(row):
+                problem = self._not_finite(row, ids)
+                break
+            rows.append(row)
+        if rows:
+            self._write_all(rows, metrics if problem is None else None)
+        if problem is not None:
+            raise problem
+
+    def _write_all(self, rows, metrics):
         seconds = time.monotonic() - self._clock
         rate = sum(row["examples"] for row in rows) / max(seconds, 1e-9)
         for row in rows:
@@ -68,15 +93,23 @@ class TrainingReport(contextlib.ExitStack):
         self._summarize(rows[-1])
         self._clock = time.monotonic()
 
-    def _row(self, step, results, position):
-        row = {name: np.asarray(value).item() for name, value in results.items()}
-        if not np.isfinite(_objective(row)):
-            raise UserError(
-                f"the loss is {_objective(row)} at step {step}; the checkpoints before "
-                "it are intact: lower --base_learning_rate and run again"
-            )
-        epoch, record, _ = (int(part) for part in position)
-        return {"step": step, **row, "epoch": epoch, "record": record}
+    def _not_finite(self, row, ids):
+        """The error of a step, which names the videos; train.log lists all of them."""
+        names = [name.decode("utf-8", "replace") for name in np.asarray(ids)]
+        step, what = row["step"], "the loss"
+        value = _objective(row)
+        if np.isfinite(value):
+            what, value = "the gradient's norm", row["gradient_norm"]
+        last = self._directory.latest_checkpoint()
+        self.say(f"{what} is {value} at step {step} of {' '.join(names)}", False)
+        named = " ".join(names[:_NAMED])
+        if len(names) > _NAMED:
+            named += f" and {len(names) - _NAMED} more (train.log)"
+        return UserError(
+            f"{what} is {value} at step {step} of the videos {named}; the last good "
+            f"checkpoint is {last or 'none, as none was saved'}: lower "
+            "--base_learning_rate and run again"
+        )
 
     def _write(self, row):
         line = (
@@ -116,6 +149,19 @@ class TrainingReport(contextlib.ExitStack):
             for tag, name in tags.items():
                 if name in row:
                     tf.summary.scalar(tag, row[name])
+
+
+def _rows(first, results, origins):
+    """Yields (row of metrics.jsonl, ids) of each step."""
+    values = {name: np.atleast_1d(value) for name, value in results.items()}
+    for number, (position, ids) in enumerate(origins):
+        row = {name: value[number].item() for name, value in values.items()}
+        epoch, record, *_ = (int(part) for part in position)
+        yield {"step": first + number, **row, "epoch": epoch, "record": record}, ids
+
+
+def _is_finite(row):
+    return np.isfinite(_objective(row)) and np.isfinite(row["gradient_norm"])
 
 
 def _objective(row):

@@ -3,6 +3,7 @@
     state = TrainingState(model, optimizer, CrossEntropyLoss())
     step = TrainStep(strategy, state, TrainingConfig(...), num_classes=3862)
     results = step(batch)            # dict of tensors; `loss` is the label loss
+    results = step.loop(batches)     # the same of several steps, values [n]
 
 One function serves one device, N replicas and N workers: sums over replicas are
 divided by the global batch, so 1 replica with 2 B examples and 2 replicas with B
@@ -13,14 +14,27 @@ import dataclasses
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 from youtube8m.config import TrainingConfig
 from youtube8m.data.records import batch_signature
 from youtube8m.losses import CrossEntropyLoss, LabelLoss, label_arrays
 from youtube8m.models import VideoModel
+from youtube8m.training.distribution import local_replicas
 
-# Results that are the replicas' sums.
-_SUMS = ("loss", "auxiliary_loss", "regularization_loss", "examples")
+# Results that are the replicas' sums, and all that are one number for each step.
+_SUMS = (
+    "loss",
+    "auxiliary_loss",
+    "regularization_loss",
+    "gradient_norm",
+    "examples",
+    "stopping",
+)
+_SCALARS = {
+    **dict.fromkeys((*_SUMS, "learning_rate"), tf.float32),
+    "examples": tf.int64,
+}
 
 
 @dataclasses.dataclass
@@ -62,8 +76,33 @@ def device_inputs(batch: dict) -> dict:
     return {k: v for k, v in batch.items() if v.dtype != tf.string}
 
 
+def padded(batch: dict, frames: int, labels: int = 32) -> dict:
+    """A batch of always the same shapes, but for its rows and unless labels abound.
+
+    Args:
+      frames: that all videos are padded to.
+      labels: that they are padded to a multiple of.
+    """
+    missing = {"frames": (0, lambda length: frames - length)}
+    missing |= dict.fromkeys(("labels", "rated"), (-1, lambda count: -count % labels))
+    result = dict(batch)
+    for name in missing.keys() & batch.keys():
+        filler, count = missing[name]
+        value = batch[name]
+        paddings = [[0, 0] for _ in value.shape]
+        paddings[1][1] = max(0, count(value.shape[1]))
+        result[name] = tf.pad(value, paddings, constant_values=filler)
+    return result
+
+
 class TrainStep:
-    """One update of the state by one global batch."""
+    """One update of the state by one global batch.
+
+    Attributes:
+      jit_compile: whether XLA compiles it; for each shape of batch anew.
+      stopping: set it to 1 to let all workers know, by the result of that name, that
+        this one wants to stop.
+    """
 
     def __init__(
         self,
@@ -76,44 +115,95 @@ class TrainStep:
         self.state = state
         self.config = config
         self.num_classes = num_classes
+        self.stopping = tf.Variable(0.0, trainable=False)
+        self.jit_compile = config.jit_compile and self._can_be_compiled()
         self._run = None
+        self._run_loop = None
 
     def __call__(self, batch) -> dict:
         """Runs on a batch in the form of `distribution.split_batch`, without `id`.
 
         Returns:
           `loss`, `regularization_loss`, `auxiliary_loss` (the sum of the model's own
-          terms), `learning_rate` and `examples` (those of this step) as scalars;
-          `predictions` [B, C] as each replica has them, if the model makes any.
+          terms), `gradient_norm` (before clipping; 0 where mixed_float16 skips the
+          update, as gradients overflow), `learning_rate`, `examples` (those
+          of this step) and `stopping` (how many replicas') as scalars; `predictions`
+          [B, C] as each replica has them, if the model makes any.
         """
         if self._run is None:
-            self._run = self._compiled(batch)
-        return self._run(batch)
+            self._run = self._compiled(self._one_step, [batch])
+        return self._run([batch])
 
-    def _compiled(self, batch):
-        """One graph for all lengths where the batch's form is known beforehand."""
+    def loop(self, batches: list) -> dict:
+        """Steps on several batches in one call; always as many, or a single one.
+
+        Returns:
+          As of a call, but values [n] of all steps, and the last one's `predictions`.
+        """
+        if len(batches) == 1:
+            return self(batches[0])
+        if self._run_loop is None:
+            self._run_loop = self._compiled(self._all_steps, batches)
+        return self._run_loop(batches)
+
+    def _can_be_compiled(self):
+        reason = None
         if self.strategy.num_replicas_in_sync > 1:
-            return tf.function(self._update, reduce_retracing=True)
-        return tf.function(self._update, input_signature=[batch_signature(batch)])
+            reason = "XLA compiles no sums over several replicas"
+        elif "GPU" in self.strategy.extended.worker_devices[0] and any(
+            isinstance(layer, (keras.layers.LSTM, keras.layers.GRU))
+            for layer in self.state.model._flatten_layers()
+        ):
+            reason = "the recurrent layers have faster kernels, which XLA has not"
+        if reason:
+            logging.info("--jit_compile: left out, as %s", reason)
+        return reason is None
 
-    def _update(self, batch):
+    def _compiled(self, function, batches):
+        """One graph for all lengths where the batch's form is known beforehand."""
+        if local_replicas(self.strategy) > 1:
+            return tf.function(function, reduce_retracing=True)
+        signature = [batch_signature(batch) for batch in batches]
+        return tf.function(
+            function, input_signature=[signature], jit_compile=self.jit_compile or None
+        )
+
+    def _one_step(self, batches):
+        return self._update(batches)
+
+    def _all_steps(self, batches):
+        """The last step stands behind the loop, for the sake of its predictions."""
+        before = len(batches) - 1
+        arrays = {n: tf.TensorArray(dtype, before) for n, dtype in _SCALARS.items()}
+        for number in tf.range(before):
+            results = self._update(batches, number)
+            arrays = {n: array.write(number, results[n]) for n, array in arrays.items()}
+        last = self._update(batches[-1:])
+        stacked = {
+            name: tf.concat([array.stack(), last[name][None]], axis=0)
+            for name, array in arrays.items()
+        }
+        return {**last, **stacked}
+
+    def _update(self, batches, number=None):
         state = self.state
         rate = decayed_learning_rate(self.config, state.examples)
         state.optimizer.learning_rate.assign(rate)
-        results = self.strategy.run(self._replica_update, args=(batch,))
-        sums = {
-            name: self.strategy.reduce("sum", results.pop(name), axis=None)
-            for name in _SUMS
-        }
+        arguments = (batches, number, tf.convert_to_tensor(self.stopping))
+        results = self.strategy.run(self._replica_update, args=arguments)
+        sums = self.strategy.experimental_local_results(results.pop("sums"))[0]
+        sums = dict(zip(_SUMS, tf.unstack(sums, len(_SUMS)), strict=True))
+        sums["examples"] = tf.cast(sums["examples"], tf.int64)
         state.step.assign_add(1)
         state.examples.assign_add(sums["examples"])
         return {**results, **sums, "learning_rate": rate}
 
-    def _replica_update(self, batch):
+    def _replica_update(self, batches, number, stopping):
+        batch = _picked(batches, number)
         context = tf.distribute.get_replica_context()
         replicas = context.num_replicas_in_sync
-        rows = tf.shape(next(iter(batch.values())))[0]
-        total = tf.cast(context.all_reduce("sum", rows), tf.float32)
+        rows = tf.cast(tf.shape(next(iter(batch.values())))[0], tf.float32)
+        total = context.all_reduce("sum", rows)
         with tf.GradientTape() as tape:
             outputs = self.state.model(device_inputs(batch), training=True)
             label_loss = tf.reduce_sum(self._label_loss(outputs, batch)) / total
@@ -124,12 +214,11 @@ class TrainStep:
             objective = self.state.optimizer.scale_loss(objective)
         variables = self.state.model.trainable_variables
         gradients = context.all_reduce("sum", tape.gradient(objective, variables))
-        self._apply(gradients, variables, replicas)
+        norm = self._apply(gradients, variables, replicas)
+        # As one tensor: on several machines each sum takes a round trip.
+        own = [label_loss, auxiliary, penalty, norm / replicas, rows, stopping]
         return {
-            "loss": label_loss,
-            "auxiliary_loss": auxiliary,
-            "regularization_loss": penalty,
-            "examples": tf.cast(rows, tf.int64),
+            "sums": context.all_reduce("sum", tf.stack(own)),
             **{k: v for k, v in outputs.items() if k == "predictions"},
         }
 
@@ -149,7 +238,8 @@ class TrainStep:
         return tf.add_n(
             [tf.constant(0.0)]
             + [
-                tf.reduce_sum(term) / (total if term.shape.rank else replicas)
+                tf.reduce_sum(tf.cast(term, tf.float32))
+                / (total if term.shape.rank else replicas)
                 for term in terms
             ]
         )
@@ -159,9 +249,33 @@ class TrainStep:
         return tf.add_n(losses) if losses else tf.constant(0.0)
 
     def _apply(self, gradients, variables, replicas):
-        norm = self.config.clip_gradient_norm
-        if norm > 0:
-            gradients = [tf.clip_by_norm(gradient, norm) for gradient in gradients]
+        """Clips each gradient and updates the variables; returns the norm of all."""
+        optimizer, limit = self.state.optimizer, self.config.clip_gradient_norm
+        # The factor that mixed_float16 has put into the loss, hence into gradients.
+        scale = tf.convert_to_tensor(getattr(optimizer, "dynamic_scale", 1.0))
+        squares = [tf.reduce_sum(tf.square(gradient)) for gradient in gradients]
         # Keras sums over replicas once more, over gradients that are equal by now.
-        gradients = [gradient / replicas for gradient in gradients]
-        self.state.optimizer.apply(gradients, variables)
+        factors = [1.0 / replicas for _ in gradients]
+        if limit > 0:
+            limit = limit * scale
+            factors = [
+                limit / tf.maximum(tf.sqrt(square), limit) / replicas
+                for square in squares
+            ]
+        gradients = [g * factor for g, factor in zip(gradients, factors, strict=True)]
+        optimizer.apply(gradients, variables)
+        norm = tf.sqrt(tf.add_n(squares)) / scale
+        skips = hasattr(optimizer, "dynamic_scale")
+        return tf.where(tf.math.is_finite(norm), norm, 0.0) if skips else norm
+
+
+def _picked(batches, number):
+    """The batch of that number, a tensor, without copying the others."""
+    if number is None:
+        return batches[0]
+    names = list(batches[0])
+    branches = [
+        lambda batch=batch: [tf.identity(batch[name]) for name in names]
+        for batch in batches
+    ]
+    return dict(zip(names, tf.switch_case(number, branches), strict=True))

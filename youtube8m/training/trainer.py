@@ -3,10 +3,14 @@
 summary = Trainer(run, TrainingConfig(...)).train()
 """
 
+import collections
 import contextlib
+import dataclasses
+import json
 import os
 import signal
 import time
+import zlib
 
 import keras
 import numpy as np
@@ -22,18 +26,38 @@ from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.runs import RunDirectory, TrainingFlags
 from youtube8m.training import distribution
 from youtube8m.training.checkpoints import Saver, warm_start
+from youtube8m.training.distribution import Workers
 from youtube8m.training.reports import TrainingReport
-from youtube8m.training.steps import TrainingState, TrainStep
+from youtube8m.training.steps import TrainingState, TrainStep, padded
 
 _REPORT_STEPS = 10  # steps between two evaluations of the training batch
 _TOP_K = 20
+_STEPS_AHEAD = 2  # that the host goes on before it learns of other workers' signals
+# In which workers may differ.
+_OWN_FLAGS = (
+    "train_dir",
+    "train_data_pattern",
+    "warm_start_from",
+    "label_correlation_file",
+    "num_gpu",
+    "log_device_placement",
+)
+# What TensorFlow raises where another worker is gone.
+_LOST_WORKER = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
 
 
 class Trainer:
     """Trains a run, from its last checkpoint if it has one.
 
     Args:
-      strategy: default by --num_gpu.
+      strategy: default by --num_gpu and the workers.
+      workers: those that train together; default this process alone.
 
     Raises:
       UserError: whatever is wrong with the flags or the data.
@@ -44,9 +68,14 @@ class Trainer:
         run: RunConfig,
         config: TrainingConfig,
         strategy: tf.distribute.Strategy | None = None,
+        workers: Workers | None = None,
     ):
         self.run = run
         self.config = config
+        self.workers = workers or Workers()
+        # First of all: several workers must meet before TensorFlow runs anything.
+        self.strategy = strategy or self.workers.strategy(config.num_gpu)
+        self._check_workers()
         keras.utils.set_random_seed(config.seed)
         self.shards = Shards.open(
             config.train_data_pattern,
@@ -55,23 +84,26 @@ class Trainer:
             labels=self._supervised(),
             strict=config.strict_data,
         )
-        self.strategy = strategy or distribution.mirrored_gpus(config.num_gpu)
-        with self.strategy.scope():
+        with self.strategy.scope(), dtype_policy(config.precision):
             loss = losses.create(run)
             optimizer = optimizers.create(
-                config.optimizer, config.base_learning_rate, config.ema_decay
+                config.optimizer,
+                config.base_learning_rate,
+                config.ema_decay,
+                scales_loss=config.precision == "mixed_float16",
             )
             model = models.create(run)
             shape = models.descriptor_shape(model, run.data)
             loss.build(run.data.num_classes, shape)
             self.state = TrainingState(model, optimizer, loss)
         self.step = TrainStep(self.strategy, self.state, config, run.data.num_classes)
-        self.directory = RunDirectory(config.train_dir)
+        self.directory = RunDirectory(config.train_dir, writes=self.workers.is_chief)
         self._check_start()
         self.directory.prepare(run, config.start_new_model)
         self.saver = Saver(self.directory, self.state, config.keep_checkpoints)
         self.order = self._data_order()
         self._stop_signal: int | None = None
+        self._stopped = False
 
     def train(self) -> dict:
         """Trains to the end of the data, --max_steps, SIGTERM or Ctrl-C.
@@ -79,20 +111,77 @@ class Trainer:
         Returns:
           The last reported metrics of the training batches, and `step`.
         """
-        self.order = self.directory.tied_to_training(self.order)
-        self.directory.write_training_config(self.config)
-        restored = self.saver.restore()
+        try:
+            return self._train()
+        except _LOST_WORKER as error:
+            if len(self.workers) == 1:
+                raise
+            reason = (error.message.strip().splitlines() or [""])[-1]
+            raise UserError(
+                f"another worker is gone or cannot be reached ({reason}); start all of "
+                "them again, and the run goes on from its last checkpoint"
+            ) from None
+
+    def _train(self):
+        restored = self._take_up()
         warm = None if restored else self._start()
         first = self.state.steps_done
         self._position = self.state.position.numpy()
-        report = TrainingReport(self.directory, first, self._expected_steps())
-        with report, self._stopping_on_signals():
+        self._report = TrainingReport(self.directory, first, self._expected_steps())
+        with self._report as report, self._stopping_on_signals():
             report.say(self._greeting(restored))
             for line in warm.lines() if warm else ():
                 report.say(line)
             last = self._loop(report)
             self._farewell(report, first)
+        self._agreed(self.state.steps_done)  # nobody leaves while the chief is saving
         return {**last, "step": self.state.steps_done}
+
+    def _take_up(self):
+        """Restores the newest checkpoint, if there is one; returns its prefix.
+
+        The chief makes the directory ready before the others look at it.
+        """
+        if self.workers.is_chief:
+            self.order = self.directory.tied_to_training(self.order)
+            self.directory.write_training_config(self.config)
+        self._agreed(0)
+        if not self.workers.is_chief:
+            self._follow_chief()
+        restored = self.saver.restore()
+        steps = self._agreed(self.state.steps_done)
+        if len(set(steps)) > 1:
+            raise UserError(
+                f"--train_dir={self.directory.path}: the workers find checkpoints of "
+                f"the steps {', '.join(map(str, steps))} there; it must be one "
+                "directory that all of them see, such as a network drive"
+            )
+        return restored
+
+    def _follow_chief(self):
+        if not os.path.exists(self.directory.file("model_flags.json")):
+            raise UserError(
+                f"--train_dir={self.directory.path}: the chief's files are not there; "
+                "it must be one directory that all workers see, such as a network drive"
+            )
+        self.order = self.directory.tied_to_training(self.order)
+
+    def _check_workers(self):
+        """Raises UserError unless all workers have the same flags, but for paths."""
+        values = dataclasses.asdict(self.config)
+        kept = {name: values[name] for name in values if name not in _OWN_FLAGS}
+        text = self.run.to_json() + json.dumps(kept)
+        if len(set(self._agreed(zlib.crc32(text.encode())))) > 1:
+            raise UserError(
+                "TF_CONFIG: the workers were started with different flags; give all of "
+                f"them the same, but for {', '.join(f'--{n}' for n in _OWN_FLAGS)}"
+            )
+
+    def _agreed(self, value):
+        """`value` of each worker, for which they wait here."""
+        if len(self.workers) == 1:
+            return [value]
+        return distribution.gathered(self.strategy, value).tolist()
 
     def _supervised(self):
         encoder = models.parts(self.run.model).encoder
@@ -144,32 +233,74 @@ class Trainer:
     def _loop(self, report):
         # Counted here: to ask the device for its step would be to wait for it.
         step, saved_at, metrics = self.state.steps_done, time.monotonic(), {}
-        for batch in self._batches():
-            self._position = batch.pop("position")
-            shares = distribution.split_batch(self.strategy, batch)
-            if shares is None:
-                logging.info(
-                    "the last batch is smaller than the replicas are many; left out"
-                )
-                continue
-            results = self.step(shares)
-            step += 1
-            report.step(step, results, self._position)
-            if step % _REPORT_STEPS == 0:
+        recent = collections.deque()
+        for group in self._groups(step):
+            results = self.step.loop([shares for shares, *_ in group])
+            before, step = step, step + len(group)
+            _, batch, (self._position, _) = group[-1]
+            report.steps(step, results, [origin for *_, origin in group])
+            if step // _REPORT_STEPS > before // _REPORT_STEPS:
                 metrics = self._batch_metrics(results, batch)
                 report.flush(metrics)
             if self._is_time_to_save(step, saved_at):
-                report.flush()
                 self._save()
                 saved_at = time.monotonic()
-            if self._stop_signal or self._is_done(step):
+            recent.append(results["stopping"])
+            self._stopped = self._is_stopping(recent)
+            if self._stopped or self._is_done(step):
                 break
         report.flush()
         return metrics
 
+    def _is_stopping(self, recent):
+        """Whether this or, by the results of recent steps, another worker is to stop.
+
+        All workers see the same results and so stop behind the same step. They look
+        at those of some steps ago, which are there: nobody waits for the device.
+        """
+        if len(self.workers) == 1:
+            return self._stop_signal is not None
+        self.step.stopping.assign(float(self._stop_signal is not None))
+        return len(recent) > _STEPS_AHEAD and np.any(recent.popleft() > 0)
+
     def _save(self):
+        self._report.flush()  # which raises if the weights are not worth saving
         self.state.position.assign(self._position)
         return self.saver.save()
+
+    def _groups(self, step):
+        """Lists of (shares, batch, (position, ids)) for one call of the step each.
+
+        They are of --steps_per_loop batches, but of one where so many would cross a
+        step that is saved, or the last one.
+        """
+        waiting = []
+        for batch in self._batches():
+            origin = batch.pop("position"), batch.pop("id")
+            if self.step.jit_compile:
+                batch = padded(batch, self.run.data.longest_example)
+            shares = distribution.split_batch(self.strategy, batch)
+            if shares is None and len(self.workers) > 1:
+                raise UserError(
+                    "a batch of this worker's is too damaged for a step, for which "
+                    "the others wait; see the warnings above"
+                )
+            if shares is None:
+                logging.info("a batch is smaller than the replicas are many; left out")
+                continue
+            waiting.append((shares, batch, origin))
+            if len(waiting) == self._group_size(step):
+                yield waiting
+                step, waiting = step + len(waiting), []
+        for one in waiting:
+            yield [one]
+
+    def _group_size(self, step):
+        config = self.config
+        room = config.export_model_steps - step % config.export_model_steps
+        if config.max_steps is not None:
+            room = min(room, config.max_steps - step)
+        return config.steps_per_loop if config.steps_per_loop <= room else 1
 
     def _is_time_to_save(self, step, saved_at):
         minutes = (time.monotonic() - saved_at) / 60
@@ -189,11 +320,11 @@ class Trainer:
             start=tuple(self._position.tolist()),
             num_readers=order.num_readers,
             shuffle_buffer=order.shuffle_buffer,
+            worker=(self.workers.index, len(self.workers)),
+            least_rows=self.strategy.num_replicas_in_sync,
         )
         try:
-            for batch in self.shards.iterate(dataset):
-                batch.pop("id")  # strings stay on the host
-                yield batch
+            yield from self.shards.iterate(dataset)
         except UserError:  # of the data: what was learnt so far is sound
             if self.state.steps_done:
                 self._save()
@@ -211,6 +342,7 @@ class Trainer:
             files=self.shards.fingerprint(),
             ema_decay=config.ema_decay,
             segment_labels=config.segment_labels,
+            precision=config.precision,
         )
 
     def _is_done(self, step):
@@ -253,12 +385,15 @@ class Trainer:
             )
         if self.shards.damage.lost:
             report.say(f"{self.shards.damage.lost} records could not be read")
-        if self._stop_signal:
-            name = signal.Signals(self._stop_signal).name
+        if self._stopped:
+            number = self._stop_signal
+            name = signal.Signals(number).name if number else "another worker"
             report.say(f"stopped by {name}; run the same command to go on")
         elif step == first:
             report.say("nothing left to do: raise --num_epochs or --max_steps")
-        report.say(f"saved step {step}: {self._save()}")
+        prefix = self._save()
+        if self.directory.writes:
+            report.say(f"saved step {step}: {prefix}")
 
     @contextlib.contextmanager
     def _stopping_on_signals(self):
@@ -276,3 +411,14 @@ class Trainer:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def dtype_policy(name: str):
+    """Layers made within compute by this policy, and keep it."""
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(previous)

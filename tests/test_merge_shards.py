@@ -1,0 +1,144 @@
+"""Evaluation and inference in parts, merged, are those of one process."""
+
+import pytest
+
+from tests.conftest import SAMPLE
+from tests.test_cli import run
+from tests.test_training import DBOF, FRAMES, config, train
+from youtube8m.config import EvaluationConfig, InferenceConfig, RunConfig
+from youtube8m.errors import UserError
+from youtube8m.evaluation import Evaluator, merged_parts
+from youtube8m.inference import Inference
+from youtube8m.metrics import Metrics
+
+SHARDS = 3
+
+
+@pytest.fixture(scope="module")
+def trained(sample, tmp_path_factory):
+    path = tmp_path_factory.mktemp("run")
+    train(RunConfig(FRAMES, DBOF), config(sample, path))
+    return path
+
+
+def merge(directory, names, *more, status=0):
+    paths = ",".join(str(directory / name) for name in names)
+    return run(
+        "youtube8m/tools/merge_shards.py",
+        f"--input_files={paths}",
+        f"--output_file={directory}/merged.csv",
+        *more,
+        status=status,
+    )
+
+
+def predict(sample, trained, out, **values):
+    Inference(
+        InferenceConfig(
+            train_dir=str(trained),
+            input_data_pattern=sample["frame/test"] + "," + sample["frame/validate"],
+            output_file=str(out),
+            batch_size=16,
+            **values,
+        )
+    ).run()
+
+
+@pytest.mark.parametrize("segments", [False, True])
+def test_predictions_of_all_shards_are_those_of_one_run(
+    sample, trained, tmp_path, segments
+):
+    values = {"segment_labels": segments, "segment_max_pred": 30}
+    predict(sample, trained, tmp_path / "whole.csv", **values)
+    names = [f"part{index}.csv" for index in range(SHARDS)]
+    for index, name in enumerate(names):
+        shard = {"num_shards": SHARDS, "shard_index": index}
+        predict(sample, trained, tmp_path / name, **values, **shard)
+    log = merge(tmp_path, names, "--segment_max_pred=30")
+    assert log.startswith(f"merged {SHARDS} files into")
+    whole = (tmp_path / "whole.csv").read_text().splitlines()
+    merged = (tmp_path / "merged.csv").read_text().splitlines()
+    assert merged == whole and len(whole) > 10
+    assert max(map(len, (row.split(" ") for row in whole))) == (30 if segments else 24)
+    # Each shard once.
+    last = merge(tmp_path, [*names, names[-1]], status=1).splitlines()[-1]
+    assert "of each shard once" in last
+    last = merge(tmp_path, ["whole.csv", names[0]], status=1).splitlines()[-1]
+    assert ("merge the shards of one run" if segments else "lists") in last
+
+
+def evaluate(sample, trained, **values):
+    return Evaluator(
+        EvaluationConfig(
+            train_dir=str(trained),
+            eval_data_pattern=sample["frame/validate"] + "," + sample["frame/train"],
+            run_once=True,
+            batch_size=16,
+            **values,
+        )
+    ).run()
+
+
+def test_figures_of_all_shards_are_those_of_one_run(sample, trained, tmp_path):
+    whole = evaluate(sample, trained)
+    paths = [str(tmp_path / f"part{index}.npz") for index in range(SHARDS)]
+    for index, path in enumerate(paths):
+        shard = {"num_shards": SHARDS, "shard_index": index, "metrics_file": path}
+        evaluate(sample, trained, **shard)
+    metrics, step = merged_parts(paths, "--input_files")
+    assert step == 10
+    result = metrics.result()
+    assert result["num_examples"] == SAMPLE.num_validate + SAMPLE.num_train
+    for name in ("hit_at_one", "perr", "gap", "map", "loss"):
+        assert result[name] == pytest.approx(whole[name], rel=1e-9), name
+    log = merge(tmp_path, [f"part{index}.npz" for index in range(SHARDS)])
+    assert log.startswith("epoch/eval number 10 | Avg_Hit@1: ")
+    with pytest.raises(UserError, match="shards 2 are missing"):
+        merged_parts(paths[:2], "--input_files")
+    with pytest.raises(UserError, match="shard 0 of 3 of step 10, which is there"):
+        merged_parts([*paths, paths[0]], "--input_files")
+    (tmp_path / "other.npz").write_bytes(b"PK")
+    with pytest.raises(UserError, match="not written by eval.py"):
+        merged_parts([str(tmp_path / "other.npz")], "--input_files")
+
+
+def test_metrics_come_back_from_their_state():
+    metrics = Metrics(5, top_k=2)
+    top = {
+        "scores": [[0.9, 0.5], [0.7, 0.2]],
+        "classes": [[1, 0], [4, 3]],
+        "hits": [[True, False], [False, True]],
+    }
+    metrics.update(top, [[1, -1], [3, -1]], [0.5, 0.25])
+    again = Metrics.from_state(metrics.state())
+    expected, found = metrics.result(), again.result()
+    for name in expected:
+        assert str(found[name]) == str(expected[name])
+
+
+@pytest.mark.parametrize(
+    "config_class, values, message",
+    [
+        (EvaluationConfig, {"num_shards": 2}, "give --metrics_file"),
+        (
+            EvaluationConfig,
+            {"num_shards": 2, "metrics_file": "x"},
+            "--run_once or --checkpoint",
+        ),
+        (EvaluationConfig, {"shard_index": 1}, "--shard_index=1: must be from 0 to 0"),
+        (
+            InferenceConfig,
+            {"num_shards": 2, "shard_index": 2},
+            "--shard_index=2: must be from 0 to 1, as --num_shards=2",
+        ),
+        (InferenceConfig, {"num_shards": 0}, "--num_shards=0: must be greater than 0"),
+    ],
+)
+def test_shards_that_are_none_are_told(config_class, values, message):
+    paths = (
+        {"eval_data_pattern": "x"}
+        if config_class is EvaluationConfig
+        else {"input_data_pattern": "x", "output_file": "x", "train_dir": "x"}
+    )
+    with pytest.raises(UserError, match=message):
+        config_class(**paths, **values)

@@ -1,0 +1,115 @@
+"""Joins what inference.py or eval.py wrote of each of --num_shards parts of the data.
+
+    for i in 0 1 2 3; do
+      python inference.py --num_shards=4 --shard_index=$i --output_file=part$i.csv ...
+    done
+    python -m youtube8m.tools.merge_shards --output_file=kaggle_solution.csv \\
+        --input_files=part0.csv,part1.csv,part2.csv,part3.csv
+
+Files of --metrics_file need no --output_file: the figures of all are printed. The
+result is that of one process over all of the data, if files come in their order.
+"""
+
+from youtube8m import cli
+
+if __name__ == "__main__":
+    cli.run("youtube8m.tools.merge_shards")
+
+import zipfile
+
+import numpy as np
+from absl import flags, logging
+
+from youtube8m.config import InferenceConfig, split_list
+from youtube8m.errors import UserError
+from youtube8m.evaluation import log_result, merged_parts
+from youtube8m.files import local_path, replacing
+from youtube8m.submission import (
+    SCORED_SEGMENT_HEADER,
+    SEGMENT_HEADER,
+    VIDEO_HEADER,
+    Submission,
+    segment_line,
+)
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string("input_files", "", "Files of all shards, comma-separated.")
+flags.DEFINE_string("output_file", "", "CSV file to write.")
+flags.DEFINE_integer(
+    "segment_max_pred",
+    InferenceConfig.segment_max_pred,
+    "Segments listed per class, at most.",
+)
+
+
+def main() -> None:
+    """Merges by the form of the first file."""
+    paths = [local_path(p, "--input_files") for p in split_list(FLAGS.input_files)]
+    if not paths:
+        raise UserError("--input_files is empty; name the files of all shards")
+    if zipfile.is_zipfile(paths[0]):
+        metrics, step = merged_parts(paths, "--input_files")
+        log_result(metrics.result(), step)
+        return
+    if not FLAGS.output_file:
+        raise UserError("--output_file is empty; give the CSV file to write")
+    parts = [Submission(path, may_be_empty=True) for path in paths]
+    header, lines = _merged(parts)
+    with replacing(FLAGS.output_file, "--output_file", binary=True) as file:
+        file.write(header.encode())
+        file.writelines(lines)
+    logging.info("merged %d files into %s", len(parts), FLAGS.output_file)
+
+
+def _merged(parts):
+    """(header, rows as bytes) of all parts."""
+    first = parts[0]
+    for part in parts:
+        if part.header != first.header:
+            raise UserError(
+                f"{part.path}: has the form {part.header.strip()}, but {first.path} "
+                f"{first.header.strip()}; merge the shards of one run of inference.py"
+            )
+    if first.header == VIDEO_HEADER:
+        _check_once(parts)
+        return VIDEO_HEADER, (line for part in parts for line in part.lines())
+    if first.header == SCORED_SEGMENT_HEADER:
+        return SEGMENT_HEADER, _segment_lines(parts)
+    raise UserError(
+        f"{first.path}: lists no scores, so it is no shard of others; predict with "
+        "--num_shards, or merge models with python -m youtube8m.tools.ensemble"
+    )
+
+
+def _check_once(parts):
+    """Raises UserError if two files list a video."""
+    seen: dict[str, str] = {}
+    for part in parts:
+        for key in part.keys:
+            if key in seen:
+                raise UserError(
+                    f"{part.path}: lists {key}, as {seen[key]} does; give the file of "
+                    "each shard once, all of one --num_shards"
+                )
+            seen[key] = part.path
+
+
+def _segment_lines(parts):
+    """Yields each class's segments by falling score; equal ones as the shards come."""
+    rows = [{key: row for row, key in enumerate(part.keys)} for part in parts]
+    for class_id in sorted(set().union(*rows)):
+        found = [
+            part.scored_segments(where[class_id])
+            for part, where in zip(parts, rows, strict=True)
+            if class_id in where
+        ]
+        names = [name for part, _ in found for name in part]
+        if len(set(names)) < len(names):
+            raise UserError(
+                f"--input_files: class {class_id} has a segment twice; give the file "
+                "of each shard once, all of one --num_shards"
+            )
+        order = np.argsort(-np.concatenate([s for _, s in found]), kind="stable")
+        best = [names[n] for n in order[: FLAGS.segment_max_pred]]
+        yield segment_line(class_id, best).encode()
