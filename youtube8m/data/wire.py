@@ -21,6 +21,7 @@ Span = tuple[int, int]
 
 # Feature is a oneof of lists; its field number says which.
 KINDS = {1: "bytes_list", 2: "float_list", 3: "int64_list"}
+_NUMBERS = {kind: number for number, kind in KINDS.items()}
 
 _UINT64 = 2**64 - 1  # ten groups of seven bits hold more; protobuf drops it
 _VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
@@ -69,38 +70,61 @@ def fields(buffer: Buffer, span: Span):
         yield tag >> 3, wire_type, (start, position)
 
 
-def _map_entries(buffer: Buffer, span: Span) -> dict[str, Span]:
-    """A map<string, message> field's owner -> key: span of the value."""
-    entries = {}
-    for number, wire_type, entry in fields(buffer, span):
-        if number != 1 or wire_type != _LENGTH_DELIMITED:
-            continue
-        parts = {n: part for n, w, part in fields(buffer, entry) if w == 2}
-        start, end = parts.get(1, (0, 0))
-        key = str(buffer[start:end], "utf-8", "replace")
-        entries[key] = parts.get(2, (entry[1], entry[1]))
-    return entries
-
-
-def _submessage(buffer: Buffer, number: int) -> dict[str, Span]:
-    entries = {}
-    for found, wire_type, span in fields(buffer, (0, len(buffer))):
-        if found == number and wire_type == _LENGTH_DELIMITED:
-            entries.update(_map_entries(buffer, span))
-    return entries
-
-
 def split_sequence_example(buffer: Buffer) -> tuple[dict[str, Span], dict[str, Span]]:
     """The spans of the context's features and of the feature lists, by name.
 
     Both messages keep `Features` in field 1, so an Example splits into its features
     and no feature lists.
     """
-    return _submessage(buffer, 1), _submessage(buffer, 2)
+    found: dict[int, dict[str, Span]] = {1: {}, 2: {}}
+    for number, wire_type, span in fields(buffer, (0, len(buffer))):
+        if number in found and wire_type == _LENGTH_DELIMITED:
+            found[number].update(_map_entries(buffer, span))
+    return found[1], found[2]
+
+
+def _map_entries(buffer: Buffer, span: Span) -> dict[str, Span]:
+    """A map<string, message> field's owner -> key: span of the value."""
+    entries = {}
+    for number, wire_type, entry in fields(buffer, span):
+        if number != 1 or wire_type != _LENGTH_DELIMITED:
+            continue
+        key, value = _usual_entry(buffer, entry) or _any_entry(buffer, entry)
+        entries[str(buffer[slice(*key)], "utf-8", "replace")] = value
+    return entries
+
+
+def _any_entry(buffer, entry):
+    parts = {n: part for n, w, part in fields(buffer, entry) if w == _LENGTH_DELIMITED}
+    return parts.get(1, (0, 0)), parts.get(2, (entry[1], entry[1]))
+
+
+def _usual_entry(buffer, entry):
+    """(span of the key, span of the value) if they are all, in this order; or None."""
+    start, end = entry
+    if end - start < 4 or buffer[start] != 0x0A or buffer[start + 1] >= 0x80:
+        return None
+    key = start + 2, start + 2 + buffer[start + 1]
+    value = key[1] < end and _whole(buffer, key[1], end, 2)
+    return (key, (value, end)) if value else None
+
+
+def _whole(buffer, start, end, number):
+    """Where the payload begins if (start, end) is one field, `number`; else None."""
+    if start >= end or buffer[start] != number << 3 | _LENGTH_DELIMITED:
+        return None
+    length, start = _varint(buffer, start + 1, end)
+    return start if start + length == end else None
 
 
 def _values(buffer: Buffer, feature: Span, expected: str, single: int):
     """Yields the span of each value, of wire type `single`, or packed run of values."""
+    start, end = feature
+    for number in (_NUMBERS[expected], 1):  # one string or run, as nearly always
+        start = start and _whole(buffer, start, end, number)
+    if start:
+        yield start, end
+        return
     for number, wire_type, span in fields(buffer, feature):
         if wire_type != _LENGTH_DELIMITED or number not in KINDS:
             continue
