@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tests import test_models
 from tests.conftest import SAMPLE
+from tests.test_models import SUPERVISED
 from tests.test_training import (
     DBOF,
     FRAMES,
@@ -29,6 +30,7 @@ from youtube8m.config import (
 )
 from youtube8m.errors import UserError
 from youtube8m.evaluation import Evaluator
+from youtube8m.models.base import CLASSIFIERS
 from youtube8m.runs import RunDirectory
 from youtube8m.training.steps import TrainingState, TrainStep, padded
 from youtube8m.training.trainer import Trainer, dtype_policy
@@ -58,24 +60,23 @@ def labelled_batch(run):
     return {k: tf.constant(v) for k, v in {**batch, "labels": labels}.items()}
 
 
-@pytest.mark.parametrize("case", test_models.parameters(test_models.CASES))
+@pytest.mark.parametrize("name", [*SUPERVISED, *CLASSIFIERS])
 @pytest.mark.slow
-def test_every_model_trains_in_half_precision_and_compiled(case):
-    run = test_models.run_config(case)
+def test_every_model_trains_in_half_precision_and_compiled(name):
+    """Roughly alike, as each draws other random numbers."""
+    classifier = name if name in CLASSIFIERS else "MoeModel"
+    run = test_models.run_config((name, classifier, {}))
     found = {}
-    for name in (*PRECISIONS, "xla"):
-        values = {"jit_compile": True} if name == "xla" else {"precision": name}
+    for way in (*PRECISIONS, "xla"):
+        values = {"jit_compile": True} if way == "xla" else {"precision": way}
         step, batch = train_step(run, **values), labelled_batch(run)
-        if name == "xla":
+        if way == "xla":
             batch = padded(batch, run.data.longest_example)
-        found[name] = [float(step(batch)["loss"]) for _ in range(3)]
-        assert step.jit_compile == (name == "xla")
-    for name, values in found.items():
-        # Frames drawn at random are others where there are more pads.
-        tolerance = 0.05 if name == "xla" else 0.02
-        np.testing.assert_allclose(
-            values, found["float32"], rtol=tolerance, err_msg=name
-        )
+        found[way] = [float(step(batch)["loss"]) for _ in range(2)]
+        assert step.jit_compile == (way == "xla")
+        assert {v.dtype for v in step.state.model.trainable_variables} == {"float32"}
+    for way, losses_found in found.items():
+        np.testing.assert_allclose(losses_found, found["float32"], 0.3, err_msg=way)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

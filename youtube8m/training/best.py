@@ -10,6 +10,7 @@ the best one last: it can be read as a run directory's checkpoints are.
 
 import contextlib
 import glob
+import inspect
 import json
 import os
 import shutil
@@ -46,7 +47,8 @@ class BestCheckpoints:
         with replacing(self.directory.file("gaps.json")) as file:
             json.dump({name: gaps[name] for name in ranked}, file, indent=2)
         paths = [self.directory.file(name) for name in ranked]
-        update = tf.compat.v1.train.update_checkpoint_state  # renames it into place
+        # Unwrapped, as the function would announce that a manager is preferred.
+        update = inspect.unwrap(tf.compat.v1.train.update_checkpoint_state)
         update(self.directory.path, paths[-1], paths)
         for path in glob.glob(glob.escape(self.directory.file("model.ckpt-")) + "*"):
             if os.path.basename(path).rsplit(".", 1)[0] not in ranked:
