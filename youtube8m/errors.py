@@ -9,7 +9,11 @@ class UserError(ValueError):
 
     The message names the flag or file, what was found, what was expected and what
     to do. Commands print it alone, without a stack trace, and exit with status 1.
+    Line breaks, as names of files or other libraries' messages may bring, are left out.
     """
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.splitlines()))
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
