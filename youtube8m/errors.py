@@ -4,16 +4,19 @@ import difflib
 from collections.abc import Iterable
 
 
-class UserError(ValueError):
+class OneLineError(ValueError):
+    """Its message is one line, even if names or others' messages in it have several."""
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.splitlines()))
+
+
+class UserError(OneLineError):
     """A mistake of the user's, told in one line.
 
     The message names the flag or file, what was found, what was expected and what
     to do. Commands print it alone, without a stack trace, and exit with status 1.
-    Line breaks, as names of files or other libraries' messages may bring, are left out.
     """
-
-    def __init__(self, message: str):
-        super().__init__(" ".join(message.splitlines()))
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
