@@ -216,6 +216,10 @@ class ModelConfig:
     class_counts: tuple[int, ...] = ()
 
     def __post_init__(self):
+        _require(
+            isinstance(self.hyperparameters, Mapping),
+            f"hyperparameters are {self.hyperparameters!r}; expected names and values",
+        )
         for name in ("verticals", "class_counts"):
             numbers = tuple(map(int, split_list(getattr(self, name))))
             object.__setattr__(self, name, numbers)
@@ -259,7 +263,7 @@ class RunConfig:
         """
         try:
             values = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{source}: not JSON ({error})") from None
         _require(isinstance(values, dict), f"{source}: expected a JSON object")
         required = {"model", "feature_names", "feature_sizes", "frame_features"}
@@ -282,6 +286,8 @@ class RunConfig:
         except UserError as error:
             prefix = "" if str(error).startswith(source) else f"{source}: "
             raise UserError(f"{prefix}{error}") from None
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
+            raise UserError(f"{source}: damaged ({error}); restore it") from None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,14 @@ import difflib
 from collections.abc import Iterable
 
 
-class UserError(ValueError):
+class OneLineError(ValueError):
+    """Its message is one line, even if names or others' messages in it have several."""
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.splitlines()))
+
+
+class UserError(OneLineError):
     """A mistake of the user's, told in one line.
 
     The message names the flag or file, what was found, what was expected and what

@@ -7,7 +7,6 @@ evaluator.run()                # once, or again for each new checkpoint
 
 import os
 import time
-import zipfile
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,7 +17,7 @@ from absl import logging
 from youtube8m import losses
 from youtube8m.config import EvaluationConfig
 from youtube8m.errors import UserError
-from youtube8m.files import replacing
+from youtube8m.files import ARRAY_ERRORS, replacing
 from youtube8m.losses import label_arrays, rated_predictions
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.prediction import TrainedRun
@@ -57,7 +56,7 @@ def merged_parts(paths: Sequence[str], flag: str) -> tuple[Metrics, int]:
                 state = dict(file)
             step, (index, count) = int(state.pop("step")), state.pop("part").tolist()
             metrics = Metrics.from_state(state)
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        except ARRAY_ERRORS as error:
             raise UserError(
                 f"{flag}={path}: not written by eval.py --metrics_file ({error})"
             ) from None

@@ -2,9 +2,30 @@
 
 import contextlib
 import os
+import struct
 import tempfile
+import tokenize
+import zipfile
+import zlib
 
 from youtube8m.errors import UserError
+
+# What numpy and zipfile raise for a damaged .npy or .npz file.
+ARRAY_ERRORS = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    EOFError,
+    MemoryError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 _CONTENTS = ".contents"  # lists the files that `replacing_directory` left
 

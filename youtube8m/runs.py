@@ -20,6 +20,7 @@ import json
 import os
 import shutil
 import time
+import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -68,6 +69,20 @@ class TrainingFlags:
     segment_labels: bool = False
     precision: str = "float32"
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether the values are of their types, and the numbers can be used."""
+        types = typing.get_type_hints(type(self))
+        found = {name: type(getattr(self, name)) for name in types}
+        return (
+            all(
+                found[n] in (kind, int if kind is float else kind)
+                for n, kind in types.items()
+            )
+            and 0 <= self.seed < 2**32
+            and min(self.num_readers, self.shuffle_buffer) > 0
+        )
+
 
 class RunDirectory:
     """A --train_dir, or the directory that another `flag` names.
@@ -99,6 +114,8 @@ class RunDirectory:
             os.makedirs(self.path, exist_ok=True)
         except OSError as error:
             raise self._unusable(f"cannot be made ({error.strerror})") from None
+        if not self.is_starters:
+            self._mend_list()
         if self.latest_checkpoint():
             if self.is_starters:
                 raise self._unusable(
@@ -117,7 +134,7 @@ class RunDirectory:
         try:
             with open(self.file("model_flags.json"), encoding="utf-8") as file:
                 values = json.load(file)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return False
         return isinstance(values, dict) and "hyperparameters" not in values
 
@@ -139,6 +156,8 @@ class RunDirectory:
             raise self._unusable(
                 f"no model_flags.json ({error.strerror}); train a model there first"
             ) from None
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path}: damaged ({error}); restore it") from None
         if not self.is_starters:
             return run
         checkpoint = starter_checkpoints.StarterCheckpoint(self.checkpoint())
@@ -204,8 +223,11 @@ class RunDirectory:
         try:
             with open(path, encoding="utf-8") as file:
                 known = {"ema_decay": 0.0, "precision": "float32", **json.load(file)}
-            return dataclasses.replace(flags, **known)
-        except (OSError, ValueError, TypeError):
+            saved = dataclasses.replace(flags, **known)
+            if not saved.is_possible:
+                raise ValueError
+            return saved
+        except (OSError, ValueError, TypeError, RecursionError):
             message = f"{path}: damaged; restore it, or give --start_new_model"
             raise UserError(message) from None
 
@@ -213,9 +235,37 @@ class RunDirectory:
         """The prefixes of all whole checkpoints, .../model.ckpt-STEP, newest last."""
         if self.is_starters:
             return starter_checkpoints.find(self.path)
-        state = tf.train.get_checkpoint_state(self.path)
-        known = state.all_model_checkpoint_paths if state else []
+        known = self._listed_checkpoints()
+        if known is None:
+            known = starter_checkpoints.find(self.path)
         return [prefix for prefix in known if os.path.exists(f"{prefix}.index")]
+
+    def _listed_checkpoints(self):
+        """What the file `checkpoint` lists, oldest first; None if it is damaged."""
+        try:
+            state = tf.train.get_checkpoint_state(self.path)
+        except ValueError:  # it is empty or no text
+            return None
+        if state is None:
+            return None if os.path.exists(self.file("checkpoint")) else []
+        return list(state.all_model_checkpoint_paths)
+
+    def _mend_list(self):
+        """Writes a damaged `checkpoint` anew, which TensorFlow stumbles over."""
+        if self._listed_checkpoints() is not None:
+            return
+        path = self.file("checkpoint")
+        logging.warning("%s: damaged; written anew, of the checkpoints there", path)
+        found = self.checkpoints()
+        names = [os.path.basename(prefix) for prefix in found]
+        times = [os.path.getmtime(f"{prefix}.index") for prefix in found]
+        with replacing(path, self.flag) as file:
+            file.writelines(f'model_checkpoint_path: "{n}"\n' for n in names[-1:])
+            file.writelines(f'all_model_checkpoint_paths: "{n}"\n' for n in names)
+            # Without its time a checkpoint is never removed.
+            file.writelines(f"all_model_checkpoint_timestamps: {t}\n" for t in times)
+        if not found:
+            os.remove(path)
 
     def new_checkpoints(self, seconds: float = 1.0) -> Iterator[str]:
         """The newest checkpoint, and each newer one as it comes, for ever."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from youtube8m.errors import UserError
-from youtube8m.files import replacing
+from youtube8m.files import ARRAY_ERRORS, replacing
 
 
 class CooccurrenceCounts:
@@ -40,7 +40,7 @@ def read_counts(path: str, num_classes: int) -> np.ndarray:
     """
     try:
         counts = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except ARRAY_ERRORS as error:
         raise UserError(
             f"--label_correlation_file={path}: cannot be read as .npy ({error}); write "
             "it with python -m youtube8m.tools.label_correlation"
@@ -50,6 +50,11 @@ def read_counts(path: str, num_classes: int) -> np.ndarray:
             f"--label_correlation_file={path}: has the shape "
             f"{getattr(counts, 'shape', None)}; expected [C, C] for "
             f"--num_classes={num_classes}"
+        )
+    if counts.dtype.kind not in "iuf" or not np.isfinite(counts).all():
+        raise UserError(
+            f"--label_correlation_file={path}: holds {counts.dtype}; expected finite "
+            "numbers, as python -m youtube8m.tools.label_correlation writes them"
         )
     return counts
 

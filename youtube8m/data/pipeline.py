@@ -178,11 +178,15 @@ class Shards:
 
     def _walk(self, epoch, file, shard):
         """The places of one file's records, as far as they lie in the shard."""
+        walk = shards.walk(self.paths[file], self.damage)
+        if shard == WHOLE:  # by no sizes: files may have grown since they were found
+            yield from (Place(epoch, 0, file, *place) for place in walk)
+            return
         before = sum(self.file_bytes[:file])
         part = order.share(sum(self.file_bytes), *shard)
         if before + self.file_bytes[file] <= part.start or before >= part.stop:
             return
-        for index, offset, length in shards.walk(self.paths[file], self.damage):
+        for index, offset, length in walk:
             if part.start <= before + offset < part.stop:
                 yield Place(epoch, 0, file, index, offset, length)
 
@@ -309,20 +313,20 @@ def _probe(paths, config, labels):
     """
     problem = None
     for path in paths:
-        probed = []
-        try:
-            for record in tf.data.TFRecordDataset(path).take(_PROBED_RECORDS):
-                probed.append(record.numpy())
-        except tf.errors.DataLossError:
-            problem = problem or UserError(
-                f"{path}: not a TFRecord file (or damaged at its start); expected the "
-                "shards of YouTube-8M or AudioSet, or files written alike"
-            )
-        except tf.errors.OpError as error:
-            raise UserError(f"{path}: cannot be read ({error.message})") from None
+        damage = Damage(strict=True)  # which logs nothing
+        found = itertools.islice(shards.read_records(path, damage), _PROBED_RECORDS)
+        probed = [record for _, record in found]
         if probed:
             _check_records(path, probed, config, labels)
             return probed
+        what = min(damage.reports[path], default="is empty")
+        if what.startswith("cannot be read"):
+            raise UserError(f"{path}: {what}")
+        if what != "is empty":
+            problem = problem or UserError(
+                f"{path}: not a TFRecord file (or all of it is damaged); expected the "
+                "shards of YouTube-8M or AudioSet, or files written alike"
+            )
     raise problem or UserError(f"{paths[0]}: holds no records, nor does any other file")
 
 

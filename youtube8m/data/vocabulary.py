@@ -24,6 +24,7 @@ _COLUMNS = {
     # Names before numbers: files that have both mean the same by them.
     "vertical": ("vertical1", "verticalname", "vertical", "vertical1id", "verticalid"),
 }
+_MOST_DIGITS = 18  # of an int64
 _EXPECTED = (
     "the official vocabulary.csv (Index, TrainVideoCount, Name, Vertical1 ...) or two "
     "columns label_id,vertical"
@@ -128,7 +129,7 @@ def _columns(table: pd.DataFrame, path: str) -> dict[str, np.ndarray]:
 
 
 def _is_number(cell: str) -> bool:
-    return cell.isascii() and cell.isdigit()
+    return cell.isascii() and cell.isdigit() and len(cell) <= _MOST_DIGITS
 
 
 def _shortened(text: str, width: int = 60) -> str:

@@ -13,6 +13,8 @@ import functools
 
 import numpy as np
 
+from youtube8m.errors import OneLineError
+
 # A serialised message, which results of this module may be views of.
 Buffer = bytes | memoryview
 
@@ -27,7 +29,7 @@ _UINT64 = 2**64 - 1  # ten groups of seven bits hold more; protobuf drops it
 _VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
 
 
-class RecordError(ValueError):
+class RecordError(OneLineError):
     """A record that cannot be used; the message says what is wrong with it."""
 
 

@@ -59,9 +59,9 @@ class BestCheckpoints:
         try:
             with open(self.directory.file("gaps.json"), encoding="utf-8") as file:
                 gaps = json.load(file)
-        except (OSError, ValueError):
-            return {}
-        return {name: gap for name, gap in gaps.items() if self._is_there(name)}
+            return {n: float(gap) for n, gap in gaps.items() if self._is_there(n)}
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+            return {}  # damaged: all but the next are let go
 
     def _is_there(self, name):
         return os.path.exists(self.directory.file(f"{name}.index"))

@@ -15,6 +15,15 @@ from absl import logging
 
 from youtube8m.errors import UserError
 
+# What comes of JSON that is none, or of other things in it than expected.
+_MISUNDERSTOOD = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 _TASKS = ("chief", "master", "worker")  # the starter code's chief is called master
 
 
@@ -43,7 +52,7 @@ class Workers:
             return cls(*_places(config)) if config.get("cluster") else cls()
         except UserError:
             raise
-        except (ValueError, TypeError, LookupError, AttributeError):
+        except _MISUNDERSTOOD:
             raise UserError(
                 f"TF_CONFIG={text}: expected JSON such as "
                 '{"cluster": {"chief": ["host1:2222"], "worker": ["host2:2222"]}, '

@@ -174,10 +174,10 @@ def _truncate_metrics(path: str, last_step: int) -> None:
     if not os.path.exists(path):
         return
     kept = []
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8", errors="replace") as file:
         for line in file:
-            with contextlib.suppress(ValueError, KeyError):
+            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
                 if json.loads(line)["step"] <= last_step:
-                    kept.append(line)
+                    kept.append(line.rstrip("\n") + "\n")
     with replacing(path) as file:
         file.writelines(kept)

@@ -113,6 +113,11 @@ class Trainer:
         """
         try:
             return self._train()
+        except OSError as error:  # of metrics.jsonl or train.log; all else tells itself
+            raise UserError(
+                f"--train_dir={self.directory.path}: cannot be written "
+                f"({error.strerror}); put that right, and run again to go on"
+            ) from None
         except _LOST_WORKER as error:
             if len(self.workers) == 1:
                 raise

@@ -1,0 +1,450 @@
+"""What may happen to a run: killed at any moment, full disks, damaged shards.
+
+A run goes on as if nothing had been, files are whole or absent, and what cannot be
+mended is told in one line.
+"""
+
+import contextlib
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import FRAME_FLAGS, SAMPLE, VIDEO_FLAGS
+from tests.test_cli import ROOT
+from tests.test_training import DBOF, FRAMES, config, metrics_lines, train
+from youtube8m.config import DataConfig, RunConfig
+from youtube8m.data import shards
+from youtube8m.data.damage import Damage
+from youtube8m.data.examples import frame_example, write_records
+from youtube8m.data.pipeline import Shards
+from youtube8m.errors import UserError
+from youtube8m.runs import RunDirectory
+from youtube8m.training import checkpoints, reports
+
+pytestmark = pytest.mark.slow
+
+KILLS = 10
+
+
+@contextlib.contextmanager
+def started(script, *arguments):
+    """A script that runs in a process of its own, which does not outlive the block."""
+    process = subprocess.Popen(
+        [sys.executable, os.path.join(ROOT, script), *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def finish(script, *arguments, status=0):
+    """Runs a script to its end; returns what it wrote to stderr."""
+    with started(script, *arguments) as process:
+        _, log = process.communicate(timeout=600)
+    assert process.returncode == status, log
+    assert "Traceback" not in log
+    return log
+
+
+def only_error(script, *arguments):
+    """The one line that a script fails with."""
+    log = finish(script, *arguments, status=1)
+    (line,) = [line for line in log.splitlines() if line.startswith("error: ")]
+    assert log.splitlines()[-1] == line
+    return line
+
+
+def kill_at_line(process, pattern, number, delay):
+    """Kills a process `delay` seconds after its `number`th line like `pattern`."""
+    for line in process.stderr:
+        number -= bool(re.match(pattern, line))
+        if number <= 0:
+            break
+    time.sleep(delay)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL  # it had not come to its end
+
+
+def tensors(prefix):
+    """Everything that a checkpoint holds but for how often was saved."""
+    reader = tf.train.load_checkpoint(prefix)
+    names = {*reader.get_variable_to_shape_map()} - {
+        "save_counter/.ATTRIBUTES/VARIABLE_VALUE",
+        "_CHECKPOINTABLE_OBJECT_GRAPH",
+    }
+    return {name: reader.get_tensor(name) for name in names}
+
+
+def test_a_run_killed_ten_times_ends_as_one_never_stopped(sample, tmp_path):
+    """Weights, optimizer and random state bit for bit; each step told once."""
+
+    def arguments(name):
+        sizes = DBOF.hyperparameters.items()
+        return (
+            "train.py",
+            f"--train_dir={tmp_path / name}",
+            f"--train_data_pattern={sample['frame/train']}",
+            *FRAME_FLAGS,
+            "--model=DbofModel",
+            *(f"--{key}={value}" for key, value in sizes),
+            "--batch_size=32",
+            "--num_epochs=200",
+            "--num_readers=2",
+            "--export_model_steps=3",
+        )
+
+    finish(*arguments("whole"))
+    draw = random.Random(0)
+    for _ in range(KILLS):
+        with started(*arguments("killed")) as process:
+            kill_at_line(process, "training step", draw.randrange(1, 60), draw.random())
+    finish(*arguments("killed"))
+    whole, killed = (
+        tensors(RunDirectory(str(tmp_path / name)).latest_checkpoint())
+        for name in ("whole", "killed")
+    )
+    assert whole.keys() == killed.keys()
+    for name, value in whole.items():
+        np.testing.assert_array_equal(value, killed[name], err_msg=name)
+    once, again = (metrics_lines(tmp_path / name) for name in ("whole", "killed"))
+    assert [line["step"] for line in again] == list(range(1, 1001))
+    assert [line["loss"] for line in again] == [line["loss"] for line in once]
+
+
+@pytest.fixture(scope="module")
+def trained(sample, tmp_path_factory):
+    """The directory of a run of five steps."""
+    path = tmp_path_factory.mktemp("faults") / "run"
+    finish(*training(sample, path, "--max_steps=5"))
+    return path
+
+
+def inference(sample, train_dir, out):
+    return (
+        "inference.py",
+        f"--train_dir={train_dir}",
+        f"--input_data_pattern={sample['video/train']}",
+        f"--output_file={out}",
+        "--batch_size=1",
+    )
+
+
+def test_the_csv_of_a_killed_inference_is_absent_or_whole(sample, trained, tmp_path):
+    out, draw = tmp_path / "out.csv", random.Random(1)
+    finish(*inference(sample, trained, tmp_path / "whole.csv"))
+    whole = (tmp_path / "whole.csv").read_bytes()
+    assert whole.count(b"\n") == SAMPLE.num_train + 1
+    for _ in range(KILLS // 2):
+        number = draw.randrange(1, SAMPLE.num_train)
+        with started(*inference(sample, trained, out)) as process:
+            kill_at_line(process, "num examples processed", number, 0)
+        assert not out.exists() or out.read_bytes() == whole
+    out.unlink(missing_ok=True)
+    for _ in range(KILLS // 2):  # at its very end, with an older file in its place
+        out.write_text("older\n")
+        with started(*inference(sample, trained, out)) as process:
+            for line in process.stderr:
+                if line.startswith(f"num examples processed: {SAMPLE.num_train} "):
+                    break
+            time.sleep(draw.random() / 500)
+            process.kill()
+        assert out.read_bytes() in (b"older\n", whole)
+
+
+# Disks.
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A file system of 512 KiB of its own."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    if not shutil.which("mount") or os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    options = ["-t", "tmpfs", "-o", "size=512k", "none"]
+    done = subprocess.run(["mount", *options, path], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no small disk can be mounted: {done.stderr.strip()}")
+    yield path
+    subprocess.run(["umount", path], check=True)
+
+
+def fill(path, free):
+    """Writes a file that leaves `free` bytes of the disk it is on."""
+    state = os.statvfs(path.parent)
+    path.write_bytes(bytes(state.f_bavail * state.f_frsize - free))
+
+
+def training(sample, train_dir, *arguments):
+    return (
+        "train.py",
+        f"--train_dir={train_dir}",
+        f"--train_data_pattern={sample['video/train']}",
+        *VIDEO_FLAGS,
+        "--batch_size=32",
+        "--num_readers=2",
+        *arguments,
+    )
+
+
+@pytest.mark.parametrize("free", [0, 16 << 10, 48 << 10])
+def test_a_full_disk_ends_training_but_costs_no_checkpoint(sample, trained, disk, free):
+    """It is full at the start, in the first saves, and once metrics have grown."""
+    run = disk / "run"
+    shutil.copytree(trained, run)
+    before = tensors(str(run / "model.ckpt-5"))
+    fill(disk / "ballast", free)
+    flags = ("--num_epochs=200", "--max_steps=900")
+    line = only_error(*training(sample, run, *flags, "--export_model_steps=7"))
+    assert "No space left on device" in line and str(run) in line
+    (disk / "ballast").unlink()
+    latest = RunDirectory(str(run)).latest_checkpoint()
+    for name, value in tensors(latest).items():
+        assert latest[-2:] != "-5" or np.array_equal(value, before[name])
+    finish(*training(sample, run, "--num_epochs=200", "--max_steps=90"))
+    steps = [line["step"] for line in metrics_lines(run)]
+    assert steps == list(range(1, max(90, steps[-1]) + 1))
+
+
+@pytest.mark.parametrize("name", ["train.log", "metrics.jsonl"])
+def test_logs_that_cannot_be_written_are_one_line(sample, tmp_path, name, monkeypatch):
+    """Wherever the disk is full: /dev/full always is."""
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no /dev/full")
+    monkeypatch.setattr(reports, "_truncate_metrics", lambda *_: None)
+    run = RunConfig(FRAMES, DBOF)
+    train(run, config(sample, tmp_path, max_steps=3))
+    (tmp_path / name).unlink()
+    (tmp_path / name).symlink_to("/dev/full")
+    with pytest.raises(UserError) as error:
+        train(run, config(sample, tmp_path, max_steps=9))
+    assert f"--train_dir={tmp_path}: cannot be written (No space" in str(error.value)
+
+
+def test_a_full_disk_keeps_the_older_csv(sample, trained, disk):
+    out = disk / "out.csv"
+    out.write_text("older\n")
+    fill(disk / "ballast", 4096)
+    line = only_error(*inference(sample, trained, out))
+    assert (
+        line
+        == f"error: --output_file={out}: cannot be written (No space left on device)"
+    )
+    assert out.read_text() == "older\n"
+    assert sorted(os.listdir(disk)) == ["ballast", "out.csv"]
+
+
+def test_disks_that_cannot_be_written_are_one_line(sample, trained, disk):
+    run = disk / "run"
+    shutil.copytree(trained, run)
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    for train_dir in (run, disk / "new"):
+        line = only_error(*training(sample, train_dir))
+        assert "--train_dir" in line and "Read-only file system" in line
+    line = only_error(*inference(sample, run, disk / "out.csv"))
+    assert "--output_file" in line and "Read-only file system" in line
+    finish("inference.py", *inference(sample, run, disk.parent / "out.csv")[1:])
+
+
+# Signals.
+
+
+def test_sigterm_while_saving_ends_with_a_sound_checkpoint(
+    sample, tmp_path, monkeypatch
+):
+    """It comes when the weights are written, and `checkpoint` does not name them."""
+    save, sent = checkpoints._save, []
+
+    def interrupted(manager, directory, step):
+        record = manager._record_state
+
+        def terminated():
+            if step == 4 and not sent:
+                sent.append(step)
+                os.kill(os.getpid(), signal.SIGTERM)
+            record()
+
+        monkeypatch.setattr(manager, "_record_state", terminated)
+        return save(manager, directory, step)
+
+    monkeypatch.setattr(checkpoints, "_save", interrupted)
+    run = RunConfig(FRAMES, DBOF)
+    values = {"max_steps": 8, "export_model_steps": 2}
+    train(run, config(sample, tmp_path / "run", **values))
+    steps = [line["step"] for line in metrics_lines(tmp_path / "run")]
+    assert steps == [1, 2, 3, 4]
+    monkeypatch.undo()
+    weights = train(run, config(sample, tmp_path / "run", **values))
+    whole = train(run, config(sample, tmp_path / "whole", **values))
+    for one, two in zip(weights, whole, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+# Shards.
+
+FILES, RECORDS = 20, 6
+DATA = DataConfig(("rgb", "audio"), (16, 4), frame_features=True, num_classes=9)
+
+
+class Copies:
+    """Shards of frame-level records, which can be written anew, damaged or not."""
+
+    def __init__(self, folder, seed=0):
+        rng = np.random.default_rng(seed)
+        self.paths = [str(folder / f"{n:02d}.tfrecord") for n in range(FILES)]
+        self.pattern = str(folder / "*.tfrecord")
+        self.frames = {}  # of each file, id -> uint8 [T, D]
+        self.content, self.ends = [], []
+        for number, path in enumerate(self.paths):
+            names = [f"{seed}-{number:02d}-{n}" for n in range(RECORDS)]
+            rows = [rng.integers(0, 256, (n + 3, 20), np.uint8) for n in range(RECORDS)]
+            self.frames[path] = dict(zip(names, rows, strict=True))
+            write_records(
+                path,
+                [
+                    frame_example(name, [1], {"rgb": r[:, :16], "audio": r[:, 16:]})
+                    for name, r in self.frames[path].items()
+                ],
+            )
+            with open(path, "rb") as file:
+                self.content.append(file.read())
+            places = list(shards.walk(path, Damage(strict=True)))
+            self.ends.append([start + size + 16 for _, start, size in places])
+
+    def record_at(self, file, offset):
+        """Which record of a file the byte at `offset` is of."""
+        return sum(offset >= end for end in self.ends[file])
+
+    def restore(self):
+        for path, content in zip(self.paths, self.content, strict=True):
+            with open(path, "wb") as file:
+                file.write(content)
+
+    def expected(self, lost):
+        """id -> frames of all records but those (file, number)."""
+        return {
+            name: frames
+            for file, path in enumerate(self.paths)
+            for number, (name, frames) in enumerate(self.frames[path].items())
+            if (file, number) not in lost
+        }
+
+
+@pytest.fixture
+def copies(tmp_path):
+    return Copies(tmp_path)
+
+
+def read(pattern, between=lambda batch: None, **values):
+    """(id -> frames, records told as lost), each record at most once."""
+    opened = Shards.open(pattern, "--flag", DATA)
+    batches = opened.training_batches(7, seed=3, num_epochs=1, **values)
+    found = {}
+    for number, batch in enumerate(opened.iterate(batches)):
+        for name, frames, length in zip(
+            batch["id"].numpy(),
+            batch["frames"].numpy(),
+            batch["num_frames"].numpy(),
+            strict=True,
+        ):
+            assert name.decode() not in found
+            found[name.decode()] = frames[:length].copy()
+        between(number)
+    return found, opened.damage.lost
+
+
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for name, frames in expected.items():
+        np.testing.assert_array_equal(found[name], frames)
+
+
+def test_bytes_flipped_in_500_places_cost_a_record_each(copies):
+    rng = np.random.default_rng(0)
+    for _ in range(500 // FILES):
+        copies.restore()
+        lost = set()
+        for file, path in enumerate(copies.paths):
+            data = bytearray(copies.content[file])
+            offset = int(rng.integers(len(data)))
+            data[offset] ^= int(rng.integers(1, 256))
+            lost.add((file, copies.record_at(file, offset)))
+            with open(path, "wb") as out:
+                out.write(data)
+        found, told = read(copies.pattern)
+        assert_same(found, copies.expected(lost))
+        assert told == FILES
+
+
+def test_shards_cut_at_50_offsets_give_what_is_before(copies):
+    rng = np.random.default_rng(1)
+    for _ in range(5):
+        copies.restore()
+        lost, cut = set(), 0
+        for file in rng.choice(FILES, 10, replace=False):
+            offset = int(rng.integers(1, len(copies.content[file])))
+            os.truncate(copies.paths[file], offset)
+            first = copies.record_at(file, offset)
+            lost |= {(file, number) for number in range(first, RECORDS)}
+            cut += offset not in copies.ends[file]
+        os.truncate(copies.paths[(file + 1) % FILES], 0)  # empty ones, too
+        lost |= {((file + 1) % FILES, number) for number in range(RECORDS)}
+        found, told = read(copies.pattern)
+        assert_same(found, copies.expected(lost))
+        assert told <= cut and told >= cut - 1
+
+
+def test_one_damaged_file_alone_gives_its_other_records(copies):
+    """Wherever it is damaged, its first record included."""
+    for number, end in enumerate(copies.ends[0]):
+        data = bytearray(copies.content[0])
+        data[end - 30] ^= 1
+        with open(copies.paths[0], "wb") as file:
+            file.write(data)
+        found, told = read(copies.paths[0])
+        kept = list(copies.frames[copies.paths[0]].items())
+        del kept[number]
+        assert_same(found, dict(kept))
+        assert told == 1
+
+
+@pytest.mark.parametrize("how", ["renamed", "in place", "longer", "removed"])
+def test_shards_replaced_while_they_are_read(copies, tmp_path, how):
+    """Records are the old ones or the new ones, and never anything else."""
+    (tmp_path / "others").mkdir()
+    others = Copies(tmp_path / "others", seed=1)
+
+    def replace(number):
+        if number != 1:
+            return
+        for file, path in enumerate(copies.paths):
+            if how == "renamed":
+                os.replace(others.paths[file], path)
+            elif how == "removed":
+                os.remove(path)
+            else:
+                with open(path, "wb") as out:
+                    extra = copies.content[file] if how == "longer" else b""
+                    out.write(extra + others.content[file])
+
+    found, told = read(copies.pattern, replace, num_readers=2, shuffle_buffer=8)
+    known = {**copies.expected(()), **others.expected(())}
+    assert_same(found, {name: known[name] for name in found})
+    assert len(found) >= 14
+    if how == "longer":
+        assert copies.expected(()).keys() <= found.keys()
+    else:
+        assert len(found) + told >= 14
