@@ -14,6 +14,7 @@ import math
 import keras
 from keras import ops
 
+from youtube8m.layers.inputs import take_frames
 from youtube8m.registry import PACKAGE, Configured, require_choice
 
 
@@ -200,8 +201,8 @@ class LayerNormLSTM(Configured, keras.layers.Layer):
 def last_real(x, frame_mask):
     """x [B, T, H] at each video's last real frame: [B, H]; masks pad at the end."""
     last = ops.sum(ops.cast(frame_mask, "int32"), axis=1) - 1
-    last = ops.maximum(last, 0)[:, None, None]
-    return ops.squeeze(ops.take_along_axis(x, last, axis=1), axis=1)
+    last = ops.maximum(last, 0)[:, None]
+    return ops.squeeze(take_frames(x, last), axis=1)
 
 
 def reversed_real(x, frame_mask):
@@ -209,7 +210,7 @@ def reversed_real(x, frame_mask):
     places = ops.arange(ops.shape(x)[1], dtype="int32")[None, :]
     length = ops.sum(ops.cast(frame_mask, "int32"), axis=1, keepdims=True)
     mirrored = ops.where(frame_mask, length - 1 - places, places)
-    return ops.take_along_axis(x, mirrored[..., None], axis=1)
+    return take_frames(x, mirrored)
 
 
 def zero_pads(x, frame_mask):
