@@ -25,11 +25,39 @@ class RMSPropFromOnes(keras.optimizers.RMSprop):
             velocity.assign(ops.ones_like(velocity))
 
 
+@keras.saving.register_keras_serializable(PACKAGE)
+class FusedAdam(keras.optimizers.Adam):
+    """Keras' Adam, but a variable's update is one operation: a dozen fewer passes.
+
+    Under TensorFlow, and for dense gradients; Keras' own operations otherwise.
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        if keras.backend.backend() != "tensorflow" or not ops.is_tensor(gradient):
+            return super().update_step(gradient, variable, learning_rate)
+        import tensorflow as tf  # the one backend that has the operation
+
+        index = self._get_variable_index(variable)
+        step = ops.cast(self.iterations + 1, variable.dtype)
+        return tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=ops.power(ops.cast(self.beta_1, variable.dtype), step),
+            beta2_power=ops.power(ops.cast(self.beta_2, variable.dtype), step),
+            lr=ops.cast(learning_rate, variable.dtype),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=ops.cast(gradient, variable.dtype),
+        )
+
+
 # TF1's name -> class and the defaults in which TF1 differs from Keras.
 _TF1 = {
     "AdadeltaOptimizer": (keras.optimizers.Adadelta, {"epsilon": 1e-8}),
     "AdagradOptimizer": (keras.optimizers.Adagrad, {"epsilon": 0.0}),
-    "AdamOptimizer": (keras.optimizers.Adam, {"epsilon": 1e-8}),
+    "AdamOptimizer": (FusedAdam, {"epsilon": 1e-8}),
     "FtrlOptimizer": (keras.optimizers.Ftrl, {}),
     "GradientDescentOptimizer": (keras.optimizers.SGD, {}),
     "MomentumOptimizer": (keras.optimizers.SGD, {"momentum": 0.9}),

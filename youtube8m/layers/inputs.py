@@ -2,6 +2,7 @@
 
 x = dequantize(frames)                       # uint8 [B, T, D] -> float32
 mask = frame_mask(num_frames, T)             # bool [B, T]
+some = take_frames(x, indices)               # [B, T, D] at [B, k]: [B, k, D]
 x = NormalizedFeatures()(frames, mask)       # L2-normalised, pads exactly 0
 """
 
@@ -30,6 +31,16 @@ def dequantize(
 def frame_mask(num_frames, max_frames):
     """bool [B, T]: which frames are real, for lengths [B]."""
     return ops.arange(max_frames)[None, :] < ops.cast(num_frames, "int32")[:, None]
+
+
+def take_frames(x, indices):
+    """Frames of each video: x [B, T, D] at int32 [B, k] in [0, T): [B, k, D].
+
+    Whole rows are copied; ops.take_along_axis transposes x and picks each number.
+    """
+    batch, steps, size = ops.shape(x)
+    rows = steps * ops.arange(batch, dtype="int32")[:, None] + indices
+    return ops.take(ops.reshape(x, (-1, size)), rows, axis=0)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

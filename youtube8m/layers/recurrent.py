@@ -14,6 +14,7 @@ import math
 import keras
 from keras import ops
 
+from youtube8m.layers.inputs import take_frames
 from youtube8m.registry import PACKAGE, Configured, require_choice
 
 
@@ -30,10 +31,45 @@ def _uniform(limit: float):
     return keras.initializers.RandomUniform(-limit, limit)
 
 
-def lstm(input_size: int, units: int, **kwargs) -> keras.layers.LSTM:
+class _ProjectedLSTMCell(keras.layers.LSTMCell):
+    """Keras' cell without dropout, on inputs x W + b [B, 4 H] in place of x."""
+
+    def call(self, inputs, states, training=False):
+        h, c = states
+        z = ops.add(inputs, ops.matmul(h, self.recurrent_kernel))
+        i, f, candidate, o = ops.split(z, 4, axis=1)
+        c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(candidate)
+        h = ops.sigmoid(o) * ops.tanh(c)
+        return h, [h, c]
+
+
+class _ProjectedLoop(keras.layers.RNN):
+    """The loop over the frames, with one product for all of them before it."""
+
+    def inner_loop(self, sequences, *args, **kwargs):
+        projected = ops.matmul(sequences, self.cell.kernel) + self.cell.bias
+        return super().inner_loop(projected, *args, **kwargs)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class LSTM(keras.layers.LSTM, _ProjectedLoop):
+    """keras.layers.LSTM with its defaults, whose loop is faster where cuDNN is not.
+
+    Keras multiplies each frame by W within the loop, and adds up a gradient of W for
+    each. (Its own loop comes next in line behind keras.layers.LSTM.inner_loop.)
+    """
+
+    def __init__(self, units: int, **kwargs):
+        super().__init__(units, **kwargs)
+        cell = self.cell.get_config()
+        del self.cell
+        self.cell = _ProjectedLSTMCell.from_config(cell)
+
+
+def lstm(input_size: int, units: int, **kwargs) -> LSTM:
     """An LSTM layer that starts like TF1's BasicLSTMCell (forget bias 1.0)."""
     limit = glorot_limit(input_size, units, gates=4)
-    return keras.layers.LSTM(
+    return LSTM(
         units,
         kernel_initializer=_uniform(limit),
         recurrent_initializer=_uniform(limit),
@@ -200,8 +236,8 @@ class LayerNormLSTM(Configured, keras.layers.Layer):
 def last_real(x, frame_mask):
     """x [B, T, H] at each video's last real frame: [B, H]; masks pad at the end."""
     last = ops.sum(ops.cast(frame_mask, "int32"), axis=1) - 1
-    last = ops.maximum(last, 0)[:, None, None]
-    return ops.squeeze(ops.take_along_axis(x, last, axis=1), axis=1)
+    last = ops.maximum(last, 0)[:, None]
+    return ops.squeeze(take_frames(x, last), axis=1)
 
 
 def reversed_real(x, frame_mask):
@@ -209,7 +245,7 @@ def reversed_real(x, frame_mask):
     places = ops.arange(ops.shape(x)[1], dtype="int32")[None, :]
     length = ops.sum(ops.cast(frame_mask, "int32"), axis=1, keepdims=True)
     mirrored = ops.where(frame_mask, length - 1 - places, places)
-    return ops.take_along_axis(x, mirrored[..., None], axis=1)
+    return take_frames(x, mirrored)
 
 
 def zero_pads(x, frame_mask):

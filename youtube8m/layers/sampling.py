@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from youtube8m.layers.inputs import take_frames
 from youtube8m.layers.windows import split_mask
 from youtube8m.registry import PACKAGE, Configured
 
@@ -61,7 +62,7 @@ class SampleFrames(Configured, keras.layers.Layer):
         num_frames = ops.sum(ops.cast(frame_mask, "int32"), axis=1)
         uniform = self.uniform(ops.shape(frames)[0], training)
         indices = self.indices(uniform, num_frames)
-        return ops.take_along_axis(frames, indices[..., None], axis=1)
+        return take_frames(frames, indices)
 
     def uniform(self, batch, training):
         """The numbers in [0, 1) that decide the choice: [B, k], or [B, 1] for a run."""
@@ -122,7 +123,7 @@ class SampleWindows(Configured, keras.layers.Layer):
         else:
             uniform = ops.full(shape, 0.5)
         indices = window_indices(uniform, counts, self.size)
-        return ops.take_along_axis(frames, indices[..., None], axis=1), counts
+        return take_frames(frames, indices), counts
 
     def compute_output_spec(self, frames, frame_mask, training=False):
         batch, steps, size = frames.shape

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from youtube8m.layers.inputs import NormalizedFeatures
+from youtube8m.layers.inputs import NormalizedFeatures, take_frames
 from youtube8m.layers.pooling import masked_mean
 from youtube8m.layers.recurrent import BidirectionalStack, Stack
 from youtube8m.models.base import ENCODERS, FrameEncoder, ReproducedEncoder, Source
@@ -134,7 +134,7 @@ class SegmentAttentionBiLSTM(_TwoBiLSTMs, ReproducedEncoder):
         length = ops.sum(ops.cast(frame_mask, "int32"), axis=1, keepdims=True)
         thirds = ops.arange(1, 4, dtype="int32")
         ends = ops.maximum(length * thirds // 3 - 1, 0)
-        return ops.mean(ops.take_along_axis(outputs, ends[..., None], axis=1), axis=1)
+        return ops.mean(take_frames(outputs, ends), axis=1)
 
 
 @ENCODERS.register

@@ -253,7 +253,7 @@ class TrainStep:
         optimizer, limit = self.state.optimizer, self.config.clip_gradient_norm
         # The factor that mixed_float16 has put into the loss, hence into gradients.
         scale = tf.convert_to_tensor(getattr(optimizer, "dynamic_scale", 1.0))
-        squares = [tf.reduce_sum(tf.square(gradient)) for gradient in gradients]
+        squares = [2.0 * tf.nn.l2_loss(gradient) for gradient in gradients]
         # Keras sums over replicas once more, over gradients that are equal by now.
         factors = [1.0 / replicas for _ in gradients]
         if limit > 0:
