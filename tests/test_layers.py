@@ -4,7 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from youtube8m.layers.inputs import NormalizedFeatures, dequantize, frame_mask
+from youtube8m.layers.inputs import (
+    NormalizedFeatures,
+    dequantize,
+    frame_mask,
+    take_frames,
+)
 from youtube8m.layers.normalization import BatchNorm
 from youtube8m.layers.recurrent import lstm
 from youtube8m.layers.sampling import (
@@ -157,3 +162,11 @@ def test_a_frame_of_each_window():
     places = [[{*range(5)}, {*range(5, 10)}, {10, 11}], [{*range(5)}, {5, 6}, {10}]]
     found = [[{*draws[:, b, w, 0]} for w in range(3)] for b in range(2)]
     assert found == places
+
+
+def test_frames_are_taken_by_video():
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (3, 5, 4), np.uint8)
+    indices = rng.integers(0, 5, (3, 7)).astype(np.int32)
+    expected = np.stack([x[row][indices[row]] for row in range(3)])
+    np.testing.assert_array_equal(take_frames(x, indices), expected)
