@@ -35,7 +35,8 @@ def test_fused_adam_is_adam(jit_compile):
         m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
         rate = 0.1 * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
         expected -= rate * m / (np.sqrt(v) + 1e-8)
-    np.testing.assert_allclose(trained(FusedAdam), expected, rtol=1e-5, atol=1e-6)
+    # In float32, 1 - 0.999 is off by 1e-5 of itself, as in TF1 and in Keras.
+    np.testing.assert_allclose(trained(FusedAdam), expected, atol=1e-5)
     np.testing.assert_allclose(
         trained(FusedAdam), trained(keras.optimizers.Adam), rtol=1e-5, atol=1e-6
     )
