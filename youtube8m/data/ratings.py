@@ -40,7 +40,7 @@ class RatingDecoder(records.Decoder):
         ratings = zip(*self._ratings(record, context), strict=True)
         return [{"id": video, "rating": rating} for rating in ratings]
 
-    def collate(self, parsed):
+    def collate(self, parsed, rows=None):
         columns = np.array([row["rating"] for row in parsed], np.int64).reshape(-1, 3)
         names = ("segment_start", "class", "present")
         return super().collate(parsed) | dict(zip(names, columns.T, strict=True))
