@@ -362,7 +362,7 @@ class TrainingConfig:
     keep_checkpoints: int = flag(5, "Checkpoints kept, the newest ones.")
     num_readers: int = flag(8, "Shards read side by side.")
     shuffle_buffer: int | None = flag(
-        None, "Records shuffled among; default 5 batches, within 1 GiB."
+        None, "Records shuffled among; default 5 batches."
     )
     seed: int = flag(0, "Seed of the initial weights and the order of the data.")
     strict_data: bool = flag(False, "Stop at the first record that cannot be read.")
