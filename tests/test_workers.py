@@ -190,16 +190,6 @@ MODELS = {
         label_loss="CenterLoss",
         hyperparameters={**_DBOF, "center_loss_weight": 0.5, "center_rate": 0.01},
     ),
-    "balanced experts": ModelConfig(
-        "LSTMMoE",
-        "LogisticModel",
-        hyperparameters={
-            "lstm_cells": 8,
-            "num_experts": 4,
-            "active_experts": 2,
-            "expert_hidden_size": 4,
-        },
-    ),
 }
 
 
