@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
+from absl import logging
 
 from youtube8m.data import synthetic
 
@@ -36,3 +37,9 @@ VIDEO_FLAGS = (
 def sample(tmp_path_factory):
     """A small learnable data set; see `synthetic.write_sample` for the keys."""
     return synthetic.write_sample(str(tmp_path_factory.mktemp("sample")), SAMPLE)
+
+
+@pytest.fixture(autouse=True)
+def every_line():
+    """Commands set how much is logged, and tests read it."""
+    logging.set_verbosity(logging.INFO)

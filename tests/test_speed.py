@@ -118,6 +118,7 @@ def test_float16_skips_a_step_whose_gradients_overflow():
     assert step.state.steps_done == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS[1:])
 def test_half_precision_runs_resume_exactly(sample, tmp_path, precision):
     run = RunConfig(FRAMES, DBOF)
@@ -158,6 +159,7 @@ def test_padding_for_the_compiler_keeps_what_is_there():
     np.testing.assert_array_equal(batch["labels"], [[1, 2, -1, -1], [3, -1, -1, -1]])
 
 
+@pytest.mark.slow
 def test_a_compiled_run_learns_the_same(sample, tmp_path):
     """But for rounding; DBoF here takes its frames in a fixed order."""
     fixed = {**DBOF.hyperparameters, "sample_random_frames": False, "iterations": 24}
@@ -170,6 +172,7 @@ def test_a_compiled_run_learns_the_same(sample, tmp_path):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_steps_in_a_loop_are_the_same_steps(sample, tmp_path, jit_compile):
     """Bit for bit, saved at the same steps, whatever the loop and the start."""
