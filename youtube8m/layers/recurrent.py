@@ -31,45 +31,10 @@ def _uniform(limit: float):
     return keras.initializers.RandomUniform(-limit, limit)
 
 
-class _ProjectedLSTMCell(keras.layers.LSTMCell):
-    """Keras' cell without dropout, on inputs x W + b [B, 4 H] in place of x."""
-
-    def call(self, inputs, states, training=False):
-        h, c = states
-        z = ops.add(inputs, ops.matmul(h, self.recurrent_kernel))
-        i, f, candidate, o = ops.split(z, 4, axis=1)
-        c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(candidate)
-        h = ops.sigmoid(o) * ops.tanh(c)
-        return h, [h, c]
-
-
-class _ProjectedLoop(keras.layers.RNN):
-    """The loop over the frames, with one product for all of them before it."""
-
-    def inner_loop(self, sequences, *args, **kwargs):
-        projected = ops.matmul(sequences, self.cell.kernel) + self.cell.bias
-        return super().inner_loop(projected, *args, **kwargs)
-
-
-@keras.saving.register_keras_serializable(PACKAGE)
-class LSTM(keras.layers.LSTM, _ProjectedLoop):
-    """keras.layers.LSTM with its defaults, whose loop is faster where cuDNN is not.
-
-    Keras multiplies each frame by W within the loop, and adds up a gradient of W for
-    each. (Its own loop comes next in line behind keras.layers.LSTM.inner_loop.)
-    """
-
-    def __init__(self, units: int, **kwargs):
-        super().__init__(units, **kwargs)
-        cell = self.cell.get_config()
-        del self.cell
-        self.cell = _ProjectedLSTMCell.from_config(cell)
-
-
-def lstm(input_size: int, units: int, **kwargs) -> LSTM:
+def lstm(input_size: int, units: int, **kwargs) -> keras.layers.LSTM:
     """An LSTM layer that starts like TF1's BasicLSTMCell (forget bias 1.0)."""
     limit = glorot_limit(input_size, units, gates=4)
-    return LSTM(
+    return keras.layers.LSTM(
         units,
         kernel_initializer=_uniform(limit),
         recurrent_initializer=_uniform(limit),
