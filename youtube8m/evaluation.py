@@ -104,7 +104,7 @@ class Evaluator:
     def run(self) -> dict:
         """Evaluates the newest checkpoint, and unless --run_once each later one."""
         if self.config.run_once or self.config.checkpoint:
-            return self.evaluate(self.trained.load_checkpoint(self.config.checkpoint))
+            return self._measured(self.trained.load_checkpoint(self.config.checkpoint))
         if not self.directory.latest_checkpoint():
             logging.info("waiting for a checkpoint in %s", self.directory.path)
         for prefix in self.directory.new_checkpoints():
@@ -117,6 +117,10 @@ class Evaluator:
     def evaluate(self, prefix: str) -> dict:
         """Evaluates one checkpoint: logs it, writes summaries, returns the metrics."""
         self.trained.load(prefix)
+        return self._measured(prefix)
+
+    def _measured(self, prefix):
+        """Evaluates the weights that are loaded, those of `prefix`."""
         step = checkpoint_step(prefix)
         best = self._held(prefix)
         metrics = Metrics(self.num_classes, self.config.top_k)
