@@ -540,6 +540,16 @@ def test_shards_in_order_make_the_whole(found, count):
     assert count > 7 or max(map(len, parts)) < 2 * TOTAL / count
 
 
+def test_a_worker_whose_part_is_damaged_stops(tmp_path):
+    """Left out, it would keep the others waiting."""
+    records = [example("v0"), *[b"\xff"] * 3, *map(example, ("v4", "v5"))]
+    write_records(tmp_path / "x", records)
+    shards = Shards.open(str(tmp_path / "x"), "--f", CONFIG)
+    order = {"shuffle_buffer": 1, "worker": (1, 2), "num_epochs": 1}
+    with pytest.raises(UserError, match="worker's part of a batch"):
+        list(shards.iterate(training(shards, 4, **order)))
+
+
 # Training on segments.
 
 

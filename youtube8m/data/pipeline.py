@@ -214,11 +214,12 @@ class Shards:
 
         def load(places):
             batch = self._decoded(decoder, places, seed)
-
             if worker != WHOLE and not len(batch["id"]):
                 # The other workers wait for this one's part of the step.
                 message = "a worker's part of a batch holds damaged records only"
-                self.damage.fail(UserError(f"{self.paths[places[0][2]]}: {message}"))
+                error = UserError(f"{self.paths[places[0][2]]}: {message}")
+                self.damage.fail(error)
+                raise error
             return [batch[name] for name in names]
 
         def to_batch(places, position):
