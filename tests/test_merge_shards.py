@@ -38,7 +38,7 @@ def predict(sample, trained, out, **values):
             train_dir=str(trained),
             input_data_pattern=sample["frame/test"] + "," + sample["frame/validate"],
             output_file=str(out),
-            batch_size=16,
+            batch_size=1,  # the last digit depends on what a video is computed with
             **values,
         )
     ).run()
