@@ -232,10 +232,9 @@ class Shards:
         planned = tf.data.Dataset.from_generator(
             plan, output_signature=(_PLACES, _POSITION)
         )
-        loaded = planned.prefetch(2).map(
-            to_batch,
-            num_parallel_calls=_decoders(),
-            deterministic=True,
+        # No prefetch between: at each header it would contend for Python's lock.
+        loaded = planned.map(
+            to_batch, num_parallel_calls=_decoders(), deterministic=True
         )
         return loaded.filter(lambda batch: tf.size(batch["id"]) > 0)
 

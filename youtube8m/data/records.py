@@ -236,7 +236,7 @@ class Decoder:
         if key not in context:
             raise RecordError(f"has no {key!r}; only inference works without")
         # Several times faster than np.unique for so few.
-        return sorted(set(self._class_ids(record, context, key).tolist()))
+        return sorted(set(self._class_ids(record, context, key)))
 
     def _ratings(self, record, context):
         """Start int64 [n], class int64 [n] and presence bool [n] of each rating."""
@@ -245,8 +245,8 @@ class Decoder:
                 message = f"has no {key!r}; it is not a record of rated segments"
                 raise RecordError(message)
         start_key, label_key, score_key = _SEGMENT_KEYS
-        starts = self._read(wire.integers, record, context, start_key)
-        classes = self._class_ids(record, context, label_key)
+        starts = np.array(self._read(wire.integers, record, context, start_key), int)
+        classes = np.array(self._class_ids(record, context, label_key), int)
         scores = self._read(wire.floats, record, context, score_key)
         if not len(starts) == len(classes) == len(scores):
             raise RecordError("has segment lists of unequal lengths")
@@ -255,8 +255,8 @@ class Decoder:
     def _class_ids(self, record, context, key):
         ids = self._read(wire.integers, record, context, key)
         count = self.config.num_classes
-        wrong = ids[ids.view(np.uint64) >= count]  # as negative ones are, too
-        if wrong.size:
+        wrong = [entry for entry in ids if not 0 <= entry < count]
+        if wrong:
             raise UserError(
                 f"has {key} entry {wrong[0]}, but --num_classes={count} allows 0 to "
                 f"{count - 1}; set --num_classes to the data set's number of classes"

@@ -34,15 +34,13 @@ class RecordError(OneLineError):
 
 
 def _varint(buffer: Buffer, position: int, end: int) -> tuple[int, int]:
-    if position < end and buffer[position] < 0x80:  # most are one byte long
-        return buffer[position], position + 1
     value = shift = 0
     while position < end and shift < 70:
         byte = buffer[position]
         position += 1
-        value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value & _UINT64, position
+            return (value | byte << shift) & _UINT64, position
+        value |= (byte & 0x7F) << shift
         shift += 7
     raise RecordError("is not a valid protocol buffer")
 
@@ -156,14 +154,14 @@ def floats(buffer: Buffer, feature: Span) -> np.ndarray:
     return np.frombuffer(data, "<f4")
 
 
-def integers(buffer: Buffer, feature: Span) -> np.ndarray:
-    """The values of an int64_list, packed or not, as int64 [n]."""
+def integers(buffer: Buffer, feature: Span) -> list[int]:
+    """The values of an int64_list, packed or not."""
     values = []
     for position, end in _values(buffer, feature, KINDS[3], _VARINT):
         while position < end:
             value, position = _varint(buffer, position, end)
-            values.append(value)
-    return np.array(values, np.uint64).astype(np.int64)
+            values.append(value - (value >> 63 << 64))  # two's complement
+    return values
 
 
 def byte_rows(buffer: Buffer, feature_list: Span, size: int) -> np.ndarray:
