@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from youtube8m.layers.inputs import (
     NormalizedFeatures,
@@ -78,6 +79,26 @@ def test_batch_norm(shape):
     np.testing.assert_allclose(layer.moving_variance, moving, rtol=1e-5)
     expected = (x - 0.1 * mean) / np.sqrt(moving + 1e-3) * gamma + beta
     np.testing.assert_allclose(layer(x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (3, 5, 4)])
+def test_batch_norm_gradients(shape):
+    layer = BatchNorm()
+    layer.build(shape)
+    layer.gamma.assign(RNG.random(4))
+    x, dy = tf.constant(RNG.normal(1, 2, (2, *shape)).astype(np.float32))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        loss = tf.reduce_sum(dy * layer(x, training=True))
+    found = tape.gradient(loss, [x, layer.gamma.value, layer.beta.value])
+    rows, dy_rows = (v.numpy().reshape(-1, 4) for v in (x, dy))
+    inverse = 1 / np.sqrt(rows.var(axis=0) + 1e-3)
+    normal = (rows - rows.mean(axis=0)) * inverse
+    through = dy_rows - dy_rows.mean(axis=0) - normal * (dy_rows * normal).mean(axis=0)
+    expected = layer.gamma.numpy() * inverse * through
+    np.testing.assert_allclose(found[0], expected.reshape(shape), atol=1e-5)
+    np.testing.assert_allclose(found[1], (dy_rows * normal).sum(axis=0), atol=1e-5)
+    np.testing.assert_allclose(found[2], dy_rows.sum(axis=0), atol=1e-5)
 
 
 def test_lstm_starts_like_tf1_and_follows_the_equations():

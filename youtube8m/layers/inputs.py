@@ -23,9 +23,12 @@ def dequantize(
     x = q * (max - min) / 255 + (max - min) / 512 + min, as the starter code's
     utils.Dequantize.
     """
-    scale = (maximum - minimum) / 255.0
-    offset = (maximum - minimum) / 512.0 + minimum
+    scale, offset = _scale_and_offset(minimum, maximum)
     return ops.cast(x, "float32") * scale + offset
+
+
+def _scale_and_offset(minimum=schema.QUANTIZED_MIN, maximum=schema.QUANTIZED_MAX):
+    return (maximum - minimum) / 255.0, (maximum - minimum) / 512.0 + minimum
 
 
 def frame_mask(num_frames, max_frames):
@@ -63,9 +66,12 @@ class NormalizedFeatures(keras.layers.Layer):
         is_bytes = not keras.backend.is_float_dtype(
             keras.backend.standardize_dtype(x.dtype)
         )
-        x = dequantize(x) if is_bytes else ops.cast(x, "float32")
+        x, epsilon = ops.cast(x, "float32"), _NORM_EPSILON
+        if is_bytes:  # dequantised but for the scale, which the norm takes out again
+            scale, offset = _scale_and_offset()
+            x, epsilon = x + offset / scale, epsilon / scale**2
         squared = ops.sum(ops.square(x), axis=-1, keepdims=True)
-        scale = ops.rsqrt(ops.maximum(squared, _NORM_EPSILON))
+        scale = ops.rsqrt(ops.maximum(squared, epsilon))
         if frame_mask is not None:
             # Byte 0 stands for -1.99, so pads must be cleared after dequantising.
             scale = ops.where(frame_mask[..., None], scale, 0.0)

@@ -64,7 +64,7 @@ class BatchNorm(Configured, keras.layers.Layer):
         if self.gamma is not None:
             scale = scale * ops.cast(self.gamma, "float32")
         shift = ops.cast(self.beta, "float32") - mean * scale
-        return x * ops.cast(scale, x.dtype) + ops.cast(shift, x.dtype)
+        return _scaled_and_shifted(x, scale, shift)
 
     def _batch_moments(self, x, mask):
         if mask is None:
@@ -72,8 +72,7 @@ class BatchNorm(Configured, keras.layers.Layer):
         else:
             count = ops.sum(ops.cast(mask, "float32"))
             x = ops.where(mask[..., None], x, 0.0)
-        axes = tuple(range(len(x.shape) - 1))
-        sums = [count[None], ops.sum(x, axes), ops.sum(ops.square(x), axes)]
+        sums = [count[None], _column_sums(x), _column_sums(ops.square(x))]
         # As one tensor, since replicas may not start several sums in one order.
         sums = replica_sum(ops.concatenate(sums))
         count, moments = sums[0], sums[1:] / ops.maximum(sums[0], 1.0)
@@ -87,6 +86,33 @@ class BatchNorm(Configured, keras.layers.Layer):
     def _move(self, statistic, value):
         value = ops.cast(value, statistic.dtype)
         statistic.assign(self.momentum * statistic + (1.0 - self.momentum) * value)
+
+
+def _column_sums(x):
+    """x [..., D] summed over all axes but the last: [D].
+
+    One axis at a time, so that what is summed lies close together in memory: on a
+    CPU that is several times faster.
+    """
+    while len(x.shape) > 1:
+        x = ops.sum(x, axis=-2)
+    return x
+
+
+@ops.custom_gradient
+def _scaled_and_shifted(x, scale, shift):
+    """x * scale + shift for x [..., D] and float32 [D], with gradients by column sums.
+
+    Autodiff's own sum over all axes at once, which takes half of the layer's time.
+    """
+
+    def gradient(*args, upstream=None):
+        dy = args[0] if upstream is None else upstream
+        dy32 = ops.cast(dy, "float32")
+        of_scale = _column_sums(dy32 * ops.cast(x, "float32"))
+        return dy * ops.cast(scale, dy.dtype), of_scale, _column_sums(dy32)
+
+    return x * ops.cast(scale, x.dtype) + ops.cast(shift, x.dtype), gradient
 
 
 def replica_sum(x):
