@@ -40,6 +40,10 @@ class TestCommand:
                 {"ordered batches", "training batches"},
             ),
             (("train", *FRAMES, *LSTM), {"step alone", "step with input"}),
+            (
+                ("train", *VIDEOS, "--jit_compile", "--precision=mixed_bfloat16"),
+                {"step alone", "step with input"},
+            ),
             (("evaluate", *VIDEOS), {"evaluation with input", "predictions + metrics"}),
             (("inference", *VIDEOS), {"inference to CSV", "predictions alone"}),
         ],

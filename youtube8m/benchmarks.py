@@ -44,7 +44,6 @@ from youtube8m.inference import Inference
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.prediction import TrainedRun
 from youtube8m.progress import Progress
-from youtube8m.training import distribution
 from youtube8m.training.steps import device_inputs
 from youtube8m.training.trainer import Trainer
 
@@ -85,11 +84,13 @@ class BenchmarkConfig:
     num_readers: int = flag(8, "Shards read side by side in training.")
     repetitions: int = flag(3, "Measurements of each figure; the median is shown.")
     seconds: float = flag(1.0, "Length of a measurement, at least one batch.")
+    precision: str = flag("float32", "As of train.py, for the training step.")
+    jit_compile: bool = flag(False, "As of train.py, for the training step.")
     output_file: str = flag("", "JSON file to write the figures to.")
 
     def __post_init__(self):
         for name, value in dataclasses.asdict(self).items():
-            if not isinstance(value, str) and value is not None and value <= 0:
+            if type(value) in (int, float) and value <= 0:
                 raise UserError(f"--{name}={value}: must be greater than 0")
 
 
@@ -379,6 +380,8 @@ class Workload:
             train_dir=os.path.join(self.directory, "run"),
             train_data_pattern=self.pattern,
             batch_size=self.batch_size,
+            precision=self.config.precision,
+            jit_compile=self.config.jit_compile,
         )
         return Trainer(self.run, config)
 
@@ -467,10 +470,9 @@ def train_benchmark(work: Workload) -> Report:
     flops = work.flops(training_flops, trainer.state.model)
 
     def step_on(batch):
-        count = len(batch["labels"])
-        shares = distribution.split_batch(trainer.strategy, device_inputs(batch))
+        _, shares = trainer.placed(device_inputs(batch))
         float(trainer.step(shares)["loss"])
-        return count
+        return len(batch["labels"])
 
     medians = work.alternate(
         {

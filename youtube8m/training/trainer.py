@@ -11,6 +11,7 @@ import os
 import signal
 import time
 import zlib
+from typing import Any
 
 import keras
 import numpy as np
@@ -282,9 +283,7 @@ class Trainer:
         waiting = []
         for batch in self._batches():
             origin = batch.pop("position"), batch.pop("id")
-            if self.step.jit_compile:
-                batch = padded(batch, self.run.data.longest_example)
-            shares = distribution.split_batch(self.strategy, batch)
+            batch, shares = self.placed(batch)
             if shares is None and len(self.workers) > 1:
                 raise UserError(
                     "a batch of this worker's is too damaged for a step, for which "
@@ -299,6 +298,12 @@ class Trainer:
                 step, waiting = step + len(waiting), []
         for one in waiting:
             yield [one]
+
+    def placed(self, batch: dict) -> tuple[dict, Any]:
+        """A batch of the shape that the step wants, and its replicas' shares."""
+        if self.step.jit_compile:
+            batch = padded(batch, self.run.data.longest_example)
+        return batch, distribution.split_batch(self.strategy, batch)
 
     def _group_size(self, step):
         config = self.config
