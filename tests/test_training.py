@@ -336,6 +336,11 @@ TRAINING_SCRIPT = (
     TWO_REPLICAS
     + """
 import numpy as np
+from youtube8m.training.distribution import split_batch
+shares = strategy.experimental_local_results(
+    split_batch(strategy, {"frames": tf.zeros([5, 3])})["frames"])
+assert [s.device[-5:] for s in shares] == ["CPU:0", "CPU:1"][:replicas]
+assert sum(s.shape[0] for s in shares) == 5
 from tests import test_training as t
 from youtube8m.training.trainer import Trainer
 model = t.ModelConfig("DbofModel", hyperparameters={**t.DBOF.hyperparameters,

@@ -163,22 +163,28 @@ def local_replicas(strategy: tf.distribute.Strategy) -> int:
 def split_batch(strategy: tf.distribute.Strategy, batch: dict):
     """Deals the rows of a host batch to this process's replicas, evenly as they go.
 
+    Each replica's rows start on their way to its device at once, while a GPU is still
+    busy with the step before.
+
     Returns:
       The batch in per-replica form, or None if there are fewer rows than replicas.
     """
-    replicas = local_replicas(strategy)
+    devices = strategy.extended.worker_devices
+    replicas = len(devices)
     rows = int(next(iter(batch.values())).shape[0])
     if rows < replicas:
         return None
-    if replicas == 1:
-        return batch
 
-    def share(context):
-        number = context.replica_id_in_sync_group % replicas
+    def share(number):
         start, end = rows * number // replicas, rows * (number + 1) // replicas
-        return {name: value[start:end] for name, value in batch.items()}
+        with tf.device(devices[number]):
+            return {k: tf.identity(v[start:end]) for k, v in batch.items()}
 
-    return strategy.experimental_distribute_values_from_function(share)
+    if replicas == 1:
+        return share(0)
+    return strategy.experimental_distribute_values_from_function(
+        lambda context: share(context.replica_id_in_sync_group % replicas)
+    )
 
 
 def gathered(strategy: tf.distribute.Strategy, value: int) -> np.ndarray:
