@@ -250,7 +250,8 @@ class Trainer:
             if self._is_time_to_save(step, saved_at):
                 self._save()
                 saved_at = time.monotonic()
-            recent.append(results["stopping"])
+            if len(self.workers) > 1:
+                recent.append(results["stopping"])
             self._stopped = self._is_stopping(recent)
             if self._stopped or self._is_done(step):
                 break
