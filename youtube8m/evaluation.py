@@ -23,8 +23,8 @@ from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.prediction import TrainedRun
 from youtube8m.progress import Progress
 from youtube8m.runs import BEST
+from youtube8m.starter_checkpoints import step_of
 from youtube8m.training.best import BestCheckpoints
-from youtube8m.training.checkpoints import checkpoint_step
 from youtube8m.training.steps import device_inputs
 
 
@@ -127,7 +127,7 @@ class Evaluator:
 
     def _measured(self, prefix):
         """Evaluates the weights that are loaded, those of `prefix`."""
-        step = checkpoint_step(prefix)
+        step = step_of(prefix)
         best = self._held(prefix)
         metrics = Metrics(self.num_classes, self.config.top_k)
         dataset = self.shards.ordered_batches(
