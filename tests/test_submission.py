@@ -118,7 +118,7 @@ def test_replacing_keeps_links_and_replaces_what_they_lead_to(tmp_path):
 def test_what_is_no_file_is_written_and_stays(tmp_path):
     path, read = tmp_path / "pipe", []
     os.mkfifo(path)
-    reader = threading.Thread(target=lambda: read.append(path.read_text()))
+    reader = threading.Thread(target=lambda: read.append(path.read_text()), daemon=True)
     reader.start()
     with replacing(str(path)) as file:
         file.write("through")
