@@ -208,6 +208,7 @@ def test_the_last_checkpoints_of_a_run_with_averages(averaged, tmp_path):
         ({}, "give one of them"),
         ({"checkpoints": "model.ckpt-1", "last": 2}, "give one of them"),
         ({"checkpoints": "model.ckpt-7"}, "--checkpoints=model.ckpt-7: not in"),
+        ({"checkpoints": "other/model.ckpt-1"}, "--checkpoints=other/.*: not in"),
         ({"last": 9}, "--last=9: .* has 4 checkpoints"),
         ({"last": 2, "output_dir": "."}, "--output_dir=.*: not empty"),
     ],

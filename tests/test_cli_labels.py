@@ -1,5 +1,8 @@
 """Commands that need facts of the labels, and those that prepare for them."""
 
+import glob
+import os
+import shutil
 import subprocess
 import sys
 
@@ -259,6 +262,23 @@ def test_descriptors_of_test_records_have_no_labels(sample, lstm, tmp_path):
     assert b"labels" not in path.read_bytes()
     again = extract(lstm, sample["frame/test"], tmp_path, "--nolabels", status=1)
     assert_one_line(again, "--output_dir=.*: holds descriptors already")
+
+
+def test_descriptors_outlive_damage(sample, lstm, tmp_path):
+    """Of the newest checkpoint, and of a record, whose loss is told."""
+    shutil.copytree(lstm, tmp_path / "run")
+    for path in lstm.glob("model.ckpt-3.*"):
+        shutil.copy(path, tmp_path / "run" / path.name.replace("ckpt-3.", "ckpt-9."))
+    os.truncate(tmp_path / "run" / "model.ckpt-9.data-00000-of-00001", 9)
+    os.truncate(tmp_path / "run" / "checkpoint", 0)
+    (shard, *_) = sorted(glob.glob(sample["frame/test"]))
+    shutil.copy(shard, tmp_path / "x.tfrecord")
+    os.truncate(tmp_path / "x.tfrecord", os.path.getsize(shard) - 9)
+    log = extract(
+        tmp_path / "run", tmp_path / "x.tfrecord", tmp_path / "d", "--nolabels"
+    )
+    assert "model.ckpt-3 is used instead" in log
+    assert "1 records could not be read and have no descriptors" in log
 
 
 EXTRACTION_MISTAKES = {

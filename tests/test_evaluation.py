@@ -15,6 +15,7 @@ from tests.conftest import SAMPLE
 from tests.test_training import DBOF, FRAMES, config
 from youtube8m.config import EvaluationConfig, InferenceConfig, RunConfig
 from youtube8m.data.pipeline import Shards
+from youtube8m.errors import UserError
 from youtube8m.evaluation import Evaluator
 from youtube8m.inference import Inference
 from youtube8m.metrics import Metrics
@@ -35,8 +36,7 @@ def evaluator(run_directory, sample, **values):
         EvaluationConfig(
             train_dir=str(run_directory),
             eval_data_pattern=sample["frame/validate"],
-            run_once=True,
-            **values,
+            **{"run_once": True, **values},
         )
     )
 
@@ -116,6 +116,42 @@ def test_figures_of_each_class(run_directory, sample, tmp_path):
     seen = table[table.Videos > 0]
     assert len(seen) == measured["num_classes"]
     assert seen.AveragePrecision.mean() == pytest.approx(measured["map"])
+
+
+@pytest.mark.parametrize("flag", ["class_metrics_file", "metrics_file"])
+def test_a_failing_evaluation_leaves_the_files_of_the_last(
+    run_directory, sample, tmp_path, flag
+):
+    path = tmp_path / "old"
+    path.write_text("of the last")
+    with pytest.raises(UserError, match="--checkpoint=model.ckpt-9"):
+        evaluator(
+            run_directory, sample, checkpoint="model.ckpt-9", **{flag: str(path)}
+        ).run()
+    assert path.read_text() == "of the last"
+    missing = tmp_path / "missing" / "x"
+    with pytest.raises(UserError, match=f"--{flag}={missing}: cannot be written"):
+        evaluator(run_directory, sample, **{flag: str(missing)})
+
+
+def test_following_passes_over_checkpoints_not_over_errors(
+    run_directory, sample, tmp_path, caplog
+):
+    (tmp_path / "gone").mkdir()
+    following = evaluator(
+        run_directory,
+        sample,
+        run_once=False,
+        class_metrics_file=str(tmp_path / "gone" / "x"),
+    )
+    (tmp_path / "gone").rmdir()
+    directory = following.directory
+    prefixes = [directory.file("model.ckpt-9"), directory.latest_checkpoint()]
+    directory.new_checkpoints = lambda: iter(prefixes)
+    with pytest.raises(UserError, match="--class_metrics_file=.*cannot be written"):
+        following.run()
+    assert "model.ckpt-9: cannot be read" in caplog.text
+    assert "epoch/eval number 10 " in caplog.text
 
 
 def test_eval_follows_new_checkpoints_until_ctrl_c(sample, tmp_path):

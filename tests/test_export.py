@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -379,6 +380,18 @@ def test_what_another_wrote_is_kept(tmp_path):
         export(settings)
     assert (target / "notes.txt").read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "saved"]
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, caplog):
+    train_dir = make_run(tmp_path / "run", run_config(("LogisticModel", "", {})))
+    run = RunDirectory(train_dir)
+    for path in (tmp_path / "run").glob("model.ckpt-1.*"):
+        shutil.copy(path, str(path).replace("ckpt-1.", "ckpt-2."))
+    os.truncate(run.file("model.ckpt-2.data-00000-of-00001"), 9)
+    os.truncate(run.file("checkpoint"), 0)  # so that all that are there count
+    export(ExportConfig(train_dir, output_dir=str(tmp_path / "saved")))
+    assert "model.ckpt-1 is used instead" in caplog.text
+    assert f"exported {train_dir}/model.ckpt-1 to" in caplog.text
 
 
 def test_a_failed_export_leaves_the_earlier_one(tmp_path, monkeypatch):

@@ -125,6 +125,16 @@ def test_metrics_come_back_from_their_state():
             {"num_shards": 2, "metrics_file": "x"},
             "--run_once or --checkpoint",
         ),
+        (
+            EvaluationConfig,
+            {
+                "num_shards": 2,
+                "metrics_file": "x",
+                "run_once": True,
+                "class_metrics_file": "y",
+            },
+            "--class_metrics_file=y: .* without --num_shards=2",
+        ),
         (EvaluationConfig, {"shard_index": 1}, "--shard_index=1: must be from 0 to 0"),
         (
             InferenceConfig,

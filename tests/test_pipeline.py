@@ -10,8 +10,10 @@ import pytest
 import tensorflow as tf
 
 from youtube8m.config import DataConfig
+from youtube8m.data.damage import Damage
 from youtube8m.data.examples import frame_example, video_example, write_records
 from youtube8m.data.pipeline import Shards
+from youtube8m.data.shards import walk
 from youtube8m.errors import UserError
 
 CONFIG = DataConfig(("rgb", "audio"), (4, 2), frame_features=True, num_classes=20)
@@ -90,6 +92,11 @@ def open_error(pattern, config=CONFIG, **kwargs):
 def test_a_glob_without_a_match_names_the_flag(tmp_path):
     message = open_error(tmp_path / "*.tfrecord")
     assert message.startswith(f"--eval_data_pattern={tmp_path}/*.tfrecord: no file")
+
+
+def test_no_glob_at_all_is_told():
+    with pytest.raises(UserError, match="--train_data_pattern=,: names no file"):
+        Shards.open(",", "--train_data_pattern", CONFIG)
 
 
 def test_a_file_of_another_format_is_named(tmp_path):
@@ -538,6 +545,25 @@ def test_shards_in_order_make_the_whole(found, count):
     ]
     assert sum(parts, []) == ALL_NAMES
     assert count > 7 or max(map(len, parts)) < 2 * TOTAL / count
+
+
+def test_damage_is_told_by_the_shard_it_lies_in(tmp_path):
+    path = tmp_path / "x"
+    write_records(path, [example(f"v{n}") for n in range(12)])
+    data = bytearray(path.read_bytes())
+    offsets = [offset for _, offset, _ in walk(str(path), Damage())]
+    expected = [0] * 4
+    for offset in offsets[5], offsets[9], offsets[10]:
+        data[offset] ^= 1  # in a header, so that its checksum does not hold
+    for offset in offsets[5], offsets[9]:  # the last lies behind damage: one place
+        expected[4 * offset // len(data)] += 1
+    path.write_bytes(data)
+    lost = []
+    for index in range(4):
+        shards = Shards.open(str(path), "--f", CONFIG)
+        list(shards.iterate(shards.ordered_batches(4, shard=(index, 4))))
+        lost.append(shards.damage.lost)
+    assert lost == expected and sum(lost) == 2
 
 
 def test_a_worker_whose_part_is_damaged_stops(tmp_path):

@@ -168,6 +168,10 @@ def test_the_best_are_kept_in_order(tmp_path):
         best.rank(directory.file(f"model.ckpt-{step}"), gap)
     assert checkpoints(tmp_path / "best") == ["model.ckpt-3", "model.ckpt-1"]
     assert directory.checkpoint("best") == str(tmp_path / "best" / "model.ckpt-1")
+    for suffix in ("data-00000-of-00001", "index"):  # as the trainer removes them
+        (tmp_path / f"model.ckpt-4.{suffix}").unlink()
+        with pytest.raises(FileNotFoundError, match="its files are gone"):
+            best.hold(directory.file("model.ckpt-4"))
     assert sorted(p.name for p in (tmp_path / "best").glob("model*")) == sorted(
         f"model.ckpt-{n}.{s}" for n in (1, 3) for s in ("index", "data-00000-of-00001")
     )

@@ -1,5 +1,6 @@
 """Shards are found, read in order, and outlive damage with nothing more lost."""
 
+import itertools
 import os
 import struct
 
@@ -85,6 +86,12 @@ def test_directories_are_no_shards(files, tmp_path):
         shards.find_shards(f"{tmp_path}/d.tfrecord", "--flag")
 
 
+@pytest.mark.parametrize("pattern", ["", " ", ",", " , "])
+def test_no_glob_at_all_is_told(pattern):
+    with pytest.raises(UserError, match=f"^--flag={pattern}: names no file; give a"):
+        shards.find_shards(pattern, "--flag")
+
+
 def test_a_glob_without_a_match_is_named(files, tmp_path):
     missing = f"{tmp_path}/none*.tfrecord"
     with pytest.raises(UserError) as error:
@@ -139,8 +146,26 @@ def test_files_that_no_longer_open_are_told(files):
     damage = Damage()
     os.remove(files[1])
     with shards.RecordReader(files, damage) as reader:
-        assert reader.read(1, 0, 0, SIZE) is None
-    assert "cannot be read" in reports(damage).pop()
+        for index in range(5):
+            assert reader.read(1, index, index * FULL, SIZE) is None
+    assert damage.lost == 5
+    assert f"record 1 at byte {FULL} cannot be read (" in str(reports(damage))
+
+
+def test_a_part_of_a_file_is_walked_and_told_alone(files):
+    """Each record, and each damaged place, is of the part in which it begins."""
+    for index in (3, 10, 20, 39):
+        flip(files[0], index * FULL)  # in its header
+    found, told, edges = [], [], [-9, 1, 10 * FULL, 25 * FULL, 9e9]
+    for start, stop in itertools.pairwise(edges):
+        damage = Damage()
+        walk = shards.walk(files[0], damage, start, stop)
+        found.append([index for index, *_ in walk])
+        told.append(sorted(int(what.split()[1]) for what in reports(damage)))
+    assert told == [[], [3], [10, 20], [39]]
+    lost = [3, 10, 20, 39]
+    assert sum(found, []) == [i for i in range(40) if i not in lost]
+    assert found[0] == [0] and found[1] == [1, 2, *range(4, 10)]
 
 
 def test_records_of_no_bytes_are_records(tmp_path):

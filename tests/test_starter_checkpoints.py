@@ -18,9 +18,9 @@ from youtube8m.errors import UserError
 from youtube8m.evaluation import Evaluator
 from youtube8m.prediction import TrainedRun
 from youtube8m.runs import RunDirectory
-from youtube8m.starter_checkpoints import MODELS, UNSAVED, find
+from youtube8m.starter_checkpoints import MODELS, UNSAVED, find, step_of
 from youtube8m.tools.convert_checkpoint import ConvertConfig, convert
-from youtube8m.training.checkpoints import Saver, checkpoint_step
+from youtube8m.training.checkpoints import Saver
 from youtube8m.training.distribution import split_batch
 from youtube8m.training.steps import TrainingState
 from youtube8m.training.trainer import Trainer
@@ -236,7 +236,7 @@ def test_checkpoints_are_found_wherever_the_directory_has_come_to(tmp_path):
     assert next(directory.new_checkpoints()) == f"{path}/model.ckpt-110"
     assert directory.checkpoint("model.ckpt-90") == f"{path}/model.ckpt-90"
     assert directory.checkpoint("inference_model") == f"{path}/{names[0]}"
-    assert checkpoint_step(f"{path}/{names[0]}") == 110
+    assert step_of(f"{path}/{names[0]}") == 110
     with pytest.raises(UserError, match="there are: inference_model, model.ckpt-110"):
         directory.checkpoint("model.ckpt-1")
 

@@ -1,11 +1,15 @@
 """CSV rows and segment rankings, and files that are whole or absent."""
 
+import os
+import stat
+import threading
+
 import numpy as np
 import pytest
 
 from youtube8m import submission
 from youtube8m.errors import UserError
-from youtube8m.files import replacing
+from youtube8m.files import replacing, require_writable
 
 
 def test_video_line():
@@ -96,3 +100,44 @@ def test_replacing_names_the_flag(tmp_path):
         replacing(str(tmp_path), "--output_file"),
     ):
         pass
+
+
+def test_replacing_keeps_links_and_replaces_what_they_lead_to(tmp_path):
+    (tmp_path / "data").mkdir()
+    for name in ("there", "missing"):
+        (tmp_path / name).symlink_to(f"data/{name}")
+    (tmp_path / "data" / "there").write_text("old")
+    for name in ("there", "missing"):
+        with replacing(str(tmp_path / name)) as file:
+            file.write("new")
+        assert (tmp_path / name).is_symlink()
+        assert (tmp_path / "data" / name).read_text() == "new"
+    assert sorted(os.listdir(tmp_path / "data")) == ["missing", "there"]
+
+
+def test_what_is_no_file_is_written_and_stays(tmp_path):
+    path, read = tmp_path / "pipe", []
+    os.mkfifo(path)
+    reader = threading.Thread(target=lambda: read.append(path.read_text()), daemon=True)
+    reader.start()
+    with replacing(str(path)) as file:
+        file.write("through")
+    reader.join(timeout=30)
+    assert read == ["through"]
+    assert stat.S_ISFIFO(os.stat(path).st_mode)
+    with replacing(os.devnull, binary=True) as file:
+        file.write(b"gone")
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+
+
+def test_whether_a_file_can_be_written_is_tried_without_a_trace(tmp_path):
+    path = tmp_path / "out.csv"
+    require_writable(str(path), "--out")
+    require_writable(os.devnull, "--out")
+    assert not os.listdir(tmp_path)
+    path.write_text("old")
+    require_writable(str(path), "--out")
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["out.csv"]
+    for wrong in (tmp_path, tmp_path / "missing" / "x", path / "x"):
+        with pytest.raises(UserError, match=f"--out={wrong}: cannot be written"):
+            require_writable(str(wrong), "--out")

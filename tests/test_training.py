@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from youtube8m.data.examples import video_example, write_records
 from youtube8m.errors import UserError
 from youtube8m.runs import RunDirectory
 from youtube8m.training.checkpoints import load_weights, warm_start
+from youtube8m.training.reports import TrainingReport
 from youtube8m.training.steps import decayed_learning_rate
 from youtube8m.training.trainer import Trainer
 
@@ -123,6 +125,90 @@ def test_warm_start_tells_of_other_shapes_and_of_nothing_that_fits(sample, tmp_p
         warm_start(model, prefix)
 
 
+def test_what_a_run_starts_from_is_read_before_an_old_one_goes(sample, tmp_path):
+    run = RunConfig(VIDEO, ModelConfig("LogisticModel"))
+    own, other = tmp_path / "own", tmp_path / "other"
+    for path in (own, other):
+        train(run, config(sample, path, "video", max_steps=1))
+    shutil.copytree(own, own / "best")
+    (tmp_path / "link").symlink_to("own")
+    data = next(other.glob("model.ckpt-1.data*"))
+    data.write_bytes(data.read_bytes()[:100])
+    before = sorted(own.rglob("*"))
+    for start, message in {
+        own: "--start_new_model would remove it",
+        own / "model.ckpt-1": "--start_new_model would remove it",
+        own / "best": "--start_new_model would remove it",
+        tmp_path / "link" / "best" / "model.ckpt-1": "would remove it",
+        tmp_path / "none": f"--warm_start_from={tmp_path}/none: no such checkpoint",
+        other / "model.ckpt-7": "model.ckpt-7: no such checkpoint",
+        other: "model.ckpt-1: cannot be restored",
+    }.items():
+        settings = config(
+            sample, own, "video", start_new_model=True, warm_start_from=str(start)
+        )
+        with pytest.raises(UserError, match=message):
+            Trainer(run, settings)
+        assert sorted(own.rglob("*")) == before, start
+
+
+def test_warm_start_expands_the_home_directory(sample, tmp_path, monkeypatch):
+    run = RunConfig(VIDEO, ModelConfig("LogisticModel"))
+    weights = train(run, config(sample, tmp_path / "a", "video", max_steps=1))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    start = {"warm_start_from": "~/a/model.ckpt-1"}
+    trainer = Trainer(run, config(sample, tmp_path / "b", "video", **start))
+    for ours, theirs in zip(trainer.state.model.variables, weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_one_worker_keeps_no_results_of_its_steps(sample, tmp_path):
+    run = RunConfig(VIDEO, ModelConfig("LogisticModel"))
+    trainer = Trainer(run, config(sample, tmp_path, "video"))
+    is_stopping, kept = trainer._is_stopping, []
+    trainer._is_stopping = lambda recent: (
+        kept.append(len(recent)) or is_stopping(recent)
+    )
+    trainer.train()
+    assert kept == [0] * 10
+
+
+def test_reports_take_no_memory_that_stays(tmp_path):
+    """TensorFlow keeps 800 bytes for each number of Python's that it is given."""
+
+    def resident():
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    with TrainingReport(RunDirectory(str(tmp_path)), 0, 1) as report:
+        for step in range(4000):
+            if step == 1000:
+                before = resident()
+            names = ("loss", "gap", "perr", "learning_rate", "auxiliary_loss")
+            row = {name: step + number / 7 for number, name in enumerate(names)}
+            report._summarize({"step": step, **row})
+    assert resident() - before < 5e6  # not 3000 * 6 * 800 bytes
+
+
+def test_checkpoints_are_named_by_paths_in_their_directory_alone(
+    sample, tmp_path, monkeypatch
+):
+    run = RunConfig(VIDEO, ModelConfig("LogisticModel"))
+    for name in ("own", "other"):
+        train(run, config(sample, tmp_path / name, "video", max_steps=1))
+    own = tmp_path / "own"
+    shutil.copytree(own, own / "best")
+    monkeypatch.chdir(tmp_path)
+    directory = RunDirectory("own")
+    for name in ("model.ckpt-1", "own/model.ckpt-1", f"{own}/model.ckpt-1"):
+        assert directory.checkpoint(name) == f"{own}/model.ckpt-1"
+    for name in ("best/model.ckpt-1", "own/best/model.ckpt-1", "best"):
+        assert directory.checkpoint(name) == f"{own}/best/model.ckpt-1"
+    for name in ("other/model.ckpt-1", "../other/model.ckpt-1", "worst/model.ckpt-1"):
+        with pytest.raises(UserError, match=f"--checkpoint={name}: not in {own}; the"):
+            directory.checkpoint(name)
+
+
 def test_a_run_keeps_the_order_it_began_with(sample, tmp_path, caplog):
     """Batch size and readers may change; each record still comes once an epoch."""
     run = RunConfig(VIDEO, ModelConfig("LogisticModel"))
@@ -140,7 +226,7 @@ def test_a_run_keeps_the_order_it_began_with(sample, tmp_path, caplog):
     )
     trainer.train()
     assert sum(seen) == 160 - 3 * 16
-    assert trainer.order.num_readers == 2 and trainer.order.shuffle_buffer == 80
+    assert trainer.tied.num_readers == 2 and trainer.tied.shuffle_buffer == 80
     assert "--num_readers=1: the run goes on with 2" in caplog.text
 
 

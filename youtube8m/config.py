@@ -458,6 +458,11 @@ class EvaluationConfig:
             f"--num_shards={self.num_shards}: give --metrics_file, to be merged by "
             "tools.merge_shards, and --run_once or --checkpoint",
         )
+        _require(
+            self.num_shards == 1 or not self.class_metrics_file,
+            f"--class_metrics_file={self.class_metrics_file}: not known of a part; "
+            f"evaluate without --num_shards={self.num_shards}",
+        )
         _require_not_negative(self, "keep_best")
 
 

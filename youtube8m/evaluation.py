@@ -17,14 +17,14 @@ from absl import logging
 from youtube8m import losses
 from youtube8m.config import EvaluationConfig
 from youtube8m.errors import UserError
-from youtube8m.files import ARRAY_ERRORS, replacing
+from youtube8m.files import ARRAY_ERRORS, replacing, require_writable
 from youtube8m.losses import label_arrays, rated_predictions
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.prediction import TrainedRun
 from youtube8m.progress import Progress
 from youtube8m.runs import BEST
+from youtube8m.starter_checkpoints import step_of
 from youtube8m.training.best import BestCheckpoints
-from youtube8m.training.checkpoints import checkpoint_step
 from youtube8m.training.steps import device_inputs
 
 
@@ -86,9 +86,9 @@ class Evaluator:
 
     def __init__(self, config: EvaluationConfig):
         self.config = config
-        if config.class_metrics_file:
-            with replacing(config.class_metrics_file, "--class_metrics_file"):
-                pass  # an hour later would be too late to learn that it cannot be
+        for name in ("class_metrics_file", "metrics_file"):
+            if path := getattr(config, name):  # an hour later it would be too late
+                require_writable(path, f"--{name}")
         self.trained = TrainedRun(config.train_dir, config.hyperparameters)
         self.directory = self.trained.directory
         self.shards = self.trained.open_shards(
@@ -102,17 +102,23 @@ class Evaluator:
         self._measure = tf.function(self._top_and_losses, reduce_retracing=True)
 
     def run(self) -> dict:
-        """Evaluates the newest checkpoint, and unless --run_once each later one."""
+        """Evaluates the newest checkpoint; unless --run_once each later one, for ever.
+
+        Raises:
+          UserError: a record is wrong, a file cannot be written, or with --run_once the
+            checkpoint cannot be loaded.
+        """
         if self.config.run_once or self.config.checkpoint:
             return self._measured(self.trained.load_checkpoint(self.config.checkpoint))
         if not self.directory.latest_checkpoint():
             logging.info("waiting for a checkpoint in %s", self.directory.path)
         for prefix in self.directory.new_checkpoints():
             try:
-                metrics = self.evaluate(prefix)
+                self.trained.load(prefix)
             except UserError as error:  # damaged, or too old by now
                 logging.warning("%s; waiting for the next", error)
-        return metrics
+                continue
+            self._measured(prefix)
 
     def evaluate(self, prefix: str) -> dict:
         """Evaluates one checkpoint: logs it, writes summaries, returns the metrics."""
@@ -121,7 +127,7 @@ class Evaluator:
 
     def _measured(self, prefix):
         """Evaluates the weights that are loaded, those of `prefix`."""
-        step = checkpoint_step(prefix)
+        step = step_of(prefix)
         best = self._held(prefix)
         metrics = Metrics(self.num_classes, self.config.top_k)
         dataset = self.shards.ordered_batches(

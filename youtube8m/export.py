@@ -62,8 +62,7 @@ def export(config: ExportConfig) -> None:
         the directory holds something else or cannot be written.
     """
     trained = TrainedRun(config.train_dir)
-    prefix = trained.directory.checkpoint(config.checkpoint)
-    trained.load(prefix)
+    prefix = trained.load_checkpoint(config.checkpoint)
     try:
         with replacing_directory(config.output_dir, "--output_dir") as path:
             _WRITERS[config.format](trained, path, config.top_k)

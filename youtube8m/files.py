@@ -43,8 +43,16 @@ def local_path(path: str, flag: str) -> str:
 
 @contextlib.contextmanager
 def renamed(path: str):
-    """A temporary name beside `path` that becomes `path` at a clean end."""
-    directory, name = os.path.split(os.path.abspath(path))
+    """A temporary name beside `path` that becomes `path` at a clean end.
+
+    A link stays, and what it leads to is replaced; a device, pipe or directory cannot
+    be replaced: its own name comes back.
+    """
+    if not _is_replaceable(path):
+        yield path
+        return
+    path = os.path.realpath(path)
+    directory, name = os.path.split(path)
     handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=directory)
     os.close(handle)
     try:
@@ -65,14 +73,23 @@ def replacing(path: str, flag: str = "file", binary: bool = False):
     """
     path = local_path(path, flag)
     mode = {"mode": "wb"} if binary else {"mode": "w", "encoding": "utf-8"}
-    try:
+    with _told(path, flag), renamed(path) as name, open(name, **mode) as file:
+        yield file
+
+
+def require_writable(path: str, flag: str) -> None:
+    """Tries what `replacing` will need, and leaves everything as it is.
+
+    Raises:
+      UserError: it cannot be written; the message names `flag`.
+    """
+    path = local_path(path, flag)
+    with _told(path, flag):
         if os.path.isdir(path):
-            raise IsADirectoryError(None, "it is a directory")
-        with renamed(path) as name, open(name, **mode) as file:
-            yield file
-    except OSError as error:
-        message = f"{flag}={path}: cannot be written ({error.strerror})"
-        raise UserError(message) from None
+            raise IsADirectoryError(None, "Is a directory")
+        if _is_replaceable(path):
+            directory = os.path.dirname(os.path.realpath(path))
+            tempfile.TemporaryFile(dir=directory).close()
 
 
 @contextlib.contextmanager
@@ -85,7 +102,7 @@ def replacing_directory(path: str, flag: str):
     """
     path = local_path(path, flag)
     parent, name = os.path.split(path)
-    try:
+    with _told(path, flag):
         if os.path.lexists(path) and not _is_ours(path):
             raise UserError(
                 f"{flag}={path}: is there, and not as an earlier run of this command "
@@ -102,9 +119,20 @@ def replacing_directory(path: str, flag: str):
             if os.path.lexists(path):
                 os.rename(path, os.path.join(temporary, "old"))
             os.rename(new, path)
+
+
+@contextlib.contextmanager
+def _told(path, flag):
+    """Raises the system's errors of writing `path` as the user's, in one line."""
+    try:
+        yield
     except OSError as error:
         message = f"{flag}={path}: cannot be written ({error.strerror})"
         raise UserError(message) from None
+
+
+def _is_replaceable(path):
+    return os.path.isfile(path) or not os.path.exists(path)
 
 
 def _is_ours(path):

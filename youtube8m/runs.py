@@ -286,8 +286,9 @@ class RunDirectory:
         """The prefix of the checkpoint `name`, or of the newest.
 
         Args:
-          name: model.ckpt-STEP, or best or segment_best for the one with the highest
-            GAP of those that eval.py has seen.
+          name: model.ckpt-STEP, or a path of one in this directory, from here or from
+            there; or best or segment_best for the one with the highest GAP of those
+            that eval.py has seen.
 
         Raises:
           UserError: there is none.
@@ -306,14 +307,22 @@ class RunDirectory:
                 )
             return prefix
         known = {os.path.basename(prefix): prefix for prefix in self.checkpoints()}
-        base = os.path.basename(name)
-        prefix = known.get(base, self.file(base))
-        if not os.path.exists(f"{prefix}.index"):
-            found = glob.glob(os.path.join(glob.escape(self.path), "*.index"))
-            names = {*known, *(os.path.basename(path)[:-6] for path in found)}
-            names = ", ".join(sorted(names)) or "none"
-            raise UserError(f"{flag}={name}: not in {self.path}; there are: {names}")
-        return prefix
+        if name in known:
+            return known[name]
+        for prefix in (self.file(name), local_path(name, flag)):
+            if os.path.exists(f"{prefix}.index") and self.holds(prefix):
+                return self.file(self._relative(prefix))
+        found = glob.glob(os.path.join(glob.escape(self.path), "*.index"))
+        names = {*known, *(os.path.basename(path)[:-6] for path in found)}
+        names = ", ".join(sorted(names)) or "none"
+        raise UserError(f"{flag}={name}: not in {self.path}; there are: {names}")
+
+    def holds(self, path: str) -> bool:
+        """Whether a path is the directory's own, or that of anything in it."""
+        return self._relative(path).split(os.sep)[0] != os.pardir
+
+    def _relative(self, path):
+        return os.path.relpath(os.path.realpath(path), os.path.realpath(self.path))
 
     def _check_same(self, run):
         saved, wanted = (_flat(json.loads(r.to_json())) for r in (self.read_run(), run))

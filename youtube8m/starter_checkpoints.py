@@ -3,8 +3,8 @@
     prefix = find("/tmp/yt8m_model")[-1]         # .../model.ckpt-1000
     checkpoint = StarterCheckpoint(prefix)
     run = checkpoint.complete(run, {})           # five keys -> all hyper-parameters
-    values = checkpoint.values(shapes)           # by our names, in our layout
-    checkpoint.values(shapes, slot="Adam")       # the optimizer's, likewise
+    values = checkpoint.values(shapes, num_classes)         # by our names and layout
+    checkpoint.values(shapes, num_classes, slot="Adam")     # the optimizer's, likewise
 
 Each of our weights comes from one variable of the starter code's: `starter_name` says
 from which, `our_layout` how.

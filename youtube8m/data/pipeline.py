@@ -12,7 +12,8 @@ how many examples of the next record, where records hold several.
 First it is settled which records make a batch, by their headers alone; then several
 batches are read and decoded side by side. So the order of the data is a function of
 the files, seed, epoch, number of readers and shuffle buffer, records that are skipped
-are never read, and of N workers each reads just its part of every batch.
+are never read, and of N workers each reads just its part of every batch (except of
+segments, of which all read all, and each keeps its part).
 """
 
 import ctypes
@@ -20,6 +21,7 @@ import dataclasses
 import functools
 import hashlib
 import itertools
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -82,7 +84,8 @@ class Shards:
           UserError: no file matches, the files are no TFRecords, or none of the
             first records has the features, sizes and labels that are expected.
         """
-        globs = [shards.find_shards(glob, flag) for glob in split_list(pattern)]
+        names = split_list(pattern) or (pattern,)  # which tells that there is none
+        globs = [shards.find_shards(name, flag) for name in names]
         probed = [record for found in globs for record in _probe(found, config, labels)]
         paths = list(dict.fromkeys(path for found in globs for path in found))
         mean = sum(map(len, probed)) // len(probed)
@@ -178,17 +181,15 @@ class Shards:
 
     def _walk(self, epoch, file, shard):
         """The places of one file's records, as far as they lie in the shard."""
-        walk = shards.walk(self.paths[file], self.damage)
-        if shard == WHOLE:  # by no sizes: files may have grown since they were found
-            yield from (Place(epoch, 0, file, *place) for place in walk)
-            return
-        before = sum(self.file_bytes[:file])
-        part = order.share(sum(self.file_bytes), *shard)
-        if before + self.file_bytes[file] <= part.start or before >= part.stop:
-            return
-        for index, offset, length in walk:
-            if part.start <= before + offset < part.stop:
-                yield Place(epoch, 0, file, index, offset, length)
+        start, stop = 0, math.inf  # files may have grown since they were found
+        if shard != WHOLE:
+            before = sum(self.file_bytes[:file])
+            part = order.share(sum(self.file_bytes), *shard)
+            start, stop = part.start - before, part.stop - before
+            if start >= self.file_bytes[file] or stop <= 0:
+                return
+        for place in shards.walk(self.paths[file], self.damage, start, stop):
+            yield Place(epoch, 0, file, *place)
 
     def _load(
         self, places, batch_size, seed=None, worker=WHOLE, least_rows=1, crop_starts=()
@@ -320,7 +321,7 @@ def _probe(paths, config, labels):
             _check_records(path, probed, config, labels)
             return probed
         what = min(damage.reports[path], default="is empty")
-        if what.startswith("cannot be read"):
+        if "cannot be read" in what:
             raise UserError(f"{path}: {what}")
         if what != "is empty":
             problem = problem or UserError(

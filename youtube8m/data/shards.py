@@ -13,6 +13,7 @@ damage the next sound header is searched for.
 
 import contextlib
 import io
+import math
 import os
 import struct
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ import google_crc32c
 import numpy as np
 import tensorflow as tf
 
+from youtube8m.config import split_list
 from youtube8m.data.damage import Damage
 from youtube8m.errors import UserError
 
@@ -32,10 +34,13 @@ def find_shards(pattern: str, flag: str) -> list[str]:
     """The files that comma-separated globs match, sorted within each glob.
 
     Raises:
-      UserError: a glob matches nothing.
+      UserError: a glob matches nothing, or there is none.
     """
     paths: list[str] = []
-    for glob in filter(None, (part.strip() for part in pattern.split(","))):
+    globs = split_list(pattern)
+    if not globs:
+        raise UserError(f"{flag}={pattern}: names no file; give a glob")
+    for glob in globs:
         glob = os.path.expanduser(glob)
         found = sorted(p for p in tf.io.gfile.glob(glob) if not tf.io.gfile.isdir(p))
         if not found:
@@ -47,17 +52,23 @@ def find_shards(pattern: str, flag: str) -> list[str]:
     return list(dict.fromkeys(paths))
 
 
-def walk(path: str, damage: Damage) -> Iterator[tuple[int, int, int]]:
+def walk(
+    path: str, damage: Damage, start: float = 0, stop: float = math.inf
+) -> Iterator[tuple[int, int, int]]:
     """Yields (index, offset, length of the data) of each record with a sound header.
 
     What lies between sound headers is reported to `damage`, and counts as one record.
+
+    Args:
+      start, stop: nothing comes, or is reported, of what begins before or from these
+        bytes on.
     """
     try:
         size = tf.io.gfile.stat(path).length
         if size == 0:
             damage.record(path, "is empty", count=0)
         with _open(path) as file:
-            yield from _walk(path, file, size, damage)
+            yield from _walk(path, file, size, damage, start, stop)
     except (OSError, tf.errors.OpError) as error:
         damage.record(path, f"cannot be read ({_reason(error)})")
 
@@ -93,7 +104,8 @@ class RecordReader(contextlib.ExitStack):
                 self._files[file] = self.enter_context(_open(path))
             data, footer = self._read(self._files[file], offset + HEADER, length)
         except (OSError, tf.errors.OpError) as error:
-            self._damage.record(path, f"cannot be read ({_reason(error)})")
+            what = f"cannot be read ({_reason(error)})"
+            self._damage.record(path, f"record {index} at byte {offset} {what}")
             return None
         if _masked_crc32c(data) == footer:
             return memoryview(data)
@@ -130,17 +142,19 @@ def _reason(error):
     return getattr(error, "strerror", None) or getattr(error, "message", error)
 
 
-def _walk(path, file, size, damage):
+def _walk(path, file, size, damage, start, stop):
     index = position = 0
     header = np.empty(HEADER, np.uint8)
-    while position < size:
+    while position < min(size, stop):
         got = _read_into(header, file, position)
         length = _sound_length(header[:got].tobytes())
         end = position + HEADER + length + FOOTER
-        if length >= 0 and end <= size:
-            yield index, position, length
-        else:
+        is_sound = length >= 0 and end <= size
+        if not is_sound:
             end = _next_header(file, position, size)
+        if position >= start and is_sound:
+            yield index, position, length
+        elif position >= start:
             what = f"record {index} at byte {position} is damaged"
             if end == size:
                 what += f", nothing readable in the last {size - position} bytes"

@@ -25,8 +25,8 @@ from youtube8m.config import flag, split_list
 from youtube8m.errors import UserError
 from youtube8m.progress import Progress
 from youtube8m.runs import RunDirectory
+from youtube8m.starter_checkpoints import step_of
 from youtube8m.training.checkpoints import (
-    checkpoint_step,
     load_weights,
     named_variables,
     save_weights,
@@ -77,7 +77,7 @@ def average(config: AverageConfig) -> None:
     model = models.create(run)
     _average(model, prefixes)
     output.prepare(run, start_new=False)
-    written = save_weights(model, output, max(map(checkpoint_step, prefixes)))
+    written = save_weights(model, output, max(map(step_of, prefixes)))
     logging.info("wrote the mean of %d checkpoints: %s", len(prefixes), written)
 
 

@@ -21,6 +21,7 @@ import tensorflow as tf
 from absl import flags, logging
 
 from youtube8m.data.examples import video_example, write_records
+from youtube8m.data.order import batched
 from youtube8m.errors import UserError
 from youtube8m.files import local_path
 from youtube8m.prediction import TrainedRun
@@ -54,7 +55,7 @@ def main() -> None:
     directory = _empty_directory(values.output_dir)
     examples = _examples(TrainedRun(values.train_dir))
     total = 0
-    for number, shard in enumerate(_groups(examples, values.shard_size)):
+    for number, shard in enumerate(batched(examples, values.shard_size)):
         path = os.path.join(directory, f"descriptors{number:05d}.tfrecord")
         write_records(path, shard)
         total += len(shard)
@@ -80,7 +81,7 @@ def _empty_directory(path):
 def _examples(trained):
     """The records to write, in the order of those read."""
     values = flags.FLAGS
-    trained.load(trained.directory.checkpoint(values.checkpoint))
+    trained.load_checkpoint(values.checkpoint)
     shards = trained.open_shards(
         values.input_data_pattern, "--input_data_pattern", labels=values.labels
     )
@@ -94,6 +95,10 @@ def _examples(trained):
             yield from _records(batch, descriptors)
             done += len(descriptors)
             progress.update(done)
+    if shards.damage.lost:
+        logging.warning(
+            "%d records could not be read and have no descriptors", shards.damage.lost
+        )
 
 
 def _descriptors(trained, batch):
@@ -117,15 +122,3 @@ def _records(batch, descriptors):
         ids = None if labels is None else labels[row][labels[row] >= 0].tolist()
         feature = {flags.FLAGS.feature_name: values}
         yield video_example(name.decode("utf-8", "replace"), ids, feature)
-
-
-def _groups(items, size):
-    """Lists of `size` items, the last one shorter."""
-    group = []
-    for item in items:
-        group.append(item)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group

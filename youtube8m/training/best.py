@@ -31,7 +31,10 @@ class BestCheckpoints:
     def hold(self, prefix: str) -> None:
         """Takes a checkpoint's files. Raises OSError if they cannot be taken."""
         os.makedirs(self.directory.path, exist_ok=True)
-        for path in glob.glob(glob.escape(prefix) + ".*"):
+        paths = glob.glob(glob.escape(prefix) + ".*")
+        if f"{prefix}.index" not in paths or len(paths) < 2:  # and its data
+            raise FileNotFoundError("its files are gone")
+        for path in paths:
             copy = self.directory.file(os.path.basename(path))
             with contextlib.suppress(FileNotFoundError):
                 os.remove(copy)

@@ -8,12 +8,12 @@ warm_start(model, prefix).lines()             # what of another model's fits
 """
 
 import dataclasses
+import os
 import re
 
 import tensorflow as tf
 from absl import logging
 
-from youtube8m import starter_checkpoints
 from youtube8m.errors import UserError
 from youtube8m.runs import RunDirectory
 from youtube8m.starter_checkpoints import StarterCheckpoint
@@ -21,11 +21,6 @@ from youtube8m.training.steps import TrainingState
 
 # What TensorFlow raises for files that are missing, cut short or of another model.
 _RESTORE_ERRORS = (tf.errors.OpError, AssertionError, IndexError, ValueError)
-
-
-def checkpoint_step(prefix: str) -> int:
-    """STEP of .../model.ckpt-STEP; what a starter code's inference_model counts."""
-    return starter_checkpoints.step_of(prefix)
 
 
 def named_variables(variables) -> dict[str, tf.Variable]:
@@ -135,8 +130,13 @@ def warm_start(model, prefix: str) -> WarmStart:
     """Takes the weights that a checkpoint of any model has by name and shape.
 
     Raises:
-      UserError: it is unreadable, the starter code's, or has none of them.
+      UserError: it is missing, unreadable, the starter code's, or has none of them.
     """
+    if not os.path.exists(f"{prefix}.index"):
+        raise UserError(
+            f"--warm_start_from={prefix}: no such checkpoint; name a run's directory, "
+            "or a checkpoint in it, such as model/model.ckpt-1000"
+        )
     if StarterCheckpoint(prefix).is_starters:
         raise UserError(
             f"--warm_start_from={prefix}: written by the starter code; start from the "
@@ -162,7 +162,10 @@ def warm_start(model, prefix: str) -> WarmStart:
             f"{', '.join(sorted(shapes)[:5])} ..., this model {', '.join(weights)}"
         )
     taken = {name: weights[name] for name in found.taken}
-    tf.train.Checkpoint(model=taken).restore(prefix).expect_partial()
+    try:
+        tf.train.Checkpoint(model=taken).restore(prefix).expect_partial()
+    except _RESTORE_ERRORS as error:
+        raise _unreadable(prefix, error) from None
     return found
 
 

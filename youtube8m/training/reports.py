@@ -1,7 +1,7 @@
 """What a training run tells: console lines, TensorBoard scalars, metrics.jsonl.
 
-with TrainingReport(directory, total_steps) as report:
-    report.steps(step, results, batches)
+with TrainingReport(directory, first_step, total_steps) as report:
+    report.steps(step, results, origins)
     report.flush(metrics)
 """
 
@@ -145,10 +145,11 @@ class TrainingReport(contextlib.ExitStack):
             "auxiliary_loss": "auxiliary_loss",
             "reg_loss": "regularization_loss",
         }
-        with self._summaries.as_default(step=row["step"]):
+        # NumPy's numbers: of each of Python's TensorFlow keeps a tensor for ever.
+        with self._summaries.as_default(step=np.int64(row["step"])):
             for tag, name in tags.items():
                 if name in row:
-                    tf.summary.scalar(tag, row[name])
+                    tf.summary.scalar(tag, np.float32(row[name]))
 
 
 def _rows(first, results, origins):

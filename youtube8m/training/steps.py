@@ -41,8 +41,8 @@ _SCALARS = {
 class TrainingState:
     """All that training changes; a checkpoint holds it whole.
 
-    `position` is the place in the data: the epoch, and how many of its records the
-    steps so far have consumed.
+    `position` is the place in the data: the epoch, how many of its records the steps
+    so far have consumed, and how many examples of the next, if it holds several.
     """
 
     model: VideoModel

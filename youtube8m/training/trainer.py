@@ -99,10 +99,10 @@ class Trainer:
             self.state = TrainingState(model, optimizer, loss)
         self.step = TrainStep(self.strategy, self.state, config, run.data.num_classes)
         self.directory = RunDirectory(config.train_dir, writes=self.workers.is_chief)
-        self._check_start()
+        self._warm_lines = self._start()
         self.directory.prepare(run, config.start_new_model)
         self.saver = Saver(self.directory, self.state, config.keep_checkpoints)
-        self.order = self._data_order()
+        self.tied = self._training_flags()
         self._stop_signal: int | None = None
         self._stopped = False
 
@@ -130,13 +130,12 @@ class Trainer:
 
     def _train(self):
         restored = self._take_up()
-        warm = None if restored else self._start()
         first = self.state.steps_done
         self._position = self.state.position.numpy()
         self._report = TrainingReport(self.directory, first, self._expected_steps())
         with self._report as report, self._stopping_on_signals():
             report.say(self._greeting(restored))
-            for line in warm.lines() if warm else ():
+            for line in () if restored else self._warm_lines:
                 report.say(line)
             last = self._loop(report)
             self._farewell(report, first)
@@ -149,7 +148,7 @@ class Trainer:
         The chief makes the directory ready before the others look at it.
         """
         if self.workers.is_chief:
-            self.order = self.directory.tied_to_training(self.order)
+            self.tied = self.directory.tied_to_training(self.tied)
             self.directory.write_training_config(self.config)
         self._agreed(0)
         if not self.workers.is_chief:
@@ -170,7 +169,7 @@ class Trainer:
                 f"--train_dir={self.directory.path}: the chief's files are not there; "
                 "it must be one directory that all workers see, such as a network drive"
             )
-        self.order = self.directory.tied_to_training(self.order)
+        self.tied = self.directory.tied_to_training(self.tied)
 
     def _check_workers(self):
         """Raises UserError unless all workers have the same flags, but for paths."""
@@ -193,48 +192,56 @@ class Trainer:
         encoder = models.parts(self.run.model).encoder
         return encoder is None or encoder.supervised
 
-    def _check_start(self):
-        """Reads what a new run starts from, before an old one is removed for it."""
-        model, config = self.state.model, self.config
+    def _start(self):
+        """Sets the weights of a new run that do not start at random.
+
+        What it starts from is read before an old run is removed for it.
+
+        Returns:
+          Lines for the log.
+        """
+        if self.directory.latest_checkpoint() and not self.config.start_new_model:
+            return []
+        self._take_correlation()
+        return self._take_weights()
+
+    def _take_correlation(self):
+        """Gives the counts of --label_correlation_file to the parts that take them."""
+        model, path = self.state.model, self.config.label_correlation_file
         parts = (model.classifier, model.label_processing)
-        self._correlated = [p for p in parts if hasattr(p, "set_label_correlation")]
-        path, self._correlation = config.label_correlation_file, None
-        start, self._warm_prefix = config.warm_start_from, None
-        if self.directory.latest_checkpoint() and not config.start_new_model:
-            return
-        if self._correlated and not path:
+        parts = [part for part in parts if hasattr(part, "set_label_correlation")]
+        if parts and not path:
             raise UserError(
-                f"{type(self._correlated[0]).__name__} starts from counts of labels: "
+                f"{type(parts[0]).__name__} starts from counts of labels: "
                 "give --label_correlation_file, which python -m "
                 "youtube8m.tools.label_correlation writes"
             )
-        if path and not self._correlated:
+        if path and not parts:
             logging.warning(
                 "--label_correlation_file: %s does not take it; ignored",
                 self.run.model.model,
             )
         elif path:
             counts = read_counts(path, self.run.data.num_classes)
-            self._correlation = correlation_matrix(counts)
-        if start:
-            directory = RunDirectory(start, "--warm_start_from")
-            is_own = directory.path == self.directory.path
-            if is_own and config.start_new_model:
-                raise UserError(
-                    f"--warm_start_from={start}: --start_new_model would remove it; "
-                    "give another --train_dir"
-                )
-            self._warm_prefix = (
-                directory.checkpoint() if os.path.isdir(directory.path) else start
-            )
+            matrix = correlation_matrix(counts)
+            for part in parts:
+                part.set_label_correlation(matrix)
 
-    def _start(self):
-        """Sets the weights of a new run that do not start at random."""
-        for part in self._correlated:
-            part.set_label_correlation(self._correlation)
-        if self._warm_prefix:
-            return warm_start(self.state.model, self._warm_prefix)
-        return None
+    def _take_weights(self):
+        """Takes those of --warm_start_from, if given; returns lines for the log."""
+        start = self.config.warm_start_from
+        if not start:
+            return []
+        directory = RunDirectory(start, "--warm_start_from")
+        prefix = directory.path
+        if self.config.start_new_model and self.directory.holds(prefix):
+            raise UserError(
+                f"--warm_start_from={start}: --start_new_model would remove it; "
+                "give another --train_dir"
+            )
+        if os.path.isdir(prefix):
+            prefix = directory.checkpoint()
+        return warm_start(self.state.model, prefix).lines()
 
     def _loop(self, report):
         # Counted here: to ask the device for its step would be to wait for it.
@@ -251,7 +258,8 @@ class Trainer:
             if self._is_time_to_save(step, saved_at):
                 self._save()
                 saved_at = time.monotonic()
-            recent.append(results["stopping"])
+            if len(self.workers) > 1:
+                recent.append(results["stopping"])
             self._stopped = self._is_stopping(recent)
             if self._stopped or self._is_done(step):
                 break
@@ -320,16 +328,16 @@ class Trainer:
         )
 
     def _batches(self):
-        config, order = self.config, self.order
+        config, tied = self.config, self.tied
         if self._is_done(self.state.steps_done):
             return
         dataset = self.shards.training_batches(
             config.batch_size * self.strategy.num_replicas_in_sync,
-            order.seed,
+            tied.seed,
             config.num_epochs,
             start=tuple(self._position.tolist()),
-            num_readers=order.num_readers,
-            shuffle_buffer=order.shuffle_buffer,
+            num_readers=tied.num_readers,
+            shuffle_buffer=tied.shuffle_buffer,
             worker=(self.workers.index, len(self.workers)),
             least_rows=self.strategy.num_replicas_in_sync,
         )
@@ -340,8 +348,8 @@ class Trainer:
                 self._save()
             raise
 
-    def _data_order(self):
-        """What fixes the order of the records, besides the epoch."""
+    def _training_flags(self):
+        """What the state is tied to, as given; a run that goes on keeps its own."""
         config = self.config
         batch = config.batch_size * self.strategy.num_replicas_in_sync
         return TrainingFlags(
