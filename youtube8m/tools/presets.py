@@ -16,15 +16,13 @@ import itertools
 import shlex
 
 from youtube8m import models
-from youtube8m.config import CROPS, ModelConfig
+from youtube8m.config import CROPS, DataConfig, ModelConfig
 from youtube8m.errors import UserError
 from youtube8m.losses import LOSSES
 from youtube8m.presets import PRESETS, Preset, find
 from youtube8m.registry import arguments
 
 COMMANDS = None  # main looks at its arguments
-
-_DATA = ("frame_features", "feature_names", "feature_sizes", "num_classes")
 
 
 def main(*words: str) -> None:
@@ -126,7 +124,7 @@ def _train(name, preset):
     if "label_correlation_file" in files:
         lines = _command(
             "python -m youtube8m.tools.label_correlation",
-            **{n: preset.flags[n] for n in _DATA if n in preset.flags},
+            num_classes=preset.flags.get("num_classes", DataConfig.num_classes),
             train_data_pattern=pattern,
             output_file=files["label_correlation_file"],
         )
