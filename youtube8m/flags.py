@@ -127,14 +127,15 @@ def read_run() -> RunConfig:
     classes = [c for c in (*parts, models.VideoModel, loss) if c is not None]
     taken, given = defaults(*classes), given_hyperparameters()
     # Released crops are a matter of the data, so that any model may have them.
-    known = taken.keys() | ({"released_code"} if data.frame_sampling in CROPS else ())
+    of_crops = {"released_code"} if data.frame_sampling in CROPS else set()
+    known = taken.keys() | of_crops
     for name in sorted(given.keys() - known):
         logging.warning("--%s: %s does not take it; ignored", name, config.model)
     _warn_unused_parts(config, parts)
     # All of them, defaults too: a later version's defaults must not change a run.
     values = {name: given.get(name, default) for name, default in taken.items()}
-    released_code = "released_code" in known and given.get("released_code", False)
-    data = dataclasses.replace(data, released_code=released_code)
+    crops = {name: given[name] for name in of_crops & given.keys()}
+    data = dataclasses.replace(data, **crops)
     config = dataclasses.replace(
         config,
         video_level_classifier_model=classifier.__name__ if classifier else "",

@@ -179,6 +179,14 @@ class Submission:
         """Size of the file."""
         return len(self._data)
 
+    def require_merged(self) -> None:
+        """Raises UserError if it is of one of several shards."""
+        if self.header == SCORED_SEGMENT_HEADER:
+            raise UserError(
+                f"{self.path}: is what inference.py wrote of one shard; merge the "
+                "shards first, with python -m youtube8m.tools.merge_shards"
+            )
+
     def pairs(self, rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The lists of some rows [R] of a video CSV, end to end.
 
