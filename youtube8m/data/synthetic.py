@@ -35,7 +35,7 @@ from youtube8m.data.examples import (
     video_example,
 )
 from youtube8m.errors import UserError
-from youtube8m.files import renamed
+from youtube8m.files import local_path, renamed
 
 # Split -> the folders that hold it; ratings of test segments are never published.
 LEVELS = {
@@ -281,9 +281,10 @@ def write_sample(
       'num_frames' and 'num_segments' -> how many in all.
 
     Raises:
-      UserError: `directory` holds shards of another sample.
+      UserError: `directory` is not local, or holds shards of another sample.
     """
-    writer = _SampleWriter(os.fspath(directory), config, progress)
+    root = local_path(os.fspath(directory), "--directory")
+    writer = _SampleWriter(root, config, progress)
     plan = _plan(config)
     shards = [
         (split, number, videos)
