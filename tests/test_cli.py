@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -404,6 +405,15 @@ def test_a_path_that_cannot_be_used_is_one_line(tmp_path, verbosity, shown):
     *trace, last = done.stderr.splitlines()
     assert last == f"error: {tmp_path}/file/x: Not a directory"
     assert ("Traceback (most recent call last):" in trace) == bool(trace) == shown
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "youtube8m.tools.presets"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 def test_what_no_user_can_put_right_keeps_its_trace(capsys):

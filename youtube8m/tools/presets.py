@@ -21,6 +21,7 @@ from youtube8m.errors import UserError
 from youtube8m.losses import LOSSES
 from youtube8m.presets import PRESETS, Preset, find
 from youtube8m.registry import arguments
+from youtube8m.text import aligned
 
 COMMANDS = None  # main looks at its arguments
 
@@ -49,11 +50,8 @@ def listing() -> list[str]:
             for question in preset.questions:
                 numbers.setdefault(question, len(numbers) + 1)
         rows = [_row(name, preset, numbers) for name, preset in presets.items()]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines.append(paper)
-        for row in rows:
-            cells = (cell.ljust(w) for cell, w in zip(row, widths, strict=True))
-            lines.append(f"  {'  '.join(cells).rstrip()}")
+        lines += [f"  {line}" for line in aligned(rows)]
         lines.append("  open questions, and what is taken:")
         lines += [f"  {n:4}  {question}" for question, n in numbers.items()]
         lines.append("")
