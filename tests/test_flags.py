@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import pytest
 from absl import flags as absl_flags
@@ -18,6 +19,7 @@ from youtube8m.config import (
     TrainingConfig,
 )
 from youtube8m.errors import UserError
+from youtube8m.registry import meanings
 from youtube8m.runs import RunDirectory
 
 flags.define(TrainingConfig, DataConfig)
@@ -106,6 +108,55 @@ def test_hyperparameters_are_the_starter_codes():
 def test_every_flag_has_help():
     for name in (*flags.all_hyperparameters(), "batch_size", "feature_names"):
         assert absl_flags.FLAGS[name].help
+
+
+def help_of(name):
+    return absl_flags.FLAGS[name].help
+
+
+def test_help_says_what_hyperparameters_mean():
+    for name in flags.all_hyperparameters():
+        meaning, _, defaults = help_of(name).partition(" By default ")
+        assert re.match(r"[A-Z'\"].{9}", meaning) and defaults, name
+    assert help_of("mlp_size") == (
+        "Units of each hidden layer. By default MlpModel 4096."
+    )
+    assert help_of("top_lstm_cells").startswith(
+        "Units of the second layer, per direction; units of the LSTM on both. By"
+    )
+    assert help_of("released_code").startswith("Compute what the authors' code does")
+
+
+class General:
+    """Says it first.
+
+    Args:
+      size, other: H, how many
+        there are (A et al. 2016). Some.
+      mode: k; 0: none.
+
+    Shape: [B, H].
+    """
+
+
+class Special(General):
+    """Args: none of these.
+
+    Args:
+      size: more of them.
+      name: M.
+      own: whether, and why: yes.
+    """
+
+
+def test_meanings_are_first_sentences():
+    assert meanings(Special) == {
+        "size": "how many there are (A et al. 2016)",
+        "other": "how many there are (A et al. 2016)",
+        "mode": "0: none",
+        "own": "whether, and why: yes",
+    }
+    assert meanings(int) == {}
 
 
 def parsed(*arguments):
