@@ -10,7 +10,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "youtube8m"
 # From the ground up; what shares a line must not import one another.
 ROOMS = [
     {"schema", "errors", "__init__"},
-    {"config", "files", "presets", "progress", "registry"},
+    {"config", "files", "presets", "progress", "registry", "text"},
     {"data", "layers"},
     {"models", "losses", "metrics", "optimizers"},
     {"starter_checkpoints"},

@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import FRAME_FLAGS, SAMPLE, VIDEO_FLAGS
+from youtube8m import cli
 from youtube8m.data.examples import frame_example, write_records
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -391,3 +393,33 @@ def test_a_truncated_shard_costs_its_last_records_only(damaged, tmp_path):
     strict = run("train.py", *arguments, "--strict_data", "--start_new_model", status=1)
     last = strict.splitlines()[-1]
     assert last.startswith("error: ") and "b.tfrecord: record 10" in last
+
+
+@pytest.mark.parametrize("verbosity, shown", [(0, False), (1, True)])
+def test_a_path_that_cannot_be_used_is_one_line(tmp_path, verbosity, shown):
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, "-m", "youtube8m.tools.sample_data"]
+    arguments = [f"--directory={tmp_path}/file/x", f"--verbosity={verbosity}"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True)
+    assert done.returncode == 1
+    *trace, last = done.stderr.splitlines()
+    assert last == f"error: {tmp_path}/file/x: Not a directory"
+    assert ("Traceback (most recent call last):" in trace) == bool(trace) == shown
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "youtube8m.tools.presets"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+def test_what_no_user_can_put_right_keeps_its_trace(capsys):
+    def main():
+        raise OSError(5, "Input/output error")  # and no file
+
+    with pytest.raises(OSError):
+        cli._guarded(main, [], ())
+    assert not capsys.readouterr().err

@@ -84,3 +84,10 @@ def test_an_archive_of_arrays_is_told(tmp_path):
 def test_a_file_that_cannot_be_written_is_told(tmp_path):
     with pytest.raises(UserError, match="--output_file"):
         counted().save(str(tmp_path / "missing" / "counts.npy"), "--output_file")
+
+
+def test_counts_of_the_home_directory_are_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    CooccurrenceCounts(3).save("~/counts.npy", "--output_file")
+    assert (tmp_path / "counts.npy").exists()
+    assert read_counts("~/counts.npy", 3).shape == (3, 3)

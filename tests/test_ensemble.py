@@ -212,7 +212,8 @@ def test_ids_that_differ_are_counted(write, merge):
         ({"gaps": "0.5,-1"}, "--gaps=0.5,-1: expected finite numbers from 0 up"),
         ({"weights": "0,0"}, "not all of them 0"),
         ({"weights": "1,1", "gaps": "1,1"}, "--weights and --gaps are both given"),
-        ({"top_k": 0}, "--top_k=0: expected a positive"),
+        ({"top_k": 0}, "--top_k=0: must be greater than 0"),
+        ({"segment_max_pred": -1}, "--segment_max_pred=-1: must be greater than 0"),
     ],
 )
 def test_wrong_flags_are_named(write, merge, flags, message):

@@ -1,6 +1,8 @@
 """Flags are derived from the configuration and the models' constructors."""
 
 import dataclasses
+import json
+import re
 
 import pytest
 from absl import flags as absl_flags
@@ -8,6 +10,7 @@ from absl.testing import flagsaver
 
 from youtube8m import flags
 from youtube8m.config import (
+    CROPS,
     DataConfig,
     EvaluationConfig,
     InferenceConfig,
@@ -16,6 +19,8 @@ from youtube8m.config import (
     TrainingConfig,
 )
 from youtube8m.errors import UserError
+from youtube8m.registry import meanings
+from youtube8m.runs import RunDirectory
 
 flags.define(TrainingConfig, DataConfig)
 flags.define_model_flags()
@@ -105,6 +110,55 @@ def test_every_flag_has_help():
         assert absl_flags.FLAGS[name].help
 
 
+def help_of(name):
+    return absl_flags.FLAGS[name].help
+
+
+def test_help_says_what_hyperparameters_mean():
+    for name in flags.all_hyperparameters():
+        meaning, _, defaults = help_of(name).partition(" By default ")
+        assert re.match(r"[A-Z'\"].{9}", meaning) and defaults, name
+    assert help_of("mlp_size") == (
+        "Units of each hidden layer. By default MlpModel 4096."
+    )
+    assert help_of("top_lstm_cells").startswith(
+        "Units of the second layer, per direction; units of the LSTM on both. By"
+    )
+    assert help_of("released_code").startswith("Compute what the authors' code does")
+
+
+class General:
+    """Says it first.
+
+    Args:
+      size, other: H, how many
+        there are (A et al. 2016). Some.
+      mode: k; 0: none.
+
+    Shape: [B, H].
+    """
+
+
+class Special(General):
+    """Args: none of these.
+
+    Args:
+      size: more of them.
+      name: M.
+      own: whether, and why: yes.
+    """
+
+
+def test_meanings_are_first_sentences():
+    assert meanings(Special) == {
+        "size": "how many there are (A et al. 2016)",
+        "other": "how many there are (A et al. 2016)",
+        "mode": "0: none",
+        "own": "whether, and why: yes",
+    }
+    assert meanings(int) == {}
+
+
 def parsed(*arguments):
     """The run that a command line spells."""
     saved = flagsaver.save_flag_values()
@@ -148,7 +202,47 @@ def test_released_crops_are_a_matter_of_the_data():
     assert "released_code" not in cropped.model.hyperparameters
     assert not parsed(*frames).data.released_code
     biased = parsed("--frame_features", "--model=LSTMMemory", "--released_code")
-    assert biased.data.released_code and not biased.data.released_crops
+    assert biased.model.hyperparameters["released_code"]
+    assert not biased.data.released_code
+
+
+def test_runs_whose_data_kept_released_code_without_crops_go_on(tmp_path):
+    arguments = ("--frame_features", "--model=LSTMMemory", "--released_code")
+    run = parsed(*arguments)
+    RunDirectory(str(tmp_path)).prepare(run, start_new=False)
+    path = tmp_path / "model_flags.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"released_code": True}))
+    listed = 'model_checkpoint_path: "x"\nall_model_checkpoint_paths: "x"\n'
+    (tmp_path / "checkpoint").write_text(listed)
+    (tmp_path / "x.index").write_text("")
+    directory = RunDirectory(str(tmp_path))
+    assert directory.latest_checkpoint()
+    directory.prepare(run, start_new=False)
+    assert directory.read_run().data.as_predicted() == run.data.as_predicted()
+
+
+def reading(frame_sampling, **fields):
+    return DataConfig(
+        frame_features=True, frame_sampling=frame_sampling, **fields
+    ).as_predicted()
+
+
+def test_reading_is_compared_by_what_prediction_uses():
+    for used, names in {
+        "all": "max_frames skip_frames",
+        "crop": "max_frames skip_frames crop_frames crop_stride crop_start",
+        "interval": "max_frames skip_frames crop_stride crop_start",
+        "windows": "max_frames skip_frames crop_stride",
+        "random": "max_frames skip_frames crop_frames",
+        "run": "max_frames skip_frames crop_frames",
+    }.items():
+        for field in dataclasses.fields(DataConfig):
+            if field.name.startswith(("crop_", "skip_", "max_")):
+                differs = reading(used, **{field.name: 7}) != reading(used)
+                assert differs == (field.name in names.split()), (used, field.name)
+        released = reading(used, released_code=True) != reading(used)
+        assert released == (used in CROPS)
+    assert DataConfig(max_frames=7).as_predicted() == DataConfig()
 
 
 def test_a_fixed_classifier_is_saved_as_what_it_is():

@@ -1,5 +1,6 @@
 """Evaluation and inference in parts, merged, are those of one process."""
 
+import numpy as np
 import pytest
 
 from tests.conftest import SAMPLE
@@ -10,6 +11,7 @@ from youtube8m.errors import UserError
 from youtube8m.evaluation import Evaluator, merged_parts
 from youtube8m.inference import Inference
 from youtube8m.metrics import Metrics
+from youtube8m.submission import SCORED_SEGMENT_HEADER
 
 SHARDS = 3
 
@@ -114,6 +116,25 @@ def test_metrics_come_back_from_their_state():
     expected, found = metrics.result(), again.result()
     for name in expected:
         assert str(found[name]) == str(expected[name])
+
+
+def test_the_loss_of_rated_classes_is_merged_too(tmp_path):
+    paths = []
+    for index, rated_loss in enumerate((0.5, 0.25)):
+        metrics = Metrics(5, top_k=1)
+        top = {"scores": [[0.9]], "classes": [[1]], "hits": [[True]]}
+        metrics.update(top, [[1]], [2.0], [rated_loss])
+        paths.append(tmp_path / f"{index}.npz")
+        np.savez(paths[-1], step=3, part=(index, 2), **metrics.state())
+    rated, line = merge(tmp_path, [path.name for path in paths]).splitlines()
+    assert rated == "loss of the rated classes: 0.375000"
+    assert line.startswith("epoch/eval number 3 |")
+
+
+def test_a_ranking_has_a_length(tmp_path):
+    (tmp_path / "part0.csv").write_text(SCORED_SEGMENT_HEADER + "3,va:0:0.5 vb:0:0.4\n")
+    log = merge(tmp_path, ["part0.csv"], "--segment_max_pred=-1", status=1)
+    assert log == "error: --segment_max_pred=-1: must be greater than 0\n"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import csv
 import dataclasses
+import json
+import shutil
 
 import numpy as np
 import pytest
@@ -132,6 +134,27 @@ def test_models_that_read_differently_are_told(crop_run, sample, tmp_path):
         inference(f"{crop_run},{tmp_path}", sample, "x", ensemble_weights="1")
     with pytest.raises(UserError, match="each must be a number from 0 on"):
         inference(f"{crop_run},{tmp_path}", sample, "x", ensemble_weights="1,nan")
+
+
+@pytest.mark.parametrize(
+    "changed, values",
+    [
+        ({"crop_range": 9}, {}),
+        ({"crop_start": 2}, {"crop_starts": "0,1"}),
+        ({"frame_sampling": "all", "skip_frames": 2}, {"segment_labels": True}),
+    ],
+)
+def test_models_that_read_alike_predict_together(
+    crop_run, sample, tmp_path, changed, values
+):
+    other = shutil.copytree(crop_run, tmp_path / "other")
+    flags = json.loads((other / "model_flags.json").read_text()) | changed
+    (other / "model_flags.json").write_text(json.dumps(flags))
+    together = inference(f"{crop_run},{other}", sample, tmp_path / "x", **values)
+    assert together.run() == 20
+    if values:
+        with pytest.raises(UserError, match="read records differently"):
+            inference(f"{crop_run},{other}", sample, "x")
 
 
 def test_no_start_is_the_start_of_the_run(crop_run, sample, tmp_path):

@@ -1,9 +1,12 @@
 """Every reported row: its preset resolves, is taken whole, and builds."""
 
+import collections
 import dataclasses
 import functools
 import json
 import shlex
+import subprocess
+import sys
 
 import pytest
 import tensorflow as tf
@@ -202,6 +205,48 @@ def test_the_command_that_is_shown_is_the_preset(name, vocabulary):
         "preset": "",
     }
     assert shown == dataclasses.replace(config, **own)
+
+
+PARSE = """
+import importlib, json, sys
+from absl import flags
+importlib.import_module(sys.argv[1])
+for words in json.load(sys.stdin):
+    flags.FLAGS(words)
+"""
+
+
+def shown_commands():
+    """Module -> the words of each command line with it that a preset prints."""
+    found = collections.defaultdict(list)
+    for name in PRESETS:
+        script = "\n".join(tool.commands(name)).replace("\\\n", " ")
+        for line in script.splitlines():
+            if line.startswith("python -m"):
+                words = shlex.split(line)[2:]
+                found[words[0]].append(words)
+    return found
+
+
+SHOWN = shown_commands()
+
+
+@pytest.mark.parametrize("module", SHOWN)
+def test_tools_take_the_flags_that_are_shown(module):
+    done = subprocess.run(
+        [sys.executable, "-c", PARSE, module],
+        input=json.dumps(SHOWN[module]),
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_labels_are_counted_of_the_presets_classes():
+    assert all(
+        "--num_classes=4716" in line
+        for line in SHOWN["youtube8m.tools.label_correlation"]
+    )
 
 
 def test_two_stages_are_shown_with_both_commands():

@@ -15,7 +15,12 @@ from youtube8m import segment_evaluation
 from youtube8m.data.examples import frame_example, write_records
 from youtube8m.data.ratings import read_ratings
 from youtube8m.errors import UserError
-from youtube8m.submission import SEGMENT_HEADER, VIDEO_HEADER, Submission
+from youtube8m.submission import (
+    SCORED_SEGMENT_HEADER,
+    SEGMENT_HEADER,
+    VIDEO_HEADER,
+    Submission,
+)
 
 STARTER_RUNS = os.environ.get("YT8M_STARTER_RUNS", str(FOLDER / "starter_runs"))
 C = 10
@@ -220,9 +225,12 @@ def test_a_real_file_without_a_header(shard, tmp_path):
 
 def test_mistakes_are_told_in_a_line(tmp_path):
     videos = write_csv(tmp_path / "v.csv", {"va": ["1 0.5"]}, VIDEO_HEADER)
+    scored = {3: ["va:0:0.5"]}
+    part = write_csv(tmp_path / "p.csv", scored, SCORED_SEGMENT_HEADER)
     for flags, message in (
         ([], "--submission_file is empty"),
         ([f"--submission_file={videos}"], "--eval_data_pattern is empty"),
         ([f"--submission_file={videos}", "--label_cache=x"], "lists videos"),
+        ([f"--submission_file={part}", "--label_cache=x"], "merge the shards first"),
     ):
         assert message in run_tool(*flags, status=1)

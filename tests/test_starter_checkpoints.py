@@ -463,16 +463,24 @@ def test_the_updates_that_adam_counts(power, updates, tmp_path):
     assert state.optimizer.iterations.numpy() == updates
 
 
-@pytest.mark.parametrize("optimizer", ["AdamOptimizer", "RMSPropOptimizer"])
-def test_an_optimizer_without_a_state_there_begins_anew(optimizer, tmp_path, caplog):
+@pytest.mark.parametrize(
+    "optimizer, slots, found",
+    [
+        ("AdamOptimizer", (), "no state"),
+        ("AdamOptimizer", ("Momentum",), "Momentum"),
+        ("RMSPropOptimizer", ("Adam", "Adam_1"), "Adam, Adam_1"),
+    ],
+)
+def test_an_optimizer_without_its_state_there_begins_anew(
+    optimizer, slots, found, tmp_path, caplog
+):
     variables = random(logistic())
-    if optimizer == "RMSPropOptimizer":
-        variables |= adam_slots(variables)
+    variables |= {f"{n}/{slot}": v for slot in slots for n, v in variables.items()}
     path = write(tmp_path / "old", "LogisticModel", variables)
     state = converted(path, str(tmp_path / "new"), optimizer=optimizer)
     assert state.steps_done == STEP
     assert state.optimizer.iterations.numpy() == 0
-    assert f"{optimizer} begins anew" in caplog.text
+    assert f"keeps {found}, so {optimizer} begins anew" in caplog.text
 
 
 def test_moving_statistics_have_no_slots(tmp_path):

@@ -330,3 +330,14 @@ def test_write_records_leaves_old_file_when_it_fails(tmp_path):
         examples.write_records(path, failing())
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["train.tfrecord"]
+
+
+def test_the_home_directory_has_its_short_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    written = write_sample("~/sample", CONFIG)
+    assert written["vocabulary"] == f"{tmp_path}/home/sample/vocabulary.csv"
+    examples.write_records("~/own.tfrecord", [b"one"])
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    with pytest.raises(UserError, match="--directory=gs://.*remote stores are not"):
+        write_sample("gs://bucket/sample", CONFIG)

@@ -98,6 +98,14 @@ def _guarded(main, arguments, commands):
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except BrokenPipeError:  # `| head` has seen enough
+        sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        if error.filename is None:  # which tells a user nothing: a bug, for all we know
+            raise
+        logging.getLogger("absl").debug("", exc_info=True)  # with --verbosity=1
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)

@@ -38,13 +38,24 @@ def _require(condition: bool, message: str) -> None:
         raise UserError(message)
 
 
-def _require_not_negative(config: Any, *names: str) -> None:
+def require_given(config: Any, *names: str) -> None:
+    """Raises UserError if one of these fields is empty: the flag must be given."""
+    helps = {f.name: f.metadata.get("help") for f in dataclasses.fields(config)}
+    for name in names:
+        _require(
+            bool(getattr(config, name).strip(", ")), f"--{name} is empty; {helps[name]}"
+        )
+
+
+def require_not_negative(config: Any, *names: str) -> None:
+    """Raises UserError if one of these fields is below 0."""
     for name in names:
         value = getattr(config, name)
         _require(value >= 0, f"--{name}={value}: must not be negative")
 
 
-def _require_positive(config: Any, *names: str) -> None:
+def require_positive(config: Any, *names: str) -> None:
+    """Raises UserError unless these fields are above 0, or None."""
     for name in names:
         value = getattr(config, name)
         _require(
@@ -54,7 +65,7 @@ def _require_positive(config: Any, *names: str) -> None:
 
 
 def _require_shard(config: Any) -> None:
-    _require_positive(config, "num_shards")
+    require_positive(config, "num_shards")
     _require(
         0 <= config.shard_index < config.num_shards,
         f"--shard_index={config.shard_index}: must be from 0 to "
@@ -64,7 +75,15 @@ def _require_shard(config: Any) -> None:
 
 CROPS = ("crop", "interval")  # with a start that can be chosen
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-FRAME_SAMPLING = ("all", *CROPS, "windows", "random", "run")
+# The ways to choose frames, and by which fields prediction then chooses them.
+FRAME_SAMPLING = {
+    "all": (),
+    "crop": ("crop_frames", "crop_stride", "crop_start"),
+    "interval": ("crop_stride", "crop_start"),
+    "windows": ("crop_stride",),
+    "random": ("crop_frames",),
+    "run": ("crop_frames",),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,8 +128,8 @@ class DataConfig:
     )
     # Whether to read rated segments: up to each command, so no flag of the run.
     segment_labels: bool = False
-    # The model's hyper-parameter: crop and interval are then those of the released
-    # code of Zou et al. 2017; see `records.ReleasedCropDecoder`.
+    # The model's hyper-parameter, kept here for crop and interval, which are then those
+    # of the released code of Zou et al. 2017; see `records.ReleasedCropDecoder`.
     released_code: bool = False
 
     def __post_init__(self):
@@ -133,7 +152,7 @@ class DataConfig:
             len(set(names)) == len(names),
             f"--feature_names={','.join(names)}: a name is given twice",
         )
-        _require_positive(
+        require_positive(
             self,
             "num_classes",
             "max_frames",
@@ -141,7 +160,7 @@ class DataConfig:
             "crop_stride",
             "crop_range",
         )
-        _require_not_negative(self, "skip_frames", "crop_start")
+        require_not_negative(self, "skip_frames", "crop_start")
         _require(
             self.frame_sampling in FRAME_SAMPLING,
             f"--frame_sampling={self.frame_sampling}: there is no such way; choose "
@@ -181,6 +200,17 @@ class DataConfig:
             max_frames=schema.MAX_FRAMES,
             frame_sampling="all",
         )
+
+    def as_predicted(self) -> "DataConfig":
+        """As this, with defaults for what does not change how prediction reads."""
+        used = FRAME_SAMPLING[self.frame_sampling]
+        used += ("max_frames",) if self.frame_features else ()
+        unused = {
+            field.name: field.default
+            for field in dataclasses.fields(self)
+            if field.name.startswith(("crop_", "max_frames")) and field.name not in used
+        }
+        return dataclasses.replace(self, **unused, released_code=self.released_crops)
 
     @property
     def released_crops(self) -> bool:
@@ -377,8 +407,8 @@ class TrainingConfig:
             "--train_data_pattern is empty; give a glob such as "
             "'/data/train*.tfrecord'",
         )
-        _require(bool(self.train_dir), "--train_dir is empty; name a directory")
-        _require_positive(
+        require_given(self, "train_dir")
+        require_positive(
             self,
             "batch_size",
             "steps_per_loop",
@@ -444,13 +474,13 @@ class EvaluationConfig:
     hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        _require(bool(self.train_dir), "--train_dir is empty; name a directory")
+        require_given(self, "train_dir")
         _require(
             bool(self.eval_data_pattern.strip()),
             "--eval_data_pattern is empty; give a glob such as "
             "'/data/validate*.tfrecord'",
         )
-        _require_positive(self, "batch_size", "num_readers", "top_k")
+        require_positive(self, "batch_size", "num_readers", "top_k")
         _require_shard(self)
         follows = not (self.run_once or self.checkpoint)
         _require(
@@ -463,7 +493,7 @@ class EvaluationConfig:
             f"--class_metrics_file={self.class_metrics_file}: not known of a part; "
             f"evaluate without --num_shards={self.num_shards}",
         )
-        _require_not_negative(self, "keep_best")
+        require_not_negative(self, "keep_best")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -540,9 +570,7 @@ class InferenceConfig:
             ("output_file", "the CSV file to write"),
         ):
             _require(bool(getattr(self, name)), f"--{name} is empty; give {example}")
-        _require_positive(
-            self, "batch_size", "num_readers", "top_k", "segment_max_pred"
-        )
+        require_positive(self, "batch_size", "num_readers", "top_k", "segment_max_pred")
         _require_shard(self)
 
     def _check_archives(self):

@@ -19,7 +19,7 @@ import os
 import tensorflow as tf
 from absl import logging
 
-from youtube8m.config import flag
+from youtube8m.config import flag, require_given, require_positive
 from youtube8m.data.serving import choose_frames, parse_records
 from youtube8m.errors import UserError
 from youtube8m.files import replacing_directory
@@ -44,14 +44,11 @@ class ExportConfig:
     top_k: int = flag(20, "Classes that a savedmodel lists per video.")
 
     def __post_init__(self):
-        for name in ("train_dir", "output_dir"):
-            if not getattr(self, name):
-                raise UserError(f"--{name} is empty; name a directory")
+        require_given(self, "train_dir", "output_dir")
+        require_positive(self, "top_k")
         if self.format not in _WRITERS:
             formats = ", ".join(_WRITERS)
             raise UserError(f"--format={self.format}: must be one of {formats}")
-        if self.top_k < 1:
-            raise UserError(f"--top_k={self.top_k}: must be greater than 0")
 
 
 def export(config: ExportConfig) -> None:

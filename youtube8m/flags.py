@@ -9,6 +9,7 @@ A hyper-parameter is declared once, as an argument of a constructor; the flag of
 same name has no default of its own, so that an unset flag leaves the constructor's.
 """
 
+import collections
 import dataclasses
 import types
 import typing
@@ -22,9 +23,11 @@ from youtube8m.data.vocabulary import read_vocabulary
 from youtube8m.errors import UserError
 from youtube8m.losses import LOSSES
 from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING
-from youtube8m.registry import arguments, defaults, hyperparameters
+from youtube8m.registry import arguments, defaults, hyperparameters, meanings
 
 FLAGS = flags.FLAGS
+
+_MOST_MEANINGS = 3  # that a help text lists, of models that differ
 
 _DEFINE = {
     bool: flags.DEFINE_boolean,
@@ -68,18 +71,33 @@ def define_model_flags() -> None:
         "CSV of the classes, for models that sort them by vertical or frequency: the "
         "data set's vocabulary.csv, or two columns label_id,vertical.",
     )
+    said = _said_of_arguments()
     for name, (parameter, owners) in all_hyperparameters().items():
+        meaning = "; ".join(text for text, _ in said[name].most_common(_MOST_MEANINGS))
         defaults = {f"{owner} {value}" for owner, value in owners.items()}
-        help_text = f"Hyper-parameter; by default {', '.join(sorted(defaults))}."
-        _DEFINE[parameter.annotation](name, None, help_text)
+        help_text = f"{meaning}. By default {', '.join(sorted(defaults))}."
+        _DEFINE[parameter.annotation](name, None, help_text[0].upper() + help_text[1:])
+
+
+def _said_of_arguments():
+    """Name -> what docstrings say of it, and how many classes say so."""
+    said = collections.defaultdict(collections.Counter)
+    for cls in _configured_classes():
+        for name, meaning in meanings(cls).items():
+            said[name][meaning] += 1
+    return said
+
+
+def _configured_classes():
+    registries = (ENCODERS, CLASSIFIERS, LABEL_PROCESSING, LOSSES)
+    registered = [registry.get(name) for registry in registries for name in registry]
+    return [*registered, models.VideoModel]
 
 
 def all_hyperparameters() -> dict[str, tuple]:
     """Name -> (parameter, {class: default}), over all models, classifiers, losses."""
     found: dict[str, tuple] = {}
-    registries = (ENCODERS, CLASSIFIERS, LABEL_PROCESSING, LOSSES)
-    registered = [registry.get(name) for registry in registries for name in registry]
-    for cls in (*registered, models.VideoModel):
+    for cls in _configured_classes():
         for name, parameter in hyperparameters(cls).items():
             owners = found.setdefault(name, (parameter, {}))[1]
             owners[cls.__name__] = parameter.default
@@ -127,14 +145,15 @@ def read_run() -> RunConfig:
     classes = [c for c in (*parts, models.VideoModel, loss) if c is not None]
     taken, given = defaults(*classes), given_hyperparameters()
     # Released crops are a matter of the data, so that any model may have them.
-    known = taken.keys() | ({"released_code"} if data.frame_sampling in CROPS else ())
+    of_crops = {"released_code"} if data.frame_sampling in CROPS else set()
+    known = taken.keys() | of_crops
     for name in sorted(given.keys() - known):
         logging.warning("--%s: %s does not take it; ignored", name, config.model)
     _warn_unused_parts(config, parts)
     # All of them, defaults too: a later version's defaults must not change a run.
     values = {name: given.get(name, default) for name, default in taken.items()}
-    released_code = "released_code" in known and given.get("released_code", False)
-    data = dataclasses.replace(data, released_code=released_code)
+    crops = {name: given[name] for name in of_crops & given.keys()}
+    data = dataclasses.replace(data, **crops)
     config = dataclasses.replace(
         config,
         video_level_classifier_model=classifier.__name__ if classifier else "",

@@ -58,9 +58,9 @@ class Inference:
 
     def _check_alike(self):
         """Raises UserError unless all models read the same of the records."""
-        first = dataclasses.asdict(self.trained.run.data)
+        first = self._reading(self.trained)
         for member in self.members[1:]:
-            data = dataclasses.asdict(member.run.data)
+            data = self._reading(member)
             unlike = [name for name in first if first[name] != data[name]]
             if unlike:
                 values = ", ".join(
@@ -72,6 +72,15 @@ class Inference:
                     "predict with each, and merge the files with python -m "
                     "youtube8m.tools.ensemble"
                 )
+
+    def _reading(self, member):
+        """The fields of DataConfig by which a model reads records here."""
+        data = member.run.data
+        if self.config.segment_labels and data.frame_features:
+            data = data.of_segments(rated=False)
+        if self.config.crop_starts:
+            data = dataclasses.replace(data, crop_start=0)
+        return dataclasses.asdict(data.as_predicted())
 
     def _check_crops(self):
         sampling = self.trained.run.data.frame_sampling

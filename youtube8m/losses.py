@@ -86,7 +86,7 @@ class HingeLoss(LabelLoss):
     """sum_c max(0, b - s p), s = 2y - 1, with margin b.
 
     Args:
-      hinge_margin: b.
+      hinge_margin: b, the margin.
     """
 
     def __init__(self, hinge_margin: float = 1.0, **kwargs):
@@ -128,7 +128,7 @@ class PseudoHuberLoss(LabelLoss):
     1.0, 0.798 with 2.0, 0.794 with 3.0; cross entropy 0.798.
 
     Args:
-      huber_delta: d.
+      huber_delta: d, the cross entropy where squares turn into lines.
     """
 
     def __init__(self, huber_delta: float = 0.5, **kwargs):
@@ -154,8 +154,8 @@ class WeightedCrossEntropyLoss(LabelLoss):
 
     Args:
       class_counts: n_c, C of them.
-      miss_power: k; 0 gives cross entropy.
-      miss_cap: the largest weight.
+      miss_power: k, how much more rare labels weigh; 0 gives cross entropy.
+      miss_cap: the largest weight of a label.
     """
 
     def __init__(
@@ -187,7 +187,7 @@ class NegativeMaskedCrossEntropyLoss(LabelLoss):
     CrossEntropyLossMat (0.2).
 
     Args:
-      negative_threshold: below it, a negative does not count.
+      negative_threshold: probability below which a negative does not count.
     """
 
     def __init__(self, negative_threshold: float = 0.15, **kwargs):
@@ -216,9 +216,10 @@ class CenterLoss(CrossEntropyLoss):
     (video, label) of the batch and over H.
 
     Args:
-      center_loss_weight: w.
-      center_rate: r.
-      center_mean: average over pairs and dimensions, and move, as the released code.
+      center_loss_weight: w, factor of the distance.
+      center_rate: r, how fast centers move.
+      center_mean: whether to average over pairs and dimensions, and to move, as the
+        released code.
     """
 
     def __init__(

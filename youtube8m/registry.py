@@ -14,6 +14,7 @@ arguments are facts of the data (`num_classes`, `feature_sizes` ...).
 """
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -86,6 +87,30 @@ def hyperparameters(cls: type) -> dict[str, inspect.Parameter]:
         for name, p in arguments(cls).items()
         if p.annotation in HYPERPARAMETER_TYPES and p.default is not p.empty
     }
+
+
+def meanings(cls: type) -> dict[str, str]:
+    """What docstrings say under `Args:` of the constructor's arguments, by name.
+
+    The first sentence each, without a symbol before it ("H, units of each layer."); of
+    a class and its base that both say something, the base's, which is of more models.
+    """
+    found = {}
+    for base in cls.__mro__:
+        if base.__module__.split(".")[0] == "keras":
+            break
+        section = _ARGS.search(inspect.cleandoc(vars(base).get("__doc__") or ""))
+        for names, text in _ARGUMENT.findall(section[1] if section else ""):
+            sentence = _SENTENCE.match(" ".join(text.split()))[1]
+            sentence = _SYMBOL.sub("", sentence)
+            found |= {name: sentence for name in names.split(", ") if sentence}
+    return found
+
+
+_ARGS = re.compile(r"^Args:\n((?: .*\n?)+)", re.MULTILINE)
+_ARGUMENT = re.compile(r"^  (\w[\w, ]*): (.*\n?(?:    .*\n?)*)", re.MULTILINE)
+_SENTENCE = re.compile(r"(.*?)(?<!\bal)(?:\. |\.?$)")
+_SYMBOL = re.compile(r"^[A-Za-z]\w{0,3}([,;] |$)")
 
 
 def defaults(*classes: type | None) -> dict[str, Any]:

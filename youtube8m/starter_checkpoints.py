@@ -207,9 +207,11 @@ class StarterCheckpoint:
         updates = math.log(power) / math.log(_ADAM_BETA_2) - 1
         return self.step if abs(updates - self.step) < 10 else round(updates)
 
-    def has_slot(self, slot: str) -> bool:
-        """Whether an optimizer kept a `slot` (such as Adam) of the variables."""
-        return any(name.endswith(f"/{slot}") for name in self.shapes)
+    @property
+    def slots(self) -> set[str]:
+        """What an optimizer kept of each variable, such as Adam and Adam_1."""
+        split = map(os.path.split, self.shapes)
+        return {slot for variable, slot in split if variable in self.shapes}
 
     def complete(self, run: RunConfig, given: Mapping[str, Any]) -> RunConfig:
         """`run`, known by its five keys, with all that the variables tell.

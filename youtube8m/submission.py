@@ -23,6 +23,7 @@ import pandas as pd
 
 from youtube8m.errors import UserError
 from youtube8m.files import local_path
+from youtube8m.text import shortened
 
 VIDEO_HEADER = "VideoId,LabelConfidencePairs\n"
 SEGMENT_HEADER = "Class,Segments\n"
@@ -179,6 +180,14 @@ class Submission:
         """Size of the file."""
         return len(self._data)
 
+    def require_merged(self) -> None:
+        """Raises UserError if it is of one of several shards."""
+        if self.header == SCORED_SEGMENT_HEADER:
+            raise UserError(
+                f"{self.path}: is what inference.py wrote of one shard; merge the "
+                "shards first, with python -m youtube8m.tools.merge_shards"
+            )
+
     def pairs(self, rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The lists of some rows [R] of a video CSV, end to end.
 
@@ -240,7 +249,7 @@ class Submission:
         if _SEGMENT_ROW.match(line):
             return SEGMENT_HEADER, 0
         raise UserError(
-            f"{self.path}: line 1 is {_shortened(line.strip())}; expected the header "
+            f"{self.path}: line 1 is {_quoted(line.strip())}; expected the header "
             f"{VIDEO_HEADER.strip()} or {SEGMENT_HEADER.strip()}"
         )
 
@@ -251,7 +260,7 @@ class Submission:
         for row, line in enumerate(file):
             text, comma, _ = line.partition(b",")
             if not text or not comma:
-                what = f"is {_shortened(line.strip())}; expected {self.header.strip()}"
+                what = f"is {_quoted(line.strip())}; expected {self.header.strip()}"
                 raise self._damaged(row, what)
             key = self._checked(row, to_key, text)
             if key in keys:
@@ -266,7 +275,7 @@ class Submission:
 
     def _class_id(self, text):
         if not text.isdigit() or int(text) >= self._num_classes:
-            found = _shortened(text)
+            found = _quoted(text)
             raise ValueError(f"has {found} for a class; {_expected(self._num_classes)}")
         return int(text)
 
@@ -275,7 +284,7 @@ def _video_id(text):
     try:
         return sys.intern(text.decode())  # files of one ensemble share their ids
     except UnicodeDecodeError:
-        raise ValueError(f"has the id {_shortened(text)}, which is not UTF-8") from None
+        raise ValueError(f"has the id {_quoted(text)}, which is not UTF-8") from None
 
 
 def _parse_pairs(lists, num_classes):
@@ -285,7 +294,7 @@ def _parse_pairs(lists, num_classes):
         raise ValueError("lists no class")
     if text.translate(None, _NUMBERS):
         wrong = next(t for t in text.split(b" ") if t.translate(None, _NUMBERS))
-        raise ValueError(f"has {_shortened(wrong)} where a number belongs")
+        raise ValueError(f"has {_quoted(wrong)} where a number belongs")
     if b"  " in text:
         raise ValueError("has two blanks in a row; expected one between numbers")
     counts = np.array([item.count(b" ") + 1 for item in lists])
@@ -322,7 +331,7 @@ def _parse_segments(text):
     names = text.split()
     wrong = next((name for name in names if not _SEGMENT.fullmatch(name)), None)
     if wrong is not None:
-        raise ValueError(f"has {_shortened(wrong)} where a segment (id:start) belongs")
+        raise ValueError(f"has {_quoted(wrong)} where a segment (id:start) belongs")
     if len(set(names)) < len(names):
         raise ValueError("lists a segment twice")
     return [name.decode() for name in names]
@@ -333,7 +342,7 @@ def _parse_scored_segments(text):
     matches = [(name, _SCORED_SEGMENT.fullmatch(name)) for name in text.split()]
     wrong = next((name for name, match in matches if match is None), None)
     if wrong is not None:
-        raise ValueError(f"has {_shortened(wrong)} where id:start:score belongs")
+        raise ValueError(f"has {_quoted(wrong)} where id:start:score belongs")
     scores = [float(match[2]) for _, match in matches]
     return [match[1].decode() for _, match in matches], np.array(scores, np.float32)
 
@@ -343,7 +352,5 @@ def _expected(num_classes):
     return f"expected a class id{limit}"
 
 
-def _shortened(text: bytes) -> str:
-    """A text of the user's in quotes, cut where it is long."""
-    text = text.decode("utf-8", "replace")
-    return repr(text if len(text) <= 40 else text[:37] + "...")
+def _quoted(text: bytes) -> str:
+    return repr(shortened(text.decode("utf-8", "replace")))

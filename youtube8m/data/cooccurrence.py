@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from youtube8m.errors import UserError
-from youtube8m.files import ARRAY_ERRORS, replacing
+from youtube8m.files import ARRAY_ERRORS, local_path, replacing
 
 
 class CooccurrenceCounts:
@@ -38,8 +38,9 @@ def read_counts(path: str, num_classes: int) -> np.ndarray:
     Raises:
       UserError: the file cannot be read or is of another size.
     """
+    file = local_path(path, "--label_correlation_file")
     try:
-        counts = np.load(path, allow_pickle=False)
+        counts = np.load(file, allow_pickle=False)
     except ARRAY_ERRORS as error:
         raise UserError(
             f"--label_correlation_file={path}: cannot be read as .npy ({error}); write "

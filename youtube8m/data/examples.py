@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from youtube8m import schema
-from youtube8m.files import renamed
+from youtube8m.files import local_path, renamed
 
 _RANGE = schema.QUANTIZED_MAX - schema.QUANTIZED_MIN
 
@@ -35,9 +35,12 @@ def quantize(values: np.ndarray) -> np.ndarray:
 
 
 def dequantize(quantized: np.ndarray) -> np.ndarray:
-    """The float32 value at the middle of each level: q * 4/255 + 4/512 - 2."""
-    offset = _RANGE / 512 + schema.QUANTIZED_MIN
-    return (quantized * (_RANGE / 255) + offset).astype(np.float32)
+    """The float32 value at the middle of each level: q * 4/255 + 4/512 - 2.
+
+    As `layers.inputs.dequantize`, on the host.
+    """
+    scale, offset = _RANGE / 255, _RANGE / 512 + schema.QUANTIZED_MIN
+    return quantized.astype(np.float32) * np.float32(scale) + np.float32(offset)
 
 
 def frame_example(
@@ -117,6 +120,7 @@ def write_records(path, examples: Iterable) -> None:
 @contextlib.contextmanager
 def record_file(path: str):
     """A function that appends a message, or bytes, to the TFRecord file `path`."""
+    path = local_path(path, "path")
     with renamed(path) as temporary, tf.io.TFRecordWriter(temporary) as writer:
 
         def write(example):

@@ -25,6 +25,7 @@ from youtube8m import schema
 from youtube8m.config import DataConfig
 from youtube8m.data import sampling, wire
 from youtube8m.data.damage import Damage
+from youtube8m.data.examples import dequantize
 from youtube8m.data.wire import RecordError
 from youtube8m.errors import UserError
 
@@ -394,7 +395,7 @@ class ReleasedCropDecoder(FrameDecoder):
         for target, length, row in zip(out, lengths, parsed, strict=True):
             columns = np.split(target[:length], ends, axis=1)
             for column, part in zip(columns, row["frames"], strict=True):
-                column[: len(part)] = _dequantized(part[:length])
+                column[: len(part)] = dequantize(part[:length])
         return {**batch, "frames": out, "num_frames": lengths}
 
 
@@ -439,13 +440,6 @@ class SegmentDecoder(FrameDecoder):
         places = np.array([row["place"] for row in parsed], np.int32).reshape(-1, 2)
         own = {"segment_start": starts, "rated": rated, "place": places}
         return {**super().collate(parsed, rows), **own}
-
-
-def _dequantized(frames):
-    """As `layers.inputs.dequantize`, on the host."""
-    span = schema.QUANTIZED_MAX - schema.QUANTIZED_MIN
-    scale, offset = span / 255, span / 512 + schema.QUANTIZED_MIN
-    return frames.astype(np.float32) * np.float32(scale) + np.float32(offset)
 
 
 def _missing(name, context, feature_lists, frame_features):

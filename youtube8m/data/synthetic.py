@@ -24,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from youtube8m import schema
-from youtube8m.config import DataConfig, flag
+from youtube8m.config import DataConfig, flag, require_not_negative, require_positive
 from youtube8m.data.examples import (
     RatedSegment,
     add_segments,
@@ -35,7 +35,7 @@ from youtube8m.data.examples import (
     video_example,
 )
 from youtube8m.errors import UserError
-from youtube8m.files import renamed
+from youtube8m.files import local_path, renamed
 
 # Split -> the folders that hold it; ratings of test segments are never published.
 LEVELS = {
@@ -101,9 +101,9 @@ class SampleConfig:
         )
         object.__setattr__(self, "feature_names", data.feature_names)
         object.__setattr__(self, "feature_sizes", data.feature_sizes)
-        for name in ("num_train", "num_validate", "num_test", "noise", "seed"):
-            self._require(name, getattr(self, name) >= 0, "must not be negative")
-        self._require("num_shards", self.num_shards > 0, "must be greater than 0")
+        counts = ("num_train", "num_validate", "num_test")
+        require_not_negative(self, *counts, "noise", "seed")
+        require_positive(self, "num_shards")
         self._require("mean_labels", self.mean_labels >= 1, "must be at least 1")
         self._require(
             "one_frame_share", 0 <= self.one_frame_share <= 1, "must be within 0 and 1"
@@ -281,9 +281,10 @@ def write_sample(
       'num_frames' and 'num_segments' -> how many in all.
 
     Raises:
-      UserError: `directory` holds shards of another sample.
+      UserError: `directory` is not local, or holds shards of another sample.
     """
-    writer = _SampleWriter(os.fspath(directory), config, progress)
+    root = local_path(os.fspath(directory), "--directory")
+    writer = _SampleWriter(root, config, progress)
     plan = _plan(config)
     shards = [
         (split, number, videos)

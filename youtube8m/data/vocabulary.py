@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from youtube8m.errors import UserError
+from youtube8m.text import shortened
 
 # What a column may be called, in lower case and without `_`, the best name first.
 _COLUMNS = {
@@ -122,7 +123,7 @@ def _columns(table: pd.DataFrame, path: str) -> dict[str, np.ndarray]:
     }
     if "index" not in columns or not columns.keys() & {"name", "vertical"}:
         raise UserError(
-            f"{path}: its first line is {_shortened(','.join(header))!r}; expected the "
+            f"{path}: its first line is {shortened(','.join(header))!r}; expected the "
             f"header of {_EXPECTED}; add it or name another file"
         )
     return columns
@@ -132,16 +133,12 @@ def _is_number(cell: str) -> bool:
     return cell.isascii() and cell.isdigit() and len(cell) <= _MOST_DIGITS
 
 
-def _shortened(text: str, width: int = 60) -> str:
-    return text if len(text) <= width else text[: width - 3] + "..."
-
-
 def _integers(cells: np.ndarray, path: str, what: str) -> np.ndarray:
     """Non-negative integers, as int64."""
     wrong = [cell for cell in cells if not _is_number(cell)]
     if wrong:
         raise UserError(
-            f"{path}: has the {what} {_shortened(wrong[0])!r}; expected a whole number "
+            f"{path}: has the {what} {shortened(wrong[0])!r}; expected a whole number "
             "of at least 0; correct the file"
         )
     return cells.astype(np.int64)

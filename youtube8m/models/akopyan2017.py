@@ -58,8 +58,8 @@ class BagOfFrames(_Regularized):
     Source: section "BoF_4096", Hit@1 0.78, GAP 0.66, with one sigmoid layer behind.
 
     Args:
-      hidden_size: H.
-      dropout_rate: share dropped of the inputs and of a.
+      hidden_size: H, units of both layers.
+      dropout_rate: share dropped of the inputs and of the first layer's outputs.
 
     Input shape: [B, T, D]. Output shape: [B, H].
     """
@@ -92,7 +92,7 @@ class _WeightedSum(_Regularized):
     """LSTM layers whose outputs are summed with weights that grow over the video.
 
     Args:
-      lstm_cells: H, units of each LSTM layer.
+      lstm_cells: H, units of each layer.
       dropout_rate: share dropped of each LSTM layer's outputs.
       max_frames: N, the frames read of a video, of which the last has weight 1; None:
         the paper's 90.
@@ -149,8 +149,8 @@ class WeightedLSTM(_WeightedSum):
 
     Args:
       lstm_layers: number of layers.
-      residual: whether there are residual connections.
-      residual_projection: one around the first layer too.
+      residual: whether there are residual connections around layers.
+      residual_projection: whether there is one around the first layer too.
       lstm_cells, dropout_rate, max_frames: H, the share dropped (the paper's
         0.4, which might be what is kept), N.
 
@@ -222,8 +222,11 @@ class LSTMMoE(_WeightedSum):
     The paper gives neither weight, nor the experts' second layer's size (here H).
 
     Args:
-      num_experts, active_experts, expert_size: n, k, K; see `SparseExperts`.
-      importance_weight, load_weight: factors of the two losses.
+      num_experts: n, experts between the LSTMs; see `SparseExperts`.
+      active_experts: k, the experts that a frame is given to.
+      expert_size: K, hidden units of each expert.
+      importance_weight: factor of the importance's term of the loss.
+      load_weight: factor of the load's term of the loss.
       lstm_cells, dropout_rate, max_frames: H, the share dropped, N.
 
     Input shape: [B, T, D]. Output shape: [B, H].

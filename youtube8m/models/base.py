@@ -123,8 +123,8 @@ class ReproducedEncoder(FrameEncoder):
     """An encoder whose authors released code that computes something else.
 
     Args:
-      released_code: compute what that code does (the docstring says what differs)
-        on videos padded to `max_frames`, as the authors' were.
+      released_code: compute what the authors' code does (the model's docstring says
+        what differs) on videos padded to `max_frames`, as theirs were.
       max_frames: None leaves them at the batch's length.
     """
 

@@ -59,7 +59,7 @@ class MoeModel(DenseClassifier):
     Source: the starter code's MoeModel; Jordan & Jacobs 1994.
 
     Args:
-      moe_num_mixtures: M, without the dummy.
+      moe_num_mixtures: M, experts per class, without the dummy.
     """
 
     source = Source(
@@ -116,7 +116,7 @@ class MultiLayerMoeModel(MoeModel):
     `released_code=True`: the gates alone have the hidden layer.
 
     Args:
-      moe_hidden_size: h.
+      moe_hidden_size: h, units of the hidden layers.
     """
 
     source = Source("Na et al. 2017", "Table 2, 2-layer MoE-2", "GAP 0.424")
@@ -161,9 +161,9 @@ class MlpModel(DenseClassifier):
 
     Args:
       mlp_layers: number of hidden layers.
-      mlp_size: their units.
-      mlp_layer_norm: whether to normalise.
-      mlp_activation: 'relu' or 'relu6'.
+      mlp_size: units of each hidden layer.
+      mlp_layer_norm: whether hidden layers are normalised.
+      mlp_activation: of hidden layers: 'relu' or 'relu6'.
       mlp_dropout: share of the units dropped behind each layer, in training.
     """
 

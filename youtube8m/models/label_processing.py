@@ -20,7 +20,9 @@ class LabelCorrelation(Part):
     (1, .01, .01) .788; without it .798. Their code: LabelCorrelationMoeModel.
 
     Args:
-      correlation_alpha, correlation_beta, correlation_gamma: a, b, g.
+      correlation_alpha: a, weight of the predictions.
+      correlation_beta: b, weight of those mixed by the fixed matrix.
+      correlation_gamma: g, weight of those mixed by the trained matrix.
 
     Input shape: [B, C]. Output shape: [B, C].
     """
@@ -89,7 +91,7 @@ class LabelCorrelationMoeModel(MoeModel):
     Source: Na et al. 2017's released MoeWithLabelCorelationModel (g = 0.1).
 
     Args:
-      logit_correlation: g.
+      logit_correlation: g, the share of correlated labels in the logits.
     """
 
     source = Source(

@@ -22,7 +22,7 @@ class PerVerticalModel(DenseClassifier):
 
     Args:
       verticals: of each class, the place of its vertical: C integers in [0, V).
-      vertical_bias: whether there are biases b_v.
+      vertical_bias: whether the regressions have biases b_v.
 
     Input shape: V descriptors [B, H_v], or one [B, H] for all verticals.
     Output shape: [B, C].
@@ -84,7 +84,7 @@ class HierarchicalMoeModel(DenseClassifier):
       verticals: of each class, the place of its vertical: C integers in [0, V).
       coarse_num_mixtures: experts per vertical.
       label_num_mixtures: experts per class.
-      coarse_loss_weight: w.
+      coarse_loss_weight: w, factor of the verticals' loss.
     """
 
     source = Source(
@@ -173,10 +173,11 @@ class ClassifierChainModel(DenseClassifier):
 
     Args:
       class_counts: training videos of each class; None: ids are sorted by frequency.
-      chain_groups: G, but at most C.
-      moe_num_mixtures: experts per class.
-      feature_bottleneck: F; 0: none.
-      distribution_bottleneck: K; 0: none.
+      chain_groups: G, groups of classes, but at most C.
+      moe_num_mixtures: experts per class, without the dummy.
+      feature_bottleneck: F, units between descriptor and groups; 0: none.
+      distribution_bottleneck: K, units between earlier predictions and a group; 0:
+        none.
       chain_dropout: share dropped of what each group sees, in training.
     """
 

@@ -64,8 +64,9 @@ class LSTMMemory(ReproducedEncoder):
       lstm_cells: H, units of each layer.
       lstm_layers: number of layers. The released LSTM and LSTM-M have 2 by default,
         where the paper counts the states of one.
-      lstm_memory: "none" (neither M nor O), "m" or "m-o".
-      layer_norm: layer-normalised cells.
+      lstm_memory: sums that join the last state: "none" (neither M nor O), "m" or
+        "m-o".
+      layer_norm: whether the cells are layer-normalised.
       dropout_rate: share of the candidates dropped in training, with `layer_norm`
         only (the paper's "dropout rate 0.8" is what its code keeps).
       released_code: has no O with `layer_norm`, and is the same otherwise.
@@ -126,8 +127,8 @@ class TemporalCNN(_FixedLengthEncoder):
     Source: Table 1: 64 filters 0.704, 256 filters 0.753.
 
     Args:
-      num_channels: N.
-      kernel_height: frames in a window.
+      num_channels: N, number of filters.
+      kernel_height: frames that a filter sees at once.
       released_code: windows of pads compete as well, and x is divided by its L2 norm.
 
     Input shape: [B, T, D]. Output shape: [B, N].
@@ -177,8 +178,9 @@ class PositionEncoding(_FixedLengthEncoder):
     Args:
       released_code: x is divided by its L2 norm. Written for Python 2, the code
         divides integers, so that all weights are 1.
-      integer_division: False: as `released_code` computes under Python 3, with t and
-        j counted from 0 and `max_frames` for n. No effect without `released_code`.
+      integer_division: whether `released_code` divides as Python 2 does; False: as
+        Python 3, with t and j counted from 0 and `max_frames` for n. No effect
+        without `released_code`.
 
     Input shape: [B, T, D]. Output shape: [B, D].
     """
@@ -221,9 +223,10 @@ class IndirectClustering(ReproducedEncoder):
     Source: Table 1: 0.801.
 
     Args:
-      clustering_projection: whether f has weights, with an L2 penalty 1e-8 on W.
-      clustering_alpha: the sharpness of p.
-      clustering_post: "none", "layer_norm_relu" or "l2".
+      clustering_projection: whether frames are compared behind a layer f, with an L2
+        penalty 1e-8 on W.
+      clustering_alpha: the sharpness of the frames' weights p.
+      clustering_post: what is done to the sum: "none", "layer_norm_relu" or "l2".
       released_code: the softmax is over an axis of length 1, so that every p_t is 1,
         and f and alpha have no effect; post is "layer_norm_relu". A projection has
         its weights all the same, but no gradient reaches them.
@@ -342,7 +345,7 @@ class ManyToManyLSTM(_FixedLengthEncoder):
     Source: Table 2: 0.791.
 
     Args:
-      lstm_cells: H.
+      lstm_cells: H, units of the layer.
       released_code: the mean is over all T positions; pads have h_t = 0.
 
     Input shape: [B, T, D]. Output shape: [B, T, H], and which of them count, [B, T].

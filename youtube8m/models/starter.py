@@ -40,13 +40,14 @@ class DbofModel(FrameEncoder):
     Source: the starter code's DbofModel; Abu-El-Haija et al. 2016, section 4.1.1.
 
     Args:
-      iterations: k.
-      sample_random_frames: independent frames; else a contiguous run.
-      dbof_add_batch_norm: whether to normalise.
-      dbof_cluster_size: K.
-      dbof_hidden_size: H.
-      dbof_pooling_method: 'max' or 'average'.
-      dbof_activation: 'sigmoid' or 'relu6'.
+      iterations: k, frames taken of each video.
+      sample_random_frames: whether frames are drawn independently; else a run of
+        neighbours.
+      dbof_add_batch_norm: whether to normalise by batches.
+      dbof_cluster_size: K, number of clusters.
+      dbof_hidden_size: H, units behind the pooled clusters.
+      dbof_pooling_method: over frames: 'max' or 'average'.
+      dbof_activation: of clusters and units: 'sigmoid' or 'relu6'.
 
     `select` takes the frames, `call` all that it is given.
 
@@ -144,7 +145,7 @@ class LstmModel(FrameEncoder):
     Args:
       lstm_cells: H, units of each layer.
       lstm_layers: number of layers.
-      layer_norm: layer-normalised cells (Zou et al.'s LSTM+LR+LN).
+      layer_norm: whether the cells are layer-normalised. Zou et al.'s LSTM+LR+LN.
 
     Input shape: [B, T, D]. Output shape: [B, H].
     """

@@ -105,7 +105,7 @@ class BiLSTM(FrameEncoder):
 
     Args:
       lstm_cells: H, units of each layer.
-      lstm_layers: N, layers of each direction.
+      lstm_layers: N, number of layers of each direction.
 
     Input shape: [B, T, D]. Output shape: [B, 2 N H].
     """
@@ -142,7 +142,7 @@ class BiLSTMAttention(_Encoder):
 
     Args:
       lstm_cells: H, units of each layer.
-      lstm_layers: layers of each direction, two independent stacks.
+      lstm_layers: number of layers of each direction. Two independent stacks.
       released_code: the softmax runs over all max_frames places.
 
     Input shape: [B, T, D]. Output shape: [B, H].
@@ -175,8 +175,8 @@ class SplitBiLSTMAttention(_Encoder):
 
     Args:
       feature_sizes: of the first modality (visual) and the second (audio).
-      visual_lstm_cells: H_v.
-      audio_lstm_cells: H_a.
+      visual_lstm_cells: H_v, units for the first modality.
+      audio_lstm_cells: H_a, units for the second modality.
       released_code: the softmax runs over all max_frames places.
 
     Input shape: [B, T, sum of feature_sizes]. Output shape: [B, H_v + H_a].
@@ -223,11 +223,12 @@ class MultiAttentionBiLSTM(_Encoder):
 
     Args:
       verticals: of each class, the place of its vertical: integers in [0, V).
-      lstm_cells: H.
-      attention_score: 'tanh-dense', as the code, or 'diagonal-bilinear', as the paper.
-      pool_size: k; the maxima of the outputs over windows of k frames go through a
-        second BiLSTM, as in MaxPoolBiLSTMAttention and the released code (k = 3). 0:
-        none of this, as the paper's table says.
+      lstm_cells: H, units of each layer.
+      attention_score: of each frame: 'tanh-dense', as the code, or
+        'diagonal-bilinear', as the paper.
+      pool_size: k, frames of a window; 0: none, as the paper's table says. The maxima
+        of the outputs over windows go through a second BiLSTM, as in
+        MaxPoolBiLSTMAttention and the released code (k = 3).
       released_code: the softmax runs over all max_frames places; with pool_size also
         what MaxPoolBiLSTMAttention's does.
 
@@ -300,7 +301,7 @@ class MaxPoolBiLSTMAttention(_Encoder):
     k = 5.
 
     Args:
-      lstm_cells: H, of both BiLSTMs.
+      lstm_cells: H, units of both BiLSTMs.
       pool_size: k, frames of a window.
       released_code: pads take part in the maxima, and the second BiLSTM and its
         attention run over all windows of max_frames. By default a video has the
@@ -340,7 +341,7 @@ class RandomBiLSTMAttention(BiLSTMAttention):
 
     Args:
       lstm_cells: H, units of each layer.
-      lstm_layers: layers of each direction, two independent stacks.
+      lstm_layers: number of layers of each direction. Two independent stacks.
       released_code: windows that are not full of real frames are left out (a video
         of less than five frames has none), and the softmax runs over all windows of
         max_frames.
@@ -375,7 +376,7 @@ class HierarchicalBiLSTMAttention(_Encoder):
     Source: Tang et al. 2017, Table 3; GAP 0.80934.
 
     Args:
-      lstm_cells: H, on all levels.
+      lstm_cells: H, units on all levels.
       released_code: pads count as frames, on all levels and in the softmax: every
         video has max_frames frames. By default it has its own, the last group of a
         level may have less than five members, and groups without any are pads.

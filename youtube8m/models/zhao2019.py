@@ -89,9 +89,10 @@ class _FusedModalities(FrameEncoder):
 
     Args:
       feature_sizes: of the modalities, in order.
-      modality_fusion: "concat", "shared" or "projection"; see `ModalityFusion`.
-      fusion_size: F.
-      projection_weight: factor of the distance in the training loss.
+      modality_fusion: how modalities are joined: "concat", "shared" or "projection";
+        see `ModalityFusion`.
+      fusion_size: F, values per frame that modalities are mapped to.
+      projection_weight: factor of the modalities' distance in the training loss.
     """
 
     def __init__(
@@ -159,7 +160,7 @@ class StackedBiLSTM(_FusedModalities):
     Source: the row "Bi-LSTM", GAP 0.80597.
 
     Args:
-      lstm_cells: H.
+      lstm_cells: H, units of each layer.
       lstm_layers: number of layers of each direction.
       interleaved: whether the directions meet between layers.
       feature_sizes, modality_fusion, fusion_size, projection_weight: how the two
@@ -202,7 +203,7 @@ class StackedBiGRU(_FusedModalities):
     others are at chance level. None is a target.
 
     Args:
-      gru_cells: H.
+      gru_cells: H, units of each layer.
       gru_layers: number of layers of each direction.
       interleaved: whether the directions meet between layers.
       feature_sizes, modality_fusion, fusion_size, projection_weight: how the two
@@ -249,10 +250,10 @@ class BiGRUAttention(_FusedModalities):
     Source: the row "Attention", GAP 0.81415; after Yang et al. 2016.
 
     Args:
-      embedding_size: E.
-      gru_cells: H.
+      embedding_size: E, values per frame that the GRUs are given.
+      gru_cells: H, units of each layer.
       gru_layers: number of layers of each direction.
-      attention_size: A.
+      attention_size: A, hidden units of the attention.
       feature_sizes, modality_fusion, fusion_size, projection_weight: how the two
         modalities are fused first; see `ModalityFusion`.
 

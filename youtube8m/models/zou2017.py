@@ -23,7 +23,7 @@ class _TwoBiLSTMs(FrameEncoder):
 
     Args:
       lstm_cells: units of the first layer, per direction.
-      top_lstm_cells: units of the second, per direction.
+      top_lstm_cells: units of the second layer, per direction.
       layer_norm: whether the cells are layer-normalised.
     """
 
@@ -74,7 +74,7 @@ class StackedBiLSTMLN(_TwoBiLSTMs, ReproducedEncoder):
 
     Args:
       lstm_cells: H1, units of the first layer, per direction.
-      top_lstm_cells: H2, units of the second, per direction.
+      top_lstm_cells: H2, units of the second layer, per direction.
       layer_norm: whether the cells are layer-normalised.
 
     Input shape: [B, T, D]. Output shape: [B, 2 H2].
@@ -111,7 +111,7 @@ class SegmentAttentionBiLSTM(_TwoBiLSTMs, ReproducedEncoder):
 
     Args:
       lstm_cells: units of the first layer, per direction.
-      top_lstm_cells: H, units of the second, per direction.
+      top_lstm_cells: H, units of the second layer, per direction.
       layer_norm: whether the cells are layer-normalised.
 
     Input shape: [B, T, D]. Output shape: [B, 2 H].
@@ -152,8 +152,8 @@ class LateFusionLSTM(FrameEncoder):
     Args:
       feature_sizes: of the two modalities.
       visual_lstm_cells: Hv, units for the first modality, per direction.
-      audio_lstm_cells: Ha, units for the second, per direction.
-      top_lstm_cells: H.
+      audio_lstm_cells: Ha, units for the second modality, per direction.
+      top_lstm_cells: H, units of the LSTM on both.
       layer_norm: whether the cells are layer-normalised.
 
     Input shape: [B, T, D]. Output shape: [B, H].
@@ -218,9 +218,9 @@ class PerVerticalBiLSTM(FrameEncoder):
 
     Args:
       verticals: of each class, the place of its vertical: C integers in [0, V).
-      cells_per_class: r.
-      min_lstm_cells: Hmin.
-      lstm_layers: BiLSTM layers per vertical, all of H_v units per direction, each
+      cells_per_class: r, units of a vertical per class that it has.
+      min_lstm_cells: Hmin, the fewest units of a vertical.
+      lstm_layers: number of layers of each direction. All have H_v units, and each is
         upon both directions of the one below.
       layer_norm: whether the cells are layer-normalised.
 
@@ -295,7 +295,7 @@ class CrossModalAutoencoder(_TwoBiLSTMs):
     Args:
       feature_sizes: of the modalities; with one, that one is its own target.
       lstm_cells, top_lstm_cells, layer_norm: as for StackedBiLSTMLN.
-      decoder_lstm_cells: units of the LSTM.
+      decoder_lstm_cells: units of the LSTM that tells the modalities.
 
     Input shape: [B, T, D]. Output: `descriptor` [B, 2 H] and `reconstruction_error`,
     the loss of each video [B].

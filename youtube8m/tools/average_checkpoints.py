@@ -21,7 +21,7 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m import flags, models
-from youtube8m.config import flag, split_list
+from youtube8m.config import flag, require_given, split_list
 from youtube8m.errors import UserError
 from youtube8m.progress import Progress
 from youtube8m.runs import RunDirectory
@@ -45,9 +45,7 @@ class AverageConfig:
     output_dir: str = flag("", "Directory to write, of the averaged model.")
 
     def __post_init__(self):
-        for name in ("train_dir", "output_dir"):
-            if not getattr(self, name):
-                raise UserError(f"--{name} is empty; name a directory")
+        require_given(self, "train_dir", "output_dir")
         if bool(self.checkpoints) == (self.last is not None):
             raise UserError(
                 "--checkpoints and --last: give one of them, the names of checkpoints "

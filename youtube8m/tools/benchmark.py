@@ -27,6 +27,7 @@ from youtube8m import flags
 from youtube8m.benchmarks import BENCHMARKS, BenchmarkConfig, Figure, Report, Workload
 from youtube8m.config import DataConfig, RunConfig
 from youtube8m.files import replacing
+from youtube8m.text import aligned
 from youtube8m.training.distribution import allow_memory_growth
 
 COMMANDS = tuple(BENCHMARKS)
@@ -71,20 +72,13 @@ def table(report: Report) -> str:
     """The figures in aligned columns, the facts below."""
     rows = [("figure", "value", "", "limit", "", "ratio")]
     rows += [_row(figure) for figure in report.figures]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(_aligned, row, widths, range(6))).rstrip() for row in rows]
     facts = [f"{k.replace('_', ' ')}: {_text(v)}" for k, v in report.facts.items()]
-    return "\n".join(lines + facts)
+    return "\n".join(aligned(rows, numbers=(1, 3, 5)) + facts)
 
 
 def _row(figure: Figure):
     value, limit, ratio = map(_text, (figure.value, figure.limit, figure.ratio))
     return figure.name, value, figure.unit, limit, figure.limit_name, ratio
-
-
-def _aligned(text, width, column):
-    is_number = column in (1, 3, 5)
-    return text.rjust(width) if is_number else text.ljust(width)
 
 
 def _text(value) -> str:

@@ -19,7 +19,7 @@ import dataclasses
 from absl import logging
 
 from youtube8m import flags, models, optimizers
-from youtube8m.config import flag
+from youtube8m.config import flag, require_given, require_positive
 from youtube8m.errors import UserError
 from youtube8m.runs import RunDirectory
 from youtube8m.starter_checkpoints import StarterCheckpoint
@@ -51,12 +51,8 @@ class ConvertConfig:
     )
 
     def __post_init__(self):
-        for name in ("train_dir", "output_dir"):
-            if not getattr(self, name):
-                raise UserError(f"--{name} is empty; name a directory")
-        if self.batch_size < 1:
-            message = f"--batch_size={self.batch_size}: must be greater than 0"
-            raise UserError(message)
+        require_given(self, "train_dir", "output_dir")
+        require_positive(self, "batch_size")
 
 
 flags.define(ConvertConfig)
@@ -101,10 +97,19 @@ def _state(model, prefix, config):
     checkpoint = StarterCheckpoint(prefix)
     state.step.assign(checkpoint.step)
     state.examples.assign(checkpoint.step * config.batch_size)
-    if config.optimizer == _ADAM and checkpoint.has_slot("Adam"):
+    slots = checkpoint.slots
+    if config.optimizer == _ADAM and "Adam" in slots:
         _load_adam(state, checkpoint)
     else:
-        logging.warning("%s: no state there, %s begins anew", prefix, config.optimizer)
+        found = f"keeps {', '.join(sorted(slots))}" if slots else "keeps no state"
+        logging.warning(
+            "%s: the optimizer there %s, so %s begins anew; only Adam's state comes "
+            "along, for --optimizer=%s",
+            prefix,
+            found,
+            config.optimizer,
+            _ADAM,
+        )
     return state
 
 

@@ -14,11 +14,14 @@ from youtube8m import cli
 if __name__ == "__main__":
     cli.run("youtube8m.tools.convert_prediction_from_json_to_csv")
 
+import dataclasses
 import json
 import math
 
-from absl import flags, logging
+from absl import logging
 
+from youtube8m import flags
+from youtube8m.config import flag, require_given
 from youtube8m.data.shards import find_shards
 from youtube8m.errors import UserError
 from youtube8m.files import replacing
@@ -26,22 +29,27 @@ from youtube8m.submission import VIDEO_HEADER
 
 _KEYS = ("video_id", "class_indexes", "predictions")
 
-flags.DEFINE_string(
-    "json_prediction_files_pattern",
-    "",
-    "Glob of the files of JSON lines; several may be given, comma-separated.",
-)
-flags.DEFINE_string("csv_output_file", "", "CSV file to write.")
+
+@dataclasses.dataclass(frozen=True)
+class ConvertConfig:
+    """What is converted, and where it goes."""
+
+    json_prediction_files_pattern: str = flag(
+        "", "Glob of the files of JSON lines; several may be given, comma-separated."
+    )
+    csv_output_file: str = flag("", "CSV file to write.")
+
+    def __post_init__(self):
+        require_given(self, "json_prediction_files_pattern", "csv_output_file")
+
+
+flags.define(ConvertConfig)
 
 
 def main() -> None:
     """Reads the flags and converts."""
-    names = ("json_prediction_files_pattern", "csv_output_file")
-    given = [flags.FLAGS[name] for name in names]
-    for flag in given:
-        if not flag.value:
-            raise UserError(f"--{flag.name} is empty; {flag.help}")
-    convert(*(flag.value for flag in given))
+    config = flags.read(ConvertConfig)
+    convert(config.json_prediction_files_pattern, config.csv_output_file)
 
 
 def convert(pattern: str, output: str) -> int:

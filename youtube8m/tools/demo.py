@@ -18,6 +18,7 @@ from absl import flags
 
 from youtube8m.data import synthetic
 from youtube8m.errors import UserError
+from youtube8m.files import local_path
 from youtube8m.progress import Progress
 
 _DIRECTORY = flags.DEFINE_string("directory", "yt8m_demo", "Where to write it all.")
@@ -29,7 +30,7 @@ _SAMPLE = synthetic.SampleConfig(num_train=400, num_validate=100, num_test=50)
 def main() -> None:
     """Runs the four steps, printing each command as a user would type it."""
     began = time.monotonic()
-    directory = _DIRECTORY.value
+    directory = local_path(_DIRECTORY.value, "--directory")
     written = _write_sample(os.path.join(directory, "data"))
     features = ["--frame_features", "--feature_names=rgb,audio"]
     features += ["--feature_sizes=1024,128", f"--num_classes={_SAMPLE.num_classes}"]

@@ -23,12 +23,21 @@ if __name__ == "__main__":
     cli.run("youtube8m.tools.ensemble")
 
 import collections
+import dataclasses
 import shlex
 
-from absl import flags, logging
+from absl import logging
 
-from youtube8m import ensemble
-from youtube8m.config import DataConfig, EvaluationConfig, InferenceConfig, split_list
+from youtube8m import ensemble, flags
+from youtube8m.config import (
+    DataConfig,
+    EvaluationConfig,
+    InferenceConfig,
+    flag,
+    require_given,
+    require_positive,
+    split_list,
+)
 from youtube8m.data.labels import read_labels
 from youtube8m.data.records import pad_ids
 from youtube8m.errors import UserError
@@ -44,51 +53,54 @@ from youtube8m.submission import (
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string("input_files", "", "CSV files, comma-separated.")
-flags.DEFINE_string("output_file", "", "merge: CSV file to write.")
-flags.DEFINE_string(
-    "weights", "", "merge, score: a weight for each file; they need not sum to 1."
-)
-flags.DEFINE_string(
-    "gaps", "", "merge, score: instead of weights, each file's GAP on held-out videos."
-)
-flags.DEFINE_string(
-    "validation_files",
-    "",
-    "merge: instead of gaps, each file's counterpart of the videos of "
-    "--eval_data_pattern, whose GAP is its weight.",
-)
-flags.DEFINE_integer(
-    "top_k", EvaluationConfig.top_k, "Predictions per video that are kept."
-)
-flags.DEFINE_integer(
-    "segment_max_pred",
-    InferenceConfig.segment_max_pred,
-    "merge: segments listed per class, at most.",
-)
-flags.DEFINE_string(
-    "eval_data_pattern",
-    "",
-    "score, select, --validation_files: glob of the labelled shards, of any level; "
-    "several may be given.",
-)
-flags.DEFINE_integer(
-    "num_classes",
-    DataConfig.num_classes,
-    "Number of classes; merge checks class ids against it only if it is given.",
-)
+
+@dataclasses.dataclass(frozen=True)
+class EnsembleConfig:
+    """What is merged or measured; what each sub-command needs it checks itself."""
+
+    input_files: str = flag("", "CSV files, comma-separated.")
+    output_file: str = flag("", "merge: CSV file to write.")
+    weights: str = flag(
+        "", "merge, score: a weight for each file; they need not sum to 1."
+    )
+    gaps: str = flag(
+        "", "merge, score: instead of weights, each file's GAP on held-out videos."
+    )
+    validation_files: str = flag(
+        "",
+        "merge: instead of gaps, each file's counterpart of the videos of "
+        "--eval_data_pattern, whose GAP is its weight.",
+    )
+    top_k: int = flag(EvaluationConfig.top_k, "Predictions per video that are kept.")
+    segment_max_pred: int = flag(
+        InferenceConfig.segment_max_pred, "merge: segments listed per class, at most."
+    )
+    eval_data_pattern: str = flag(
+        "",
+        "score, select, --validation_files: glob of the labelled shards, of any level; "
+        "several may be given.",
+    )
+    num_classes: int = flag(
+        DataConfig.num_classes,
+        "Number of classes; merge checks class ids against it only if it is given.",
+    )
+
+    def __post_init__(self):
+        require_positive(self, "top_k", "segment_max_pred", "num_classes")
+
+
+flags.define(EnsembleConfig)
 
 
 def main(command: str) -> None:
     """Runs a sub-command."""
-    if FLAGS.top_k < 1:
-        raise UserError(f"--top_k={FLAGS.top_k}: expected a positive integer")
+    flags.read(EnsembleConfig)
     COMMANDS[command]()
 
 
 def merge() -> None:
     """Writes the merged CSV."""
-    _require("input_files", "output_file")
+    require_given(flags.read(EnsembleConfig), "input_files", "output_file")
     checked = FLAGS["num_classes"].present
     submissions = _submissions(FLAGS.num_classes if checked else None)
     weights = _weights(submissions)
@@ -167,7 +179,7 @@ def _measured(submissions, rows, weights, labels):
 
 def _labelled(files="input_files"):
     """The submissions, their rows of the labelled videos, and the labels [V, L]."""
-    _require(files, "eval_data_pattern")
+    require_given(flags.read(EnsembleConfig), files, "eval_data_pattern")
     submissions = _submissions(FLAGS.num_classes, files)
     if submissions[0].header != VIDEO_HEADER:
         raise UserError(
@@ -200,12 +212,8 @@ def _submissions(num_classes, files="input_files"):
             progress.update(done + 1)
     submissions = [opened[path] for path in paths]
     first = submissions[0]
-    if first.header not in _LINES:
-        raise UserError(
-            f"{first.path}: is what inference.py wrote of one shard; merge the shards "
-            "first, with python -m youtube8m.tools.merge_shards"
-        )
     for submission in submissions:
+        submission.require_merged()
         if submission.header != first.header:
             raise UserError(
                 f"{submission.path}: has the form {submission.header.strip()}, but "
@@ -241,12 +249,6 @@ def _validation_gaps():
         _measured([submission], [own_rows], [1.0], labels)["gap"]
         for submission, own_rows in zip(submissions, rows, strict=True)
     ]
-
-
-def _require(*names):
-    for name in names:
-        if not split_list(FLAGS[name].value):
-            raise UserError(f"--{name} is empty; {FLAGS[name].help}")
 
 
 COMMANDS = {"merge": merge, "score": score, "select": select}

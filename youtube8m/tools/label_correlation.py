@@ -11,30 +11,41 @@ from youtube8m import cli
 if __name__ == "__main__":
     cli.run("youtube8m.tools.label_correlation")
 
-from absl import flags, logging
+import dataclasses
 
-from youtube8m import schema
+from absl import logging
+
+from youtube8m import flags
+from youtube8m.config import DataConfig, flag, require_given, require_positive
 from youtube8m.data.cooccurrence import CooccurrenceCounts
 from youtube8m.data.labels import read_labels
-from youtube8m.errors import UserError
 
-flags.DEFINE_string(
-    "train_data_pattern", "", "Glob of the labelled shards, frame-level or video-level."
-)
-flags.DEFINE_string("output_file", "", "The .npy file to write.")
-flags.DEFINE_integer("num_classes", schema.NUM_CLASSES_2018, "Number of classes.")
+
+@dataclasses.dataclass(frozen=True)
+class CountConfig:
+    """What is counted, and where it goes."""
+
+    train_data_pattern: str = flag(
+        "", "Glob of the labelled shards, frame-level or video-level."
+    )
+    output_file: str = flag("", "The .npy file to write.")
+    num_classes: int = flag(DataConfig.num_classes, "Number of classes.")
+
+    def __post_init__(self):
+        require_given(self, "train_data_pattern", "output_file")
+        require_positive(self, "num_classes")
+
+
+flags.define(CountConfig)
 
 
 def main() -> None:
     """Reads all records once and writes the counts."""
-    values = flags.FLAGS
-    for name in ("train_data_pattern", "output_file"):
-        if not values[name].value:
-            raise UserError(f"--{name} is empty; {values[name].help}")
+    config = flags.read(CountConfig)
     labels = read_labels(
-        values.train_data_pattern, "--train_data_pattern", values.num_classes
+        config.train_data_pattern, "--train_data_pattern", config.num_classes
     )
-    counts = CooccurrenceCounts(values.num_classes)
+    counts = CooccurrenceCounts(config.num_classes)
     counts.update(labels.values())
-    counts.save(values.output_file, "--output_file")
-    logging.info("counted the labels of %d videos: %s", len(labels), values.output_file)
+    counts.save(config.output_file, "--output_file")
+    logging.info("counted the labels of %d videos: %s", len(labels), config.output_file)

@@ -15,12 +15,20 @@ from youtube8m import cli
 if __name__ == "__main__":
     cli.run("youtube8m.tools.merge_shards")
 
+import dataclasses
 import zipfile
 
 import numpy as np
-from absl import flags, logging
+from absl import logging
 
-from youtube8m.config import InferenceConfig, split_list
+from youtube8m import flags
+from youtube8m.config import (
+    InferenceConfig,
+    flag,
+    require_given,
+    require_positive,
+    split_list,
+)
 from youtube8m.errors import UserError
 from youtube8m.evaluation import log_result, merged_parts
 from youtube8m.files import local_path, replacing
@@ -32,37 +40,46 @@ from youtube8m.submission import (
     segment_line,
 )
 
-FLAGS = flags.FLAGS
 
-flags.DEFINE_string("input_files", "", "Files of all shards, comma-separated.")
-flags.DEFINE_string("output_file", "", "CSV file to write.")
-flags.DEFINE_integer(
-    "segment_max_pred",
-    InferenceConfig.segment_max_pred,
-    "Segments listed per class, at most.",
-)
+@dataclasses.dataclass(frozen=True)
+class MergeConfig:
+    """What is merged, and where it goes."""
+
+    input_files: str = flag("", "Files of all shards, comma-separated.")
+    output_file: str = flag("", "CSV file to write.")
+    segment_max_pred: int = flag(
+        InferenceConfig.segment_max_pred, "Segments listed per class, at most."
+    )
+
+    def __post_init__(self):
+        require_given(self, "input_files")
+        require_positive(self, "segment_max_pred")
+
+
+flags.define(MergeConfig)
 
 
 def main() -> None:
     """Merges by the form of the first file."""
-    paths = [local_path(p, "--input_files") for p in split_list(FLAGS.input_files)]
-    if not paths:
-        raise UserError("--input_files is empty; name the files of all shards")
+    config = flags.read(MergeConfig)
+    paths = [local_path(p, "--input_files") for p in split_list(config.input_files)]
     if zipfile.is_zipfile(paths[0]):
         metrics, step = merged_parts(paths, "--input_files")
-        log_result(metrics.result(), step)
+        result = metrics.result()
+        if "rated_loss" in result:
+            logging.info("loss of the rated classes: %f", result["rated_loss"])
+        log_result(result, step)
         return
-    if not FLAGS.output_file:
-        raise UserError("--output_file is empty; give the CSV file to write")
+    require_given(config, "output_file")
     parts = [Submission(path, may_be_empty=True) for path in paths]
-    header, lines = _merged(parts)
-    with replacing(FLAGS.output_file, "--output_file", binary=True) as file:
+    header, lines = _merged(parts, config.segment_max_pred)
+    with replacing(config.output_file, "--output_file", binary=True) as file:
         file.write(header.encode())
         file.writelines(lines)
-    logging.info("merged %d files into %s", len(parts), FLAGS.output_file)
+    logging.info("merged %d files into %s", len(parts), config.output_file)
 
 
-def _merged(parts):
+def _merged(parts, segment_max_pred):
     """(header, rows as bytes) of all parts."""
     first = parts[0]
     for part in parts:
@@ -75,7 +92,7 @@ def _merged(parts):
         _check_once(parts)
         return VIDEO_HEADER, (line for part in parts for line in part.lines())
     if first.header == SCORED_SEGMENT_HEADER:
-        return SEGMENT_HEADER, _segment_lines(parts)
+        return SEGMENT_HEADER, _segment_lines(parts, segment_max_pred)
     raise UserError(
         f"{first.path}: lists no scores, so it is no shard of others; predict with "
         "--num_shards, or merge models with python -m youtube8m.tools.ensemble"
@@ -95,7 +112,7 @@ def _check_once(parts):
             seen[key] = part.path
 
 
-def _segment_lines(parts):
+def _segment_lines(parts, max_per_class):
     """Yields each class's segments by falling score; equal ones as the shards come."""
     rows = [{key: row for row, key in enumerate(part.keys)} for part in parts]
     for class_id in sorted(set().union(*rows)):
@@ -111,5 +128,5 @@ def _segment_lines(parts):
                 "of each shard once, all of one --num_shards"
             )
         order = np.argsort(-np.concatenate([s for _, s in found]), kind="stable")
-        best = [names[n] for n in order[: FLAGS.segment_max_pred]]
+        best = [names[n] for n in order[:max_per_class]]
         yield segment_line(class_id, best).encode()

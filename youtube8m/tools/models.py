@@ -16,6 +16,7 @@ from youtube8m import models, schema
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.models.base import CLASSIFIERS, ENCODERS
 from youtube8m.registry import arguments
+from youtube8m.text import aligned
 
 _VIDEO = DataConfig(("mean_rgb", "mean_audio"), (1024, 128))
 _FRAMES = DataConfig(("rgb", "audio"), (1024, 128), frame_features=True)
@@ -26,10 +27,7 @@ def main() -> None:
     """Prints a row per model."""
     rows = [row(name) for name in [*ENCODERS, *CLASSIFIERS]]
     table = [list(rows[0]), *(list(row.values()) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for cells in table:
-        padded = (cell.ljust(w) for cell, w in zip(cells, widths, strict=True))
-        print("  ".join(padded).rstrip())
+    print("\n".join(aligned(table)))
     print(
         f"\nParameters: rgb and audio (1152), {schema.NUM_CLASSES_2017} classes in "
         f"{_VERTICALS} equal verticals, the reported row's sizes and classifier."

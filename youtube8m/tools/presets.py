@@ -16,15 +16,14 @@ import itertools
 import shlex
 
 from youtube8m import models
-from youtube8m.config import CROPS, ModelConfig
+from youtube8m.config import CROPS, DataConfig, ModelConfig
 from youtube8m.errors import UserError
 from youtube8m.losses import LOSSES
 from youtube8m.presets import PRESETS, Preset, find
 from youtube8m.registry import arguments
+from youtube8m.text import aligned
 
 COMMANDS = None  # main looks at its arguments
-
-_DATA = ("frame_features", "feature_names", "feature_sizes", "num_classes")
 
 
 def main(*words: str) -> None:
@@ -51,11 +50,8 @@ def listing() -> list[str]:
             for question in preset.questions:
                 numbers.setdefault(question, len(numbers) + 1)
         rows = [_row(name, preset, numbers) for name, preset in presets.items()]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines.append(paper)
-        for row in rows:
-            cells = (cell.ljust(w) for cell, w in zip(row, widths, strict=True))
-            lines.append(f"  {'  '.join(cells).rstrip()}")
+        lines += [f"  {line}" for line in aligned(rows)]
         lines.append("  open questions, and what is taken:")
         lines += [f"  {n:4}  {question}" for question, n in numbers.items()]
         lines.append("")
@@ -126,7 +122,7 @@ def _train(name, preset):
     if "label_correlation_file" in files:
         lines = _command(
             "python -m youtube8m.tools.label_correlation",
-            **{n: preset.flags[n] for n in _DATA if n in preset.flags},
+            num_classes=preset.flags.get("num_classes", DataConfig.num_classes),
             train_data_pattern=pattern,
             output_file=files["label_correlation_file"],
         )

@@ -1,0 +1,25 @@
+"""Text for people to read.
+
+print("\\n".join(aligned([("name", "size"), ("MoeModel", "1,024")], numbers=(1,))))
+shortened("a name of many words", 10)  # 'a name ...'
+"""
+
+from collections.abc import Sequence
+
+
+def aligned(rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()) -> list[str]:
+    """A line per row, columns two blanks apart; those in `numbers` flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    columns = [(w, ">" if n in numbers else "<") for n, w in enumerate(widths)]
+    return [
+        "  ".join(
+            f"{cell:{side}{width}}"
+            for cell, (width, side) in zip(row, columns, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def shortened(text: str, width: int = 60) -> str:
+    """The text, cut where it is longer than `width`."""
+    return text if len(text) <= width else text[: width - 3] + "..."
