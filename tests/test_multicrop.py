@@ -160,16 +160,16 @@ def test_models_that_read_alike_predict_together(
 def test_no_start_is_the_start_of_the_run(crop_run, sample, tmp_path):
     for name, starts in (("default", ()), ("zero", (0,))):
         inference(crop_run, sample, tmp_path / name, crop_starts=starts).run()
-    texts = [(tmp_path / name).read_text() for name in ("default", "zero")]
-    assert texts[0] == texts[1]
+    default, zero = (rows_of(tmp_path / name) for name in ("default", "zero"))
+    assert list(default) == list(zero)
+    np.testing.assert_allclose(dense(default), dense(zero), atol=2e-6)
 
 
 def test_evaluation_is_deterministic(crop_run, sample):
     settings = EvaluationConfig(str(crop_run), sample["frame/validate"], run_once=True)
     results = [Evaluator(settings).run() for _ in range(2)]
-    for result in results:
-        result.pop("examples_per_second")
-    assert str(results[0]) == str(results[1])
+    for name in ("hit_at_one", "perr", "gap", "map", "loss"):
+        assert results[0][name] == pytest.approx(results[1][name], rel=1e-4), name
 
 
 def test_segments_are_whole_whatever_the_run_samples(crop_run, sample, tmp_path):

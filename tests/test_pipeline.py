@@ -146,6 +146,16 @@ def test_one_bad_record_at_the_start_is_no_reason_to_stop(tmp_path):
 
 def test_estimated_records(found):
     assert TOTAL / 2 < found.estimated_records < TOTAL * 2
+    assert found.estimated_examples == found.estimated_records
+
+
+def test_estimated_examples_of_segments(tmp_path):
+    rated = ([], [(0, 1, True), (5, 1, False)])
+    videos = [example("v", length=14, segments=found) for found in rated]
+    write_records(tmp_path / "x", [*videos, b"\xff"])
+    config = dataclasses.replace(CONFIG, segment_labels=True)
+    shards = Shards.open(str(tmp_path / "x"), "--f", config)
+    assert shards.record_examples == 1.0  # (0 + 2) / 2
 
 
 # Ordered batches.

@@ -30,6 +30,8 @@ from youtube8m.training.steps import device_inputs
 
 def log_result(result: dict, step: int) -> None:
     """Logs the metrics of a whole evaluation, in the starter code's words."""
+    if "rated_loss" in result:
+        logging.info("loss of the rated classes: %f", result["rated_loss"])
     logging.info(
         "epoch/eval number %d | Avg_Hit@1: %.3f | Avg_PERR: %.3f | MAP: %.3f | "
         "GAP: %.3f | Avg_Loss: %f | num_classes: %d",
@@ -136,7 +138,8 @@ class Evaluator:
             shard=(self.config.shard_index, self.config.num_shards),
         )
         start = began = time.monotonic()
-        with Progress("evaluating", self.shards.estimated_records) as progress:
+        total = self.shards.estimated_examples // self.config.num_shards
+        with Progress("evaluating", total) as progress:
             for batch in self.shards.iterate(dataset):
                 one = self._batch_metrics(batch)
                 metrics.merge(one)
@@ -211,8 +214,6 @@ class Evaluator:
         logging.info("wrote %s", config.metrics_file)
 
     def _report(self, result, step):
-        if "rated_loss" in result:
-            logging.info("loss of the rated classes: %f", result["rated_loss"])
         log_result(result, step)
         if self.shards.damage.lost:
             logging.warning(

@@ -174,7 +174,8 @@ class Inference:
             shard=(self.config.shard_index, self.config.num_shards),
         )
         start, done = time.monotonic(), 0
-        with Progress("predicting", self.shards.estimated_records) as progress:
+        total = self.shards.estimated_records // self.config.num_shards
+        with Progress("predicting", total) as progress:
             for batch in self.shards.iterate(dataset):
                 yield batch
                 done += len(batch["id"]) // self.crops

@@ -31,6 +31,7 @@ from youtube8m import starter_checkpoints
 from youtube8m.config import RunConfig, TrainingConfig
 from youtube8m.errors import UserError
 from youtube8m.files import local_path, replacing
+from youtube8m.text import shortened
 
 # Directories of the checkpoints with the highest GAP of videos, and of segments.
 BEST = ("best", "segment_best")
@@ -328,8 +329,10 @@ class RunDirectory:
         saved, wanted = (_flat(json.loads(r.to_json())) for r in (self.read_run(), run))
         different = [key for key in wanted if wanted[key] != saved.get(key)]
         if different:
-            was = ", ".join(f"{key}={_short(saved.get(key))}" for key in different)
-            now = ", ".join(f"{key}={_short(wanted[key])}" for key in different)
+            was, now = (
+                ", ".join(f"{key}={shortened(str(run.get(key)))}" for key in different)
+                for run in (saved, wanted)
+            )
             raise self._unusable(
                 f"model_flags.json there says {was}, but this run {now}; give the same "
                 "flags, another --train_dir, or --start_new_model to begin anew"
@@ -358,8 +361,3 @@ class RunDirectory:
 def _flat(values):
     """model_flags.json with each hyper-parameter on its own."""
     return {**values, **values["hyperparameters"], "hyperparameters": None}
-
-
-def _short(value, width=40):
-    text = str(value)
-    return text if len(text) <= width else text[: width - 3] + "..."

@@ -67,6 +67,7 @@ class Shards:
     damage: Damage
     labels: bool
     record_bytes: int  # mean size of the first records
+    record_examples: float  # in the mean, of those that decode
     file_bytes: list[int]
 
     @classmethod
@@ -86,16 +87,23 @@ class Shards:
         """
         names = split_list(pattern) or (pattern,)  # which tells that there is none
         globs = [shards.find_shards(name, flag) for name in names]
-        probed = [record for found in globs for record in _probe(found, config, labels)]
+        probed = [pair for found in globs for pair in _probe(found, config, labels)]
         paths = list(dict.fromkeys(path for found in globs for path in found))
-        mean = sum(map(len, probed)) // len(probed)
+        size = sum(size for size, _ in probed) // len(probed)
+        examples = [count for _, count in probed if count is not None]
+        mean = sum(examples) / len(examples)
         sizes = [tf.io.gfile.stat(path).length for path in paths]
-        return cls(paths, config, Damage(strict), labels, mean, sizes)
+        return cls(paths, config, Damage(strict), labels, size, mean, sizes)
 
     @property
     def estimated_records(self) -> int:
         """Records in all shards, guessed from their sizes; for progress bars."""
         return max(1, round(sum(self.file_bytes) / (self.record_bytes + 16)))
+
+    @property
+    def estimated_examples(self) -> int:
+        """What these make: as many, but of rated segments several each."""
+        return max(1, round(self.estimated_records * self.record_examples))
 
     @staticmethod
     def default_buffer(batch_size: int) -> int:
@@ -308,7 +316,7 @@ def _without_position(batch):
 
 
 def _probe(paths, config, labels):
-    """The first records, at least one of which must decode.
+    """(bytes, examples) of the first records, None for the examples of unusable ones.
 
     The first file that has any record decides; damage is left to the pipeline.
     """
@@ -318,8 +326,8 @@ def _probe(paths, config, labels):
         found = itertools.islice(shards.read_records(path, damage), _PROBED_RECORDS)
         probed = [record for _, record in found]
         if probed:
-            _check_records(path, probed, config, labels)
-            return probed
+            examples = _examples_in(path, probed, config, labels)
+            return list(zip(map(len, probed), examples, strict=True))
         what = min(damage.reports[path], default="is empty")
         if "cannot be read" in what:
             raise UserError(f"{path}: {what}")
@@ -331,16 +339,19 @@ def _probe(paths, config, labels):
     raise problem or UserError(f"{paths[0]}: holds no records, nor does any other file")
 
 
-def _check_records(path, probed, config, labels):
+def _examples_in(path, probed, config, labels):
+    """The number of examples of each record; None if unusable, as not all may be."""
     decoder = records.decoder_for(config, labels, Damage())
-    problem = None
+    counts, problems = [], []
     for index, record in enumerate(probed):
         try:
-            decoder.parse(record)
-            return
+            counts.append(len(decoder.parse(record)))
         except (records.RecordError, UserError) as error:
-            problem = problem or UserError(f"{path}: record {index} {error}")
-    raise problem
+            counts.append(None)
+            problems.append(UserError(f"{path}: record {index} {error}"))
+    if len(problems) == len(counts):
+        raise problems[0]
+    return counts
 
 
 @functools.cache

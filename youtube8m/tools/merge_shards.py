@@ -65,10 +65,7 @@ def main() -> None:
     paths = [local_path(p, "--input_files") for p in split_list(config.input_files)]
     if zipfile.is_zipfile(paths[0]):
         metrics, step = merged_parts(paths, "--input_files")
-        result = metrics.result()
-        if "rated_loss" in result:
-            logging.info("loss of the rated classes: %f", result["rated_loss"])
-        log_result(result, step)
+        log_result(metrics.result(), step)
         return
     require_given(config, "output_file")
     parts = [Submission(path, may_be_empty=True) for path in paths]

@@ -379,7 +379,7 @@ class Trainer:
 
     def _expected_steps(self):
         config = self.config
-        examples = self.shards.estimated_records * config.num_epochs
+        examples = self.shards.estimated_examples * config.num_epochs
         batch = config.batch_size * self.strategy.num_replicas_in_sync
         steps = int(np.ceil(examples / batch))
         return min(steps, config.max_steps or steps)
