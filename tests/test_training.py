@@ -2,18 +2,16 @@
 
 import dataclasses
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 import textwrap
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import SAMPLE
+from tests import processes
+from tests.conftest import SAMPLE, VIDEO_FLAGS
 from youtube8m.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
 from youtube8m.data.examples import video_example, write_records
 from youtube8m.errors import UserError
@@ -363,39 +361,26 @@ def test_two_replicas_of_half_the_batch_give_the_same_weights(sample, tmp_path):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
 
 
-def run_python(script, *arguments, check=True):
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)],
-        check=check,
-        cwd=os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
-        capture_output=True,
-        text=True,
-    )
+def run_python(script, *arguments):
+    return processes.run("-c", textwrap.dedent(script), *arguments)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_save_and_end_cleanly(sample, tmp_path, number):
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "train.py",
-            f"--train_dir={tmp_path}",
-            f"--train_data_pattern={sample['video/train']}",
-            "--feature_names=mean_rgb,mean_audio",
-            "--feature_sizes=24,8",
-            "--num_classes=12",
-            "--num_epochs=100000",
-            "--batch_size=16",
-        ],
-        stderr=subprocess.PIPE,
-        text=True,
+    arguments = (
+        f"--train_dir={tmp_path}",
+        f"--train_data_pattern={sample['video/train']}",
+        *VIDEO_FLAGS,
+        "--num_epochs=100000",
+        "--batch_size=16",
     )
-    for line in process.stderr:
-        if "training step 20 " in line:
-            process.send_signal(number)
-            break
-    rest = process.stderr.read()
-    assert process.wait(timeout=60) == 0
+    with processes.started("train.py", *arguments) as process:
+        for line in process.stderr:
+            if "training step 20 " in line:
+                process.send_signal(number)
+                break
+        rest = process.stderr.read()
+        assert process.wait() == 0
     assert f"stopped by {number.name}" in rest and "Traceback" not in rest
     steps = metrics_lines(tmp_path)[-1]["step"]
     latest = RunDirectory(str(tmp_path)).latest_checkpoint()
