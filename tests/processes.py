@@ -43,14 +43,16 @@ def run(*command, status=0, python=sys.executable, **options):
 
 
 def forked(*command, status=0):
-    """As `run`, for a script or `-m` module, in a fork of a process that is ready."""
+    """As `run`, in a fork of a process that has loaded the libraries."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [os.path.join(folder, name) for name in ("stdout", "stderr")]
         process = _SERVER.Process(target=_execute, args=(paths, [*map(str, command)]))
         process.start()
-        process.join(LIMIT)
-        process.kill()
-        process.join()
+        try:
+            process.join(LIMIT)
+        finally:
+            process.kill()
+            process.join()
         texts = [open(path).read() for path in paths]
     done = subprocess.CompletedProcess(command, process.exitcode, *texts)
     return _ended(done, status)
@@ -67,7 +69,12 @@ def _execute(paths, command):
         with open(path, "w") as file:
             os.dup2(file.fileno(), number)
     os.chdir(ROOT)
-    is_module = command[0] == "-m"
-    sys.argv = command[is_module:]
-    execute = runpy.run_module if is_module else runpy.run_path
-    execute(sys.argv[0], run_name="__main__")
+    if command[0] == "-c":
+        sys.argv = ["-c", *command[2:]]
+        exec(command[1], {"__name__": "__main__"})
+    elif command[0] == "-m":
+        sys.argv = command[1:]
+        runpy.run_module(command[1], run_name="__main__")
+    else:
+        sys.argv = command
+        runpy.run_path(command[0], run_name="__main__")

@@ -176,7 +176,7 @@ def test_moments_and_losses_are_those_of_all_replicas(tmp_path):
     results = []
     for replicas in ("1", "2"):
         path = tmp_path / f"{replicas}.npz"
-        processes.run("-c", REPLICAS, replicas, path)
+        processes.forked("-c", REPLICAS, replicas, path)
         with np.load(path) as arrays:
             results.append([arrays[name] for name in arrays.files])
     assert np.abs(results[0][0]).max() > 0

@@ -362,7 +362,7 @@ def test_two_replicas_of_half_the_batch_give_the_same_weights(sample, tmp_path):
 
 
 def run_python(script, *arguments):
-    return processes.run("-c", textwrap.dedent(script), *arguments)
+    return processes.forked("-c", textwrap.dedent(script), *arguments)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
