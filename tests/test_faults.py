@@ -19,7 +19,7 @@ import tensorflow as tf
 from tests import processes
 from tests.conftest import FRAME_FLAGS, SAMPLE, VIDEO_FLAGS
 from tests.processes import started
-from tests.test_training import DBOF, FRAMES, config, metrics_lines, train
+from tests.test_training import DBOF, FRAMES, config, last_step, metrics_lines, train
 from youtube8m.config import DataConfig, RunConfig
 from youtube8m.data import shards
 from youtube8m.data.damage import Damage
@@ -28,7 +28,6 @@ from youtube8m.data.pipeline import Shards
 from youtube8m.errors import UserError
 from youtube8m.runs import RunDirectory
 from youtube8m.training import checkpoints, reports
-from youtube8m.training.checkpoints import checkpoint_step
 
 pytestmark = pytest.mark.slow
 
@@ -60,11 +59,6 @@ def kill_at_line(process, pattern, number, delay=0):
     time.sleep(delay)
     process.kill()
     return process.wait()
-
-
-def last_step(train_dir):
-    """The step that a killed run has saved, and goes on from."""
-    return checkpoint_step(RunDirectory(str(train_dir)).checkpoint())
 
 
 def tensors(prefix):

@@ -16,7 +16,7 @@ from youtube8m.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
 from youtube8m.data.examples import video_example, write_records
 from youtube8m.errors import UserError
 from youtube8m.runs import RunDirectory
-from youtube8m.training.checkpoints import load_weights, warm_start
+from youtube8m.training.checkpoints import checkpoint_step, load_weights, warm_start
 from youtube8m.training.steps import decayed_learning_rate
 from youtube8m.training.trainer import Trainer
 
@@ -43,6 +43,11 @@ def train(run, settings):
     trainer = Trainer(run, settings)
     trainer.train()
     return [variable.numpy() for variable in trainer.state.model.variables]
+
+
+def last_step(train_dir):
+    """The step that a killed run has saved, and goes on from."""
+    return checkpoint_step(RunDirectory(str(train_dir)).checkpoint())
 
 
 def metrics_lines(train_dir):

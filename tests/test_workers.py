@@ -17,11 +17,17 @@ import tensorflow as tf
 
 from tests.conftest import FRAME_FLAGS
 from tests.processes import started
-from tests.test_training import DBOF, FRAMES, TWO_REPLICAS, metrics_lines, run_python
+from tests.test_training import (
+    DBOF,
+    FRAMES,
+    TWO_REPLICAS,
+    last_step,
+    metrics_lines,
+    run_python,
+)
 from youtube8m.config import ModelConfig, RunConfig, TrainingConfig
 from youtube8m.errors import UserError
 from youtube8m.runs import RunDirectory
-from youtube8m.training.checkpoints import checkpoint_step
 from youtube8m.training.distribution import Workers
 from youtube8m.training.trainer import Trainer
 
@@ -241,7 +247,7 @@ def test_a_run_survives_losing_all_workers(sample, tmp_path):
             processes.kill(signal.SIGKILL)
             codes, logs = processes.wait()
         assert codes[0] == -signal.SIGKILL and codes[1] in (-signal.SIGKILL, 1), logs
-    end = checkpoint_step(RunDirectory(str(parts)).checkpoint()) + 20
+    end = last_step(parts) + 20
     for train_dir in (whole, parts):
         run = flags(sample, train_dir, *more, f"--max_steps={end}")
         codes, logs = run_workers(tmp_path, *run)
