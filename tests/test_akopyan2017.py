@@ -1,12 +1,9 @@
 """The models of Akopyan and Khashba against numpy, video by video."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
-from tests import reference
+from tests import processes, reference
 from tests.test_experts import expert
 from youtube8m import models
 from youtube8m.layers.normalization import BatchNorm
@@ -179,8 +176,7 @@ def test_moments_and_losses_are_those_of_all_replicas(tmp_path):
     results = []
     for replicas in ("1", "2"):
         path = tmp_path / f"{replicas}.npz"
-        command = [sys.executable, "-c", REPLICAS, replicas, str(path)]
-        subprocess.run(command, check=True, capture_output=True)
+        processes.forked("-c", REPLICAS, replicas, path)
         with np.load(path) as arrays:
             results.append([arrays[name] for name in arrays.files])
     assert np.abs(results[0][0]).max() > 0

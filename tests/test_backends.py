@@ -12,11 +12,12 @@ import keras
 import numpy as np
 import pytest
 
+from tests import processes
+from tests.processes import LIMIT
 from tests.test_models import CASES, predict, random_batch, run_config
 from youtube8m import models
 
 PYTHON = os.environ.get("YT8M_BACKEND_PYTHON", sys.executable)
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 SCRIPT = """
 import sys, numpy as np, keras
@@ -37,8 +38,8 @@ for folder in sys.argv[2:]:
 
 def has(module):
     check = f"from importlib.util import find_spec; assert find_spec({module!r})"
-    done = subprocess.run([PYTHON, "-c", check], check=False, capture_output=True)
-    return done.returncode == 0
+    command = [PYTHON, "-c", check]
+    return subprocess.run(command, capture_output=True, timeout=LIMIT).returncode == 0
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
@@ -57,12 +58,8 @@ def test_predictions_agree(backend, tmp_path):
         np.savez(folder / "weights.npz", *model.get_weights())
         np.savez(folder / "batch.npz", **batch)
         expected[folder] = predict(model, batch)
-    subprocess.run(
-        [PYTHON, "-c", SCRIPT, backend, *map(str, expected)],
-        check=True,
-        cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": backend},
-    )
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    processes.run("-c", SCRIPT, backend, *expected, python=PYTHON, env=environment)
     for folder, predictions in expected.items():
         result = np.load(folder / "predictions.npy")
         np.testing.assert_allclose(result, predictions, rtol=1e-4, atol=1e-6)

@@ -142,10 +142,10 @@ def test_descriptors_are_dropped_in_training_alone():
     model = VideoModel(Given(4), dropout_keep_prob=0.25)
     batch = {"features": np.ones((2000, 4), np.float32)}  # 1/2 each, normalised
     outputs = model(batch, training=True)
-    values, counts = np.unique(outputs["predictions"], return_counts=True)
+    values, counts = np.unique(np.round(outputs["predictions"], 5), return_counts=True)
     np.testing.assert_array_equal(values, [0, 2])
     assert 0.22 < counts[1] / counts.sum() < 0.28
-    np.testing.assert_array_equal(outputs["descriptor"], np.full((2000, 4), 0.5))
+    np.testing.assert_allclose(outputs["descriptor"], np.full((2000, 4), 0.5), 1e-6)
     np.testing.assert_array_equal(model(batch)["predictions"], outputs["descriptor"])
 
 

@@ -3,14 +3,13 @@
 import glob
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
+from tests import processes
 from tests.conftest import SAMPLE
-from tests.test_cli import ROOT, assert_one_line, read_csv, run, train
+from tests.test_cli import assert_one_line, read_csv, run, train
 from youtube8m.config import DataConfig
 from youtube8m.data.pipeline import Shards
 from youtube8m.prediction import TrainedRun
@@ -18,15 +17,8 @@ from youtube8m.prediction import TrainedRun
 
 def tool(name, *arguments, status=0):
     """Runs one of the tools; returns what it wrote to stderr."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"youtube8m.tools.{name}", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
-    assert done.returncode == status, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stderr
+    module = f"youtube8m.tools.{name}"
+    return processes.forked("-m", module, *arguments, status=status).stderr
 
 
 @pytest.fixture(scope="module")

@@ -55,11 +55,24 @@ def test_correlation_matrix():
     np.testing.assert_allclose(matrix.sum(axis=0), 0, atol=1e-6)
 
 
+def npy(dtype):
+    """A file of 4 x 4 numbers, whose header spells their type so."""
+    header = f"{{'descr': {dtype}, 'fortran_order': False, 'shape': (4, 4)}}\n"
+    size = len(header).to_bytes(2, "little")
+    return b"\x93NUMPY\x01\x00" + size + header.encode() + bytes(4 * 4 * 8)
+
+
+def test_files_are_spelt_as_numpy_does(tmp_path):
+    (tmp_path / "counts.npy").write_bytes(npy("'<i8'"))
+    assert not read_counts(str(tmp_path / "counts.npy"), 4).any()
+
+
 @pytest.mark.parametrize(
     "content, message",
     [
         (None, "cannot be read as .npy .*tools.label_correlation"),
         (b"0,1\n2,3\n", "cannot be read as .npy"),
+        (npy("('<i8',)"), r"cannot be read as .npy \(tuple index out of range\)"),
         (np.zeros((4, 3)), r"has the shape \(4, 3\); expected .*--num_classes=4"),
         (np.zeros(4), r"has the shape \(4,\)"),
     ],

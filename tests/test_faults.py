@@ -4,23 +4,22 @@ A run goes on as if nothing had been, files are whole or absent, and what cannot
 mended is told in one line.
 """
 
-import contextlib
 import os
 import random
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import processes
 from tests.conftest import FRAME_FLAGS, SAMPLE, VIDEO_FLAGS
-from tests.test_cli import ROOT
-from tests.test_training import DBOF, FRAMES, config, metrics_lines, train
+from tests.processes import started
+from tests.test_training import DBOF, FRAMES, config, last_step, metrics_lines, train
 from youtube8m.config import DataConfig, RunConfig
 from youtube8m.data import shards
 from youtube8m.data.damage import Damage
@@ -33,31 +32,11 @@ from youtube8m.training import checkpoints, reports
 pytestmark = pytest.mark.slow
 
 KILLS = 10
-STEPS = 2000
-
-
-@contextlib.contextmanager
-def started(script, *arguments):
-    """A script that runs in a process of its own, which does not outlive the block."""
-    process = subprocess.Popen(
-        [sys.executable, os.path.join(ROOT, script), *map(str, arguments)],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def finish(script, *arguments, status=0):
     """Runs a script to its end; returns what it wrote to stderr."""
-    with started(script, *arguments) as process:
-        _, log = process.communicate(timeout=600)
-    assert process.returncode == status, log
-    assert "Traceback" not in log
-    return log
+    return processes.run(script, *arguments, status=status).stderr
 
 
 def only_error(script, *arguments):
@@ -68,15 +47,18 @@ def only_error(script, *arguments):
     return line
 
 
-def kill_at_line(process, pattern, number, delay):
-    """Kills a process `delay` seconds after its `number`th line like `pattern`."""
+def kill_at_line(process, pattern, number, delay=0):
+    """Kills a process `delay` seconds after its `number`th line like `pattern`.
+
+    Returns its exit status, which is -SIGKILL unless it had come to its end.
+    """
     for line in process.stderr:
         number -= bool(re.match(pattern, line))
         if number <= 0:
             break
     time.sleep(delay)
     process.kill()
-    assert process.wait() == -signal.SIGKILL  # it had not come to its end
+    return process.wait()
 
 
 def tensors(prefix):
@@ -92,7 +74,7 @@ def tensors(prefix):
 def test_a_run_killed_ten_times_ends_as_one_never_stopped(sample, tmp_path):
     """Weights, optimizer and random state bit for bit; each step told once."""
 
-    def arguments(name):
+    def arguments(name, *more):
         sizes = DBOF.hyperparameters.items()
         return (
             "train.py",
@@ -102,19 +84,21 @@ def test_a_run_killed_ten_times_ends_as_one_never_stopped(sample, tmp_path):
             "--model=DbofModel",
             *(f"--{key}={value}" for key, value in sizes),
             "--batch_size=32",
-            f"--num_epochs={STEPS // 5}",  # of far more steps than ten lives have
+            "--num_epochs=100000",  # of more steps than any lives have
             "--num_readers=2",
             "--export_model_steps=3",
+            *more,
         )
 
-    finish(*arguments("whole"))
     draw = random.Random(0)
     for _ in range(KILLS):
+        number, delay = draw.randrange(60), 0.1 * draw.random()
         with started(*arguments("killed")) as process:
-            kill_at_line(
-                process, "training step", draw.randrange(60), 0.1 * draw.random()
-            )
-    finish(*arguments("killed"))
+            status = kill_at_line(process, "training step", number, delay)
+        assert status == -signal.SIGKILL
+    steps = last_step(tmp_path / "killed") + 20
+    for name in ("whole", "killed"):
+        finish(*arguments(name, f"--max_steps={steps}"))
     whole, killed = (
         tensors(RunDirectory(str(tmp_path / name)).latest_checkpoint())
         for name in ("whole", "killed")
@@ -123,7 +107,7 @@ def test_a_run_killed_ten_times_ends_as_one_never_stopped(sample, tmp_path):
     for name, value in whole.items():
         np.testing.assert_array_equal(value, killed[name], err_msg=name)
     once, again = (metrics_lines(tmp_path / name) for name in ("whole", "killed"))
-    assert [line["step"] for line in again] == list(range(1, STEPS + 1))
+    assert [line["step"] for line in again] == list(range(1, steps + 1))
     assert [line["loss"] for line in again] == [line["loss"] for line in once]
 
 
@@ -136,34 +120,37 @@ def trained(sample, tmp_path_factory):
 
 
 def inference(sample, train_dir, out):
+    data = ",".join(sample[f"video/{part}"] for part in ("train", "validate", "test"))
     return (
         "inference.py",
         f"--train_dir={train_dir}",
-        f"--input_data_pattern={sample['video/train']}",
+        f"--input_data_pattern={data}",
         f"--output_file={out}",
         "--batch_size=1",
     )
 
 
 def test_the_csv_of_a_killed_inference_is_absent_or_whole(sample, trained, tmp_path):
-    out, draw = tmp_path / "out.csv", random.Random(1)
+    out, draw, killed = tmp_path / "out.csv", random.Random(1), 0
     finish(*inference(sample, trained, tmp_path / "whole.csv"))
     whole = (tmp_path / "whole.csv").read_bytes()
-    assert whole.count(b"\n") == SAMPLE.num_train + 1
+    count = SAMPLE.num_train + SAMPLE.num_validate + SAMPLE.num_test
+    assert whole.count(b"\n") == count + 1
     for _ in range(KILLS // 2):
-        number = draw.randrange(1, SAMPLE.num_train)
-        with started(*inference(sample, trained, out)) as process:
-            kill_at_line(process, "num examples processed", number, 0)
+        out.unlink(missing_ok=True)
+        # A process that nobody reads stands still after 113 lines: 4 KiB lie in the
+        # pipe, and as many are read at once.
+        with started(*inference(sample, trained, out), pipesize=4096) as process:
+            number = draw.randrange(1, count // 2)
+            status = kill_at_line(process, "num examples processed", number)
+        killed += status == -signal.SIGKILL
         assert not out.exists() or out.read_bytes() == whole
-    out.unlink(missing_ok=True)
+    assert killed
     for _ in range(KILLS // 2):  # at its very end, with an older file in its place
         out.write_text("older\n")
         with started(*inference(sample, trained, out)) as process:
-            for line in process.stderr:
-                if line.startswith(f"num examples processed: {SAMPLE.num_train} "):
-                    break
-            time.sleep(draw.random() / 500)
-            process.kill()
+            last = f"num examples processed: {count} "
+            kill_at_line(process, last, 1, draw.random() / 500)
         assert out.read_bytes() in (b"older\n", whole)
 
 
@@ -178,11 +165,13 @@ def disk(tmp_path):
     if not shutil.which("mount") or os.geteuid() != 0:
         pytest.skip("only root can mount a small disk")
     options = ["-t", "tmpfs", "-o", "size=512k", "none"]
-    done = subprocess.run(["mount", *options, path], capture_output=True, text=True)
+    command = ["mount", *options, path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if done.returncode:
         pytest.skip(f"no small disk can be mounted: {done.stderr.strip()}")
     yield path
-    subprocess.run(["umount", path], check=True)
+    # Lazily: something on a desktop may be looking at it.
+    subprocess.run(["umount", "-l", path], check=True, timeout=60)
 
 
 def fill(path, free):
@@ -253,7 +242,8 @@ def test_a_full_disk_keeps_the_older_csv(sample, trained, disk):
 def test_disks_that_cannot_be_written_are_one_line(sample, trained, disk):
     run = disk / "run"
     shutil.copytree(trained, run)
-    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    command = ["mount", "-o", "remount,ro", disk]
+    subprocess.run(command, check=True, timeout=60)
     for train_dir in (run, disk / "new"):
         line = only_error(*training(sample, train_dir))
         assert "--train_dir" in line and "Read-only file system" in line
@@ -277,7 +267,7 @@ def test_sigterm_while_saving_ends_with_a_sound_checkpoint(
         def terminated():
             if step == 4 and not sent:
                 sent.append(step)
-                os.kill(os.getpid(), signal.SIGTERM)
+                signal.raise_signal(signal.SIGTERM)
             record()
 
         monkeypatch.setattr(manager, "_record_state", terminated)

@@ -23,14 +23,16 @@ def trained(sample, tmp_path_factory):
     return path
 
 
-def merge(directory, names, *more, status=0):
+def merge(directory, names, *more, status=0, fresh=False):
     paths = ",".join(str(directory / name) for name in names)
     return run(
-        "youtube8m/tools/merge_shards.py",
+        "-m",
+        "youtube8m.tools.merge_shards",
         f"--input_files={paths}",
         f"--output_file={directory}/merged.csv",
         *more,
         status=status,
+        fresh=fresh,
     )
 
 
@@ -93,7 +95,7 @@ def test_figures_of_all_shards_are_those_of_one_run(sample, trained, tmp_path):
     assert result["num_examples"] == SAMPLE.num_validate + SAMPLE.num_train
     for name in ("hit_at_one", "perr", "gap", "map", "loss"):
         assert result[name] == pytest.approx(whole[name], rel=1e-6), name
-    log = merge(tmp_path, [f"part{index}.npz" for index in range(SHARDS)])
+    log = merge(tmp_path, [f"part{index}.npz" for index in range(SHARDS)], fresh=True)
     assert log.startswith("epoch/eval number 10 | Avg_Hit@1: ")
     with pytest.raises(UserError, match="shards 2 are missing"):
         merged_parts(paths[:2], "--input_files")

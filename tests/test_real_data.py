@@ -9,7 +9,8 @@ import re
 
 import pytest
 
-from tests.test_cli import ROOT, read_csv, run
+from tests.processes import ROOT
+from tests.test_cli import read_csv, run
 
 DATA = os.environ.get("YT8M_DATA", os.path.join(ROOT, "..", "shared", "data"))
 pytestmark = [

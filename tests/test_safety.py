@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -85,15 +86,23 @@ def damage(train_dir, name, how):
     path.write_bytes(data)
 
 
+@pytest.fixture(scope="module")
+def eight_steps(sample, tmp_path_factory):
+    """The weights behind eight steps; a run that has saved the steps 3 and 6."""
+    folder, run = tmp_path_factory.mktemp("steps"), RunConfig(FRAMES, DBOF)
+    whole = train(run, config(sample, folder / "whole", max_steps=8))
+    parts = config(sample, folder / "parts", max_steps=6, export_model_steps=3)
+    train(run, parts)
+    return whole, folder / "parts"
+
+
 @pytest.mark.parametrize("part", ["data", "index"])
 @pytest.mark.parametrize("how", ["cut", "flipped"])
 def test_the_checkpoint_before_a_damaged_one_is_used(
-    sample, tmp_path, caplog, part, how
+    sample, eight_steps, tmp_path, caplog, part, how
 ):
-    run = RunConfig(FRAMES, DBOF)
-    whole = train(run, config(sample, tmp_path / "whole", max_steps=8))
-    parts = tmp_path / "parts"
-    train(run, config(sample, parts, max_steps=6, export_model_steps=3))
+    run, (whole, begun), parts = RunConfig(FRAMES, DBOF), eight_steps, tmp_path / "run"
+    shutil.copytree(begun, parts)
     damage(parts, "model.ckpt-6", (part, how))
     # Once more a step 6 is saved, over the damaged one.
     train(run, config(sample, parts, max_steps=6))

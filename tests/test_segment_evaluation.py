@@ -3,12 +3,11 @@
 import json
 import os
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
+from tests import processes
 from tests.golden import FOLDER
 from tests.test_real_data import DATA
 from youtube8m import segment_evaluation
@@ -170,12 +169,8 @@ def test_a_cache_that_would_lack_records_is_not_written(shard, tmp_path):
 
 
 def run_tool(*flags, status=0):
-    done = subprocess.run(
-        [sys.executable, "-m", "youtube8m.tools.segment_eval_inference", *flags],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == status and "Traceback" not in done.stderr, done.stderr
+    module = "youtube8m.tools.segment_eval_inference"
+    done = processes.forked("-m", module, *flags, status=status)
     return done.stdout if status == 0 else done.stderr
 
 

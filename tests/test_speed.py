@@ -175,7 +175,11 @@ def test_a_compiled_run_learns_the_same(sample, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_steps_in_a_loop_are_the_same_steps(sample, tmp_path, jit_compile):
-    """Bit for bit, saved at the same steps, whatever the loop and the start."""
+    """Bit for bit, saved at the same steps, whatever the loop and the start.
+
+    A compiled loop is another program than a compiled step: there, but for rounding.
+    """
+    rtol, atol = (1e-5, 1e-6) if jit_compile else (0, 0)
     run = RunConfig(FRAMES, DBOF)
     values = {"export_model_steps": 4, "jit_compile": jit_compile}
     whole = train(run, config(sample, tmp_path / "one", **values))
@@ -183,12 +187,14 @@ def test_steps_in_a_loop_are_the_same_steps(sample, tmp_path, jit_compile):
     train(run, config(sample, tmp_path / "loop", max_steps=5, **loop))
     parts = train(run, config(sample, tmp_path / "loop", **loop))
     for one, two in zip(whole, parts, strict=True):
-        np.testing.assert_array_equal(one, two)
+        np.testing.assert_allclose(one, two, rtol, atol)
     assert (tmp_path / "loop" / "model.ckpt-4.index").exists()
     one, two = (metrics_lines(tmp_path / name) for name in ("one", "loop"))
     for ours, theirs in zip(one, two, strict=True):
-        for name in ("step", "loss", "gradient_norm", "examples", "epoch", "record"):
+        for name in ("step", "examples", "epoch", "record"):
             assert ours[name] == theirs[name], name
+        for name in ("loss", "gradient_norm"):
+            assert ours[name] == pytest.approx(theirs[name], rel=rtol, abs=0), name
     log = (tmp_path / "loop" / "train.log").read_text()
     assert re.search(r"training step 10 \| .* GAP: [\d.]+\n", log)
 

@@ -6,19 +6,19 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import textwrap
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import SAMPLE
+from tests import processes
+from tests.conftest import SAMPLE, VIDEO_FLAGS
 from youtube8m.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
 from youtube8m.data.examples import video_example, write_records
 from youtube8m.errors import UserError
 from youtube8m.runs import RunDirectory
+from youtube8m.starter_checkpoints import step_of
 from youtube8m.training.checkpoints import load_weights, warm_start
 from youtube8m.training.reports import TrainingReport
 from youtube8m.training.steps import decayed_learning_rate
@@ -47,6 +47,11 @@ def train(run, settings):
     trainer = Trainer(run, settings)
     trainer.train()
     return [variable.numpy() for variable in trainer.state.model.variables]
+
+
+def last_step(train_dir):
+    """The step that a killed run has saved, and goes on from."""
+    return step_of(RunDirectory(str(train_dir)).checkpoint())
 
 
 def metrics_lines(train_dir):
@@ -454,39 +459,26 @@ def test_two_replicas_of_half_the_batch_give_the_same_weights(sample, tmp_path):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
 
 
-def run_python(script, *arguments, check=True):
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)],
-        check=check,
-        cwd=os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
-        capture_output=True,
-        text=True,
-    )
+def run_python(script, *arguments):
+    return processes.forked("-c", textwrap.dedent(script), *arguments)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_save_and_end_cleanly(sample, tmp_path, number):
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "train.py",
-            f"--train_dir={tmp_path}",
-            f"--train_data_pattern={sample['video/train']}",
-            "--feature_names=mean_rgb,mean_audio",
-            "--feature_sizes=24,8",
-            "--num_classes=12",
-            "--num_epochs=100000",
-            "--batch_size=16",
-        ],
-        stderr=subprocess.PIPE,
-        text=True,
+    arguments = (
+        f"--train_dir={tmp_path}",
+        f"--train_data_pattern={sample['video/train']}",
+        *VIDEO_FLAGS,
+        "--num_epochs=100000",
+        "--batch_size=16",
     )
-    for line in process.stderr:
-        if "training step 20 " in line:
-            process.send_signal(number)
-            break
-    rest = process.stderr.read()
-    assert process.wait(timeout=60) == 0
+    with processes.started("train.py", *arguments) as process:
+        for line in process.stderr:
+            if "training step 20 " in line:
+                process.send_signal(number)
+                break
+        rest = process.stderr.read()
+        assert process.wait() == 0
     assert f"stopped by {number.name}" in rest and "Traceback" not in rest
     steps = metrics_lines(tmp_path)[-1]["step"]
     latest = RunDirectory(str(tmp_path)).latest_checkpoint()

@@ -1,12 +1,13 @@
 """Several workers, as local processes, that train one model."""
 
+import contextlib
+import itertools
 import json
 import os
+import random
 import re
 import signal
 import socket
-import subprocess
-import sys
 import textwrap
 import time
 
@@ -15,7 +16,15 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import FRAME_FLAGS
-from tests.test_training import DBOF, FRAMES, TWO_REPLICAS, metrics_lines, run_python
+from tests.processes import started
+from tests.test_training import (
+    DBOF,
+    FRAMES,
+    TWO_REPLICAS,
+    last_step,
+    metrics_lines,
+    run_python,
+)
 from youtube8m.config import ModelConfig, RunConfig, TrainingConfig
 from youtube8m.errors import UserError
 from youtube8m.runs import RunDirectory
@@ -88,51 +97,58 @@ def test_a_wrong_tf_config_is_told(text, message):
 
 
 def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("localhost", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    """Ports below those of the system's choice, which others would get before use."""
+    drawn = random.SystemRandom().sample(range(15000, 32000), 1000)
+    return list(itertools.islice(filter(is_free, drawn), count))
 
 
-class Processes:
-    """Runs a command as two workers; `logs` are what they wrote to stderr."""
+def is_free(port):
+    with socket.socket() as one, contextlib.suppress(OSError):
+        one.bind(("localhost", port))
+        return True
+    return False
+
+
+class Processes(contextlib.ExitStack):
+    """Runs a command as two workers, which end with the block."""
 
     def __init__(self, directory, *command, worker=()):
+        super().__init__()
         first, second = free_ports(2)
         cluster = {"chief": [f"localhost:{first}"], "worker": [f"localhost:{second}"]}
         self.paths = [directory / f"{name}.log" for name in cluster]
         self.processes = []
         for name, path, more in zip(cluster, self.paths, ((), worker), strict=True):
             config = {"cluster": cluster, "task": {"type": name, "index": 0}}
+            environment = {**os.environ, "TF_CONFIG": json.dumps(config)}
             with open(path, "w") as log:
-                process = subprocess.Popen(
-                    [sys.executable, *map(str, command), *more],
-                    env={**os.environ, "TF_CONFIG": json.dumps(config)},
-                    cwd=os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
-                    stderr=log,
-                )
-            self.processes.append(process)
+                process = started(*command, *more, env=environment, stderr=log)
+                self.processes.append(self.enter_context(process))
 
-    def wait(self, timeout=300):
-        """The exit codes and what was written."""
-        codes = [process.wait(timeout) for process in self.processes]
+    def wait(self):
+        """The exit codes and what was written to stderr."""
+        codes = [process.wait() for process in self.processes]
         return codes, [path.read_text() for path in self.paths]
 
-    def wait_for(self, text, timeout=120):
-        """Waits until the chief has written `text`."""
-        end = time.monotonic() + timeout
-        while text not in self.paths[0].read_text():
-            assert time.monotonic() < end and self.processes[0].poll() is None, (
-                self.paths[0].read_text()
-            )
+    def wait_for_steps(self, count):
+        """Waits until the chief has told of `count` steps."""
+        told = -1
+        while told < count:
+            running = self.processes[0].poll() is None  # asked before the log is read
+            log = self.paths[0].read_text()
+            told = log.count("training step ")
+            assert running or told >= count, log
             time.sleep(0.05)
 
     def kill(self, number):
         for process in self.processes:
             process.send_signal(number)
+
+
+def run_workers(*arguments, **values):
+    """The exit codes of two workers that run to their end, and what they wrote."""
+    with Processes(*arguments, **values) as processes:
+        return processes.wait()
 
 
 def flags(sample, train_dir, *more):
@@ -201,8 +217,7 @@ def test_two_workers_of_half_the_batch_give_the_same_weights(sample, tmp_path, m
     data, out = sample["frame/train"], tmp_path / "workers"
     for replicas, batch in ((1, 32), (2, 16)):
         run_python(SCRIPT, replicas, data, tmp_path / str(replicas), batch, model)
-    processes = Processes(tmp_path, "-c", SCRIPT, 2, data, out, 16, model)
-    codes, logs = processes.wait()
+    codes, logs = run_workers(tmp_path, "-c", SCRIPT, 2, data, out, 16, model)
     assert codes == [0, 0], logs
     results = []
     for path in ("1/weights0", "2/weights0", "workers/weights0", "workers/weights1"):
@@ -225,29 +240,31 @@ def assert_same_state(one, two):
 def test_a_run_survives_losing_all_workers(sample, tmp_path):
     """Killed and started again, it ends with the state of one left alone."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    more = ("--num_epochs=20", "--export_model_steps=7", "--steps_per_loop=2")
-    codes, logs = Processes(tmp_path, *flags(sample, whole, *more)).wait()
-    assert codes == [0, 0], logs
-    for step in (10, 40):
-        processes = Processes(tmp_path, *flags(sample, parts, *more))
-        processes.wait_for(f"training step {step} ")
-        processes.kill(signal.SIGKILL)
-        assert processes.wait()[0] == [-signal.SIGKILL] * 2
-    codes, logs = Processes(tmp_path, *flags(sample, parts, *more)).wait()
-    assert codes == [0, 0], logs
+    more = ("--num_epochs=10000", "--export_model_steps=7", "--steps_per_loop=2")
+    for count in (10, 30):
+        with Processes(tmp_path, *flags(sample, parts, *more)) as processes:
+            processes.wait_for_steps(count)
+            processes.kill(signal.SIGKILL)
+            codes, logs = processes.wait()
+        assert codes[0] == -signal.SIGKILL and codes[1] in (-signal.SIGKILL, 1), logs
+    end = last_step(parts) + 20
+    for train_dir in (whole, parts):
+        run = flags(sample, train_dir, *more, f"--max_steps={end}")
+        codes, logs = run_workers(tmp_path, *run)
+        assert codes == [0, 0], logs
     assert "model.ckpt-" in logs[0] and "saved step" not in logs[1]
     assert_same_state(whole, parts)
-    assert [line["step"] for line in metrics_lines(parts)] == list(range(1, 101))
+    assert [line["step"] for line in metrics_lines(parts)] == list(range(1, end + 1))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("index", [0, 1])
 def test_a_signal_to_one_worker_stops_all_at_one_step(sample, tmp_path, index):
     run = flags(sample, tmp_path / "run", "--num_epochs=10000", "--start_new_model")
-    processes = Processes(tmp_path, *run)
-    processes.wait_for("training step 20 ")
-    processes.processes[index].send_signal(signal.SIGTERM)
-    codes, logs = processes.wait()
+    with Processes(tmp_path, *run) as processes:
+        processes.wait_for_steps(20)
+        processes.processes[index].send_signal(signal.SIGTERM)
+        codes, logs = processes.wait()
     assert codes == [0, 0], logs
     assert "stopped by SIGTERM" in logs[index]
     assert "stopped by another worker" in logs[1 - index]
@@ -259,19 +276,18 @@ def test_a_signal_to_one_worker_stops_all_at_one_step(sample, tmp_path, index):
 @pytest.mark.slow
 def test_the_loss_of_one_worker_is_told_by_the_other(sample, tmp_path):
     run = flags(sample, tmp_path / "run", "--num_epochs=10000")
-    processes = Processes(tmp_path, *run)
-    processes.wait_for("training step 20 ")
-    processes.processes[1].kill()
-    codes, logs = processes.wait()
+    with Processes(tmp_path, *run) as processes:
+        processes.wait_for_steps(20)
+        processes.processes[1].kill()
+        codes, logs = processes.wait()
     assert codes == [1, -signal.SIGKILL]
-    assert "error: another worker is gone" in logs[0].splitlines()[-1], logs[0]
+    assert re.search("^error: another worker is gone", logs[0], re.MULTILINE), logs[0]
 
 
 @pytest.mark.slow
 def test_workers_with_other_flags_are_told(sample, tmp_path):
     run = flags(sample, tmp_path / "run", "--num_epochs=1", "--start_new_model")
-    processes = Processes(tmp_path, *run, worker=("--dbof_hidden_size=9",))
-    codes, logs = processes.wait()
+    codes, logs = run_workers(tmp_path, *run, worker=("--dbof_hidden_size=9",))
     assert codes == [1, 1]
     for log in logs:
         assert "error: TF_CONFIG: the workers were started with different" in log

@@ -15,7 +15,7 @@ ARRAY_ERRORS = (
     OSError,
     ValueError,
     TypeError,
-    KeyError,
+    LookupError,
     EOFError,
     MemoryError,
     OverflowError,
