@@ -264,7 +264,8 @@ class TrainStep:
             ]
         gradients = [g * factor for g, factor in zip(gradients, factors, strict=True)]
         optimizer.apply(gradients, variables)
-        norm = tf.sqrt(tf.add_n(squares)) / scale
+        # Stacked: add_n adds in the order in which its inputs come to be free.
+        norm = tf.sqrt(tf.reduce_sum(tf.stack(squares))) / scale
         skips = hasattr(optimizer, "dynamic_scale")
         return tf.where(tf.math.is_finite(norm), norm, 0.0) if skips else norm
 
