@@ -98,8 +98,8 @@ class MoeModel(DenseClassifier):
             gate * ops.sigmoid(expert)
             for gate, expert in zip(gates[:-1], experts, strict=True)
         ]
-        # The relu changes no sum of exponentials, but keeps TensorFlow from adding all at
-        # once, where the order, and so the last digit, is up to chance.
+        # The relu changes no sum of exponentials, but keeps TensorFlow from adding all
+        # at once, where the order, and so the last digit, is up to chance.
         total = functools.reduce(lambda one, other: ops.relu(one) + other, gates)
         return sum(chosen) / total
 
