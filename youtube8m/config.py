@@ -378,8 +378,8 @@ class TrainingConfig:
     )
     jit_compile: bool = flag(
         False,
-        "Compile the step with XLA, which pays for models without recurrent layers; "
-        "on one device only. Frames are then padded to --max_frames.",
+        "Compile the step with XLA, on one device only; measure whether it pays (on "
+        "CPUs it did not). Frames are then padded to --max_frames.",
     )
     ema_decay: float = flag(
         0.0,
