@@ -139,7 +139,11 @@ class Trainer:
                 report.say(line)
             last = self._loop(report)
             self._farewell(report, first)
-        self._agreed(self.state.steps_done)  # nobody leaves while the chief is saving
+        self._agreed(0)  # nobody leaves while the chief is saving
+        with contextlib.suppress(*_LOST_WORKER):
+            # Nor while another still reads this one's part of that. Who is gone by now
+            # had all that it needed.
+            self._agreed(0)
         return {**last, "step": self.state.steps_done}
 
     def _take_up(self):
