@@ -6,6 +6,7 @@ shares = split_batch(strategy, batch)    # rows of a host batch to the replicas
 """
 
 import dataclasses
+import functools
 import json
 from collections.abc import Mapping
 
@@ -189,10 +190,14 @@ def split_batch(strategy: tf.distribute.Strategy, batch: dict):
 
 def gathered(strategy: tf.distribute.Strategy, value: int) -> np.ndarray:
     """`value` of each replica; all workers wait here for one another."""
+    values = _gather_function(strategy)(tf.constant([value], tf.int64))
+    return strategy.experimental_local_results(values)[0].numpy()
 
-    @tf.function
-    def gather():
-        context = tf.distribute.get_replica_context()
-        return context.all_gather(tf.constant([value], tf.int64), axis=0)
 
-    return strategy.experimental_local_results(strategy.run(gather))[0].numpy()
+@functools.cache  # one for all calls, or TensorFlow warns of so many tracings
+def _gather_function(strategy):
+    def gather(value):
+        value = tf.identity(value)  # a function's argument has no device
+        return tf.distribute.get_replica_context().all_gather(value, axis=0)
+
+    return tf.function(lambda value: strategy.run(gather, args=(value,)))
