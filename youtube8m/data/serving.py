@@ -60,8 +60,11 @@ def _common_length(data, lengths):
     """int32 [B]: the number of frames, which all features must share."""
     columns = tf.stack([lengths[name] for name in data.feature_names], axis=1)
     message = f"a record has unequal or no frames of {', '.join(data.feature_names)}"
-    tf.debugging.assert_equal(columns, tf.maximum(columns[:, :1], 1), message=message)
-    return tf.cast(columns[:, 0], tf.int32)
+    expected = tf.maximum(columns[:, :1], 1)
+    check = tf.debugging.assert_equal(columns, expected, message=message)
+    # Else what gathers frames by these lengths may fail first, and say less.
+    with tf.control_dependencies([] if check is None else [check]):
+        return tf.cast(columns[:, 0], tf.int32)
 
 
 def _check_sizes(name, rows, length, size):
