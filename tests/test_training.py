@@ -64,6 +64,16 @@ def metrics_lines(train_dir):
     [
         DBOF,
         ModelConfig("LstmModel", hyperparameters={"lstm_cells": 8, "lstm_layers": 1}),
+        # With dropout, and noise that chooses among experts.
+        ModelConfig(
+            "LSTMMoE",
+            hyperparameters={
+                "lstm_cells": 8,
+                "num_experts": 4,
+                "active_experts": 2,
+                "expert_size": 8,
+            },
+        ),
     ],
     ids=lambda m: m.model,
 )
