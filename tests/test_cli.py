@@ -4,8 +4,6 @@ import csv
 import os
 import re
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -393,11 +391,11 @@ def test_a_truncated_shard_costs_its_last_records_only(damaged, tmp_path):
 @pytest.mark.parametrize("verbosity, shown", [(0, False), (1, True)])
 def test_a_path_that_cannot_be_used_is_one_line(tmp_path, verbosity, shown):
     (tmp_path / "file").write_text("")
-    command = [sys.executable, "-m", "youtube8m.tools.sample_data"]
-    arguments = [f"--directory={tmp_path}/file/x", f"--verbosity={verbosity}"]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True)
-    assert done.returncode == 1
-    *trace, last = done.stderr.splitlines()
+    command = ("-m", "youtube8m.tools.sample_data", f"--directory={tmp_path}/file/x")
+    with processes.started(*command, f"--verbosity={verbosity}") as process:
+        log, status = process.stderr.read(), process.wait()
+    assert status == 1
+    *trace, last = log.splitlines()
     assert last == f"error: {tmp_path}/file/x: Not a directory"
     assert ("Traceback (most recent call last):" in trace) == bool(trace) == shown
 
@@ -405,10 +403,11 @@ def test_a_path_that_cannot_be_used_is_one_line(tmp_path, verbosity, shown):
 def test_a_reader_that_has_seen_enough_is_no_error():
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "youtube8m.tools.presets"]
-    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
-    os.close(writing)
-    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+    command = ("-m", "youtube8m.tools.presets")
+    with processes.started(*command, stdout=writing) as process:
+        os.close(writing)
+        log, status = process.stderr.read(), process.wait()
+    assert (status, log) == (128 + signal.SIGPIPE, "")
 
 
 def test_what_no_user_can_put_right_keeps_its_trace(capsys):

@@ -5,14 +5,13 @@ import dataclasses
 import functools
 import json
 import shlex
-import subprocess
-import sys
 
 import pytest
 import tensorflow as tf
 from absl import flags as absl_flags
 from absl.testing import flagsaver
 
+from tests import processes
 from youtube8m import flags, models, presets
 from youtube8m.config import DataConfig, RunConfig, TrainingConfig
 from youtube8m.errors import UserError
@@ -233,13 +232,7 @@ SHOWN = shown_commands()
 
 @pytest.mark.parametrize("module", SHOWN)
 def test_tools_take_the_flags_that_are_shown(module):
-    done = subprocess.run(
-        [sys.executable, "-c", PARSE, module],
-        input=json.dumps(SHOWN[module]),
-        text=True,
-        capture_output=True,
-    )
-    assert done.returncode == 0, done.stderr
+    processes.run("-c", PARSE, module, input=json.dumps(SHOWN[module]))
 
 
 def test_labels_are_counted_of_the_presets_classes():

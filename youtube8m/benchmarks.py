@@ -35,6 +35,7 @@ from youtube8m.config import (
     RunConfig,
     TrainingConfig,
     flag,
+    require_positive,
 )
 from youtube8m.data import examples
 from youtube8m.data.pipeline import Shards
@@ -89,9 +90,8 @@ class BenchmarkConfig:
     output_file: str = flag("", "JSON file to write the figures to.")
 
     def __post_init__(self):
-        for name, value in dataclasses.asdict(self).items():
-            if type(value) in (int, float) and value <= 0:
-                raise UserError(f"--{name}={value}: must be greater than 0")
+        counts = ("batch_size", "num_frames", "num_videos", "num_readers")
+        require_positive(self, *counts, "repetitions", "seconds")
 
 
 @dataclasses.dataclass(frozen=True)

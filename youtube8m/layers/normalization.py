@@ -91,8 +91,8 @@ class BatchNorm(Configured, keras.layers.Layer):
 def _column_sums(x):
     """x [..., D] summed over all axes but the last: [D].
 
-    One axis at a time, so that what is summed lies close together in memory: on a
-    CPU that is several times faster.
+    One axis at a time, so that what is summed lies close together in memory, which is
+    faster on a CPU.
     """
     while len(x.shape) > 1:
         x = ops.sum(x, axis=-2)
@@ -103,7 +103,7 @@ def _column_sums(x):
 def _scaled_and_shifted(x, scale, shift):
     """x * scale + shift for x [..., D] and float32 [D], with gradients by column sums.
 
-    Autodiff's own sum over all axes at once, which takes half of the layer's time.
+    Autodiff's own sum over all axes at once, which takes a third of the layer's time.
     """
 
     def gradient(*args, upstream=None):
