@@ -66,6 +66,15 @@ def test_training_says_what_it_does_and_nothing_else(trained):
     assert all(re.match(pattern, line) for line in lines[1:-1])
 
 
+def test_nothing_stays_in_the_directory_for_temporary_files(
+    trained, sample, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    arguments = ("--model=MoeModel", "--max_steps=2", "--start_new_model")
+    train(sample, trained[0] / "other", *arguments, fresh=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_eval_prints_the_starter_codes_lines(trained, sample):
     log = run(
         "eval.py",
@@ -330,6 +339,15 @@ def test_a_missing_checkpoint_is_one_line(
     assert_one_line(log, message)
 
 
+def test_a_hyperparameter_of_another_type_is_one_line(trained, sample, tmp_path):
+    flags = (trained[0] / "model_flags.json").read_text()
+    flags = flags.replace('"lstm_cells": 8', '"lstm_cells": "8"')
+    (tmp_path / "model_flags.json").write_text(flags)
+    arguments = (f"--eval_data_pattern={sample['frame/validate']}", "--run_once")
+    log = run("eval.py", f"--train_dir={tmp_path}", *arguments, status=1)
+    assert_one_line(log, "--lstm_cells='8': must be of type int")
+
+
 def test_a_directory_that_is_no_run_is_one_line(sample, tmp_path):
     log = run(
         "inference.py",
@@ -368,6 +386,7 @@ def damaged(tmp_path):
     path = tmp_path / "b.tfrecord"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * 21 // 40])
+    (tmp_path / "c.tfrecord").symlink_to("nowhere")
     return tmp_path
 
 
@@ -382,10 +401,11 @@ def test_a_truncated_shard_costs_its_last_records_only(damaged, tmp_path):
     )
     log = run("train.py", *arguments)
     assert re.search(r"b\.tfrecord: record 10 at byte \d+ is damaged", log)
+    assert re.search(r"c\.tfrecord: cannot be read", log)
     assert "saved step 6" in log  # 20 + 10 videos, twice, in batches of 10
     strict = run("train.py", *arguments, "--strict_data", "--start_new_model", status=1)
     last = strict.splitlines()[-1]
-    assert last.startswith("error: ") and "b.tfrecord: record 10" in last
+    assert re.match(r"error: .*(b\.tfrecord: record 10|c\.tfrecord: cannot)", last)
 
 
 @pytest.mark.parametrize("verbosity, shown", [(0, False), (1, True)])

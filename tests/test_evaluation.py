@@ -134,6 +134,18 @@ def test_figures_of_each_class(run_directory, sample, tmp_path):
     assert seen.AveragePrecision.mean() == pytest.approx(measured["map"])
 
 
+def test_a_part_of_the_data_may_hold_no_record_but_not_the_whole(
+    run_directory, sample, tmp_path
+):
+    parts = {"num_shards": 10_000, "metrics_file": str(tmp_path / "part.npz")}
+    measured = evaluator(run_directory, sample, **parts, shard_index=9_998).run()
+    assert measured["num_examples"] == 0 and (tmp_path / "part.npz").exists()
+    whole = evaluator(run_directory, sample)
+    whole.shards.paths = [str(tmp_path / "gone")]
+    with pytest.raises(UserError, match="no record could be read"):
+        whole.run()
+
+
 @pytest.mark.parametrize("flag", ["class_metrics_file", "metrics_file"])
 def test_a_failing_evaluation_leaves_the_files_of_the_last(
     run_directory, sample, tmp_path, flag

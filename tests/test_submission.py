@@ -83,6 +83,8 @@ def test_segment_classes_are_not_fetched_from_the_web():
 def test_replacing_leaves_the_old_file_until_the_end(tmp_path):
     path = tmp_path / "out.csv"
     path.write_text("old")
+    with pytest.raises(FileNotFoundError), replacing(str(path)):
+        open(tmp_path / "another")  # is not told as if `path` could not be written
     with pytest.raises(RuntimeError), replacing(str(path)) as file:
         file.write("half")
         raise RuntimeError

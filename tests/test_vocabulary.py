@@ -114,9 +114,12 @@ def test_errors_are_one_line_with_file_and_finding(write, lines, num_classes, fo
 def test_missing_and_empty_files(tmp_path):
     with pytest.raises(UserError, match="No such file"):
         read_vocabulary(tmp_path / "none.csv")
-    (tmp_path / "empty.csv").touch()
-    with pytest.raises(UserError, match="not a CSV file"):
-        read_vocabulary(tmp_path / "empty.csv")
+    for name in ("empty.csv", "empty.zip"):
+        (tmp_path / name).touch()
+        with pytest.raises(UserError, match="not a CSV file"):
+            read_vocabulary(tmp_path / name)
+    with pytest.raises(UserError, match="remote stores are not supported"):
+        read_vocabulary("https://example.com/vocabulary.csv")
 
 
 def test_published_vocabulary():

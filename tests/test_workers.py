@@ -265,9 +265,10 @@ def test_a_signal_to_one_worker_stops_all_at_one_step(sample, tmp_path, index):
         processes.wait_for_steps(20)
         processes.processes[index].send_signal(signal.SIGTERM)
         codes, logs = processes.wait()
-    assert codes == [0, 0], logs
-    assert "stopped by SIGTERM" in logs[index]
-    assert "stopped by another worker" in logs[1 - index]
+    assert codes == [128 + signal.SIGTERM] * 2, logs
+    again = "; run the same command without --start_new_model to go on"
+    assert f"stopped by SIGTERM{again}" in logs[index]
+    assert f"stopped by another worker{again}" in logs[1 - index]
     steps = [re.findall(r"training step (\d+) ", log)[-1] for log in logs]
     assert steps[0] == steps[1]
     assert f"saved step {steps[0]}: " in logs[0]

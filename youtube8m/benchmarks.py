@@ -28,7 +28,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import op_callbacks
 
-from youtube8m import schema, submission
+from youtube8m import models, schema, submission
 from youtube8m.config import (
     EvaluationConfig,
     InferenceConfig,
@@ -290,6 +290,12 @@ class Workload:
             raise UserError(
                 f"--num_frames={self.num_frames}: more than "
                 f"--max_frames={self.run.data.max_frames}; raise that as well"
+            )
+
+        if models.parts(self.run.model).classifier is None:
+            raise UserError(
+                f"--model={self.run.model.model}: predicts no labels, and only models "
+                "that do can be measured; name another"
             )
 
     def alternate(self, measures: Mapping[str, Callable]) -> dict[str, float]:

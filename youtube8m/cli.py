@@ -11,6 +11,7 @@ A tool's first lines: what loads TensorFlow comes behind them, because its start
 noise can only be silenced from outside.
 """
 
+import atexit
 import contextlib
 import importlib
 import logging
@@ -65,7 +66,7 @@ def _leave(status):
     if isinstance(status, str):
         print(status, file=sys.stderr)
         status = 1
-    logging.shutdown()
+    atexit._run_exitfuncs()  # which remove TensorFlow's files in /tmp
     with contextlib.suppress(OSError):  # the reader of a pipe has gone
         sys.stdout.flush()
         sys.stderr.flush()

@@ -436,7 +436,7 @@ class TrainingConfig:
 _NUM_SHARDS = (
     "Parts of the data for as many processes, to be merged by tools.merge_shards."
 )
-_CHECKPOINT = (
+CHECKPOINT_HELP = (
     "Checkpoint to use: model.ckpt-STEP, or best (segment_best) of those that eval.py "
     "has seen; else the newest."
 )
@@ -453,7 +453,7 @@ class EvaluationConfig:
     segment_labels: bool = flag(False, "Evaluate the rated segments of the records.")
     batch_size: int = flag(1024, "Examples evaluated at once.")
     num_readers: int = flag(8, "Shards read side by side.")
-    checkpoint: str = flag("", _CHECKPOINT)
+    checkpoint: str = flag("", CHECKPOINT_HELP)
     run_once: bool = flag(
         False, "Evaluate the newest checkpoint and end; else follow new ones."
     )
@@ -519,7 +519,7 @@ class InferenceConfig:
         "", "Archive to write, of the model and the checkpoint that predict."
     )
     segment_labels: bool = flag(False, "Predict five-second segments, not videos.")
-    checkpoint: str = flag("", _CHECKPOINT)
+    checkpoint: str = flag("", CHECKPOINT_HELP)
     segment_max_pred: int = flag(100000, "Segments listed per class, at most.")
     segment_label_ids_file: str = flag(
         "all",

@@ -19,6 +19,12 @@ class UserError(OneLineError):
     """
 
 
+def reason(error: Exception) -> str:
+    """What an error says, in a line: the system's or TensorFlow's words alone."""
+    words = getattr(error, "strerror", None) or getattr(error, "message", error)
+    return str(words).strip().partition("\n")[0] or type(error).__name__
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a `name` that is not among `known`, with the nearest ones."""
     known = sorted(known)

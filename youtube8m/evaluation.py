@@ -147,10 +147,16 @@ class Evaluator:
                     self._log_batch(one, step, metrics.num_examples, began)
                 progress.update(metrics.num_examples)
                 began = time.monotonic()
+        if not metrics.num_examples and self.config.num_shards == 1:
+            raise UserError(
+                f"--eval_data_pattern={self.config.eval_data_pattern}: no record could "
+                "be read; see the warnings above"
+            )
         if self.config.metrics_file:
             self._write_part(metrics, step)
         result = metrics.result()
-        result["examples_per_second"] = metrics.num_examples / (began - start)
+        seconds = time.monotonic() - start
+        result["examples_per_second"] = metrics.num_examples / seconds
         if self.config.num_shards == 1:  # else the figures of a part, to be merged
             self._report(result, step)
         if best is not None:

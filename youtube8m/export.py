@@ -21,7 +21,7 @@ from absl import logging
 
 from youtube8m.config import flag, require_given, require_positive
 from youtube8m.data.serving import choose_frames, parse_records
-from youtube8m.errors import UserError
+from youtube8m.errors import UserError, reason
 from youtube8m.files import replacing_directory
 from youtube8m.layers.recurrent import without_cudnn
 from youtube8m.prediction import TrainedRun
@@ -65,7 +65,7 @@ def export(config: ExportConfig) -> None:
             _WRITERS[config.format](trained, path, config.top_k)
     except tf.errors.OpError as error:
         message = f"--output_dir={config.output_dir}: cannot be written"
-        raise UserError(f"{message} ({error.message.splitlines()[0]})") from None
+        raise UserError(f"{message} ({reason(error)})") from None
     logging.info("exported %s to %s", prefix, config.output_dir)
 
 

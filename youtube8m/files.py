@@ -88,8 +88,8 @@ def require_writable(path: str, flag: str) -> None:
         if os.path.isdir(path):
             raise IsADirectoryError(None, "Is a directory")
         if _is_replaceable(path):
-            directory = os.path.dirname(os.path.realpath(path))
-            tempfile.TemporaryFile(dir=directory).close()
+            directory, name = os.path.split(os.path.realpath(path))
+            tempfile.TemporaryFile(prefix=f".{name}.", dir=directory).close()
 
 
 @contextlib.contextmanager
@@ -123,12 +123,26 @@ def replacing_directory(path: str, flag: str):
 
 @contextlib.contextmanager
 def _told(path, flag):
-    """Raises the system's errors of writing `path` as the user's, in one line."""
+    """Raises the system's errors of writing `path` as the user's, in one line.
+
+    Errors that name another file, such as one that is read meanwhile, pass.
+    """
     try:
         yield
     except OSError as error:
+        if not _concerns(error.filename, path):
+            raise
         message = f"{flag}={path}: cannot be written ({error.strerror})"
         raise UserError(message) from None
+
+
+def _concerns(filename, path):
+    """Whether an error's file is `path`, its directory or a temporary beside it."""
+    if filename is None:
+        return True
+    directory, name = os.path.split(os.path.realpath(path))
+    first = os.path.relpath(os.path.realpath(filename), directory).split(os.sep)[0]
+    return first in (os.curdir, name) or first.startswith(f".{name}.")
 
 
 def _is_replaceable(path):

@@ -132,8 +132,11 @@ def construct(cls: type, values: Mapping[str, Any], **also: Any) -> Any:
     accepted = arguments(cls)
     chosen = {key: value for key, value in values.items() if key in accepted}
     for key, value in chosen.items():
+        kind = accepted[key].annotation
+        if kind in HYPERPARAMETER_TYPES and not _is_of(kind, value):
+            raise UserError(f"--{key}={value!r}: must be of type {kind.__name__}")
         least = 0 if key in getattr(cls, "may_be_zero", ()) else 1
-        if accepted[key].annotation is int and value < least:
+        if kind is int and value < least:
             raise UserError(f"--{key}={value}: must be at least {least}")
     missing = [
         key
@@ -149,6 +152,10 @@ def construct(cls: type, values: Mapping[str, Any], **also: Any) -> Any:
         return cls(**chosen, **also)
     except ValueError as error:
         raise UserError(str(error)) from None
+
+
+def _is_of(kind, value):
+    return type(value) is kind or (kind is float and type(value) is int)
 
 
 def require_choice(name: str, value: str, *choices: str) -> None:

@@ -21,7 +21,7 @@ import os
 import shutil
 import time
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -181,8 +181,13 @@ class RunDirectory:
         with replacing(self.file("training_flags.json"), self.flag) as file:
             json.dump({"optimizer": name}, file, indent=2)
 
-    def tied_to_training(self, flags: TrainingFlags) -> TrainingFlags:
+    def tied_to_training(
+        self, flags: TrainingFlags, derived: Iterable[str] = ()
+    ) -> TrainingFlags:
         """The flags to go on with: those the run began with, or `flags` if it begins.
+
+        Others than it began with are a warning, but for the `derived`, which nobody
+        gave.
 
         Raises:
           UserError: another optimizer, another decay of its averages, another
@@ -206,7 +211,7 @@ class RunDirectory:
                 "finds; give the same files, or --start_new_model to begin anew"
             )
         for name, value in dataclasses.asdict(saved).items():
-            if value != getattr(flags, name):
+            if value != getattr(flags, name) and name not in derived:
                 logging.warning(
                     "--%s=%s: the run goes on with %s, in the order it was begun",
                     name,

@@ -24,7 +24,7 @@ from absl import logging
 
 from youtube8m import models
 from youtube8m.config import RunConfig
-from youtube8m.errors import UserError
+from youtube8m.errors import UserError, reason
 from youtube8m.losses import LOSSES
 from youtube8m.registry import defaults
 
@@ -336,6 +336,5 @@ class StarterCheckpoint:
         try:
             return read(name)
         except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
-            reason = str(getattr(error, "message", error)).splitlines()[0]
-            message = f"{self.prefix}: cannot be read ({reason}); it is damaged"
+            message = f"{self.prefix}: cannot be read ({reason(error)}); it is damaged"
             raise UserError(message) from None

@@ -92,7 +92,7 @@ class Shards:
         size = sum(size for size, _ in probed) // len(probed)
         examples = [count for _, count in probed if count is not None]
         mean = sum(examples) / len(examples)
-        sizes = [tf.io.gfile.stat(path).length for path in paths]
+        sizes = [shards.file_size(path) for path in paths]
         return cls(paths, config, Damage(strict), labels, size, mean, sizes)
 
     @property

@@ -13,7 +13,6 @@ import re
 import sys
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
 from youtube8m.config import DataConfig
@@ -100,7 +99,7 @@ def _add(ratings, class_id, segment, present):
 
 def _digest(paths):
     """Of the shards' names and sizes, wherever they lie."""
-    facts = [(os.path.basename(p), tf.io.gfile.stat(p).length) for p in sorted(paths)]
+    facts = [(os.path.basename(p), shards.file_size(p)) for p in sorted(paths)]
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 

@@ -24,7 +24,7 @@ import tensorflow as tf
 
 from youtube8m.config import split_list
 from youtube8m.data.damage import Damage
-from youtube8m.errors import UserError
+from youtube8m.errors import UserError, reason
 
 HEADER, FOOTER = 12, 4  # bytes around the data
 _SEARCH_BLOCK = 4 << 20
@@ -52,6 +52,14 @@ def find_shards(pattern: str, flag: str) -> list[str]:
     return list(dict.fromkeys(paths))
 
 
+def file_size(path: str) -> int:
+    """Bytes of a file; 0 of one that cannot be read, which reading it will report."""
+    try:
+        return tf.io.gfile.stat(path).length
+    except tf.errors.OpError:
+        return 0
+
+
 def walk(
     path: str, damage: Damage, start: float = 0, stop: float = math.inf
 ) -> Iterator[tuple[int, int, int]]:
@@ -70,7 +78,7 @@ def walk(
         with _open(path) as file:
             yield from _walk(path, file, size, damage, start, stop)
     except (OSError, tf.errors.OpError) as error:
-        damage.record(path, f"cannot be read ({_reason(error)})")
+        damage.record(path, f"cannot be read ({reason(error)})")
 
 
 def read_records(path: str, damage: Damage) -> Iterator[tuple[int, bytes]]:
@@ -104,7 +112,7 @@ class RecordReader(contextlib.ExitStack):
                 self._files[file] = self.enter_context(_open(path))
             data, footer = self._read(self._files[file], offset + HEADER, length)
         except (OSError, tf.errors.OpError) as error:
-            what = f"cannot be read ({_reason(error)})"
+            what = f"cannot be read ({reason(error)})"
             self._damage.record(path, f"record {index} at byte {offset} {what}")
             return None
         if _masked_crc32c(data) == footer:
@@ -136,10 +144,6 @@ def _read_into(buffer: np.ndarray, file, offset: int) -> int:
     found = np.frombuffer(file.read(len(buffer)), np.uint8)
     buffer[: len(found)] = found
     return len(found)
-
-
-def _reason(error):
-    return getattr(error, "strerror", None) or getattr(error, "message", error)
 
 
 def _walk(path, file, size, damage, start, stop):

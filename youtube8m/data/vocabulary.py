@@ -14,7 +14,8 @@ import os
 import numpy as np
 import pandas as pd
 
-from youtube8m.errors import UserError
+from youtube8m.errors import UserError, reason
+from youtube8m.files import local_path
 from youtube8m.text import shortened
 
 # What a column may be called, in lower case and without `_`, the best name first.
@@ -98,13 +99,18 @@ def _table(path: str) -> pd.DataFrame:
     """All cells as text: a class may be called 'NA', and the header may be missing."""
     try:
         table = pd.read_csv(
-            path, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+            local_path(path, "--vocabulary_file"),  # pandas would read the web
+            header=None,
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+            compression=None,  # whatever it is called
         )
         return table.fillna("").apply(lambda column: column.str.strip())  # short rows
     except OSError as error:
-        found = f"cannot be read ({error.strerror or error})"
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as error:
-        found = f"is not a CSV file ({str(error).splitlines()[0]})"
+        found = f"cannot be read ({reason(error)})"
+    except ValueError as error:  # pandas' own are of that kind
+        found = f"is not a CSV file ({reason(error)})"
     raise UserError(f"{path}: {found}; give {_EXPECTED}")
 
 

@@ -23,7 +23,7 @@ from youtube8m.progress import Progress
 
 _DIRECTORY = flags.DEFINE_string("directory", "yt8m_demo", "Where to write it all.")
 
-# Full-size features and lengths, but few enough videos for two minutes on a laptop.
+# Full-size features and lengths, but few enough videos for a minute on a laptop.
 _SAMPLE = synthetic.SampleConfig(num_train=400, num_validate=100, num_test=50)
 
 

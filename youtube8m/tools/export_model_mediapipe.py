@@ -18,6 +18,7 @@ from youtube8m import flags
 from youtube8m.config import flag
 from youtube8m.errors import UserError
 from youtube8m.export import ExportConfig, export
+from youtube8m.runs import BEST
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +38,10 @@ def main() -> None:
     """Reads the flags and exports."""
     config = flags.read(MediapipeConfig)
     train_dir, name = os.path.split(config.checkpoint_file)
-    if not name:
+    if os.path.basename(train_dir) in BEST:  # of the run's own
+        train_dir, best = os.path.split(train_dir)
+        name = os.path.join(best, name)
+    if not os.path.basename(name):
         raise UserError(
             f"--checkpoint_file={config.checkpoint_file}: name a checkpoint in a run's "
             "directory, such as model/model.ckpt-1000"

@@ -3,7 +3,8 @@
     for i in 0 1 2 3; do
       python inference.py --num_shards=4 --shard_index=$i --output_file=part$i.csv ...
     done
-    python -m youtube8m.tools.merge_shards --output_file=kaggle_solution.csv \\
+    python -m youtube8m.tools.merge_shards --num_shards=4 \\
+        --output_file=kaggle_solution.csv \\
         --input_files=part0.csv,part1.csv,part2.csv,part3.csv
 
 Files of --metrics_file need no --output_file: the figures of all are printed. The
@@ -47,13 +48,23 @@ class MergeConfig:
 
     input_files: str = flag("", "Files of all shards, comma-separated.")
     output_file: str = flag("", "CSV file to write.")
+    num_shards: int | None = flag(
+        None,
+        "Files that there must be, so that none is forgotten.",
+    )
     segment_max_pred: int = flag(
         InferenceConfig.segment_max_pred, "Segments listed per class, at most."
     )
 
     def __post_init__(self):
         require_given(self, "input_files")
-        require_positive(self, "segment_max_pred")
+        require_positive(self, "segment_max_pred", "num_shards")
+        given = len(split_list(self.input_files))
+        if self.num_shards not in (None, given):
+            raise UserError(
+                f"--input_files: names {given} files, but --num_shards="
+                f"{self.num_shards}; name the file of each shard"
+            )
 
 
 flags.define(MergeConfig)

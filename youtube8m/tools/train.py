@@ -11,6 +11,7 @@ if __name__ == "__main__":
 
 import dataclasses
 import os
+import sys
 
 import tensorflow as tf
 from absl import logging
@@ -33,7 +34,10 @@ def main() -> None:
     workers = Workers.from_environment(os.environ)
     allow_memory_growth()
     tf.debugging.set_log_device_placement(config.log_device_placement)
-    Trainer(run, config, workers=workers).train()
+    trainer = Trainer(run, config, workers=workers)
+    trainer.train()
+    if trainer.stopped_by:  # so that nothing goes on as if the run were complete
+        sys.exit(128 + trainer.stopped_by)
 
 
 def _announce(config, run):

@@ -14,7 +14,7 @@ import re
 import tensorflow as tf
 from absl import logging
 
-from youtube8m.errors import UserError
+from youtube8m.errors import UserError, reason
 from youtube8m.runs import RunDirectory
 from youtube8m.starter_checkpoints import StarterCheckpoint
 from youtube8m.training.steps import TrainingState
@@ -245,7 +245,7 @@ class Saver:
                     f"the weights {name} are not finite behind step {step}, which is "
                     "not saved; the last good checkpoint is "
                     f"{self._current or 'none, as none was saved'}: lower "
-                    "--base_learning_rate and run again"
+                    "--base_learning_rate and run again, without --start_new_model"
                 )
 
 
@@ -269,7 +269,7 @@ def _averages(state):
 
 
 def _unreadable(prefix, error):
-    reason = str(getattr(error, "message", error)).splitlines()[0]
     return UserError(
-        f"{prefix}: cannot be restored ({reason}); it is damaged or of another model"
+        f"{prefix}: cannot be restored ({reason(error)}); it is damaged or of another "
+        "model"
     )

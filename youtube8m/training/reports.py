@@ -108,7 +108,7 @@ class TrainingReport(contextlib.ExitStack):
         return UserError(
             f"{what} is {value} at step {step} of the videos {named}; the last good "
             f"checkpoint is {last or 'none, as none was saved'}: lower "
-            "--base_learning_rate and run again"
+            "--base_learning_rate and run again, without --start_new_model"
         )
 
     def _write(self, row):

@@ -60,6 +60,10 @@ class Trainer:
       strategy: default by --num_gpu and the workers.
       workers: those that train together; default this process alone.
 
+    Attributes:
+      stopped_by: the signal that ended `train` early, SIGTERM for that of another
+        worker.
+
     Raises:
       UserError: whatever is wrong with the flags or the data.
     """
@@ -103,8 +107,8 @@ class Trainer:
         self.directory.prepare(run, config.start_new_model)
         self.saver = Saver(self.directory, self.state, config.keep_checkpoints)
         self.tied = self._training_flags()
+        self.stopped_by: int | None = None
         self._stop_signal: int | None = None
-        self._stopped = False
 
     def train(self) -> dict:
         """Trains to the end of the data, --max_steps, SIGTERM or Ctrl-C.
@@ -117,15 +121,15 @@ class Trainer:
         except OSError as error:  # of metrics.jsonl or train.log; all else tells itself
             raise UserError(
                 f"--train_dir={self.directory.path}: cannot be written "
-                f"({error.strerror}); put that right, and run again to go on"
+                f"({error.strerror}); put that right, and {self._again} to go on"
             ) from None
         except _LOST_WORKER as error:
             if len(self.workers) == 1:
                 raise
             reason = (error.message.strip().splitlines() or [""])[-1]
             raise UserError(
-                f"another worker is gone or cannot be reached ({reason}); start all of "
-                "them again, and the run goes on from its last checkpoint"
+                f"another worker is gone or cannot be reached ({reason}); in all of "
+                f"them {self._again}, and the run goes on from its last checkpoint"
             ) from None
 
     def _train(self):
@@ -152,7 +156,7 @@ class Trainer:
         The chief makes the directory ready before the others look at it.
         """
         if self.workers.is_chief:
-            self.tied = self.directory.tied_to_training(self.tied)
+            self.tied = self._tied()
             self.directory.write_training_config(self.config)
         self._agreed(0)
         if not self.workers.is_chief:
@@ -173,7 +177,11 @@ class Trainer:
                 f"--train_dir={self.directory.path}: the chief's files are not there; "
                 "it must be one directory that all workers see, such as a network drive"
             )
-        self.tied = self.directory.tied_to_training(self.tied)
+        self.tied = self._tied()
+
+    def _tied(self):
+        derived = () if self.config.shuffle_buffer else ("shuffle_buffer",)
+        return self.directory.tied_to_training(self.tied, derived)
 
     def _check_workers(self):
         """Raises UserError unless all workers have the same flags, but for paths."""
@@ -185,6 +193,12 @@ class Trainer:
                 "TF_CONFIG: the workers were started with different flags; give all of "
                 f"them the same, but for {', '.join(f'--{n}' for n in _OWN_FLAGS)}"
             )
+
+    @property
+    def _again(self):
+        """What to do to go on: --start_new_model would remove what there is."""
+        without = " without --start_new_model" if self.config.start_new_model else ""
+        return f"run the same command{without}"
 
     def _agreed(self, value):
         """`value` of each worker, for which they wait here."""
@@ -264,8 +278,9 @@ class Trainer:
                 saved_at = time.monotonic()
             if len(self.workers) > 1:
                 recent.append(results["stopping"])
-            self._stopped = self._is_stopping(recent)
-            if self._stopped or self._is_done(step):
+            if self._is_stopping(recent):
+                self.stopped_by = self._stop_signal or signal.SIGTERM
+            if self.stopped_by or self._is_done(step):
                 break
         report.flush()
         return metrics
@@ -407,10 +422,10 @@ class Trainer:
             )
         if self.shards.damage.lost:
             report.say(f"{self.shards.damage.lost} records could not be read")
-        if self._stopped:
+        if self.stopped_by:
             number = self._stop_signal
             name = signal.Signals(number).name if number else "another worker"
-            report.say(f"stopped by {name}; run the same command to go on")
+            report.say(f"stopped by {name}; {self._again} to go on")
         elif step == first:
             report.say("nothing left to do: raise --num_epochs or --max_steps")
         prefix = self._save()
