@@ -6,10 +6,10 @@ setup(
     description="Multi-label video classification on the features of YouTube-8M",
     license="Apache-2.0",
     packages=find_packages(include=["youtube8m", "youtube8m.*"]),
-    python_requires=">=3.10",
+    python_requires=">=3.11",
     install_requires=[
         "tensorflow>=2.21,<2.22",
-        "keras>=3.12",
+        "keras>=3.15",
         "numpy",
         "pandas",
         "absl-py",

@@ -11,7 +11,7 @@ import math
 import keras
 from keras import ops
 
-from youtube8m.layers.recurrent import zero_pads
+from youtube8m.layers.inputs import zero_pads
 from youtube8m.registry import PACKAGE, Configured
 
 # Blocks per expert that the chosen places would fill if all experts had as many. More

@@ -36,6 +36,11 @@ def frame_mask(num_frames, max_frames):
     return ops.arange(max_frames)[None, :] < ops.cast(num_frames, "int32")[:, None]
 
 
+def zero_pads(x, frame_mask):
+    """x [B, T, H] with zeros where not frame_mask, as TF1's dynamic_rnn returns it."""
+    return ops.where(frame_mask[..., None], x, ops.zeros_like(x))
+
+
 def take_frames(x, indices):
     """Frames of each video: x [B, T, D] at int32 [B, k] in [0, T): [B, k, D].
 

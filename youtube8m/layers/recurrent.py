@@ -14,7 +14,7 @@ import math
 import keras
 from keras import ops
 
-from youtube8m.layers.inputs import take_frames
+from youtube8m.layers.inputs import take_frames, zero_pads
 from youtube8m.registry import PACKAGE, Configured, require_choice
 
 
@@ -213,17 +213,17 @@ def reversed_real(x, frame_mask):
     return take_frames(x, mirrored)
 
 
-def zero_pads(x, frame_mask):
-    """x [B, T, H] with zeros where not frame_mask, as TF1's dynamic_rnn returns it."""
-    return ops.where(frame_mask[..., None], x, ops.zeros_like(x))
-
-
 # The states after the last real frame: h [B, H] of the top layer; with `states`, of
 # all layers [c_1, h_1, c_2, h_2 ...] (if interleaved, of the top one) and c of the top
 # layer besides, else None.
 Final = collections.namedtuple("Final", ["h", "c", "states"])
 
 CELLS = ("lstm", "gru", "layer_norm_lstm")
+
+
+def lstm_cell(layer_norm: bool) -> str:
+    """The name of the LSTM among CELLS, layer-normalised or not."""
+    return "layer_norm_lstm" if layer_norm else "lstm"
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -8,7 +8,7 @@ The last window is filled up with pads.
 
 from keras import ops
 
-from youtube8m.layers.recurrent import zero_pads
+from youtube8m.layers.inputs import zero_pads
 
 
 def _fill_up(x, size: int):

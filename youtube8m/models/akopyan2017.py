@@ -9,9 +9,10 @@ import keras
 from keras import ops
 
 from youtube8m.layers.experts import SparseExperts, squared_variation
+from youtube8m.layers.inputs import zero_pads
 from youtube8m.layers.normalization import BatchNorm, replica_sum
 from youtube8m.layers.pooling import masked_max
-from youtube8m.layers.recurrent import lstm, zero_pads
+from youtube8m.layers.recurrent import lstm
 from youtube8m.models.base import ENCODERS, FrameEncoder, Source
 from youtube8m.registry import require_share
 
@@ -27,22 +28,14 @@ class _Regularized(FrameEncoder):
         require_share("dropout_rate", dropout_rate, excluded=1.0)
         self.dropout_rate = dropout_rate
 
-    def _norm(self, size, name):
-        norm = BatchNorm(dtype=self.dtype_policy, name=name)
-        norm.build((None, size))
-        return norm
-
     def _dropout(self, name):
         return keras.layers.Dropout(
             self.dropout_rate, dtype=self.dtype_policy, name=name
         )
 
-    def _dense(self, size, units, name, use_bias=False):
-        dense = keras.layers.Dense(
-            units, use_bias=use_bias, dtype=self.dtype_policy, name=name
-        )
-        dense.build((None, size))
-        return dense
+    def _dense(self, size, units, name):
+        dense = keras.layers.Dense
+        return self.sublayer(dense, size, name, units=units, use_bias=False)
 
 
 @ENCODERS.register
@@ -72,13 +65,13 @@ class BagOfFrames(_Regularized):
 
     def build(self, frames_shape, *_):
         size, hidden = frames_shape[-1], self.hidden_size
-        self.input_norm = self._norm(size, "input_norm")
+        self.input_norm = self.sublayer(BatchNorm, size, "input_norm")
         self.input_dropout = self._dropout("input_dropout")
         self.hidden_1 = self._dense(size, hidden, "hidden_1")
-        self.norm_1 = self._norm(hidden, "norm_1")
+        self.norm_1 = self.sublayer(BatchNorm, hidden, "norm_1")
         self.hidden_dropout = self._dropout("hidden_dropout")
         self.hidden_2 = self._dense(hidden, hidden, "hidden_2")
-        self.norm_2 = self._norm(hidden, "norm_2")
+        self.norm_2 = self.sublayer(BatchNorm, hidden, "norm_2")
 
     def call(self, frames, frame_mask, training=False):
         x = self.input_norm(frames, frame_mask, training=training)
@@ -110,7 +103,7 @@ class _WeightedSum(_Regularized):
         self.max_frames = max_frames or _MAX_FRAMES
 
     def build(self, frames_shape, *_):
-        self.input_norm = self._norm(frames_shape[-1], "input_norm")
+        self.input_norm = self.sublayer(BatchNorm, frames_shape[-1], "input_norm")
 
     def _lstm(self, size, number):
         name = f"lstm_{number}"

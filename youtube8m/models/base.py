@@ -65,6 +65,12 @@ class Part(Configured, keras.layers.Layer):
     # Counts among the hyper-parameters for which 0 means none.
     may_be_zero: tuple[str, ...] = ()
 
+    def sublayer(self, cls: type, size: int, name: str, **kwargs) -> keras.layers.Layer:
+        """A layer of the part's policy, its weights made for inputs [..., size]."""
+        layer = cls(name=name, **{"dtype": self.dtype_policy, **kwargs})
+        layer.build((None, size))
+        return layer
+
     def auxiliary_losses(self, outputs: dict, batch: dict) -> dict:
         """The part's own terms of the training loss, by name; none unless overridden.
 

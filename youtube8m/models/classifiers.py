@@ -18,9 +18,8 @@ class DenseClassifier(Classifier):
     def dense(self, units: int, name: str, input_shape, **kwargs) -> keras.layers.Dense:
         """A built layer with the starter code's weight decay."""
         kwargs.setdefault("kernel_regularizer", weight_decay())
-        layer = keras.layers.Dense(units, dtype=self.dtype_policy, name=name, **kwargs)
-        layer.build(input_shape)
-        return layer
+        size = input_shape[-1]
+        return self.sublayer(keras.layers.Dense, size, name, units=units, **kwargs)
 
     def compute_output_spec(self, descriptor, training=False):
         batch = keras.tree.flatten(descriptor)[0].shape[0]
@@ -200,20 +199,17 @@ class MlpModel(DenseClassifier):
             layer = self.dense(self.mlp_size, name, shape, use_bias=bias)
             self.hidden.append(layer)
             shape = (*shape[:-1], self.mlp_size)
-            self.norms.append(self._norm(f"norm_{number}", shape))
+            self.norms.append(self._norm(f"norm_{number}"))
         self.dropout = keras.layers.Dropout(
             self.mlp_dropout, dtype=self.dtype_policy, name="dropout"
         )
         self.logits = self.dense(self.num_classes, "logits", shape, use_bias=bias)
 
-    def _norm(self, name, shape):
+    def _norm(self, name):
         if not self.mlp_layer_norm:
             return None
-        norm = keras.layers.LayerNormalization(
-            epsilon=1e-12, dtype=self.dtype_policy, name=name
-        )
-        norm.build(shape)
-        return norm
+        norm = keras.layers.LayerNormalization
+        return self.sublayer(norm, self.mlp_size, name, epsilon=1e-12)
 
     def call(self, descriptor, training=False):
         activate = getattr(ops, self.mlp_activation)

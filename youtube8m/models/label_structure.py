@@ -234,7 +234,9 @@ class ClassifierChainModel(DenseClassifier):
         self.norms, self.groups = [], []
         for number, classes in enumerate(self._sizes):
             if self.distribution_bottleneck:
-                self.norms.append(self._norm(f"norm_{number}", known))
+                self.norms.append(
+                    self.sublayer(BatchNorm, known, f"norm_{number}", scale=False)
+                )
             group = MoeModel(
                 classes,
                 self.moe_num_mixtures,
@@ -246,12 +248,7 @@ class ClassifierChainModel(DenseClassifier):
 
     def _bottleneck(self, name, size, units):
         layer = self.dense(units, name, (None, size), use_bias=False)
-        return layer, self._norm(f"{name}_norm", units)
-
-    def _norm(self, name, size):
-        norm = BatchNorm(scale=False, dtype=self.dtype_policy, name=name)
-        norm.build((None, size))
-        return norm
+        return layer, self.sublayer(BatchNorm, units, f"{name}_norm", scale=False)
 
     def call(self, descriptor, training=False):
         features = descriptor

@@ -10,8 +10,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from youtube8m.layers.inputs import zero_pads
 from youtube8m.layers.pooling import attend, masked_max, masked_softmax
-from youtube8m.layers.recurrent import Stack, zero_pads
+from youtube8m.layers.recurrent import Stack, lstm_cell
 from youtube8m.models.base import (
     ENCODERS,
     FrameEncoder,
@@ -97,7 +98,7 @@ class LSTMMemory(ReproducedEncoder):
     def build(self, frames_shape, *_):
         self.stack = Stack(
             (self.lstm_cells,) * self.lstm_layers,
-            "layer_norm_lstm" if self.layer_norm else "lstm",
+            lstm_cell(self.layer_norm),
             states=True,
             dropout=self.dropout_rate,
             dtype=self.dtype_policy,
@@ -264,10 +265,10 @@ class IndirectClustering(ReproducedEncoder):
             self.projection.build(frames_shape)
         if self.released_code or self.clustering_post == "layer_norm_relu":
             # float32, as its input is a sum of many frames.
-            self.norm = keras.layers.LayerNormalization(
-                epsilon=1e-12, dtype="float32", name="norm"
+            norm = keras.layers.LayerNormalization
+            self.norm = self.sublayer(
+                norm, size, "norm", epsilon=1e-12, dtype="float32"
             )
-            self.norm.build((None, size))
 
     def call(self, frames, frame_mask, training=False):
         if self.released_code:

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from youtube8m.layers.normalization import BatchNorm
-from youtube8m.layers.recurrent import Stack
+from youtube8m.layers.recurrent import Stack, lstm_cell
 from youtube8m.layers.sampling import SampleFrames
 from youtube8m.models.base import ENCODERS, FrameEncoder, Source
 from youtube8m.registry import require_choice
@@ -97,24 +97,21 @@ class DbofModel(FrameEncoder):
         self.hidden_norm = self._norm(self.dbof_hidden_size, "hidden_norm")
 
     def _norm(self, size, name):
-        if not self.dbof_add_batch_norm:
-            return None
-        norm = BatchNorm(dtype=self.dtype_policy, name=name)
-        norm.build((None, size))
-        return norm
+        return (
+            self.sublayer(BatchNorm, size, name) if self.dbof_add_batch_norm else None
+        )
 
     def _dense(self, fan_in, units, name, bias_scale):
         normal = keras.initializers.RandomNormal
-        dense = keras.layers.Dense(
-            units,
+        return self.sublayer(
+            keras.layers.Dense,
+            fan_in,
+            name,
+            units=units,
             use_bias=not self.dbof_add_batch_norm,
             kernel_initializer=normal(stddev=fan_in**-0.5),
             bias_initializer=normal(stddev=bias_scale),
-            dtype=self.dtype_policy,
-            name=name,
         )
-        dense.build((None, fan_in))
-        return dense
 
     def select(self, frames, frame_mask, training=False):
         frames = self.sample(frames, frame_mask, training=training)
@@ -166,7 +163,7 @@ class LstmModel(FrameEncoder):
 
     def build(self, frames_shape, *_):
         cells = (self.lstm_cells,) * self.lstm_layers
-        cell = "layer_norm_lstm" if self.layer_norm else "lstm"
+        cell = lstm_cell(self.layer_norm)
         self.stack = Stack(cells, cell, dtype=self.dtype_policy, name="stack")
         self.stack.build(frames_shape)
 

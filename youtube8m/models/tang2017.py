@@ -12,8 +12,9 @@ weight from the real frames and add nothing. By default it runs over real frames
 import keras
 from keras import ops
 
+from youtube8m.layers.inputs import zero_pads
 from youtube8m.layers.pooling import AttentionPooling, attend, masked_softmax
-from youtube8m.layers.recurrent import BidirectionalStack, zero_pads
+from youtube8m.layers.recurrent import BidirectionalStack
 from youtube8m.layers.sampling import SampleWindows
 from youtube8m.layers.windows import split_windows, windowed_max
 from youtube8m.models.base import ENCODERS, FrameEncoder, ReproducedEncoder, Source

@@ -10,12 +10,8 @@ from keras import ops
 
 from youtube8m.layers.inputs import NormalizedFeatures, take_frames
 from youtube8m.layers.pooling import masked_mean
-from youtube8m.layers.recurrent import BidirectionalStack, Stack
+from youtube8m.layers.recurrent import BidirectionalStack, Stack, lstm_cell
 from youtube8m.models.base import ENCODERS, FrameEncoder, ReproducedEncoder, Source
-
-
-def _cell(layer_norm: bool) -> str:
-    return "layer_norm_lstm" if layer_norm else "lstm"
 
 
 class _TwoBiLSTMs(FrameEncoder):
@@ -44,7 +40,7 @@ class _TwoBiLSTMs(FrameEncoder):
         return False
 
     def build(self, frames_shape, *_):
-        kwargs = {"cell": _cell(self.layer_norm), "dtype": self.dtype_policy}
+        kwargs = {"cell": lstm_cell(self.layer_norm), "dtype": self.dtype_policy}
         self.bottom = BidirectionalStack((self.lstm_cells,), name="bottom", **kwargs)
         self.bottom.build(frames_shape)
         # A backward half that nothing reads is not made: it would learn nothing.
@@ -183,7 +179,7 @@ class LateFusionLSTM(FrameEncoder):
         self.layer_norm = layer_norm
 
     def build(self, frames_shape, *_):
-        kwargs = {"cell": _cell(self.layer_norm), "dtype": self.dtype_policy}
+        kwargs = {"cell": lstm_cell(self.layer_norm), "dtype": self.dtype_policy}
         cells = {"visual": self.visual_lstm_cells, "audio": self.audio_lstm_cells}
         self.visual, self.audio = (
             BidirectionalStack((units,), name=name, **kwargs)
@@ -265,7 +261,7 @@ class PerVerticalBiLSTM(FrameEncoder):
             stack = BidirectionalStack(
                 cells,
                 interleaved=True,
-                cell=_cell(self.layer_norm),
+                cell=lstm_cell(self.layer_norm),
                 dtype=self.dtype_policy,
                 name=f"vertical_{number}",
             )
@@ -318,7 +314,7 @@ class CrossModalAutoencoder(_TwoBiLSTMs):
         super().build((*frames_shape[:-1], self.feature_sizes[0]))
         cells = (self.decoder_lstm_cells,)
         self.decoder = Stack(
-            cells, _cell(self.layer_norm), dtype=self.dtype_policy, name="decoder"
+            cells, lstm_cell(self.layer_norm), dtype=self.dtype_policy, name="decoder"
         )
         self.decoder.build((None, None, 2 * self.top_lstm_cells))
         self.reconstruct = keras.layers.Dense(
