@@ -38,7 +38,7 @@ from youtube8m.config import (
     require_positive,
 )
 from youtube8m.data import examples
-from youtube8m.data.pipeline import Shards
+from youtube8m.data.pipeline import Shards, without_position
 from youtube8m.errors import UserError
 from youtube8m.evaluation import Evaluator
 from youtube8m.inference import Inference
@@ -484,15 +484,11 @@ def train_benchmark(work: Workload) -> Report:
         {
             "product": work.rate(MatrixProduct(flops * work.batch_size)),
             "step": work.rate(lambda: step_on(batch)),
-            "fed": work.rate(lambda: step_on(_without_position(next(stream)))),
+            "fed": work.rate(lambda: step_on(without_position(next(stream)))),
             "input": work.rate(lambda: len(next(stream)["id"])),
         }
     )
     return _train_report(medians, flops)
-
-
-def _without_position(batch):
-    return {name: value for name, value in batch.items() if name != "position"}
 
 
 def _train_report(medians, flops):

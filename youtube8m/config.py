@@ -43,7 +43,8 @@ def require_given(config: Any, *names: str) -> None:
     helps = {f.name: f.metadata.get("help") for f in dataclasses.fields(config)}
     for name in names:
         _require(
-            bool(getattr(config, name).strip(", ")), f"--{name} is empty; {helps[name]}"
+            bool(getattr(config, name).strip(", ")),
+            f"--{name} is empty, but needed: {helps[name]}",
         )
 
 
@@ -331,7 +332,8 @@ class TrainingConfig:
         "defaults of this run, those that are given win.",
     )
     train_data_pattern: str = flag(
-        "", "Glob of the training shards; several may be given, comma-separated."
+        "",
+        "Glob of the training shards, 'train*.tfrecord', or several, comma-separated.",
     )
     segment_labels: bool = flag(
         False,
@@ -402,12 +404,7 @@ class TrainingConfig:
         _require(
             0 <= self.seed < 2**32, f"--seed={self.seed}: must be from 0 to 4294967295"
         )
-        _require(
-            bool(self.train_data_pattern.strip()),
-            "--train_data_pattern is empty; give a glob such as "
-            "'/data/train*.tfrecord'",
-        )
-        require_given(self, "train_dir")
+        require_given(self, "train_dir", "train_data_pattern")
         require_positive(
             self,
             "batch_size",
@@ -448,7 +445,8 @@ class EvaluationConfig:
 
     train_dir: str = flag("/tmp/yt8m_model/", "Directory that train.py wrote.")
     eval_data_pattern: str = flag(
-        "", "Glob of the labelled shards; several may be given, comma-separated."
+        "",
+        "Glob of the labelled shards, 'val*.tfrecord', or several, comma-separated.",
     )
     segment_labels: bool = flag(False, "Evaluate the rated segments of the records.")
     batch_size: int = flag(1024, "Examples evaluated at once.")
@@ -474,12 +472,7 @@ class EvaluationConfig:
     hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        require_given(self, "train_dir")
-        _require(
-            bool(self.eval_data_pattern.strip()),
-            "--eval_data_pattern is empty; give a glob such as "
-            "'/data/validate*.tfrecord'",
-        )
+        require_given(self, "train_dir", "eval_data_pattern")
         require_positive(self, "batch_size", "num_readers", "top_k")
         _require_shard(self)
         follows = not (self.run_once or self.checkpoint)
@@ -504,7 +497,7 @@ class InferenceConfig:
         "", "Directory that train.py wrote; the mean of several, comma-separated."
     )
     input_data_pattern: str = flag(
-        "", "Glob of the shards; several may be given, comma-separated."
+        "", "Glob of the shards, 'test*.tfrecord', or several, comma-separated."
     )
     output_file: str = flag("", "CSV file to write; renamed into place when whole.")
     input_model_tgz: str = flag(
@@ -565,11 +558,7 @@ class InferenceConfig:
         )
         self._check_weights()
         self._check_archives()
-        for name, example in (
-            ("input_data_pattern", "a glob such as '/data/test*.tfrecord'"),
-            ("output_file", "the CSV file to write"),
-        ):
-            _require(bool(getattr(self, name)), f"--{name} is empty; give {example}")
+        require_given(self, "input_data_pattern", "output_file")
         require_positive(self, "batch_size", "num_readers", "top_k", "segment_max_pred")
         _require_shard(self)
 

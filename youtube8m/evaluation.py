@@ -221,11 +221,7 @@ class Evaluator:
 
     def _report(self, result, step):
         log_result(result, step)
-        if self.shards.damage.lost:
-            logging.warning(
-                "%d records could not be read and are left out",
-                self.shards.damage.lost,
-            )
+        self.shards.damage.warn_of_lost("and are left out")
         self._summarize(result, step)
         if self.config.class_metrics_file:
             self._write_classes(result)

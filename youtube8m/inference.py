@@ -102,11 +102,7 @@ class Inference:
             write = self._segments if self.config.segment_labels else self._videos
             done = write(file)
         logging.info("wrote %s", self.config.output_file)
-        if self.shards.damage.lost:
-            logging.warning(
-                "%d records could not be read and have no prediction",
-                self.shards.damage.lost,
-            )
+        self.shards.damage.warn_of_lost("and have no prediction")
         return done
 
     def _videos(self, file):

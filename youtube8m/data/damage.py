@@ -48,6 +48,11 @@ class Damage:
         elif len(seen) <= _LINES_PER_FILE:
             logging.warning("%s; skipped (%d records lost so far)", message, self.lost)
 
+    def warn_of_lost(self, consequence: str) -> None:
+        """A last line of how many records are lost, and what comes of that."""
+        if self.lost:
+            logging.warning("%d records could not be read %s", self.lost, consequence)
+
     def fail(self, error: UserError) -> None:
         """Makes `error` end the run at the next `check`; the first one wins."""
         with self._lock:

@@ -173,7 +173,7 @@ class Shards:
         batches = self._load(places, batch_size, crop_starts=crop_starts)
         if self.config.segment_labels:
             batches = _joined(batches.unbatch(), batch_size)
-        return batches.map(_without_position).prefetch(1)
+        return batches.map(without_position).prefetch(1)
 
     def _shuffled(self, epoch, seed, num_readers, buffer):
         (of_files, of_records) = sampling.draws(seed, [2 * epoch, 2 * epoch + 1])
@@ -311,7 +311,8 @@ def _share_of(batch, worker):
     return {**{k: v[part] for k, v in batch.items()}, "position": position}
 
 
-def _without_position(batch):
+def without_position(batch: dict) -> dict:
+    """A batch as it goes to models: its place in the data matters to training alone."""
     return {name: value for name, value in batch.items() if name != "position"}
 
 

@@ -95,10 +95,7 @@ def _examples(trained):
             yield from _records(batch, descriptors)
             done += len(descriptors)
             progress.update(done)
-    if shards.damage.lost:
-        logging.warning(
-            "%d records could not be read and have no descriptors", shards.damage.lost
-        )
+    shards.damage.warn_of_lost("and have no descriptors")
 
 
 def _descriptors(trained, batch):
