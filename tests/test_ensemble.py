@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from absl.testing import flagsaver
 
-from youtube8m import ensemble, metrics
+from youtube8m import ensemble, flags, metrics
 from youtube8m.data.examples import frame_example, video_example, write_records
 from youtube8m.data.labels import read_labels
 from youtube8m.data.records import pad_ids
@@ -58,14 +58,14 @@ def naive_merge(models, weights, top_k):
         yield f"{name}," + " ".join(f"{c} {-s:g}" for s, c in best)
 
 
-def run(command, **flags):
-    values = {name: value for name, value in flags.items() if value is not None}
-    if not tool.FLAGS.is_parsed():
-        tool.FLAGS(["test"])
+def run(command, **values):
+    values = {name: value for name, value in values.items() if value is not None}
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS(["test"])
     with flagsaver.flagsaver():
         for name, value in values.items():
-            tool.FLAGS[name].parse(value)
-            tool.FLAGS[name].present = 1
+            flags.FLAGS[name].parse(value)
+            flags.FLAGS[name].present = 1
         tool.main(command)
 
 

@@ -17,6 +17,7 @@ import mmap
 import re
 import sys
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -278,6 +279,17 @@ class Submission:
             found = _quoted(text)
             raise ValueError(f"has {found} for a class; {_expected(self._num_classes)}")
         return int(text)
+
+
+def require_one_form(submissions: Sequence[Submission], advice: str) -> None:
+    """Raises UserError, with `advice`, unless all files have the first one's header."""
+    first = submissions[0]
+    for submission in submissions:
+        if submission.header != first.header:
+            raise UserError(
+                f"{submission.path}: has the form {submission.header.strip()}, but "
+                f"{first.path} {first.header.strip()}; {advice}"
+            )
 
 
 def _video_id(text):

@@ -47,11 +47,10 @@ from youtube8m.submission import (
     SEGMENT_HEADER,
     VIDEO_HEADER,
     Submission,
+    require_one_form,
     segment_line,
     video_line,
 )
-
-FLAGS = flags.FLAGS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,31 +93,30 @@ flags.define(EnsembleConfig)
 
 def main(command: str) -> None:
     """Runs a sub-command."""
-    flags.read(EnsembleConfig)
-    COMMANDS[command]()
+    COMMANDS[command](flags.read(EnsembleConfig))
 
 
-def merge() -> None:
+def merge(config: EnsembleConfig) -> None:
     """Writes the merged CSV."""
-    require_given(flags.read(EnsembleConfig), "input_files", "output_file")
-    checked = FLAGS["num_classes"].present
-    submissions = _submissions(FLAGS.num_classes if checked else None)
-    weights = _weights(submissions)
+    require_given(config, "input_files", "output_file")
+    checked = flags.FLAGS["num_classes"].present
+    submissions = _submissions(config, config.num_classes if checked else None)
+    weights = _weights(config, submissions)
     header = submissions[0].header
-    with replacing(FLAGS.output_file, "--output_file") as file:
+    with replacing(config.output_file, "--output_file") as file:
         file.write(header)
-        file.writelines(_LINES[header](submissions, weights))
+        file.writelines(_LINES[header](config, submissions, weights))
     logging.info(
         "merged %d files with the weights %s into %s",
         len(submissions),
         ", ".join(f"{weight:.4g}" for weight in weights),
-        FLAGS.output_file,
+        config.output_file,
     )
 
 
-def _video_lines(submissions, weights):
+def _video_lines(config, submissions, weights):
     rows, ids = ensemble.align(submissions), submissions[0].keys
-    blocks = ensemble.merged_videos(submissions, rows, weights, FLAGS.top_k)
+    blocks = ensemble.merged_videos(submissions, rows, weights, config.top_k)
     for part, classes, scores in blocks:
         lengths = (classes >= 0).sum(axis=1)
         for row in zip(ids[part], classes, scores, lengths, strict=True):
@@ -126,18 +124,18 @@ def _video_lines(submissions, weights):
             yield video_line(name, row_classes[:length], row_scores[:length])
 
 
-def _segment_lines(submissions, weights):
-    merged = ensemble.merged_segments(submissions, weights, FLAGS.segment_max_pred)
+def _segment_lines(config, submissions, weights):
+    merged = ensemble.merged_segments(submissions, weights, config.segment_max_pred)
     return (segment_line(class_id, names) for class_id, names in merged)
 
 
 _LINES = {VIDEO_HEADER: _video_lines, SEGMENT_HEADER: _segment_lines}
 
 
-def score() -> None:
+def score(config: EnsembleConfig) -> None:
     """Prints the metrics of each file and of the merged result."""
-    submissions, rows, labels = _labelled()
-    weights = _weights(submissions)
+    submissions, rows, labels = _labelled(config)
+    weights = _weights(config, submissions)
     chosen = [
         (submission.path, [submission], [own_rows], [1.0])
         for submission, own_rows in zip(submissions, rows, strict=True)
@@ -145,7 +143,7 @@ def score() -> None:
     if len(submissions) > 1:
         chosen.append(("merged", submissions, rows, weights))
     for name, *parts in chosen:
-        result = _measured(*parts, labels)
+        result = _measured(config, *parts, labels)
         print(
             f"{name}: videos: {result['num_examples']} | "
             f"Hit@1: {result['hit_at_one']:.5f} | PERR: {result['perr']:.5f} | "
@@ -154,11 +152,11 @@ def score() -> None:
         )
 
 
-def select() -> None:
+def select(config: EnsembleConfig) -> None:
     """Prints the GAP after each pick, and the merge with the weights found."""
-    submissions, rows, labels = _labelled()
+    submissions, rows, labels = _labelled(config)
     counts = collections.Counter()
-    for pick in ensemble.select(submissions, rows, labels, FLAGS.top_k):
+    for pick in ensemble.select(submissions, rows, labels, config.top_k):
         path = submissions[pick.submission].path
         counts[path] += 1
         print(f"pick {counts.total()}: {path} | GAP: {pick.gap:.5f}", flush=True)
@@ -167,20 +165,20 @@ def select() -> None:
     command = ["python", "-m", "youtube8m.tools.ensemble", "merge"]
     command.append(f"--input_files={','.join(counts)}")
     command.append(f"--weights={','.join(map(str, counts.values()))}")
-    command.append(f"--top_k={FLAGS.top_k}")
+    command.append(f"--top_k={config.top_k}")
     print(f"{shlex.join(command)} --output_file=merged.csv")
 
 
-def _measured(submissions, rows, weights, labels):
+def _measured(config, submissions, rows, weights, labels):
     """`Metrics.result` of merged submissions."""
-    blocks = ensemble.merged_videos(submissions, rows, weights, FLAGS.top_k)
-    return ensemble.evaluate(blocks, labels, FLAGS.num_classes, FLAGS.top_k)
+    blocks = ensemble.merged_videos(submissions, rows, weights, config.top_k)
+    return ensemble.evaluate(blocks, labels, config.num_classes, config.top_k)
 
 
-def _labelled(files="input_files"):
+def _labelled(config, files="input_files"):
     """The submissions, their rows of the labelled videos, and the labels [V, L]."""
-    require_given(flags.read(EnsembleConfig), files, "eval_data_pattern")
-    submissions = _submissions(FLAGS.num_classes, files)
+    require_given(config, files, "eval_data_pattern")
+    submissions = _submissions(config, config.num_classes, files)
     if submissions[0].header != VIDEO_HEADER:
         raise UserError(
             f"{submissions[0].path}: lists segments; expected a CSV of videos "
@@ -188,7 +186,7 @@ def _labelled(files="input_files"):
             "youtube8m.tools.segment_eval_inference measures segments"
         )
     flag = "--eval_data_pattern"
-    labels = read_labels(FLAGS.eval_data_pattern, flag, FLAGS.num_classes)
+    labels = read_labels(config.eval_data_pattern, flag, config.num_classes)
     ids = list(labels)
     rows = [ensemble.rows_of(ids, s, flag) for s in submissions]
     for submission in submissions:
@@ -202,51 +200,47 @@ def _labelled(files="input_files"):
     return submissions, rows, pad_ids(list(labels.values()))
 
 
-def _submissions(num_classes, files="input_files"):
+def _submissions(config, num_classes, files="input_files"):
     """The files that a flag lists, all of one form."""
-    paths, opened = split_list(FLAGS[files].value), {}
+    paths, opened = split_list(getattr(config, files)), {}
     with Progress("indexing", len(paths), "file") as progress:
         for done, path in enumerate(paths):
             if path not in opened:
                 opened[path] = Submission(local_path(path, f"--{files}"), num_classes)
             progress.update(done + 1)
     submissions = [opened[path] for path in paths]
-    first = submissions[0]
     for submission in submissions:
         submission.require_merged()
-        if submission.header != first.header:
-            raise UserError(
-                f"{submission.path}: has the form {submission.header.strip()}, but "
-                f"{first.path} {first.header.strip()}; merge files of one form"
-            )
+    require_one_form(submissions, "merge files of one form")
     return submissions
 
 
-def _weights(submissions):
+def _weights(config, submissions):
     """The normalised weights, by --weights or GAPs; uniform without."""
-    given = [n for n in ("weights", "gaps", "validation_files") if FLAGS[n].value]
-    if len(given) > 1:
-        raise UserError(f"--{' and --'.join(given)} are both given; give one")
-    name = given[0] if given else "weights"
-    given = split_list(FLAGS[name].value) or ("1",) * len(submissions)
-    flag = f"--{name}={FLAGS[name].value}"
+    names = ("weights", "gaps", "validation_files")
+    names = [name for name in names if getattr(config, name)] or ["weights"]
+    if len(names) > 1:
+        raise UserError(f"--{' and --'.join(names)} are both given; give one")
+    (name,) = names
+    given = split_list(getattr(config, name)) or ("1",) * len(submissions)
+    flag = f"--{name}={getattr(config, name)}"
     if len(given) != len(submissions):
         raise UserError(
             f"{flag}: {len(given)} for {len(submissions)} files; give one for each"
         )
     if name == "validation_files":
-        given = _validation_gaps()
+        given = _validation_gaps(config)
     try:
         return ensemble.normalized([float(weight) for weight in given])
     except ValueError as error:
         raise UserError(f"{flag}: {error}") from None
 
 
-def _validation_gaps():
+def _validation_gaps(config):
     """The GAP of each of --validation_files."""
-    submissions, rows, labels = _labelled("validation_files")
+    submissions, rows, labels = _labelled(config, "validation_files")
     return [
-        _measured([submission], [own_rows], [1.0], labels)["gap"]
+        _measured(config, [submission], [own_rows], [1.0], labels)["gap"]
         for submission, own_rows in zip(submissions, rows, strict=True)
     ]
 

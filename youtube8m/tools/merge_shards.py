@@ -38,6 +38,7 @@ from youtube8m.submission import (
     SEGMENT_HEADER,
     VIDEO_HEADER,
     Submission,
+    require_one_form,
     segment_line,
 )
 
@@ -90,12 +91,7 @@ def main() -> None:
 def _merged(parts, segment_max_pred):
     """(header, rows as bytes) of all parts."""
     first = parts[0]
-    for part in parts:
-        if part.header != first.header:
-            raise UserError(
-                f"{part.path}: has the form {part.header.strip()}, but {first.path} "
-                f"{first.header.strip()}; merge the shards of one run of inference.py"
-            )
+    require_one_form(parts, "merge the shards of one run of inference.py")
     if first.header == VIDEO_HEADER:
         _check_once(parts)
         return VIDEO_HEADER, (line for part in parts for line in part.lines())
