@@ -36,7 +36,7 @@ KILLS = 10
 
 def finish(script, *arguments, status=0):
     """Runs a script to its end; returns what it wrote to stderr."""
-    return processes.run(script, *arguments, status=status).stderr
+    return processes.forked(script, *arguments, status=status).stderr
 
 
 def only_error(script, *arguments):
@@ -157,18 +157,23 @@ def test_the_csv_of_a_killed_inference_is_absent_or_whole(sample, trained, tmp_p
 # Disks.
 
 
+def mount(*arguments):
+    options = {"capture_output": True, "text": True, "timeout": 60}
+    subprocess.run(["mount", *arguments], check=True, **options)
+
+
 @pytest.fixture
 def disk(tmp_path):
     """A file system of 512 KiB of its own."""
     path = tmp_path / "disk"
     path.mkdir()
+    need = "needs a small disk, which only root may mount, and few containers"
     if not shutil.which("mount") or os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
-    options = ["-t", "tmpfs", "-o", "size=512k", "none"]
-    command = ["mount", *options, path]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    if done.returncode:
-        pytest.skip(f"no small disk can be mounted: {done.stderr.strip()}")
+        pytest.skip(need)
+    try:
+        mount("-t", "tmpfs", "-o", "size=512k", "none", path)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"{need}: {error.stderr.strip()}")
     yield path
     # Lazily: something on a desktop may be looking at it.
     subprocess.run(["umount", "-l", path], check=True, timeout=60)
@@ -242,14 +247,51 @@ def test_a_full_disk_keeps_the_older_csv(sample, trained, disk):
 def test_disks_that_cannot_be_written_are_one_line(sample, trained, disk):
     run = disk / "run"
     shutil.copytree(trained, run)
-    command = ["mount", "-o", "remount,ro", disk]
-    subprocess.run(command, check=True, timeout=60)
+    mount("-o", "remount,ro", disk)
     for train_dir in (run, disk / "new"):
         line = only_error(*training(sample, train_dir))
         assert "--train_dir" in line and "Read-only file system" in line
     line = only_error(*inference(sample, run, disk / "out.csv"))
     assert "--output_file" in line and "Read-only file system" in line
     finish("inference.py", *inference(sample, run, disk.parent / "out.csv")[1:])
+
+
+def evaluation(sample, train_dir, *arguments):
+    return (
+        "eval.py",
+        f"--train_dir={train_dir}",
+        f"--eval_data_pattern={sample['video/validate']}",
+        "--run_once",
+        *arguments,
+    )
+
+
+@pytest.mark.parametrize("how", ["read-only", "full", "full since it was kept"])
+def test_evaluation_tells_its_figures_whatever_the_disk(sample, trained, disk, how):
+    """What cannot be written of a run is a warning each."""
+    figures, run = r"epoch/eval number 5 \| .*GAP: 0\.\d{3}.*", disk / "run"
+    log = finish(*evaluation(sample, trained, "--keep_best=0"))
+    (expected,) = re.findall(figures, log)
+    shutil.copytree(trained, run, ignore=shutil.ignore_patterns("eval"))
+    if how == "full since it was kept":
+        finish(*evaluation(sample, run))
+    before = {path: path.read_bytes() for path in run.glob("best/*")}
+    if how == "read-only":
+        mount("-o", "remount,ro", disk)
+    else:
+        fill(disk / "ballast", 0)
+    reason = "Read-only file system" if how == "read-only" else "No space left"
+    log = finish(*evaluation(sample, run))
+    assert re.findall(figures, log) == [expected]
+    told = [line for line in log.splitlines() if line.startswith("--train_dir=")]
+    assert len(told) == 2 and all(f"={run}" in t and reason in t for t in told), told
+    assert any("model.ckpt-5 is not taken for --keep_best" in line for line in told)
+    assert {path: path.read_bytes() for path in run.glob("best/*")} == before
+    if how == "full":  # what another flag names is an error, behind the figures
+        flag = f"--class_metrics_file={disk / 'classes.csv'}"
+        log = finish(*evaluation(sample, run, flag), status=1)
+        assert re.findall(figures, log) == [expected]
+        assert log.splitlines()[-1].startswith(f"error: {flag}: cannot be written (No")
 
 
 # Signals.
