@@ -31,7 +31,21 @@ from youtube8m.training import checkpoints, reports
 
 pytestmark = pytest.mark.slow
 
-KILLS = 10
+# Where a life that goes on is killed before its first step: it has not, or just,
+# restored, or is replacing a file.
+STARTING = [
+    ("os", "replace", 1, "checkpoint'"),
+    ("os", "replace", 1, "training_flags.json"),
+    ("youtube8m.training.checkpoints", "Saver.restore", 1, ""),
+    ("os", "replace", 1, "metrics.jsonl"),
+]
+# And behind its last: before the save, the second one, amid it, and when it is done.
+MANAGER = "tensorflow.python.checkpoint.checkpoint_management"
+ENDING = [
+    (MANAGER, "CheckpointManager.save", 2, ""),
+    (MANAGER, "CheckpointManager._record_state", 3, ""),  # each save does so twice
+    (MANAGER, "CheckpointManager._sweep", 2, ""),
+]
 
 
 def finish(script, *arguments, status=0):
@@ -45,6 +59,34 @@ def only_error(script, *arguments):
     (line,) = [line for line in log.splitlines() if line.startswith("error: ")]
     assert log.splitlines()[-1] == line
     return line
+
+
+# Runs a script that kills itself as it calls a function: MODULE NAME NUMBER WORD
+# SCRIPT ..., at the NUMBERth call with WORD among the arguments.
+DYING = """
+import importlib, os, runpy, signal, sys
+_, module, name, number, word, *sys.argv = sys.argv
+owner, calls = importlib.import_module(module), []
+*classes, name = name.split(".")
+for one in classes:
+    owner = getattr(owner, one)
+called = getattr(owner, name)
+
+def dying(*args, **kwargs):
+    if word in repr((args[-2:], kwargs)):
+        calls.append(args)
+    if len(calls) == int(number):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return called(*args, **kwargs)
+
+setattr(owner, name, dying)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def die(place, *command):
+    """Runs a script that DYING kills at `place`: module, name, number, word."""
+    return processes.forked("-c", DYING, *place, *command, status=-signal.SIGKILL)
 
 
 def kill_at_line(process, pattern, number, delay=0):
@@ -71,6 +113,13 @@ def tensors(prefix):
     return {name: reader.get_tensor(name) for name in names}
 
 
+def assert_equal(found, expected):
+    """Of arrays by name: bit for bit."""
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
 def test_a_run_killed_ten_times_ends_as_one_never_stopped(sample, tmp_path):
     """Weights, optimizer and random state bit for bit; each step told once."""
 
@@ -91,11 +140,27 @@ def test_a_run_killed_ten_times_ends_as_one_never_stopped(sample, tmp_path):
         )
 
     draw = random.Random(0)
-    for _ in range(KILLS):
-        number, delay = draw.randrange(60), 0.1 * draw.random()
+
+    def killed_in_the_middle():
+        number, delay = draw.randrange(5, 60), 0.1 * draw.random()
         with started(*arguments("killed")) as process:
             status = kill_at_line(process, "training step", number, delay)
         assert status == -signal.SIGKILL
+
+    for number, place in enumerate(STARTING):
+        if number != 2:  # there two lives in a row come to no step
+            killed_in_the_middle()
+        if place[-1] == "checkpoint'":  # which is written only if it is damaged
+            (tmp_path / "killed" / "checkpoint").write_bytes(b"")
+        done = last_step(tmp_path / "killed")
+        log = die(place, *arguments("killed")).stderr
+        assert "training step" not in log
+        assert last_step(tmp_path / "killed") == done
+    for place in ENDING:
+        # Saved behind the third step, too.
+        steps = last_step(tmp_path / "killed") // 3 * 3 + 4
+        log = die(place, *arguments("killed", f"--max_steps={steps}")).stderr
+        assert f"training step {steps} " in log and "saved step" not in log
     steps = last_step(tmp_path / "killed") + 20
     for name in ("whole", "killed"):
         finish(*arguments(name, f"--max_steps={steps}"))
@@ -103,9 +168,7 @@ def test_a_run_killed_ten_times_ends_as_one_never_stopped(sample, tmp_path):
         tensors(RunDirectory(str(tmp_path / name)).latest_checkpoint())
         for name in ("whole", "killed")
     )
-    assert whole.keys() == killed.keys()
-    for name, value in whole.items():
-        np.testing.assert_array_equal(value, killed[name], err_msg=name)
+    assert_equal(killed, whole)
     once, again = (metrics_lines(tmp_path / name) for name in ("whole", "killed"))
     assert [line["step"] for line in again] == list(range(1, steps + 1))
     assert [line["loss"] for line in again] == [line["loss"] for line in once]
@@ -131,27 +194,33 @@ def inference(sample, train_dir, out):
 
 
 def test_the_csv_of_a_killed_inference_is_absent_or_whole(sample, trained, tmp_path):
-    out, draw, killed = tmp_path / "out.csv", random.Random(1), 0
+    out, draw = tmp_path / "out.csv", random.Random(1)
     finish(*inference(sample, trained, tmp_path / "whole.csv"))
     whole = (tmp_path / "whole.csv").read_bytes()
     count = SAMPLE.num_train + SAMPLE.num_validate + SAMPLE.num_test
     assert whole.count(b"\n") == count + 1
-    for _ in range(KILLS // 2):
-        out.unlink(missing_ok=True)
+    for _ in range(3):
         # A process that nobody reads stands still after 113 lines: 4 KiB lie in the
         # pipe, and as many are read at once.
         with started(*inference(sample, trained, out), pipesize=4096) as process:
             number = draw.randrange(1, count // 2)
             status = kill_at_line(process, "num examples processed", number)
-        killed += status == -signal.SIGKILL
-        assert not out.exists() or out.read_bytes() == whole
-    assert killed
-    for _ in range(KILLS // 2):  # at its very end, with an older file in its place
-        out.write_text("older\n")
-        with started(*inference(sample, trained, out)) as process:
-            last = f"num examples processed: {count} "
-            kill_at_line(process, last, 1, draw.random() / 500)
-        assert out.read_bytes() in (b"older\n", whole)
+        assert status == -signal.SIGKILL and not out.exists()
+
+
+@pytest.mark.parametrize("call", ["chmod", "replace", "remove"])
+def test_an_inference_killed_at_its_end_leaves_a_whole_csv(
+    sample, trained, tmp_path, call
+):
+    """The older one, until the new one, which is closed by then, takes its place."""
+    out, whole = tmp_path / "out.csv", tmp_path / "whole.csv"
+    finish(*inference(sample, trained, whole))
+    out.write_text("older\n")
+    die(("os", call, 1, "out.csv"), *inference(sample, trained, out))
+    (new,) = [*tmp_path.glob(".out.csv.*")] or [out]
+    assert new.read_bytes() == whole.read_bytes()
+    assert (new == out) == (call == "remove")
+    assert new == out or out.read_text() == "older\n"
 
 
 # Disks.
@@ -197,8 +266,18 @@ def training(sample, train_dir, *arguments):
     )
 
 
+@pytest.fixture(scope="module")
+def ninety_steps(sample, tmp_path_factory):
+    """The tensors behind as many steps that nothing disturbed."""
+    path = tmp_path_factory.mktemp("ninety") / "run"
+    finish(*training(sample, path, "--num_epochs=200", "--max_steps=90"))
+    return tensors(str(path / "model.ckpt-90"))
+
+
 @pytest.mark.parametrize("free", [0, 16 << 10, 48 << 10])
-def test_a_full_disk_ends_training_but_costs_no_checkpoint(sample, trained, disk, free):
+def test_a_full_disk_ends_training_but_costs_no_step(
+    sample, trained, ninety_steps, disk, free
+):
     """It is full at the start, in the first saves, and once metrics have grown."""
     run = disk / "run"
     shutil.copytree(trained, run)
@@ -208,12 +287,11 @@ def test_a_full_disk_ends_training_but_costs_no_checkpoint(sample, trained, disk
     line = only_error(*training(sample, run, *flags, "--export_model_steps=7"))
     assert "No space left on device" in line and str(run) in line
     (disk / "ballast").unlink()
-    latest = RunDirectory(str(run)).latest_checkpoint()
-    for name, value in tensors(latest).items():
-        assert latest[-2:] != "-5" or np.array_equal(value, before[name])
+    if last_step(run) == 5:
+        assert_equal(tensors(str(run / "model.ckpt-5")), before)
     finish(*training(sample, run, "--num_epochs=200", "--max_steps=90"))
-    steps = [line["step"] for line in metrics_lines(run)]
-    assert steps == list(range(1, max(90, steps[-1]) + 1))
+    assert [line["step"] for line in metrics_lines(run)] == [*range(1, 91)]
+    assert_equal(tensors(str(run / "model.ckpt-90")), ninety_steps)
 
 
 @pytest.mark.parametrize("name", ["train.log", "metrics.jsonl"])
@@ -401,12 +479,6 @@ def read(pattern, between=lambda batch: None, **values):
     return found, opened.damage.lost
 
 
-def assert_same(found, expected):
-    assert found.keys() == expected.keys()
-    for name, frames in expected.items():
-        np.testing.assert_array_equal(found[name], frames)
-
-
 def test_bytes_flipped_in_500_places_cost_a_record_each(copies):
     rng = np.random.default_rng(0)
     for _ in range(500 // FILES):
@@ -420,7 +492,7 @@ def test_bytes_flipped_in_500_places_cost_a_record_each(copies):
             with open(path, "wb") as out:
                 out.write(data)
         found, told = read(copies.pattern)
-        assert_same(found, copies.expected(lost))
+        assert_equal(found, copies.expected(lost))
         assert told == FILES
 
 
@@ -438,7 +510,7 @@ def test_shards_cut_at_50_offsets_give_what_is_before(copies):
         os.truncate(copies.paths[(file + 1) % FILES], 0)  # empty ones, too
         lost |= {((file + 1) % FILES, number) for number in range(RECORDS)}
         found, told = read(copies.pattern)
-        assert_same(found, copies.expected(lost))
+        assert_equal(found, copies.expected(lost))
         assert told <= cut and told >= cut - 1
 
 
@@ -452,7 +524,7 @@ def test_one_damaged_file_alone_gives_its_other_records(copies):
         found, told = read(copies.paths[0])
         kept = list(copies.frames[copies.paths[0]].items())
         del kept[number]
-        assert_same(found, dict(kept))
+        assert_equal(found, dict(kept))
         assert told == 1
 
 
@@ -478,7 +550,7 @@ def test_shards_replaced_while_they_are_read(copies, tmp_path, how):
 
     found, told = read(copies.pattern, replace, num_readers=2, shuffle_buffer=8)
     known = {**copies.expected(()), **others.expected(())}
-    assert_same(found, {name: known[name] for name in found})
+    assert_equal(found, {name: known[name] for name in found})
     assert len(found) >= 14
     if how == "longer":
         assert copies.expected(()).keys() <= found.keys()
