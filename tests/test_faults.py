@@ -415,7 +415,7 @@ DATA = DataConfig(("rgb", "audio"), (16, 4), frame_features=True, num_classes=9)
 class Copies:
     """Shards of frame-level records, which can be written anew, damaged or not."""
 
-    def __init__(self, folder, seed=0):
+    def __init__(self, folder, seed=0, least=3):
         rng = np.random.default_rng(seed)
         self.paths = [str(folder / f"{n:02d}.tfrecord") for n in range(FILES)]
         self.pattern = str(folder / "*.tfrecord")
@@ -423,7 +423,8 @@ class Copies:
         self.content, self.ends = [], []
         for number, path in enumerate(self.paths):
             names = [f"{seed}-{number:02d}-{n}" for n in range(RECORDS)]
-            rows = [rng.integers(0, 256, (n + 3, 20), np.uint8) for n in range(RECORDS)]
+            lengths = range(least, least + RECORDS)
+            rows = [rng.integers(0, 256, (n, 20), np.uint8) for n in lengths]
             self.frames[path] = dict(zip(names, rows, strict=True))
             write_records(
                 path,
@@ -461,10 +462,13 @@ def copies(tmp_path):
     return Copies(tmp_path)
 
 
-def read(pattern, between=lambda batch: None, **values):
-    """(id -> frames, records told as lost), each record at most once."""
+def read(pattern, between=lambda batch: None, ordered=False, **values):
+    """(id -> frames, the damage that was told), each record at most once."""
     opened = Shards.open(pattern, "--flag", DATA)
-    batches = opened.training_batches(7, seed=3, num_epochs=1, **values)
+    if ordered:
+        batches = opened.ordered_batches(7, **values)
+    else:
+        batches = opened.training_batches(7, seed=3, num_epochs=1, **values)
     found = {}
     for number, batch in enumerate(opened.iterate(batches)):
         for name, frames, length in zip(
@@ -476,7 +480,7 @@ def read(pattern, between=lambda batch: None, **values):
             assert name.decode() not in found
             found[name.decode()] = frames[:length].copy()
         between(number)
-    return found, opened.damage.lost
+    return found, opened.damage
 
 
 def test_bytes_flipped_in_500_places_cost_a_record_each(copies):
@@ -491,9 +495,9 @@ def test_bytes_flipped_in_500_places_cost_a_record_each(copies):
             lost.add((file, copies.record_at(file, offset)))
             with open(path, "wb") as out:
                 out.write(data)
-        found, told = read(copies.pattern)
+        found, damage = read(copies.pattern)
         assert_equal(found, copies.expected(lost))
-        assert told == FILES
+        assert damage.lost == FILES
 
 
 def test_shards_cut_at_50_offsets_give_what_is_before(copies):
@@ -509,9 +513,9 @@ def test_shards_cut_at_50_offsets_give_what_is_before(copies):
             cut += offset not in copies.ends[file]
         os.truncate(copies.paths[(file + 1) % FILES], 0)  # empty ones, too
         lost |= {((file + 1) % FILES, number) for number in range(RECORDS)}
-        found, told = read(copies.pattern)
+        found, damage = read(copies.pattern)
         assert_equal(found, copies.expected(lost))
-        assert told <= cut and told >= cut - 1
+        assert cut - 1 <= damage.lost <= cut
 
 
 def test_one_damaged_file_alone_gives_its_other_records(copies):
@@ -521,18 +525,22 @@ def test_one_damaged_file_alone_gives_its_other_records(copies):
         data[end - 30] ^= 1
         with open(copies.paths[0], "wb") as file:
             file.write(data)
-        found, told = read(copies.paths[0])
+        found, damage = read(copies.paths[0])
         kept = list(copies.frames[copies.paths[0]].items())
         del kept[number]
         assert_equal(found, dict(kept))
-        assert told == 1
+        assert damage.lost == 1
 
 
+@pytest.mark.parametrize("ordered", [False, True])
 @pytest.mark.parametrize("how", ["renamed", "in place", "longer", "removed"])
-def test_shards_replaced_while_they_are_read(copies, tmp_path, how):
-    """Records are the old ones or the new ones, and never anything else."""
+def test_shards_replaced_while_they_are_read(copies, tmp_path, how, ordered):
+    """Records are the old ones or the new ones; what is neither is told, file by file.
+
+    The new records lie elsewhere than the old ones.
+    """
     (tmp_path / "others").mkdir()
-    others = Copies(tmp_path / "others", seed=1)
+    others = Copies(tmp_path / "others", seed=1, least=5)
 
     def replace(number):
         if number != 1:
@@ -548,11 +556,20 @@ def test_shards_replaced_while_they_are_read(copies, tmp_path, how):
                     extra = copies.content[file] if how == "longer" else b""
                     out.write(extra + others.content[file])
 
-    found, told = read(copies.pattern, replace, num_readers=2, shuffle_buffer=8)
-    known = {**copies.expected(()), **others.expected(())}
+    values = {"num_readers": 2} | ({} if ordered else {"shuffle_buffer": 8})
+    found, damage = read(copies.pattern, replace, ordered, **values)
+    old, new = copies.expected(()), others.expected(())
+    known = {**old, **new}
     assert_equal(found, {name: known[name] for name in found})
-    assert len(found) >= 14
+    for file, path in enumerate(copies.paths):
+        whole = any(
+            each.keys() <= found.keys()
+            for each in (copies.frames[path], others.frames[others.paths[file]])
+        )
+        assert whole or damage.reports[path], path
     if how == "longer":
-        assert copies.expected(()).keys() <= found.keys()
-    else:
-        assert len(found) + told >= 14
+        assert old.keys() <= found.keys() and not damage.lost
+    if how == "renamed":  # whoever had opened the old file goes on in it
+        assert len(found) + damage.lost == FILES * RECORDS
+    if how == "removed":
+        assert all("cannot be read" in t for of in damage.reports.values() for t in of)

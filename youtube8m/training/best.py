@@ -76,7 +76,8 @@ class BestCheckpoints:
         try:
             with open(self.directory.file("gaps.json"), encoding="utf-8") as file:
                 gaps = json.load(file)
-            return {n: float(gap) for n, gap in gaps.items() if self._is_there(n)}
+            gaps = {n: float(gap) for n, gap in gaps.items() if self._is_there(n)}
+            return {n: gap for n, gap in gaps.items() if 0 <= round(gap, 6) <= 1}
         except (
             OSError,
             ValueError,
