@@ -573,3 +573,20 @@ def test_shards_replaced_while_they_are_read(copies, tmp_path, how, ordered):
         assert len(found) + damage.lost == FILES * RECORDS
     if how == "removed":
         assert all("cannot be read" in t for of in damage.reports.values() for t in of)
+
+
+def test_a_shard_replaced_as_it_is_opened_is_read_whole(copies, monkeypatch):
+    """Not as far as the one before was long, which ended between two records."""
+    path, opens = copies.paths[0], shards._open
+
+    def replaced(path):
+        with open(f"{path}.new", "wb") as file:
+            file.write(copies.content[0])
+        os.replace(f"{path}.new", path)
+        return opens(path)
+
+    os.truncate(path, copies.ends[0][2])
+    monkeypatch.setattr(shards, "_open", replaced)
+    damage = Damage()
+    assert len([*shards.read_records(path, damage)]) == RECORDS
+    assert not damage.reports

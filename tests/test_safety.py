@@ -168,7 +168,7 @@ def test_the_best_checkpoint_outlives_the_trainers(sample, tmp_path):
     assert not (tmp_path / "best").exists()
 
 
-def test_the_best_are_kept_in_order(tmp_path):
+def test_the_best_are_kept_in_order(tmp_path, tmp_path_factory):
     """By GAP, whatever the order they come in; what else lies there goes."""
     directory = RunDirectory(str(tmp_path))
     for step, gap in enumerate([0.2, 0.5, 0.1, 0.4, 0.3]):
@@ -179,7 +179,8 @@ def test_the_best_are_kept_in_order(tmp_path):
         best.rank(directory.file(f"model.ckpt-{step}"), gap)
     assert checkpoints(tmp_path / "best") == ["model.ckpt-3", "model.ckpt-1"]
     assert directory.checkpoint("best") == str(tmp_path / "best" / "model.ckpt-1")
-    moved = RunDirectory(str(shutil.copytree(tmp_path, tmp_path.parent / "moved")))
+    other = tmp_path_factory.mktemp("moved") / "run"
+    moved = RunDirectory(str(shutil.copytree(tmp_path, other)))
     assert moved.checkpoint("best") == moved.file("best/model.ckpt-1")
     for suffix in SUFFIXES:  # as the trainer removes them
         (tmp_path / f"model.ckpt-4.{suffix}").unlink()
@@ -204,12 +205,15 @@ def test_a_best_checkpoint_that_cannot_be_taken_costs_none(tmp_path, monkeypatch
     best.rank(first, 0.1)
     kept = {path.name: path.read_text() for path in (tmp_path / "best").iterdir()}
 
+    copyfile = shutil.copyfile
+
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def partly(path, copy):
-        shutil.copyfileobj(open(path), open(copy, "w"), 0 if "data" in path else -1)
+        copyfile(path, copy)
         if "data" in path:
+            os.truncate(copy, 0)
             full()
 
     def found():
