@@ -31,12 +31,26 @@ from youtube8m.training import checkpoints, reports
 
 pytestmark = pytest.mark.slow
 
-KILLS = 10
+# Where a life that goes on is killed before its first step: it has not, or just,
+# restored, or is replacing a file.
+STARTING = [
+    ("os", "replace", 1, "checkpoint'"),
+    ("os", "replace", 1, "training_flags.json"),
+    ("youtube8m.training.checkpoints", "Saver.restore", 1, ""),
+    ("os", "replace", 1, "metrics.jsonl"),
+]
+# And behind its last: before the save, the second one, amid it, and when it is done.
+MANAGER = "tensorflow.python.checkpoint.checkpoint_management"
+ENDING = [
+    (MANAGER, "CheckpointManager.save", 2, ""),
+    (MANAGER, "CheckpointManager._record_state", 3, ""),  # each save does so twice
+    (MANAGER, "CheckpointManager._sweep", 2, ""),
+]
 
 
 def finish(script, *arguments, status=0):
     """Runs a script to its end; returns what it wrote to stderr."""
-    return processes.run(script, *arguments, status=status).stderr
+    return processes.forked(script, *arguments, status=status).stderr
 
 
 def only_error(script, *arguments):
@@ -45,6 +59,34 @@ def only_error(script, *arguments):
     (line,) = [line for line in log.splitlines() if line.startswith("error: ")]
     assert log.splitlines()[-1] == line
     return line
+
+
+# Runs a script that kills itself as it calls a function: MODULE NAME NUMBER WORD
+# SCRIPT ..., at the NUMBERth call with WORD among the arguments.
+DYING = """
+import importlib, os, runpy, signal, sys
+_, module, name, number, word, *sys.argv = sys.argv
+owner, calls = importlib.import_module(module), []
+*classes, name = name.split(".")
+for one in classes:
+    owner = getattr(owner, one)
+called = getattr(owner, name)
+
+def dying(*args, **kwargs):
+    if word in repr((args[-2:], kwargs)):
+        calls.append(args)
+    if len(calls) == int(number):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return called(*args, **kwargs)
+
+setattr(owner, name, dying)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def die(place, *command):
+    """Runs a script that DYING kills at `place`: module, name, number, word."""
+    return processes.forked("-c", DYING, *place, *command, status=-signal.SIGKILL)
 
 
 def kill_at_line(process, pattern, number, delay=0):
@@ -71,6 +113,13 @@ def tensors(prefix):
     return {name: reader.get_tensor(name) for name in names}
 
 
+def assert_equal(found, expected):
+    """Of arrays by name: bit for bit."""
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
 def test_a_run_killed_ten_times_ends_as_one_never_stopped(sample, tmp_path):
     """Weights, optimizer and random state bit for bit; each step told once."""
 
@@ -91,11 +140,27 @@ def test_a_run_killed_ten_times_ends_as_one_never_stopped(sample, tmp_path):
         )
 
     draw = random.Random(0)
-    for _ in range(KILLS):
-        number, delay = draw.randrange(60), 0.1 * draw.random()
+
+    def killed_in_the_middle():
+        number, delay = draw.randrange(5, 60), 0.1 * draw.random()
         with started(*arguments("killed")) as process:
             status = kill_at_line(process, "training step", number, delay)
         assert status == -signal.SIGKILL
+
+    for number, place in enumerate(STARTING):
+        if number != 2:  # there two lives in a row come to no step
+            killed_in_the_middle()
+        if place[-1] == "checkpoint'":  # which is written only if it is damaged
+            (tmp_path / "killed" / "checkpoint").write_bytes(b"")
+        done = last_step(tmp_path / "killed")
+        log = die(place, *arguments("killed")).stderr
+        assert "training step" not in log
+        assert last_step(tmp_path / "killed") == done
+    for place in ENDING:
+        # Saved behind the third step, too.
+        steps = last_step(tmp_path / "killed") // 3 * 3 + 4
+        log = die(place, *arguments("killed", f"--max_steps={steps}")).stderr
+        assert f"training step {steps} " in log and "saved step" not in log
     steps = last_step(tmp_path / "killed") + 20
     for name in ("whole", "killed"):
         finish(*arguments(name, f"--max_steps={steps}"))
@@ -103,9 +168,7 @@ def test_a_run_killed_ten_times_ends_as_one_never_stopped(sample, tmp_path):
         tensors(RunDirectory(str(tmp_path / name)).latest_checkpoint())
         for name in ("whole", "killed")
     )
-    assert whole.keys() == killed.keys()
-    for name, value in whole.items():
-        np.testing.assert_array_equal(value, killed[name], err_msg=name)
+    assert_equal(killed, whole)
     once, again = (metrics_lines(tmp_path / name) for name in ("whole", "killed"))
     assert [line["step"] for line in again] == list(range(1, steps + 1))
     assert [line["loss"] for line in again] == [line["loss"] for line in once]
@@ -131,30 +194,41 @@ def inference(sample, train_dir, out):
 
 
 def test_the_csv_of_a_killed_inference_is_absent_or_whole(sample, trained, tmp_path):
-    out, draw, killed = tmp_path / "out.csv", random.Random(1), 0
+    out, draw = tmp_path / "out.csv", random.Random(1)
     finish(*inference(sample, trained, tmp_path / "whole.csv"))
     whole = (tmp_path / "whole.csv").read_bytes()
     count = SAMPLE.num_train + SAMPLE.num_validate + SAMPLE.num_test
     assert whole.count(b"\n") == count + 1
-    for _ in range(KILLS // 2):
-        out.unlink(missing_ok=True)
+    for _ in range(3):
         # A process that nobody reads stands still after 113 lines: 4 KiB lie in the
         # pipe, and as many are read at once.
         with started(*inference(sample, trained, out), pipesize=4096) as process:
             number = draw.randrange(1, count // 2)
             status = kill_at_line(process, "num examples processed", number)
-        killed += status == -signal.SIGKILL
-        assert not out.exists() or out.read_bytes() == whole
-    assert killed
-    for _ in range(KILLS // 2):  # at its very end, with an older file in its place
-        out.write_text("older\n")
-        with started(*inference(sample, trained, out)) as process:
-            last = f"num examples processed: {count} "
-            kill_at_line(process, last, 1, draw.random() / 500)
-        assert out.read_bytes() in (b"older\n", whole)
+        assert status == -signal.SIGKILL and not out.exists()
+
+
+@pytest.mark.parametrize("call", ["chmod", "replace", "remove"])
+def test_an_inference_killed_at_its_end_leaves_a_whole_csv(
+    sample, trained, tmp_path, call
+):
+    """The older one, until the new one, which is closed by then, takes its place."""
+    out, whole = tmp_path / "out.csv", tmp_path / "whole.csv"
+    finish(*inference(sample, trained, whole))
+    out.write_text("older\n")
+    die(("os", call, 1, "out.csv"), *inference(sample, trained, out))
+    (new,) = [*tmp_path.glob(".out.csv.*")] or [out]
+    assert new.read_bytes() == whole.read_bytes()
+    assert (new == out) == (call == "remove")
+    assert new == out or out.read_text() == "older\n"
 
 
 # Disks.
+
+
+def mount(*arguments):
+    options = {"capture_output": True, "text": True, "timeout": 60}
+    subprocess.run(["mount", *arguments], check=True, **options)
 
 
 @pytest.fixture
@@ -162,13 +236,13 @@ def disk(tmp_path):
     """A file system of 512 KiB of its own."""
     path = tmp_path / "disk"
     path.mkdir()
+    need = "needs a small disk, which only root may mount, and few containers"
     if not shutil.which("mount") or os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
-    options = ["-t", "tmpfs", "-o", "size=512k", "none"]
-    command = ["mount", *options, path]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    if done.returncode:
-        pytest.skip(f"no small disk can be mounted: {done.stderr.strip()}")
+        pytest.skip(need)
+    try:
+        mount("-t", "tmpfs", "-o", "size=512k", "none", path)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"{need}: {error.stderr.strip()}")
     yield path
     # Lazily: something on a desktop may be looking at it.
     subprocess.run(["umount", "-l", path], check=True, timeout=60)
@@ -192,8 +266,18 @@ def training(sample, train_dir, *arguments):
     )
 
 
+@pytest.fixture(scope="module")
+def ninety_steps(sample, tmp_path_factory):
+    """The tensors behind as many steps that nothing disturbed."""
+    path = tmp_path_factory.mktemp("ninety") / "run"
+    finish(*training(sample, path, "--num_epochs=200", "--max_steps=90"))
+    return tensors(str(path / "model.ckpt-90"))
+
+
 @pytest.mark.parametrize("free", [0, 16 << 10, 48 << 10])
-def test_a_full_disk_ends_training_but_costs_no_checkpoint(sample, trained, disk, free):
+def test_a_full_disk_ends_training_but_costs_no_step(
+    sample, trained, ninety_steps, disk, free
+):
     """It is full at the start, in the first saves, and once metrics have grown."""
     run = disk / "run"
     shutil.copytree(trained, run)
@@ -203,12 +287,11 @@ def test_a_full_disk_ends_training_but_costs_no_checkpoint(sample, trained, disk
     line = only_error(*training(sample, run, *flags, "--export_model_steps=7"))
     assert "No space left on device" in line and str(run) in line
     (disk / "ballast").unlink()
-    latest = RunDirectory(str(run)).latest_checkpoint()
-    for name, value in tensors(latest).items():
-        assert latest[-2:] != "-5" or np.array_equal(value, before[name])
+    if last_step(run) == 5:
+        assert_equal(tensors(str(run / "model.ckpt-5")), before)
     finish(*training(sample, run, "--num_epochs=200", "--max_steps=90"))
-    steps = [line["step"] for line in metrics_lines(run)]
-    assert steps == list(range(1, max(90, steps[-1]) + 1))
+    assert [line["step"] for line in metrics_lines(run)] == [*range(1, 91)]
+    assert_equal(tensors(str(run / "model.ckpt-90")), ninety_steps)
 
 
 @pytest.mark.parametrize("name", ["train.log", "metrics.jsonl"])
@@ -242,14 +325,51 @@ def test_a_full_disk_keeps_the_older_csv(sample, trained, disk):
 def test_disks_that_cannot_be_written_are_one_line(sample, trained, disk):
     run = disk / "run"
     shutil.copytree(trained, run)
-    command = ["mount", "-o", "remount,ro", disk]
-    subprocess.run(command, check=True, timeout=60)
+    mount("-o", "remount,ro", disk)
     for train_dir in (run, disk / "new"):
         line = only_error(*training(sample, train_dir))
         assert "--train_dir" in line and "Read-only file system" in line
     line = only_error(*inference(sample, run, disk / "out.csv"))
     assert "--output_file" in line and "Read-only file system" in line
     finish("inference.py", *inference(sample, run, disk.parent / "out.csv")[1:])
+
+
+def evaluation(sample, train_dir, *arguments):
+    return (
+        "eval.py",
+        f"--train_dir={train_dir}",
+        f"--eval_data_pattern={sample['video/validate']}",
+        "--run_once",
+        *arguments,
+    )
+
+
+@pytest.mark.parametrize("how", ["read-only", "full", "full since it was kept"])
+def test_evaluation_tells_its_figures_whatever_the_disk(sample, trained, disk, how):
+    """What cannot be written of a run is a warning each."""
+    figures, run = r"epoch/eval number 5 \| .*GAP: 0\.\d{3}.*", disk / "run"
+    log = finish(*evaluation(sample, trained, "--keep_best=0"))
+    (expected,) = re.findall(figures, log)
+    shutil.copytree(trained, run, ignore=shutil.ignore_patterns("eval"))
+    if how == "full since it was kept":
+        finish(*evaluation(sample, run))
+    before = {path: path.read_bytes() for path in run.glob("best/*")}
+    if how == "read-only":
+        mount("-o", "remount,ro", disk)
+    else:
+        fill(disk / "ballast", 0)
+    reason = "Read-only file system" if how == "read-only" else "No space left"
+    log = finish(*evaluation(sample, run))
+    assert re.findall(figures, log) == [expected]
+    told = [line for line in log.splitlines() if line.startswith("--train_dir=")]
+    assert len(told) == 2 and all(f"={run}" in t and reason in t for t in told), told
+    assert any("model.ckpt-5 is not taken for --keep_best" in line for line in told)
+    assert {path: path.read_bytes() for path in run.glob("best/*")} == before
+    if how == "full":  # what another flag names is an error, behind the figures
+        flag = f"--class_metrics_file={disk / 'classes.csv'}"
+        log = finish(*evaluation(sample, run, flag), status=1)
+        assert re.findall(figures, log) == [expected]
+        assert log.splitlines()[-1].startswith(f"error: {flag}: cannot be written (No")
 
 
 # Signals.
@@ -295,7 +415,7 @@ DATA = DataConfig(("rgb", "audio"), (16, 4), frame_features=True, num_classes=9)
 class Copies:
     """Shards of frame-level records, which can be written anew, damaged or not."""
 
-    def __init__(self, folder, seed=0):
+    def __init__(self, folder, seed=0, least=3):
         rng = np.random.default_rng(seed)
         self.paths = [str(folder / f"{n:02d}.tfrecord") for n in range(FILES)]
         self.pattern = str(folder / "*.tfrecord")
@@ -303,7 +423,8 @@ class Copies:
         self.content, self.ends = [], []
         for number, path in enumerate(self.paths):
             names = [f"{seed}-{number:02d}-{n}" for n in range(RECORDS)]
-            rows = [rng.integers(0, 256, (n + 3, 20), np.uint8) for n in range(RECORDS)]
+            lengths = range(least, least + RECORDS)
+            rows = [rng.integers(0, 256, (n, 20), np.uint8) for n in lengths]
             self.frames[path] = dict(zip(names, rows, strict=True))
             write_records(
                 path,
@@ -341,10 +462,13 @@ def copies(tmp_path):
     return Copies(tmp_path)
 
 
-def read(pattern, between=lambda batch: None, **values):
-    """(id -> frames, records told as lost), each record at most once."""
+def read(pattern, between=lambda batch: None, ordered=False, **values):
+    """(id -> frames, the damage that was told), each record at most once."""
     opened = Shards.open(pattern, "--flag", DATA)
-    batches = opened.training_batches(7, seed=3, num_epochs=1, **values)
+    if ordered:
+        batches = opened.ordered_batches(7, **values)
+    else:
+        batches = opened.training_batches(7, seed=3, num_epochs=1, **values)
     found = {}
     for number, batch in enumerate(opened.iterate(batches)):
         for name, frames, length in zip(
@@ -356,13 +480,7 @@ def read(pattern, between=lambda batch: None, **values):
             assert name.decode() not in found
             found[name.decode()] = frames[:length].copy()
         between(number)
-    return found, opened.damage.lost
-
-
-def assert_same(found, expected):
-    assert found.keys() == expected.keys()
-    for name, frames in expected.items():
-        np.testing.assert_array_equal(found[name], frames)
+    return found, opened.damage
 
 
 def test_bytes_flipped_in_500_places_cost_a_record_each(copies):
@@ -377,9 +495,9 @@ def test_bytes_flipped_in_500_places_cost_a_record_each(copies):
             lost.add((file, copies.record_at(file, offset)))
             with open(path, "wb") as out:
                 out.write(data)
-        found, told = read(copies.pattern)
-        assert_same(found, copies.expected(lost))
-        assert told == FILES
+        found, damage = read(copies.pattern)
+        assert_equal(found, copies.expected(lost))
+        assert damage.lost == FILES
 
 
 def test_shards_cut_at_50_offsets_give_what_is_before(copies):
@@ -395,9 +513,9 @@ def test_shards_cut_at_50_offsets_give_what_is_before(copies):
             cut += offset not in copies.ends[file]
         os.truncate(copies.paths[(file + 1) % FILES], 0)  # empty ones, too
         lost |= {((file + 1) % FILES, number) for number in range(RECORDS)}
-        found, told = read(copies.pattern)
-        assert_same(found, copies.expected(lost))
-        assert told <= cut and told >= cut - 1
+        found, damage = read(copies.pattern)
+        assert_equal(found, copies.expected(lost))
+        assert cut - 1 <= damage.lost <= cut
 
 
 def test_one_damaged_file_alone_gives_its_other_records(copies):
@@ -407,18 +525,22 @@ def test_one_damaged_file_alone_gives_its_other_records(copies):
         data[end - 30] ^= 1
         with open(copies.paths[0], "wb") as file:
             file.write(data)
-        found, told = read(copies.paths[0])
+        found, damage = read(copies.paths[0])
         kept = list(copies.frames[copies.paths[0]].items())
         del kept[number]
-        assert_same(found, dict(kept))
-        assert told == 1
+        assert_equal(found, dict(kept))
+        assert damage.lost == 1
 
 
+@pytest.mark.parametrize("ordered", [False, True])
 @pytest.mark.parametrize("how", ["renamed", "in place", "longer", "removed"])
-def test_shards_replaced_while_they_are_read(copies, tmp_path, how):
-    """Records are the old ones or the new ones, and never anything else."""
+def test_shards_replaced_while_they_are_read(copies, tmp_path, how, ordered):
+    """Records are the old ones or the new ones; what is neither is told, file by file.
+
+    The new records lie elsewhere than the old ones.
+    """
     (tmp_path / "others").mkdir()
-    others = Copies(tmp_path / "others", seed=1)
+    others = Copies(tmp_path / "others", seed=1, least=5)
 
     def replace(number):
         if number != 1:
@@ -434,11 +556,37 @@ def test_shards_replaced_while_they_are_read(copies, tmp_path, how):
                     extra = copies.content[file] if how == "longer" else b""
                     out.write(extra + others.content[file])
 
-    found, told = read(copies.pattern, replace, num_readers=2, shuffle_buffer=8)
-    known = {**copies.expected(()), **others.expected(())}
-    assert_same(found, {name: known[name] for name in found})
-    assert len(found) >= 14
+    values = {"num_readers": 2} | ({} if ordered else {"shuffle_buffer": 8})
+    found, damage = read(copies.pattern, replace, ordered, **values)
+    old, new = copies.expected(()), others.expected(())
+    known = {**old, **new}
+    assert_equal(found, {name: known[name] for name in found})
+    for file, path in enumerate(copies.paths):
+        whole = any(
+            each.keys() <= found.keys()
+            for each in (copies.frames[path], others.frames[others.paths[file]])
+        )
+        assert whole or damage.reports[path], path
     if how == "longer":
-        assert copies.expected(()).keys() <= found.keys()
-    else:
-        assert len(found) + told >= 14
+        assert old.keys() <= found.keys() and not damage.lost
+    if how == "renamed":  # whoever had opened the old file goes on in it
+        assert len(found) + damage.lost == FILES * RECORDS
+    if how == "removed":
+        assert all("cannot be read" in t for of in damage.reports.values() for t in of)
+
+
+def test_a_shard_replaced_as_it_is_opened_is_read_whole(copies, monkeypatch):
+    """Not as far as the one before was long, which ended between two records."""
+    path, opens = copies.paths[0], shards._open
+
+    def replaced(path):
+        with open(f"{path}.new", "wb") as file:
+            file.write(copies.content[0])
+        os.replace(f"{path}.new", path)
+        return opens(path)
+
+    os.truncate(path, copies.ends[0][2])
+    monkeypatch.setattr(shards, "_open", replaced)
+    damage = Damage()
+    assert len([*shards.read_records(path, damage)]) == RECORDS
+    assert not damage.reports

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+import signal
 import tarfile
 import tempfile
 
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from tests import test_training as training
 from tests.test_starter_checkpoints import logistic, random, save
-from youtube8m import archives, evaluation
+from youtube8m import archives, evaluation, files
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.data import ratings, records, shards
 from youtube8m.data.cooccurrence import CooccurrenceCounts, read_counts
@@ -38,20 +39,55 @@ from youtube8m.submission import (
     read_segment_classes,
 )
 from youtube8m.tools import convert_prediction_from_json_to_csv as convert
+from youtube8m.training import checkpoints, reports
+from youtube8m.training.best import BestCheckpoints
 from youtube8m.training.distribution import Workers
+from youtube8m.training.trainer import Trainer
 
 C = 9  # classes
 
 
+LONGEST = 60  # seconds of an example; none needs one of them
+
+
+class Hung(BaseException):  # no reader takes it for damage
+    pass
+
+
 def fuzzed(count=100):
-    """The same examples in every run, however slow the machine is."""
-    return settings(
+    """The same examples in every run, however slow the machine is; none may hang."""
+    decorate = settings(
         max_examples=count,
         deadline=None,
         derandomize=True,
         database=None,
         suppress_health_check=list(HealthCheck),
     )
+
+    def decorated(test):
+        test.hypothesis.inner_test = ending(test.hypothesis.inner_test)
+        return decorate(test)
+
+    return decorated
+
+
+def ending(test):
+    """The test, failing where an example takes longer than LONGEST."""
+
+    @functools.wraps(test)
+    def run(*args, **values):
+        def on_alarm(*_):
+            raise Hung(f"{test.__name__} with {args} {values}")
+
+        previous = signal.signal(signal.SIGALRM, on_alarm)
+        signal.setitimer(signal.ITIMER_REAL, LONGEST)
+        try:
+            test(*args, **values)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, previous)
+
+    return run
 
 
 @contextlib.contextmanager
@@ -442,6 +478,139 @@ def test_checkpoints_of_the_starter_code(index):
         assert isinstance(checkpoint.adam_updates, int)
         shapes = {"classifier/logits/kernel": [6, 5], "classifier/logits/bias": [5]}
         checkpoint.values(shapes, 5)
+
+
+LOGISTIC = RunConfig(training.VIDEO, ModelConfig("LogisticModel"))
+PARTS = ("index", "data-00000-of-00001")
+OURS = ("checkpoint", *(f"model.ckpt-1.{part}" for part in PARTS))
+
+
+@pytest.fixture(scope="module")
+def trained(sample, tmp_path_factory):
+    """A trainer behind its first step, and the files of its checkpoint."""
+    path = tmp_path_factory.mktemp("trained")
+    settings = training.config(sample, path, "video", max_steps=1)
+    trainer = Trainer(LOGISTIC, settings)
+    trainer.train()
+    names = (*OURS, "model_flags.json")
+    return trainer, {name: (path / name).read_bytes() for name in names}
+
+
+@st.composite
+def bytes_changed(draw):
+    """A function that cuts bytes, or changes some of them, at places anywhere."""
+    places = draw(st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=3))
+    values, cut = draw(st.binary(min_size=3, max_size=3)), draw(st.booleans())
+
+    def changed(data):
+        data = bytearray(data)
+        for place, value in zip(places, values, strict=False):
+            data[int(place * len(data))] ^= value
+        return bytes(data[: int(places[0] * len(data))] if cut else data)
+
+    return changed
+
+
+def restored(how, trainer, directory):
+    """Whether there is a checkpoint, which is read in one of the ways there are."""
+    model, prefix = trainer.state.model, directory.file("model.ckpt-1")
+    if how == "restore":
+        directory.prepare(LOGISTIC, start_new=False)  # as trainers do before
+        return bool(checkpoints.Saver(directory, trainer.state, 1).restore())
+    if how == "load":
+        checkpoints.load_weights(model, prefix)
+    else:
+        checkpoints.warm_start(model, prefix)
+    return True
+
+
+@pytest.mark.parametrize("how", ["restore", "load", "warm start"])
+@fuzzed(60)
+@given(change=bytes_changed(), name=st.sampled_from(OURS))
+def test_our_checkpoints(trained, how, change, name):
+    """Damage is told, or it was none: weights are never any other."""
+    trainer, sound = trained
+    kernel, *_ = trainer.state.model.trainable_variables
+    before = kernel.numpy()
+    with tempfile.TemporaryDirectory() as folder:
+        for file, content in {**sound, name: change(sound[name])}.items():
+            with open(os.path.join(folder, file), "wb") as out:
+                out.write(content)
+        kernel.assign(np.zeros_like(before))
+        try:
+            with an_error_of_ours():
+                found = restored(how, trainer, RunDirectory(folder))
+                assert found or name == "checkpoint"
+                assert not found or np.array_equal(kernel.numpy(), before)
+        finally:
+            kernel.assign(before)
+
+
+# Other files of a run.
+
+METRICS = "".join(json.dumps({"step": n, "loss": 0.5}) + "\n" for n in (1, 2, 3))
+
+
+@fuzzed(150)
+@given(content=texts(METRICS))
+@example(b'{"step": ' + b"9" * 5000 + b"}\n" + b"[" * 100_000 + b"\n")
+@example(b'{"step": "1"}\n[]\n{}\n7\n{"step": NaN}\n\xff\n')
+def test_metrics_of_a_run_that_goes_on(content):
+    with file_of(content, "metrics.jsonl") as path:
+        reports._truncate_metrics(path, 2)
+        with open(path, "rb") as file:
+            kept = file.read().splitlines()
+    assert all(json.loads(line)["step"] <= 2 for line in kept)
+    sound = METRICS.encode().splitlines()[:2]
+    assert [n for n in content.splitlines() if n in sound] == [
+        n for n in kept if n in sound
+    ]
+
+
+GAPS = json.dumps({"model.ckpt-1": 0.25, "model.ckpt-2": 0.5})
+
+
+@fuzzed(150)
+@given(content=json_texts(GAPS))
+@example(GAPS.replace("0.5", "9" * 400).encode())
+@example(GAPS.replace("0.5", "1e999").encode())
+@example(GAPS.replace("0.5", "NaN").encode())
+def test_gaps_of_the_best_checkpoints(content):
+    """Whatever they are said to be, the next is kept if it is better than any is."""
+    with tempfile.TemporaryDirectory() as folder:
+        directory = RunDirectory(folder)
+        best = BestCheckpoints(directory, keep=1)
+        os.mkdir(best.directory.path)
+        with open(best.directory.file("gaps.json"), "wb") as file:
+            file.write(content)
+        paths = [best.directory.file(f"model.ckpt-{n}") for n in (1, 2)]
+        for prefix in (*paths, directory.file("model.ckpt-3")):
+            for part in PARTS:
+                open(f"{prefix}.{part}", "wb").close()
+        best.hold(directory.file("model.ckpt-3"))
+        best.rank(directory.file("model.ckpt-3"), 1.0)
+        assert directory.checkpoint("best") == best.directory.file("model.ckpt-3")
+        assert best.gaps() == {"model.ckpt-3": 1.0}
+
+
+@fuzzed(150)
+@given(content=texts("a\nb/c\n", "a\n"))
+@example(b"a\nb/c\n")
+def test_contents_of_directories_that_are_replaced(content):
+    """Only what an earlier run left, and nothing else, is replaced."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "out")
+        os.makedirs(os.path.join(path, "b"))
+        for name in ("a", "b/c"):
+            open(os.path.join(path, name), "wb").close()
+        with open(os.path.join(path, ".contents"), "wb") as file:
+            file.write(content)
+        with an_error_of_ours(), files.replacing_directory(path, "--out") as new:
+            open(os.path.join(new, "d"), "wb").close()
+        is_ours = content.split() == [b"a", b"b/c"]
+        replaced = sorted(os.listdir(path)) == [".contents", "d"]
+        assert replaced or sorted(os.listdir(path)) == [".contents", "a", "b"]
+        assert not replaced or is_ours
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80", b"model_checkpoint_path: 7"])

@@ -1,5 +1,6 @@
 """Runs that meet damage: nothing learnt is lost, and what happened is said."""
 
+import errno
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ from youtube8m.runs import RunDirectory
 from youtube8m.training.best import BestCheckpoints
 from youtube8m.training.trainer import Trainer
 
+SUFFIXES = ("data-00000-of-00001", "index")
 LOGISTIC = RunConfig(VIDEO, ModelConfig("LogisticModel"))
 
 
@@ -166,24 +168,73 @@ def test_the_best_checkpoint_outlives_the_trainers(sample, tmp_path):
     assert not (tmp_path / "best").exists()
 
 
-def test_the_best_are_kept_in_order(tmp_path):
+def test_the_best_are_kept_in_order(tmp_path, tmp_path_factory):
     """By GAP, whatever the order they come in; what else lies there goes."""
     directory = RunDirectory(str(tmp_path))
     for step, gap in enumerate([0.2, 0.5, 0.1, 0.4, 0.3]):
-        for suffix in ("index", "data-00000-of-00001"):
+        for suffix in SUFFIXES:
             (tmp_path / f"model.ckpt-{step}.{suffix}").write_text(str(step))
         best = BestCheckpoints(directory, keep=2)
         best.hold(directory.file(f"model.ckpt-{step}"))
         best.rank(directory.file(f"model.ckpt-{step}"), gap)
     assert checkpoints(tmp_path / "best") == ["model.ckpt-3", "model.ckpt-1"]
     assert directory.checkpoint("best") == str(tmp_path / "best" / "model.ckpt-1")
-    for suffix in ("data-00000-of-00001", "index"):  # as the trainer removes them
+    other = tmp_path_factory.mktemp("moved") / "run"
+    moved = RunDirectory(str(shutil.copytree(tmp_path, other)))
+    assert moved.checkpoint("best") == moved.file("best/model.ckpt-1")
+    for suffix in SUFFIXES:  # as the trainer removes them
         (tmp_path / f"model.ckpt-4.{suffix}").unlink()
         with pytest.raises(FileNotFoundError, match="its files are gone"):
             best.hold(directory.file("model.ckpt-4"))
-    assert sorted(p.name for p in (tmp_path / "best").glob("model*")) == sorted(
-        f"model.ckpt-{n}.{s}" for n in (1, 3) for s in ("index", "data-00000-of-00001")
-    )
+    assert sorted(os.listdir(tmp_path / "best")) == [
+        "checkpoint",
+        "gaps.json",
+        *(f"model.ckpt-{n}.{s}" for n in (1, 3) for s in SUFFIXES),
+    ]
+
+
+def test_a_best_checkpoint_that_cannot_be_taken_costs_none(tmp_path, monkeypatch):
+    """Wherever the disk becomes full, what was kept stays, and it alone."""
+    directory = RunDirectory(str(tmp_path))
+    for step in (1, 2):
+        for suffix in SUFFIXES:
+            (tmp_path / f"model.ckpt-{step}.{suffix}").write_text(str(step))
+    best = BestCheckpoints(directory, keep=1)
+    first, second = (directory.file(f"model.ckpt-{step}") for step in (1, 2))
+    best.hold(first)
+    best.rank(first, 0.1)
+    kept = {path.name: path.read_text() for path in (tmp_path / "best").iterdir()}
+
+    copyfile = shutil.copyfile
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def partly(path, copy):
+        copyfile(path, copy)
+        if "data" in path:
+            os.truncate(copy, 0)
+            full()
+
+    def found():
+        return {path.name: path.read_text() for path in (tmp_path / "best").iterdir()}
+
+    with monkeypatch.context() as patch:  # on a file system without links
+        patch.setattr(os, "link", full)
+        patch.setattr(shutil, "copyfile", partly)
+        for prefix in (first, second):
+            with pytest.raises(OSError):
+                best.hold(prefix)
+            assert found() == kept
+    best.hold(second)
+    with monkeypatch.context() as patch:
+        patch.setattr(json, "dump", full)
+        with pytest.raises(UserError, match=f"^--train_dir={tmp_path}/best/gaps.json"):
+            best.rank(second, 0.2)
+    assert found() == kept
+    best.hold(second)
+    best.rank(second, 0.2)
+    assert {*found()} == {name.replace("-1.", "-2.") for name in kept}
 
 
 def test_a_checkpoint_holds_model_and_optimizer_and_little_else(sample, tmp_path):
@@ -195,4 +246,5 @@ def test_a_checkpoint_holds_model_and_optimizer_and_little_else(sample, tmp_path
     variables = {id(v): v for v in (*state.model.variables, *state.optimizer.variables)}
     needed = sum(tf.convert_to_tensor(v).numpy().nbytes for v in variables.values())
     files = sum(path.stat().st_size for path in tmp_path.glob("model.ckpt-2.*"))
-    assert needed < files < needed + 2**20
+    # Names and the like. One batch would be 16 KiB, and those that are shuffled more.
+    assert needed < files < needed + 8 * 2**10

@@ -152,15 +152,15 @@ class Evaluator:
                 f"--eval_data_pattern={self.config.eval_data_pattern}: no record could "
                 "be read; see the warnings above"
             )
-        if self.config.metrics_file:
-            self._write_part(metrics, step)
         result = metrics.result()
         seconds = time.monotonic() - start
         result["examples_per_second"] = metrics.num_examples / seconds
         if self.config.num_shards == 1:  # else the figures of a part, to be merged
             self._report(result, step)
         if best is not None:
-            best.rank(prefix, result["gap"])
+            self._rank(best, prefix, result["gap"])
+        # Last: where it fails, all else has been done.
+        self._write_files(metrics, result, step)
         return result
 
     def _held(self, prefix):
@@ -174,9 +174,22 @@ class Evaluator:
         try:
             best.hold(prefix)
         except OSError as error:
-            logging.warning("--keep_best: %s cannot be kept (%s)", prefix, error)
+            logging.warning(
+                "--train_dir=%s: %s is not taken for --keep_best (%s)",
+                self.directory.path,
+                os.path.basename(prefix),
+                error.strerror or error,
+            )
             return None
         return best
+
+    @staticmethod
+    def _rank(best, prefix, gap):
+        try:
+            best.rank(prefix, gap)
+        except UserError as error:
+            name = os.path.basename(prefix)
+            logging.warning("%s; %s is not taken for --keep_best", error, name)
 
     def _batch_metrics(self, batch):
         predictions = self.trained.predict(batch)["predictions"]
@@ -211,6 +224,12 @@ class Evaluator:
         top = top_predictions(predictions, batch["labels"], self.config.top_k)
         return top, *of_examples
 
+    def _write_files(self, metrics, result, step):
+        if self.config.metrics_file:
+            self._write_part(metrics, step)
+        if self.config.class_metrics_file and self.config.num_shards == 1:
+            self._write_classes(result)
+
     def _write_part(self, metrics, step):
         config = self.config
         part = (config.shard_index, config.num_shards)
@@ -223,8 +242,6 @@ class Evaluator:
         log_result(result, step)
         self.shards.damage.warn_of_lost("and are left out")
         self._summarize(result, step)
-        if self.config.class_metrics_file:
-            self._write_classes(result)
 
     def _write_classes(self, result):
         columns = {"Videos": "positives", "AveragePrecision": "average_precisions"}
@@ -245,11 +262,15 @@ class Evaluator:
             f"GlobalStep/{kind}_Loss": "loss",
             f"GlobalStep/{kind}_Example_Second": "examples_per_second",
         }
+        path = self.directory.file("eval")
         try:
-            writer = tf.summary.create_file_writer(self.directory.file("eval"))
+            writer = tf.summary.create_file_writer(path)
             with writer.as_default(step=step):
                 for tag, name in tags.items():
                     tf.summary.scalar(tag, result.get(name, 0.0))
             writer.close()
         except tf.errors.OpError as error:
-            logging.warning("no summaries for TensorBoard: %s", error.message)
+            reason = error.message.splitlines()[0].split("; ")[-1].split(" [Op:")[0]
+            logging.warning(
+                "--train_dir=%s: no summaries for TensorBoard (%s)", path, reason
+            )

@@ -72,10 +72,10 @@ def walk(
         bytes on.
     """
     try:
-        size = tf.io.gfile.stat(path).length
-        if size == 0:
-            damage.record(path, "is empty", count=0)
         with _open(path) as file:
+            size = _size(file)
+            if size == 0:
+                damage.record(path, "is empty", count=0)
             yield from _walk(path, file, size, damage, start, stop)
     except (OSError, tf.errors.OpError) as error:
         damage.record(path, f"cannot be read ({reason(error)})")
@@ -133,6 +133,13 @@ def _open(path):
     if os.path.exists(path):
         return open(path, "rb", buffering=0)
     return tf.io.gfile.GFile(path, "rb")
+
+
+def _size(file) -> int:
+    """Of the file that is open, whatever its name stands for by now."""
+    if isinstance(file, io.RawIOBase):
+        return os.fstat(file.fileno()).st_size
+    return file.size()
 
 
 def _read_into(buffer: np.ndarray, file, offset: int) -> int:

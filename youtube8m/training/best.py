@@ -10,12 +10,9 @@ the best one last: it can be read as a run directory's checkpoints are.
 
 import contextlib
 import glob
-import inspect
 import json
 import os
 import shutil
-
-import tensorflow as tf
 
 from youtube8m.files import replacing
 from youtube8m.runs import RunDirectory
@@ -29,42 +26,77 @@ class BestCheckpoints:
         self.keep = keep
 
     def hold(self, prefix: str) -> None:
-        """Takes a checkpoint's files. Raises OSError if they cannot be taken."""
+        """Takes a checkpoint's files. Raises OSError if not all can be taken."""
         os.makedirs(self.directory.path, exist_ok=True)
         paths = glob.glob(glob.escape(prefix) + ".*")
         if f"{prefix}.index" not in paths or len(paths) < 2:  # and its data
             raise FileNotFoundError("its files are gone")
-        for path in paths:
-            copy = self.directory.file(os.path.basename(path))
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(copy)
-            try:
-                os.link(path, copy)
-            except OSError:  # some file systems know no links
-                shutil.copyfile(path, copy)
+        copies = [self.directory.file(os.path.basename(path)) for path in paths]
+        try:
+            for path, copy in zip(paths, copies, strict=True):
+                _link(path, f"{copy}.new")
+            for copy in copies:
+                os.replace(f"{copy}.new", copy)
+        finally:
+            for copy in copies:  # also there if it is the same file as `copy`
+                with contextlib.suppress(OSError):
+                    os.remove(f"{copy}.new")
 
     def rank(self, prefix: str, gap: float) -> None:
-        """Notes the GAP of a checkpoint that is held, and removes the lowest."""
+        """Notes the GAP of a checkpoint that is held, and removes the lowest.
+
+        Raises:
+          UserError: it cannot be noted; then the checkpoint is let go.
+        """
         gaps = {**self.gaps(), os.path.basename(prefix): gap}
         ranked = sorted(gaps, key=gaps.get)[-self.keep :]
-        with replacing(self.directory.file("gaps.json")) as file:
-            json.dump({name: gaps[name] for name in ranked}, file, indent=2)
-        paths = [self.directory.file(name) for name in ranked]
-        # Unwrapped, as the function would announce that a manager is preferred.
-        update = inspect.unwrap(tf.compat.v1.train.update_checkpoint_state)
-        update(self.directory.path, paths[-1], paths)
+        try:
+            with self._replacing("gaps.json") as file:
+                json.dump({name: gaps[name] for name in ranked}, file, indent=2)
+            with self._replacing("checkpoint") as file:
+                file.write(f'model_checkpoint_path: "{ranked[-1]}"\n')
+                file.writelines(f'all_model_checkpoint_paths: "{n}"\n' for n in ranked)
+        finally:
+            self._remove_others()
+
+    def _replacing(self, name):
+        return replacing(self.directory.file(name), self.directory.flag)
+
+    def _remove_others(self):
+        """Removes what neither of both files names."""
+        listed = map(os.path.basename, self.directory.checkpoints())
+        kept = {*self.gaps(), *listed}
         for path in glob.glob(glob.escape(self.directory.file("model.ckpt-")) + "*"):
-            if os.path.basename(path).rsplit(".", 1)[0] not in ranked:
-                os.remove(path)
+            if os.path.basename(path).rsplit(".", 1)[0] not in kept:
+                with contextlib.suppress(OSError):  # the next time, then
+                    os.remove(path)
 
     def gaps(self) -> dict[str, float]:
         """The GAP of each checkpoint that is kept, by name."""
         try:
             with open(self.directory.file("gaps.json"), encoding="utf-8") as file:
                 gaps = json.load(file)
-            return {n: float(gap) for n, gap in gaps.items() if self._is_there(n)}
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+            gaps = {n: float(gap) for n, gap in gaps.items() if self._is_there(n)}
+            return {n: gap for n, gap in gaps.items() if 0 <= round(gap, 6) <= 1}
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+        ):
             return {}  # damaged: all but the next are let go
 
     def _is_there(self, name):
         return os.path.exists(self.directory.file(f"{name}.index"))
+
+
+def _link(path, new):
+    """Makes `new` the same file as `path`, or a copy of it."""
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(new)
+    try:
+        os.link(path, new)
+    except OSError:  # some file systems know no links
+        shutil.copyfile(path, new)
