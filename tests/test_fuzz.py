@@ -29,7 +29,7 @@ from youtube8m.data.vocabulary import read_vocabulary
 from youtube8m.data.wire import RecordError
 from youtube8m.errors import UserError
 from youtube8m.metrics import Metrics
-from youtube8m.runs import RunDirectory, TrainingFlags
+from youtube8m.runs import RunDirectory
 from youtube8m.starter_checkpoints import StarterCheckpoint
 from youtube8m.submission import (
     SCORED_SEGMENT_HEADER,
@@ -43,6 +43,7 @@ from youtube8m.training import checkpoints, reports
 from youtube8m.training.best import BestCheckpoints
 from youtube8m.training.distribution import Workers
 from youtube8m.training.trainer import Trainer
+from youtube8m.training.training_flags import TrainingFlags, continued
 
 C = 9  # classes
 
@@ -334,7 +335,7 @@ def test_training_flags(content):
         with open(directory.file("checkpoint"), "w") as file:
             file.write('model_checkpoint_path: "model.ckpt-1"\n')
             file.write('all_model_checkpoint_paths: "model.ckpt-1"\n')
-        found = directory.tied_to_training(FLAGS)
+        found = continued(directory, FLAGS)
         assert {type(v) for v in dataclasses.astuple(found)} <= {str, int, float, bool}
         assert isinstance(found.optimizer, str) and isinstance(found.files, str)
         assert 0 <= found.seed < 2**32 and found.num_readers * found.shuffle_buffer > 0

@@ -30,6 +30,7 @@ from youtube8m.training.checkpoints import (
     shapes_of,
 )
 from youtube8m.training.steps import TrainingState
+from youtube8m.training.training_flags import tie_to_optimizer
 
 _ADAM = "AdamOptimizer"
 
@@ -84,7 +85,7 @@ def convert(config: ConvertConfig, hyperparameters=None):
     prefix = directory.checkpoint(config.checkpoint)
     state = _state(models.create(run), prefix, config)
     output.prepare(run, start_new=False)
-    output.tie_optimizer(config.optimizer)
+    tie_to_optimizer(output, config.optimizer)
     written = Saver(output, state, keep=1).save()
     logging.info("wrote %s, %d examples", written, state.examples.numpy())
     return run

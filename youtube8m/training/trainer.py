@@ -24,12 +24,13 @@ from youtube8m.data.cooccurrence import correlation_matrix, read_counts
 from youtube8m.data.pipeline import Shards
 from youtube8m.errors import UserError
 from youtube8m.metrics import Metrics, top_predictions
-from youtube8m.runs import RunDirectory, TrainingFlags
+from youtube8m.runs import RunDirectory
 from youtube8m.training import distribution
 from youtube8m.training.checkpoints import Saver, warm_start
 from youtube8m.training.distribution import Workers
 from youtube8m.training.reports import TrainingReport
 from youtube8m.training.steps import TrainingState, TrainStep, padded
+from youtube8m.training.training_flags import TrainingFlags, continued
 
 _REPORT_STEPS = 10  # steps between two evaluations of the training batch
 _TOP_K = 20
@@ -181,7 +182,7 @@ class Trainer:
 
     def _tied(self):
         derived = () if self.config.shuffle_buffer else ("shuffle_buffer",)
-        return self.directory.tied_to_training(self.tied, derived)
+        return continued(self.directory, self.tied, derived)
 
     def _check_workers(self):
         """Raises UserError unless all workers have the same flags, but for paths."""
