@@ -18,14 +18,16 @@ import pytest
 import tensorflow as tf
 
 from tests import golden, processes
-from tests.test_cli import run as run_script
+from tests.test_export import assert_same, serve
 from tests.test_real_data import DATA
 from youtube8m import submission
 from youtube8m.config import EvaluationConfig, InferenceConfig, TrainingConfig
 from youtube8m.evaluation import Evaluator
 from youtube8m.inference import Inference
+from youtube8m.layers.inputs import dequantize
 from youtube8m.losses import label_arrays
 from youtube8m.metrics import Metrics, top_predictions
+from youtube8m.prediction import TrainedRun
 from youtube8m.runs import RunDirectory
 from youtube8m.tools.convert_checkpoint import ConvertConfig, convert
 from youtube8m.training.trainer import Trainer
@@ -39,6 +41,10 @@ FIGURES = ("hit_at_one", "perr", "map", "gap")
 BATCH = 100
 
 
+def model_flags(path):
+    return json.loads((path / "train_dir" / "model_flags.json").read_text())
+
+
 class Run:
     """One run of the starter code, its train directory copied."""
 
@@ -49,12 +55,16 @@ class Run:
             os.chmod(folder, 0o755)
         self.expected = json.loads((path / "expected.json").read_text())
         self.flags = self.expected.get("flags", {})
-        self.model = json.loads((copy / "model_flags.json").read_text())
+        self.model = model_flags(path)
 
-    def run_script(self, name, *arguments):
-        """What a script, given the train directory and its flags, says of it."""
-        flags = [f"--{name}={value}" for name, value in self.flags.items()]
-        return run_script(name, f"--train_dir={self.train_dir}", *arguments, *flags)
+    def run(self, command, *arguments, **flags):
+        """What a script or tool, given the train directory and its flags, says."""
+        flags = flags or {"train_dir": self.train_dir}
+        flags = [f"--{name}={value}" for name, value in {**flags, **self.flags}.items()]
+        command = [command] if command.endswith(".py") else ["-m", command]
+        log = processes.forked(*command, *arguments, *flags).stderr
+        assert "ignored" not in log
+        return log
 
     def rows(self, name):
         """{what stands before the comma: the words behind it} of a CSV."""
@@ -101,13 +111,18 @@ def video_ids(folder, glob):
     return found
 
 
-def runs(*files):
-    """pytest parameters: every run with these files, or one that is skipped."""
+def runs(*files, model=""):
+    """pytest parameters: every run with these files, or one that is skipped.
+
+    Args:
+      model: only runs of it.
+    """
     found = sorted(FOLDER.glob("runs/*/expected.json"))
     found = [path.parent for path in found]
     found = [path for path in found if all((path / name).exists() for name in files)]
+    found = [path for path in found if model in ("", model_flags(path)["model"])]
     if not found:
-        reason = f"no runs in YT8M_STARTER_RUNS={FOLDER}"
+        reason = f"no such runs in YT8M_STARTER_RUNS={FOLDER}"
         return [pytest.param(None, marks=pytest.mark.skip(reason=reason))]
     return [pytest.param(path, id=path.name) for path in found]
 
@@ -141,7 +156,7 @@ def test_evaluation_of_segments(starter):
 
 def check_evaluation(starter, expected, segments=False):
     """What eval.py prints: the very digits, where float32 can tell them."""
-    log = starter.run_script(
+    log = starter.run(
         "eval.py",
         f"--eval_data_pattern={starter.pattern(segments)}",
         f"--segment_labels={segments}",
@@ -155,7 +170,6 @@ def check_evaluation(starter, expected, segments=False):
     assert float(printed["loss"]) == pytest.approx(expected["loss"], rel=1e-4)
     assert int(printed["num_classes"]) == expected["num_classes_with_positives"]
     assert int(printed["step"]) == expected["step"] == step_in_summaries(starter)
-    assert "ignored" not in log
 
 
 def digits_under_noise(evaluator, noise=3e-7, draws=5):
@@ -198,12 +212,11 @@ def test_predictions(starter, tmp_path):
     """What inference.py writes by default: 20 labels a video."""
     expected = starter.rows("predictions.csv")
     path = tmp_path / "out.csv"
-    log = starter.run_script(
+    starter.run(
         "inference.py",
         f"--input_data_pattern={starter.pattern()}",
         f"--output_file={path}",
     )
-    assert "ignored" not in log
     header, *lines = path.read_text().splitlines(keepends=True)
     assert header == submission.VIDEO_HEADER
     ours = dict(line.split(",") for line in lines)
@@ -304,8 +317,12 @@ def test_a_converted_run_trains_on(starter, tmp_path):
     """From where the original stood: the loss is its own, and falls."""
     output = str(tmp_path / "converted")
     convert(
-        ConvertConfig(train_dir=starter.train_dir, output_dir=output, batch_size=BATCH),
-        starter.flags,
+        ConvertConfig(
+            train_dir=starter.train_dir,
+            output_dir=output,
+            batch_size=BATCH,
+            hyperparameters=starter.flags,
+        )
     )
     expected = starter.expected["eval"]
     converted = starter.evaluator(train_dir=output)
@@ -332,3 +349,67 @@ def test_a_converted_run_trains_on(starter, tmp_path):
     assert losses[-1] < losses[0]
     examples = trainer.state.examples.numpy()
     assert examples == expected["step"] * BATCH + 8 * records
+
+
+# Other tools --------------------------------------------------------------------------
+
+
+@on_runs(argvalues=runs(model="DbofModel"))
+def test_other_tools_are_told_what_the_directory_does_not_tell(starter, tmp_path):
+    """By the flags that inference.py takes."""
+    starter.flags |= {"iterations": 7, "sample_random_frames": False}
+    batch, outputs = inferred(starter.train_dir, starter.pattern(), starter.flags)
+    predictions = outputs["predictions"].numpy()
+
+    starter.run("youtube8m.tools.export", f"--output_dir={tmp_path}/saved")
+    serialized = tf.constant(records(starter.pattern()))
+    served = serve(tmp_path / "saved", example_bytes=serialized)
+    assert_same(served, batch["id"].numpy().tolist(), predictions)
+
+    starter.run(
+        "youtube8m.tools.export_model_mediapipe",
+        f"--output_dir={tmp_path}/mediapipe",
+        checkpoint_file=RunDirectory(starter.train_dir).checkpoint(),
+    )
+    served = serve(
+        tmp_path / "mediapipe",
+        rgb_and_audio=dequantize(batch["frames"]),
+        num_frames=batch["num_frames"][:, None],
+    )
+    assert_near(served["predictions"], predictions)
+
+    starter.run(
+        "youtube8m.tools.average_checkpoints",
+        f"--output_dir={tmp_path}/mean",
+        "--last=1",
+    )
+    _, averaged = inferred(tmp_path / "mean", starter.pattern())
+    assert_near(averaged["predictions"], predictions)
+
+    starter.run(
+        "youtube8m.tools.extract_descriptors",
+        f"--output_dir={tmp_path}/descriptors",
+        f"--input_data_pattern={starter.pattern()}",
+    )
+    examples = map(tf.train.Example.FromString, records(f"{tmp_path}/descriptors/*"))
+    found = [x.features.feature["descriptor"].float_list.value for x in examples]
+    assert_near(found, outputs["descriptor"])
+
+
+def inferred(train_dir, pattern, flags=None):
+    """All records as one batch, and what the model makes of them."""
+    trained = TrainedRun(str(train_dir), flags)
+    trained.load_checkpoint()
+    shards = trained.open_shards(pattern, "--pattern")
+    (batch,) = shards.iterate(shards.ordered_batches(1000))
+    return batch, trained.predict(batch)
+
+
+def records(pattern):
+    """The serialised records of all files, in their order."""
+    files = tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(pattern)))
+    return list(files.as_numpy_iterator())
+
+
+def assert_near(ours, theirs):
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
