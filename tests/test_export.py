@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl.testing import flagsaver
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tests import processes
@@ -33,7 +32,6 @@ from youtube8m.export import ExportConfig, export
 from youtube8m.inference import Inference
 from youtube8m.prediction import TrainedRun
 from youtube8m.runs import RunDirectory
-from youtube8m.tools import export_model_mediapipe
 from youtube8m.training.checkpoints import save_weights
 
 LENGTHS = (9, 30, 1, 4)
@@ -189,18 +187,31 @@ def test_every_model_is_served_as_inferred(case, records, tmp_path, request):
 
 SERVER = """
 import sys
+import numpy as np
 import tensorflow as tf
-path, pattern, out = sys.argv[1:]
-loaded = tf.saved_model.load(path)
-serve = loaded.signatures["serving_default"]
-files = tf.data.Dataset.from_tensor_slices(sorted(tf.io.gfile.glob(pattern)))
-batches = tf.data.TFRecordDataset(files).batch(7)
-served = [serve(example_bytes=batch) for batch in batches]
+path, source, out = sys.argv[1:]
+serve = tf.saved_model.load(path).signatures["serving_default"]
+if source.endswith(".npz"):
+    with np.load(source) as inputs:
+        served = [serve(**{name: tf.constant(inputs[name]) for name in inputs.files})]
+else:
+    files = tf.data.Dataset.from_tensor_slices(sorted(tf.io.gfile.glob(source)))
+    batches = tf.data.TFRecordDataset(files).batch(7)
+    served = [serve(example_bytes=batch) for batch in batches]
 tensors = {n: tf.concat([batch[n] for batch in served], 0) for n in served[0]}
 for name, tensor in tensors.items():
     tf.io.write_file(f"{out}/{name}", tf.io.serialize_tensor(tensor))
 assert not [name for name in sys.modules if name.startswith("youtube8m")]
 """
+TYPES = {"video_id": tf.string, "class_indexes": tf.int32, "predictions": tf.float32}
+
+
+def served_alone(saved, source, folder, names=tuple(TYPES)):
+    """What TensorFlow serves in a process that does not import the package."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    processes.run("-c", SERVER, saved, source, folder, cwd=folder, env=environment)
+    tensors = {name: tf.io.read_file(f"{folder}/{name}") for name in names}
+    return {n: tf.io.parse_tensor(t, TYPES[n]).numpy() for n, t in tensors.items()}
 
 
 @pytest.mark.parametrize("level", ["frame", "video"])
@@ -214,21 +225,28 @@ def test_served_without_the_package(level, sample, tmp_path):
     train_dir = make_run(tmp_path / "run", run)
     paths = [f"--train_dir={train_dir}", f"--output_dir={tmp_path}/saved"]
     processes.forked("-m", "youtube8m.tools.export", *paths)
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     pattern = sample[f"{level}/test"]
-    arguments = (tmp_path / "saved", pattern, tmp_path)
-    processes.run("-c", SERVER, *arguments, cwd=tmp_path, env=environment)
-    types = {
-        "video_id": tf.string,
-        "class_indexes": tf.int32,
-        "predictions": tf.float32,
-    }
-    served = {
-        name: tf.io.parse_tensor(tf.io.read_file(f"{tmp_path}/{name}"), dtype).numpy()
-        for name, dtype in types.items()
-    }
+    served = served_alone(tmp_path / "saved", pattern, tmp_path)
     assert_same(served, *inferred(train_dir, pattern, tmp_path))
     assert served["predictions"].shape == (20, 20)
+
+
+def test_mediapipe_is_served_without_the_package(records, tmp_path):
+    """By the starter code's flags."""
+    run = run_config(("LstmModel", "MoeModel", {}))
+    train_dir = make_run(tmp_path / "run", run)
+    paths = [
+        f"--checkpoint_file={train_dir}/model.ckpt-1",
+        f"--output_dir={tmp_path}/mp",
+    ]
+    processes.forked("-m", "youtube8m.tools.export_model_mediapipe", *paths)
+    pattern, serialized = records(run.data)
+    frames, lengths = frame_floats(serialized, run.data)
+    inputs = str(tmp_path / "inputs.npz")
+    np.savez(inputs, rgb_and_audio=frames, num_frames=lengths)
+    served = served_alone(tmp_path / "mp", inputs, tmp_path, ["predictions"])
+    _, expected = inferred(train_dir, pattern, tmp_path)
+    np.testing.assert_allclose(served["predictions"], expected, atol=1e-6, rtol=0)
 
 
 KERAS = """
@@ -346,18 +364,6 @@ def test_no_records_give_no_predictions(served, data):
 
 
 # The command.
-
-
-def test_mediapipe_with_the_starter_codes_flags(tmp_path):
-    train_dir = make_run(tmp_path / "run", run_config(("LstmModel", "MoeModel", {})))
-    with flagsaver.flagsaver(
-        checkpoint_file=f"{train_dir}/model.ckpt-1", output_dir=str(tmp_path / "mp")
-    ):
-        export_model_mediapipe.main()
-    frames = np.zeros((1, 3, 16), np.float32)
-    lengths = np.array([[3]], np.int32)
-    served = serve(tmp_path / "mp", rgb_and_audio=frames, num_frames=lengths)
-    assert served["predictions"].shape == (1, NUM_CLASSES)
 
 
 def test_what_another_wrote_is_kept(tmp_path):

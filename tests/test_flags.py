@@ -8,6 +8,7 @@ import pytest
 from absl import flags as absl_flags
 from absl.testing import flagsaver
 
+from tests import processes
 from youtube8m import flags
 from youtube8m.config import (
     CROPS,
@@ -67,6 +68,9 @@ STARTER_DEFAULTS = {
     InferenceConfig: {
         "train_dir": "",
         "input_data_pattern": "",
+        "input_model_tgz": "",
+        "untar_model_dir": "/tmp/yt8m-model",
+        "output_model_tgz": "",
         "segment_labels": False,
         "segment_max_pred": 100000,
         "output_file": "",
@@ -87,6 +91,37 @@ STARTER_HYPERPARAMETERS = {
     "lstm_layers": 2,
     "moe_num_mixtures": 2,
 }
+
+
+STARTER_MODEL_FLAGS = {*STARTER_HYPERPARAMETERS, "video_level_classifier_model"}
+STARTER_TOOLS = {
+    "train": {
+        *STARTER_DEFAULTS[TrainingConfig],
+        *STARTER_DEFAULTS[DataConfig],
+        *STARTER_DEFAULTS[ModelConfig],
+        *STARTER_MODEL_FLAGS,
+    },
+    "eval": {*STARTER_DEFAULTS[EvaluationConfig], *STARTER_MODEL_FLAGS},
+    "inference": {*STARTER_DEFAULTS[InferenceConfig], "segment_label_ids_file"},
+    "segment_eval_inference": {
+        "eval_data_pattern",
+        "label_cache",
+        "submission_file",
+        "top_n",
+    },
+    "convert_prediction_from_json_to_csv": {
+        "json_prediction_files_pattern",
+        "csv_output_file",
+    },
+    "export_model_mediapipe": {"checkpoint_file", "output_dir"},
+}
+
+
+@pytest.mark.parametrize("tool", STARTER_TOOLS)
+def test_the_starter_codes_scripts_are_modules_with_its_flags(tool):
+    done = processes.forked("-m", f"youtube8m.tools.{tool}", "--help", status=1)
+    listed = set(re.findall(r"^ +--(?:\[no\])?(\w+):", done.stdout, re.MULTILINE))
+    assert STARTER_TOOLS[tool] <= listed
 
 
 @pytest.mark.parametrize("config", STARTER_DEFAULTS, ids=lambda c: c.__name__)

@@ -1,6 +1,5 @@
-"""Segment CSVs against ratings: by the definition, by golden figures, by real files."""
+"""Segment CSVs against ratings: by the definition, and by real files."""
 
-import json
 import os
 import re
 
@@ -8,7 +7,6 @@ import numpy as np
 import pytest
 
 from tests import processes
-from tests.golden import FOLDER
 from tests.test_real_data import DATA
 from youtube8m import segment_evaluation
 from youtube8m.data.examples import frame_example, write_records
@@ -21,7 +19,6 @@ from youtube8m.submission import (
     Submission,
 )
 
-STARTER_RUNS = os.environ.get("YT8M_STARTER_RUNS", str(FOLDER / "starter_runs"))
 C = 10
 FLAG = "--eval_data_pattern"
 
@@ -172,36 +169,6 @@ def run_tool(*flags, status=0):
     module = "youtube8m.tools.segment_eval_inference"
     done = processes.forked("-m", module, *flags, status=status)
     return done.stdout if status == 0 else done.stderr
-
-
-def runs_with_segments():
-    found = []
-    for name in sorted(os.listdir(f"{STARTER_RUNS}/runs")):
-        if os.path.exists(f"{STARTER_RUNS}/runs/{name}/segment_predictions.csv"):
-            found.append(name)
-    return found
-
-
-@pytest.mark.skipif(
-    not os.path.isdir(STARTER_RUNS), reason=f"no YT8M_STARTER_RUNS={STARTER_RUNS}"
-)
-def test_the_starter_codes_figures(tmp_path):
-    names = runs_with_segments()
-    assert names
-    for name in names:
-        folder = f"{STARTER_RUNS}/runs/{name}"
-        with open(f"{folder}/expected.json") as file:
-            expected = json.load(file)
-        printed = run_tool(
-            f"--eval_data_pattern={STARTER_RUNS}/varlen/segment_validate*.tfrecord",
-            f"--label_cache={tmp_path}/cache.csv",
-            f"--submission_file={folder}/segment_predictions.csv",
-            "--top_n=100000",
-        )
-        assert printed == (
-            f"Num classes: {expected['segment_num_classes']} | "
-            f"mAP@100000: {expected['segment_map_at_100000']:.6f}\n"
-        )
 
 
 @pytest.mark.skipif(

@@ -15,11 +15,13 @@ The first two need TensorFlow alone, and no GPU wherever they were written.
 
 import dataclasses
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
-from youtube8m.config import flag, require_given, require_positive
+from youtube8m.config import RunConfig, flag, require_given, require_positive
 from youtube8m.data.serving import choose_frames, parse_records
 from youtube8m.errors import UserError, reason
 from youtube8m.files import replacing_directory
@@ -42,6 +44,8 @@ class ExportConfig:
         "keras (a model.keras file).",
     )
     top_k: int = flag(20, "Classes that a savedmodel lists per video.")
+    # For train directories of the starter code, which do not tell all of them.
+    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         require_given(self, "train_dir", "output_dir")
@@ -51,14 +55,14 @@ class ExportConfig:
             raise UserError(f"--format={self.format}: must be one of {formats}")
 
 
-def export(config: ExportConfig) -> None:
-    """Writes --output_dir.
+def export(config: ExportConfig) -> RunConfig:
+    """Writes --output_dir; returns what the run is.
 
     Raises:
       UserError: there is no such run or checkpoint, the format does not suit it, or
         the directory holds something else or cannot be written.
     """
-    trained = TrainedRun(config.train_dir)
+    trained = TrainedRun(config.train_dir, config.hyperparameters)
     prefix = trained.load_checkpoint(config.checkpoint)
     try:
         with replacing_directory(config.output_dir, "--output_dir") as path:
@@ -67,6 +71,7 @@ def export(config: ExportConfig) -> None:
         message = f"--output_dir={config.output_dir}: cannot be written"
         raise UserError(f"{message} ({reason(error)})") from None
     logging.info("exported %s to %s", prefix, config.output_dir)
+    return trained.run
 
 
 def _write_saved_model(trained, path, top_k):

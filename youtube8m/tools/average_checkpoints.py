@@ -15,13 +15,15 @@ if __name__ == "__main__":
     cli.run("youtube8m.tools.average_checkpoints")
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from youtube8m import flags, models
-from youtube8m.config import flag, require_given, split_list
+from youtube8m.config import RunConfig, flag, require_given, split_list
 from youtube8m.errors import UserError
 from youtube8m.progress import Progress
 from youtube8m.runs import RunDirectory
@@ -43,6 +45,8 @@ class AverageConfig:
     )
     last: int | None = flag(None, "Instead of --checkpoints: how many of the newest.")
     output_dir: str = flag("", "Directory to write, of the averaged model.")
+    # For train directories of the starter code, which do not tell all of them.
+    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         require_given(self, "train_dir", "output_dir")
@@ -54,21 +58,24 @@ class AverageConfig:
 
 
 flags.define(AverageConfig)
+flags.define_model_flags()
 
 
 def main() -> None:
-    """Reads the flags and writes the averaged model."""
-    average(flags.read(AverageConfig))
+    """Reads the flags and averages. The model's own come from model_flags.json."""
+    given = flags.given_hyperparameters()
+    run = average(flags.read(AverageConfig, hyperparameters=given))
+    flags.warn_differing(run)
 
 
-def average(config: AverageConfig) -> None:
-    """Writes the averaged model.
+def average(config: AverageConfig) -> RunConfig:
+    """Writes the averaged model; returns what the run is.
 
     Raises:
       UserError: there are no such checkpoints, or --output_dir is not empty.
     """
     directory = RunDirectory(config.train_dir)
-    run = directory.read_run()
+    run = directory.read_run(config.hyperparameters)
     prefixes = _prefixes(directory, config)
     output = RunDirectory(config.output_dir, "--output_dir")
     output.require_empty()
@@ -77,6 +84,7 @@ def average(config: AverageConfig) -> None:
     output.prepare(run, start_new=False)
     written = save_weights(model, output, max(map(step_of, prefixes)))
     logging.info("wrote the mean of %d checkpoints: %s", len(prefixes), written)
+    return run
 
 
 def _prefixes(directory, config):

@@ -15,11 +15,13 @@ if __name__ == "__main__":
     cli.run("youtube8m.tools.convert_checkpoint")
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from absl import logging
 
 from youtube8m import flags, models, optimizers
-from youtube8m.config import flag, require_given, require_positive
+from youtube8m.config import RunConfig, flag, require_given, require_positive
 from youtube8m.errors import UserError
 from youtube8m.runs import RunDirectory
 from youtube8m.starter_checkpoints import StarterCheckpoint
@@ -50,6 +52,8 @@ class ConvertConfig:
     optimizer: str = flag(
         _ADAM, "Optimizer to continue with; any but Adam begins without a state."
     )
+    # What the directory does not tell.
+    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         require_given(self, "train_dir", "output_dir")
@@ -61,20 +65,21 @@ flags.define_model_flags()
 
 
 def main() -> None:
-    """Reads the flags and converts."""
-    run = convert(flags.read(ConvertConfig), flags.given_hyperparameters())
+    """Reads the flags and converts. The model's own come from model_flags.json."""
+    given = flags.given_hyperparameters()
+    run = convert(flags.read(ConvertConfig, hyperparameters=given))
     flags.warn_differing(run)
 
 
-def convert(config: ConvertConfig, hyperparameters=None):
-    """Writes --output_dir; returns its RunConfig.
+def convert(config: ConvertConfig) -> RunConfig:
+    """Writes --output_dir; returns what the run is.
 
     Raises:
       UserError: --train_dir is not the starter code's, its variables do not fit, or
         --output_dir is not empty.
     """
     directory = RunDirectory(config.train_dir)
-    run = directory.read_run(hyperparameters)
+    run = directory.read_run(config.hyperparameters)
     if not directory.is_starters:
         raise UserError(
             f"--train_dir={directory.path}: not written by the starter code; train.py "

@@ -20,8 +20,11 @@ from youtube8m import flags
 from youtube8m.export import ExportConfig, export
 
 flags.define(ExportConfig)
+flags.define_model_flags()
 
 
 def main() -> None:
-    """Reads the flags and exports."""
-    export(flags.read(ExportConfig))
+    """Reads the flags and exports. The model's own come from model_flags.json."""
+    given = flags.given_hyperparameters()
+    run = export(flags.read(ExportConfig, hyperparameters=given))
+    flags.warn_differing(run)

@@ -18,6 +18,7 @@ from youtube8m import flags
 from youtube8m.config import flag
 from youtube8m.errors import UserError
 from youtube8m.export import ExportConfig, export
+from youtube8m.files import local_path
 from youtube8m.runs import BEST
 
 
@@ -32,18 +33,38 @@ class MediapipeConfig:
 
 
 flags.define(MediapipeConfig)
+flags.define_model_flags()
 
 
 def main() -> None:
-    """Reads the flags and exports."""
+    """Reads the flags and exports. The model's own come from model_flags.json."""
     config = flags.read(MediapipeConfig)
-    train_dir, name = os.path.split(config.checkpoint_file)
-    if os.path.basename(train_dir) in BEST:  # of the run's own
-        train_dir, best = os.path.split(train_dir)
-        name = os.path.join(best, name)
-    if not os.path.basename(name):
+    train_dir, checkpoint = _split(config.checkpoint_file)
+    run = export(
+        ExportConfig(
+            train_dir=train_dir,
+            checkpoint=checkpoint,
+            output_dir=config.output_dir,
+            format="mediapipe",
+            hyperparameters=flags.given_hyperparameters(),
+        )
+    )
+    flags.warn_differing(run)
+
+
+def _split(checkpoint_file):
+    """(the run's directory, the checkpoint there).
+
+    The starter code's eval.py puts a copy in inference_model/, its users name that.
+    """
+    directory, name = os.path.split(local_path(checkpoint_file, "--checkpoint_file"))
+    if not os.path.basename(checkpoint_file):
         raise UserError(
-            f"--checkpoint_file={config.checkpoint_file}: name a checkpoint in a run's "
+            f"--checkpoint_file={checkpoint_file}: name a checkpoint in a run's "
             "directory, such as model/model.ckpt-1000"
         )
-    export(ExportConfig(train_dir or ".", name, config.output_dir, "mediapipe"))
+    has_flags = os.path.exists(os.path.join(directory, "model_flags.json"))
+    parent, folder = os.path.split(directory)
+    if folder in ("inference_model", *BEST) and not has_flags:
+        return parent, os.path.join(folder, name)
+    return directory, name

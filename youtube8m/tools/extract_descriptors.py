@@ -14,12 +14,17 @@ from youtube8m import cli
 if __name__ == "__main__":
     cli.run("youtube8m.tools.extract_descriptors")
 
+import dataclasses
 import glob
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
-from absl import flags, logging
+from absl import logging
 
+from youtube8m import flags
+from youtube8m.config import flag, require_given, require_positive
 from youtube8m.data.examples import video_example, write_records
 from youtube8m.data.order import batched
 from youtube8m.errors import UserError
@@ -28,34 +33,43 @@ from youtube8m.prediction import TrainedRun
 from youtube8m.progress import Progress
 from youtube8m.training.distribution import allow_memory_growth
 
-flags.DEFINE_string("train_dir", "", "Directory that train.py wrote.")
-flags.DEFINE_string("input_data_pattern", "", "Glob of the records to read.")
-flags.DEFINE_string("output_dir", "", "Directory of the records to write.")
-flags.DEFINE_string("feature_name", "descriptor", "What to call the feature.")
-flags.DEFINE_string(
-    "checkpoint", "", "Checkpoint to use (model.ckpt-STEP); else the newest."
-)
-flags.DEFINE_boolean("labels", True, "Whether the records have labels.")
-flags.DEFINE_integer("batch_size", 512, "Videos at once.")
-flags.DEFINE_integer("shard_size", 4096, "Videos per file written.")
 
-_REQUIRED = ("train_dir", "input_data_pattern", "output_dir")
+@dataclasses.dataclass(frozen=True)
+class ExtractionConfig:
+    """What is read, and how it is written."""
+
+    train_dir: str = flag("", "Directory that train.py wrote.")
+    input_data_pattern: str = flag("", "Glob of the records to read.")
+    output_dir: str = flag("", "Directory of the records to write.")
+    feature_name: str = flag("descriptor", "What to call the feature.")
+    checkpoint: str = flag("", "Checkpoint to use (model.ckpt-STEP); else the newest.")
+    labels: bool = flag(True, "Whether the records have labels.")
+    batch_size: int = flag(512, "Videos at once.")
+    shard_size: int = flag(4096, "Videos per file written.")
+    # For train directories of the starter code, which do not tell all of them.
+    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        require_given(self, "train_dir", "input_data_pattern", "output_dir")
+        require_positive(self, "batch_size", "shard_size")
+
+
+flags.define(ExtractionConfig)
+flags.define_model_flags()
 
 
 def main() -> None:
-    """Runs the model over all records."""
-    values = flags.FLAGS
-    for name in _REQUIRED:
-        if not values[name].value:
-            raise UserError(f"--{name} is empty; {values[name].help}")
-    for name in ("batch_size", "shard_size"):
-        if values[name].value < 1:
-            raise UserError(f"--{name}={values[name].value}: must be greater than 0")
+    """Reads the flags and extracts. The model's own come from model_flags.json."""
+    given = flags.given_hyperparameters()
+    config = flags.read(ExtractionConfig, hyperparameters=given)
     allow_memory_growth()
-    directory = _empty_directory(values.output_dir)
-    examples = _examples(TrainedRun(values.train_dir))
+    directory = _empty_directory(config.output_dir)
+    trained = TrainedRun(config.train_dir, config.hyperparameters)
+    flags.warn_differing(trained.run)
     total = 0
-    for number, shard in enumerate(batched(examples, values.shard_size)):
+    for number, shard in enumerate(
+        batched(_examples(trained, config), config.shard_size)
+    ):
         path = os.path.join(directory, f"descriptors{number:05d}.tfrecord")
         write_records(path, shard)
         total += len(shard)
@@ -78,21 +92,20 @@ def _empty_directory(path):
     return directory
 
 
-def _examples(trained):
+def _examples(trained, config):
     """The records to write, in the order of those read."""
-    values = flags.FLAGS
-    trained.load_checkpoint(values.checkpoint)
+    trained.load_checkpoint(config.checkpoint)
     shards = trained.open_shards(
-        values.input_data_pattern, "--input_data_pattern", labels=values.labels
+        config.input_data_pattern, "--input_data_pattern", labels=config.labels
     )
     done, announced = 0, False
     with Progress("extracting", shards.estimated_records) as progress:
-        for batch in shards.iterate(shards.ordered_batches(values.batch_size)):
+        for batch in shards.iterate(shards.ordered_batches(config.batch_size)):
             descriptors = _descriptors(trained, batch)
             if not announced:
                 announced = True
                 logging.info("--feature_sizes=%d", descriptors.shape[-1])
-            yield from _records(batch, descriptors)
+            yield from _records(batch, descriptors, config.feature_name)
             done += len(descriptors)
             progress.update(done)
     shards.damage.warn_of_lost("and have no descriptors")
@@ -111,11 +124,12 @@ def _descriptors(trained, batch):
     return tf.cast(descriptor, tf.float32).numpy()
 
 
-def _records(batch, descriptors):
+def _records(batch, descriptors, feature_name):
     labels = batch["labels"].numpy() if "labels" in batch else None
     for row, (name, values) in enumerate(
         zip(batch["id"].numpy(), descriptors, strict=True)
     ):
         ids = None if labels is None else labels[row][labels[row] >= 0].tolist()
-        feature = {flags.FLAGS.feature_name: values}
-        yield video_example(name.decode("utf-8", "replace"), ids, feature)
+        yield video_example(
+            name.decode("utf-8", "replace"), ids, {feature_name: values}
+        )
