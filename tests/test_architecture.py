@@ -16,7 +16,7 @@ ROOMS = [
     {"starter_checkpoints"},
     {"runs"},
     {"training"},
-    {"archives", "prediction", "submission"},
+    {"archives", "best", "prediction", "submission"},
     {"evaluation", "inference", "ensemble", "export", "segment_evaluation"},
     {"benchmarks"},
     {"flags", "cli"},

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from tests import test_training as training
 from tests.test_starter_checkpoints import logistic, random, save
 from youtube8m import archives, evaluation, files
+from youtube8m.best import BestCheckpoints
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.data import ratings, records, shards
 from youtube8m.data.cooccurrence import CooccurrenceCounts, read_counts
@@ -40,7 +41,6 @@ from youtube8m.submission import (
 )
 from youtube8m.tools import convert_prediction_from_json_to_csv as convert
 from youtube8m.training import checkpoints, reports
-from youtube8m.training.best import BestCheckpoints
 from youtube8m.training.distribution import Workers
 from youtube8m.training.trainer import Trainer
 from youtube8m.training.training_flags import TrainingFlags, continued
@@ -568,7 +568,9 @@ def test_metrics_of_a_run_that_goes_on(content):
     ]
 
 
-GAPS = json.dumps({"model.ckpt-1": 0.25, "model.ckpt-2": 0.5})
+GAPS = json.dumps(
+    {"measured_on": "", "gaps": {"model.ckpt-1": 0.25, "model.ckpt-2": 0.5}}
+)
 
 
 @fuzzed(150)

@@ -32,7 +32,9 @@ def run(module_name: str) -> None:
     with _silenced_stderr():  # these lines heed no setting
         import tensorflow as tf
 
-        tf.config.list_physical_devices()
+        for device in tf.config.list_physical_devices("GPU"):
+            # Only as it is needed, so that commands run beside one another.
+            tf.config.experimental.set_memory_growth(device, True)
     from absl import app
     from absl import logging as absl_logging
 

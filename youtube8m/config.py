@@ -457,7 +457,9 @@ class EvaluationConfig:
     )
     top_k: int = flag(20, "Predictions per video that enter GAP and mAP.")
     keep_best: int = flag(
-        1, "Checkpoints kept in --train_dir/best, those with the highest GAP."
+        1,
+        "Checkpoints kept in --train_dir/best, those with the highest GAP on the same "
+        "shards; with --num_shards none is.",
     )
     class_metrics_file: str = flag(
         "", "CSV to write: of each class, its videos and its average precision."

@@ -15,6 +15,7 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m import losses
+from youtube8m.best import BestCheckpoints
 from youtube8m.config import EvaluationConfig
 from youtube8m.errors import UserError
 from youtube8m.files import ARRAY_ERRORS, replacing, require_writable
@@ -24,7 +25,6 @@ from youtube8m.prediction import TrainedRun
 from youtube8m.progress import Progress
 from youtube8m.runs import BEST
 from youtube8m.starter_checkpoints import step_of
-from youtube8m.training.best import BestCheckpoints
 from youtube8m.training.steps import device_inputs
 
 
@@ -170,7 +170,8 @@ class Evaluator:
         if is_again or not config.keep_best or config.num_shards > 1:
             return None
         name = BEST[config.segment_labels]
-        best = BestCheckpoints(self.directory, config.keep_best, name)
+        measured_on = f"{self.shards.fingerprint()} --top_k={config.top_k}"
+        best = BestCheckpoints(self.directory, config.keep_best, name, measured_on)
         try:
             best.hold(prefix)
         except OSError as error:

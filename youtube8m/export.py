@@ -21,7 +21,13 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
-from youtube8m.config import RunConfig, flag, require_given, require_positive
+from youtube8m.config import (
+    CHECKPOINT_HELP,
+    RunConfig,
+    flag,
+    require_given,
+    require_positive,
+)
 from youtube8m.data.serving import choose_frames, parse_records
 from youtube8m.errors import UserError, reason
 from youtube8m.files import replacing_directory
@@ -34,7 +40,7 @@ class ExportConfig:
     """What is exported, and how."""
 
     train_dir: str = flag("", "Directory that train.py wrote.")
-    checkpoint: str = flag("", "Checkpoint to use (model.ckpt-STEP); else the newest.")
+    checkpoint: str = flag("", CHECKPOINT_HELP)
     output_dir: str = flag(
         "", "Directory to write: a new one, an empty one or an earlier export."
     )

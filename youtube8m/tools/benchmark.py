@@ -28,7 +28,6 @@ from youtube8m.benchmarks import BENCHMARKS, BenchmarkConfig, Figure, Report, Wo
 from youtube8m.config import DataConfig, RunConfig
 from youtube8m.files import replacing
 from youtube8m.text import aligned
-from youtube8m.training.distribution import allow_memory_growth
 
 COMMANDS = tuple(BENCHMARKS)
 FLAGS = absl_flags.FLAGS
@@ -44,7 +43,6 @@ def main(command: str) -> None:
     """Reads the flags, measures `command`, prints and writes the figures."""
     _set_defaults(command)
     config, run = flags.read(BenchmarkConfig), flags.read_run()
-    allow_memory_growth()
     logging.set_verbosity(logging.WARNING)  # no lines of the runs that are measured
     with contextlib.ExitStack() as stack:
         # Opened first: a path that cannot be written is told at once.

@@ -11,7 +11,6 @@ if __name__ == "__main__":
 from youtube8m import flags
 from youtube8m.config import DataConfig, EvaluationConfig
 from youtube8m.evaluation import Evaluator
-from youtube8m.training.distribution import allow_memory_growth
 
 flags.define(EvaluationConfig, DataConfig)
 flags.define_model_flags()
@@ -21,7 +20,6 @@ def main() -> None:
     """Reads the flags and evaluates. The model's own come from model_flags.json."""
     given = flags.given_hyperparameters()
     config = flags.read(EvaluationConfig, hyperparameters=given)
-    allow_memory_growth()
     evaluator = Evaluator(config)
     flags.warn_differing(evaluator.trained.run)
     evaluator.run()

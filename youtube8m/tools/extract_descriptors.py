@@ -24,14 +24,13 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m import flags
-from youtube8m.config import flag, require_given, require_positive
+from youtube8m.config import CHECKPOINT_HELP, flag, require_given, require_positive
 from youtube8m.data.examples import video_example, write_records
 from youtube8m.data.order import batched
 from youtube8m.errors import UserError
 from youtube8m.files import local_path
 from youtube8m.prediction import TrainedRun
 from youtube8m.progress import Progress
-from youtube8m.training.distribution import allow_memory_growth
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +41,7 @@ class ExtractionConfig:
     input_data_pattern: str = flag("", "Glob of the records to read.")
     output_dir: str = flag("", "Directory of the records to write.")
     feature_name: str = flag("descriptor", "What to call the feature.")
-    checkpoint: str = flag("", "Checkpoint to use (model.ckpt-STEP); else the newest.")
+    checkpoint: str = flag("", CHECKPOINT_HELP)
     labels: bool = flag(True, "Whether the records have labels.")
     batch_size: int = flag(512, "Videos at once.")
     shard_size: int = flag(4096, "Videos per file written.")
@@ -62,7 +61,6 @@ def main() -> None:
     """Reads the flags and extracts. The model's own come from model_flags.json."""
     given = flags.given_hyperparameters()
     config = flags.read(ExtractionConfig, hyperparameters=given)
-    allow_memory_growth()
     directory = _empty_directory(config.output_dir)
     trained = TrainedRun(config.train_dir, config.hyperparameters)
     flags.warn_differing(trained.run)

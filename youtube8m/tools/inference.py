@@ -14,7 +14,6 @@ from absl.flags import DEFINE_alias
 from youtube8m import flags
 from youtube8m.config import DataConfig, InferenceConfig
 from youtube8m.inference import Inference
-from youtube8m.training.distribution import allow_memory_growth
 
 flags.define(InferenceConfig, DataConfig)
 flags.define_model_flags()
@@ -25,7 +24,6 @@ def main() -> None:
     """Reads the flags and predicts. The model's own come from model_flags.json."""
     given = flags.given_hyperparameters()
     config = flags.read(InferenceConfig, hyperparameters=given)
-    allow_memory_growth()
     inference = Inference(config)
     flags.warn_differing(inference.trained.run)
     inference.run()

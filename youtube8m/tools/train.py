@@ -18,7 +18,7 @@ from absl import logging
 
 from youtube8m import flags, presets
 from youtube8m.config import DataConfig, TrainingConfig
-from youtube8m.training.distribution import Workers, allow_memory_growth
+from youtube8m.training.distribution import Workers
 from youtube8m.training.trainer import Trainer
 
 flags.define(TrainingConfig, DataConfig)
@@ -32,7 +32,6 @@ def main() -> None:
     if config.preset:
         _announce(config, run)
     workers = Workers.from_environment(os.environ)
-    allow_memory_growth()
     tf.debugging.set_log_device_placement(config.log_device_placement)
     trainer = Trainer(run, config, workers=workers)
     trainer.train()

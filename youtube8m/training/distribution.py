@@ -150,12 +150,6 @@ def mirrored_gpus(num_gpu: int) -> tf.distribute.Strategy:
     return tf.distribute.OneDeviceStrategy(used[0].name if used else "/cpu:0")
 
 
-def allow_memory_growth() -> None:
-    """Takes GPU memory as needed; must come before the GPUs are first used."""
-    for device in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(device, True)
-
-
 def local_replicas(strategy: tf.distribute.Strategy) -> int:
     """How many of the replicas are this process's."""
     return len(strategy.extended.worker_devices)

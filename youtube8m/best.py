@@ -5,7 +5,8 @@ best.hold(prefix)               # before the trainer can delete it
 best.rank(prefix, gap=0.83)     # keeps it, or lets it go
 
 train_dir/best/ holds their files, as links beside the trainer's, and `checkpoint`,
-the best one last: it can be read as a run directory's checkpoints are.
+the best one last: it can be read as a run directory's checkpoints are. GAPs of other
+records do not compare; those of the last evaluation's count.
 """
 
 import contextlib
@@ -19,11 +20,23 @@ from youtube8m.runs import RunDirectory
 
 
 class BestCheckpoints:
-    """The `keep` best of a run; `name` is the directory's, one of runs.BEST."""
+    """The `keep` best of a run.
 
-    def __init__(self, directory: RunDirectory, keep: int, name: str = "best"):
+    Args:
+      name: the directory's, one of runs.BEST.
+      measured_on: what the GAPs are of; where it changes, ranking begins anew.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        keep: int,
+        name: str = "best",
+        measured_on: str = "",
+    ):
         self.directory = RunDirectory(directory.file(name))
         self.keep = keep
+        self.measured_on = measured_on
 
     def hold(self, prefix: str) -> None:
         """Takes a checkpoint's files. Raises OSError if not all can be taken."""
@@ -52,7 +65,8 @@ class BestCheckpoints:
         ranked = sorted(gaps, key=gaps.get)[-self.keep :]
         try:
             with self._replacing("gaps.json") as file:
-                json.dump({name: gaps[name] for name in ranked}, file, indent=2)
+                kept = {name: gaps[name] for name in ranked}
+                json.dump({"measured_on": self.measured_on, "gaps": kept}, file)
             with self._replacing("checkpoint") as file:
                 file.write(f'model_checkpoint_path: "{ranked[-1]}"\n')
                 file.writelines(f'all_model_checkpoint_paths: "{n}"\n' for n in ranked)
@@ -72,10 +86,13 @@ class BestCheckpoints:
                     os.remove(path)
 
     def gaps(self) -> dict[str, float]:
-        """The GAP of each checkpoint that is kept, by name."""
+        """The GAP of each checkpoint that is kept, by name, of the same records."""
         try:
             with open(self.directory.file("gaps.json"), encoding="utf-8") as file:
-                gaps = json.load(file)
+                found = json.load(file)
+            if found["measured_on"] != self.measured_on:
+                return {}
+            gaps = found["gaps"]
             gaps = {n: float(gap) for n, gap in gaps.items() if self._is_there(n)}
             return {n: gap for n, gap in gaps.items() if 0 <= round(gap, 6) <= 1}
         except (
@@ -83,6 +100,7 @@ class BestCheckpoints:
             ValueError,
             TypeError,
             AttributeError,
+            LookupError,
             OverflowError,
             RecursionError,
         ):
