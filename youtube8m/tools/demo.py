@@ -14,14 +14,16 @@ import subprocess
 import sys
 import time
 
-from absl import flags
+from absl import flags as absl_flags
 
 from youtube8m.data import synthetic
 from youtube8m.errors import UserError
 from youtube8m.files import local_path
 from youtube8m.progress import Progress
 
-_DIRECTORY = flags.DEFINE_string("directory", "yt8m_demo", "Where to write it all.")
+_DIRECTORY = absl_flags.DEFINE_string(
+    "directory", "yt8m_demo", "Where to write it all."
+)
 
 # Full-size features and lengths, but few enough videos for a minute on a laptop.
 _SAMPLE = synthetic.SampleConfig(num_train=400, num_validate=100, num_test=50)

@@ -25,5 +25,6 @@ def main() -> None:
     given = flags.given_hyperparameters()
     config = flags.read(InferenceConfig, hyperparameters=given)
     inference = Inference(config)
-    flags.warn_differing(inference.trained.run)
+    for member in inference.members:
+        flags.warn_differing(member.run)
     inference.run()
