@@ -1,5 +1,7 @@
 """Evaluation and inference in parts, merged, are those of one process."""
 
+import concurrent.futures
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,6 @@ from tests.test_training import DBOF, FRAMES, config, train
 from youtube8m.config import EvaluationConfig, InferenceConfig, RunConfig
 from youtube8m.errors import UserError
 from youtube8m.evaluation import Evaluator, merged_parts
-from youtube8m.inference import Inference
 from youtube8m.metrics import Metrics
 from youtube8m.submission import SCORED_SEGMENT_HEADER
 
@@ -36,28 +37,32 @@ def merge(directory, names, *more, status=0, fresh=False):
     )
 
 
-def predict(sample, trained, out, **values):
-    Inference(
-        InferenceConfig(
-            train_dir=str(trained),
-            input_data_pattern=sample["frame/test"] + "," + sample["frame/validate"],
-            output_file=str(out),
-            batch_size=1,  # the last digit depends on what a video is computed with
-            **values,
-        )
-    ).run()
+def side_by_side(*command, **each):
+    """README's loop: a process of each shard, its own values formatted into flags."""
+
+    def part(index):
+        own = [f"--{flag}={value.format(index)}" for flag, value in each.items()]
+        run(*command, f"--num_shards={SHARDS}", f"--shard_index={index}", *own)
+
+    with concurrent.futures.ThreadPoolExecutor(SHARDS) as pool:
+        list(pool.map(part, range(SHARDS)))
 
 
 @pytest.mark.parametrize("segments", [False, True])
 def test_predictions_of_all_shards_are_those_of_one_run(
     sample, trained, tmp_path, segments
 ):
-    values = {"segment_labels": segments, "segment_max_pred": 30}
-    predict(sample, trained, tmp_path / "whole.csv", **values)
+    command = (
+        "inference.py",
+        f"--train_dir={trained}",
+        f"--input_data_pattern={sample['frame/test']},{sample['frame/validate']}",
+        f"--segment_labels={segments}",
+        "--segment_max_pred=30",
+        "--batch_size=1",  # the last digit depends on what a video is computed with
+    )
+    run(*command, f"--output_file={tmp_path}/whole.csv")
+    side_by_side(*command, output_file=f"{tmp_path}/part{{}}.csv")
     names = [f"part{index}.csv" for index in range(SHARDS)]
-    for index, name in enumerate(names):
-        shard = {"num_shards": SHARDS, "shard_index": index}
-        predict(sample, trained, tmp_path / name, **values, **shard)
     log = merge(tmp_path, names, "--segment_max_pred=30")
     assert log.startswith(f"merged {SHARDS} files into")
     whole = (tmp_path / "whole.csv").read_text().splitlines()
@@ -71,24 +76,16 @@ def test_predictions_of_all_shards_are_those_of_one_run(
     assert ("merge the shards of one run" if segments else "lists") in last
 
 
-def evaluate(sample, trained, **values):
-    return Evaluator(
-        EvaluationConfig(
-            train_dir=str(trained),
-            eval_data_pattern=sample["frame/validate"] + "," + sample["frame/train"],
-            run_once=True,
-            batch_size=16,
-            **values,
-        )
-    ).run()
-
-
 def test_figures_of_all_shards_are_those_of_one_run(sample, trained, tmp_path):
-    whole = evaluate(sample, trained)
+    values = {
+        "train_dir": str(trained),
+        "eval_data_pattern": sample["frame/validate"] + "," + sample["frame/train"],
+        "batch_size": 16,
+    }
+    whole = Evaluator(EvaluationConfig(**values, run_once=True)).run()
+    command = ["eval.py", "--run_once", *(f"--{k}={v}" for k, v in values.items())]
+    side_by_side(*command, metrics_file=f"{tmp_path}/part{{}}.npz")
     paths = [str(tmp_path / f"part{index}.npz") for index in range(SHARDS)]
-    for index, path in enumerate(paths):
-        shard = {"num_shards": SHARDS, "shard_index": index, "metrics_file": path}
-        evaluate(sample, trained, **shard)
     metrics, step = merged_parts(paths, "--input_files")
     assert step == 10
     result = metrics.result()

@@ -13,7 +13,7 @@ from youtube8m.config import DataConfig
 from youtube8m.data.damage import Damage
 from youtube8m.data.examples import frame_example, video_example, write_records
 from youtube8m.data.pipeline import Shards
-from youtube8m.data.shards import walk
+from youtube8m.data.shards import RecordReader, walk
 from youtube8m.errors import UserError
 
 CONFIG = DataConfig(("rgb", "audio"), (4, 2), frame_features=True, num_classes=20)
@@ -315,7 +315,16 @@ def test_a_small_shuffle_buffer_still_shuffles_the_files(found):
 
 @pytest.mark.parametrize("num_readers", [1, 4])
 @pytest.mark.parametrize("batch_size", [8, 37, 50])  # 37: batches end with epochs
-def test_resuming_gives_exactly_the_batches_behind(found, num_readers, batch_size):
+def test_resuming_gives_exactly_the_batches_behind(
+    found, num_readers, batch_size, monkeypatch
+):
+    """And reads the records of those alone, none of those before."""
+    reads, read = [], RecordReader.read
+    monkeypatch.setattr(
+        RecordReader,
+        "read",
+        lambda reader, *place: reads.append(place) or read(reader, *place),
+    )
     arguments = {
         "batch_size": batch_size,
         "seed": 3,
@@ -327,8 +336,10 @@ def test_resuming_gives_exactly_the_batches_behind(found, num_readers, batch_siz
     for k in sorted({0, 1, len(whole) // 2, len(whole) - 2}):
         start = tuple(whole[k]["position"].numpy())
         resumed = found.training_batches(**arguments, start=start)
+        reads.clear()
         rest = list(found.iterate(resumed))
         assert len(rest) == len(whole) - k - 1
+        assert len(reads) == sum(len(ids(batch)) for batch in rest)
         for again, batch in zip(rest, whole[k + 1 :], strict=True):
             assert again.keys() == batch.keys()
             for key in batch:

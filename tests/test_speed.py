@@ -60,26 +60,40 @@ def labelled_batch(run):
     return {k: tf.constant(v) for k, v in {**batch, "labels": labels}.items()}
 
 
-@pytest.mark.parametrize("name", [*SUPERVISED, *CLASSIFIERS][::3])
+# Losses within these of float32's. What draws at random draws other numbers.
+TOLERANCES = {"float32": 0, "mixed_bfloat16": 0.01, "mixed_float16": 0.01, "xla": 1e-4}
+DRAWING = {
+    "AdaptiveNoise": 0.02,
+    "BagOfFrames": 0.3,
+    "ClassifierChainModel": 0.3,
+    "DbofModel": 0.05,
+    "LSTMMoE": 0.02,
+    "RandomBiLSTMAttention": 0.02,
+    "WeightedLSTM": 0.02,
+}
+
+
+@pytest.mark.parametrize("name", [*SUPERVISED, *CLASSIFIERS])
 @pytest.mark.slow
 def test_models_train_in_half_precision_and_compiled(name):
-    """Every third model, as XLA takes long and keeps what it compiled.
-
-    Roughly alike, as each draws other random numbers.
-    """
     classifier = name if name in CLASSIFIERS else "MoeModel"
     run = test_models.run_config((name, classifier, {}))
     found = {}
-    for way in (*PRECISIONS, "xla"):
+    for way in TOLERANCES:
         values = {"jit_compile": True} if way == "xla" else {"precision": way}
-        step, batch = train_step(run, **values), labelled_batch(run)
-        if way == "xla":
-            batch = padded(batch, run.data.longest_example)
-        found[way] = [float(step(batch)["loss"]) for _ in range(2)]
+        step = train_step(run, **values)
+        batch = padded(labelled_batch(run), run.data.longest_example)
+        results = [step(batch) for _ in range(2)]
+        found[way] = [float(result["loss"]) for result in results]
+        if not results[0]["gradient_norm"]:  # float16 has skipped the first update
+            assert way == "mixed_float16"
+            del found[way][1]
         assert step.jit_compile == (way == "xla")
         assert {v.dtype for v in step.state.model.trainable_variables} == {"float32"}
     for way, losses_found in found.items():
-        np.testing.assert_allclose(losses_found, found["float32"], 0.3, err_msg=way)
+        expected = found["float32"][: len(losses_found)]
+        rtol = DRAWING.get(name, TOLERANCES[way])
+        np.testing.assert_allclose(losses_found, expected, rtol, err_msg=way)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

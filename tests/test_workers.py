@@ -1,5 +1,6 @@
 """Several workers, as local processes, that train one model."""
 
+import collections
 import contextlib
 import itertools
 import json
@@ -15,17 +16,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import FRAME_FLAGS
+from tests.conftest import FRAME_FLAGS, SAMPLE
 from tests.processes import started
 from tests.test_training import (
+    CLIP,
     DBOF,
     FRAMES,
     TWO_REPLICAS,
+    assert_clipped,
     last_step,
     metrics_lines,
     run_python,
 )
 from youtube8m.config import ModelConfig, RunConfig, TrainingConfig
+from youtube8m.data.shards import RecordReader
 from youtube8m.errors import UserError
 from youtube8m.runs import RunDirectory
 from youtube8m.training.distribution import Workers
@@ -33,6 +37,7 @@ from youtube8m.training.trainer import Trainer
 
 __all__ = ["FRAMES", "RunConfig", "Trainer", "TrainingConfig"]  # for SCRIPT
 
+EPOCHS = 4
 CLUSTER = {"chief": ["a:1"], "worker": ["b:2", "c:3"]}
 
 
@@ -172,6 +177,30 @@ def weights(train_dir):
     return {name: reader.get_tensor(name) for name in names if "CHECKPOINT" not in name}
 
 
+class Seen:
+    """What a trainer is given, [epoch, video], and which records are read for that."""
+
+    def __init__(self, trainer):
+        self.places, ids, batches = [], [], trainer._batches
+        self._ids, read = ids, RecordReader.read
+
+        def noted_read(reader, file, index, *where):
+            self.places.append((file, index))
+            return read(reader, file, index, *where)
+
+        def noted_batches():
+            for batch in batches():
+                ids.append(batch["id"].numpy())
+                yield batch
+
+        RecordReader.read, trainer._batches = noted_read, noted_batches
+
+    @property
+    def ids(self):
+        """Epochs end with batches here."""
+        return np.array(self._ids).astype(str).reshape(EPOCHS, -1)
+
+
 # Takes: replicas, data, output, batch size, one of MODELS. Without TF_CONFIG as the
 # scripts of two replicas.
 SCRIPT = (
@@ -186,15 +215,17 @@ else:"""
 import numpy as np
 from tests import test_workers as t
 workers = t.Workers.from_environment(os.environ)
-settings = t.TrainingConfig(train_dir=out, train_data_pattern=data, num_epochs=4,
-    batch_size=int(batch), base_learning_rate=0.05, clip_gradient_norm=0.5,
+settings = t.TrainingConfig(train_dir=out, train_data_pattern=data, num_epochs=t.EPOCHS,
+    batch_size=int(batch), base_learning_rate=0.05, clip_gradient_norm=t.CLIP,
     optimizer="GradientDescentOptimizer", regularization_penalty=1e6)
 run = t.RunConfig(t.FRAMES, t.MODELS[sys.argv[5]])
 trainer = t.Trainer(run, settings, strategy, workers)
+seen = t.Seen(trainer)
 trainer.train()
 state = trainer.state
 np.savez(out + f"/weights{workers.index}.npz",
     *[v.numpy() for v in (*state.model.weights, *state.loss.variables)])
+np.savez(out + f"/seen{workers.index}.npz", ids=seen.ids, places=seen.places)
 """
 )
 _DBOF = {**DBOF.hyperparameters, "sample_random_frames": False, "iterations": 24}
@@ -225,8 +256,26 @@ def test_two_workers_of_half_the_batch_give_the_same_weights(sample, tmp_path, m
             results.append([file[name] for name in file.files])
     for other in results[1:]:
         for one, two in zip(results[0], other, strict=True):
-            np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(one, two, rtol=0, atol=1e-5)
     assert [line["step"] for line in metrics_lines(out)] == list(range(1, 21))
+    assert_clipped(out, CLIP, len(results[0]))
+    assert_read_once_per_epoch(out)
+
+
+def assert_read_once_per_epoch(out):
+    """By one of the two workers, half of the records by each."""
+    with np.load(out / "seen0.npz") as one, np.load(out / "seen1.npz") as two:
+        both = np.concatenate([one["ids"], two["ids"]], axis=1)
+        places = [map(tuple, seen["places"].tolist()) for seen in (one, two)]
+        assert one["ids"].shape == two["ids"].shape == (EPOCHS, SAMPLE.num_train // 2)
+    for videos in both:
+        assert len(set(videos)) == SAMPLE.num_train
+        assert set(videos) == set(both[0])
+    counts = [collections.Counter(found) for found in places]
+    assert [counter.total() for counter in counts] == [
+        EPOCHS * SAMPLE.num_train // 2
+    ] * 2
+    assert set((counts[0] + counts[1]).values()) == {EPOCHS}
 
 
 def assert_same_state(one, two):
@@ -252,7 +301,7 @@ def test_a_run_survives_losing_all_workers(sample, tmp_path):
         run = flags(sample, train_dir, *more, f"--max_steps={end}")
         codes, logs = run_workers(tmp_path, *run)
         assert codes == [0, 0], logs
-    assert "model.ckpt-" in logs[0] and "saved step" not in logs[1]
+    assert "model.ckpt-" in logs[0]
     assert_same_state(whole, parts)
     assert [line["step"] for line in metrics_lines(parts)] == list(range(1, end + 1))
 
