@@ -3,7 +3,7 @@
 YT8M_STARTER_RUNS names the folder (default ../shared/golden/starter_runs beside the
 repository); every run in its runs/ is tested, on whichever of its data sets has the
 videos that the run's predictions.csv lists. The classes of segments are those of
-labels/segment_label_ids.csv in YT8M_DATA.
+labels/segment_label_ids.csv in YT8M_DATA, or without it those that are listed.
 """
 
 import functools
@@ -346,7 +346,7 @@ def test_a_converted_run_trains_on(starter, tmp_path):
     assert len(losses) == 8
     if starter.model["model"] != "DbofModel":  # normalises by the batch in training
         assert losses[0] == pytest.approx(expected["loss"], rel=1e-4)
-    assert losses[-1] < losses[0]
+    assert losses[-1] < 0.995 * losses[0]  # more than rounding does
     examples = trainer.state.examples.numpy()
     assert examples == expected["step"] * BATCH + 8 * records
 
