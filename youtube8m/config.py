@@ -74,6 +74,11 @@ def _require_shard(config: Any) -> None:
     )
 
 
+# What --vocabulary_file tells of each class, and models may ask for.
+CLASS_FACTS = {
+    "verticals": "the vertical of each class",
+    "class_counts": "how many training videos each class has",
+}
 CROPS = ("crop", "interval")  # with a start that can be chosen
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 # The ways to choose frames, and by which fields prediction then chooses them.
@@ -251,7 +256,7 @@ class ModelConfig:
             isinstance(self.hyperparameters, Mapping),
             f"hyperparameters are {self.hyperparameters!r}; expected names and values",
         )
-        for name in ("verticals", "class_counts"):
+        for name in CLASS_FACTS:
             numbers = tuple(map(int, split_list(getattr(self, name))))
             object.__setattr__(self, name, numbers)
 

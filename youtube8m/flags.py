@@ -18,12 +18,19 @@ from typing import Any
 from absl import flags, logging
 
 from youtube8m import models, presets
-from youtube8m.config import CROPS, DataConfig, ModelConfig, RunConfig, split_list
+from youtube8m.config import (
+    CLASS_FACTS,
+    CROPS,
+    DataConfig,
+    ModelConfig,
+    RunConfig,
+    split_list,
+)
 from youtube8m.data.vocabulary import read_vocabulary
 from youtube8m.errors import UserError
 from youtube8m.losses import LOSSES
 from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING
-from youtube8m.registry import arguments, defaults, hyperparameters, meanings
+from youtube8m.registry import arguments, defaults, hyperparameters, meanings, required
 
 FLAGS = flags.FLAGS
 
@@ -163,39 +170,28 @@ def read_run() -> RunConfig:
     return RunConfig(data, config)
 
 
-_VOCABULARY_FACTS = {
-    "verticals": "the vertical of each class",
-    "class_counts": "how many training videos each class has",
-}
-
-
 def _vocabulary_facts(data, classes):
     """The facts of the data's classes that the constructors of `classes` ask for."""
     path = FLAGS.vocabulary_file
-    asked = {
-        (name, parameter.default is parameter.empty): cls.__name__
-        for cls in classes
-        for name, parameter in arguments(cls).items()
-        if name in _VOCABULARY_FACTS
-    }
-    needed = {name: asker for (name, required), asker in asked.items() if required}
+    wanted = {name for cls in classes for name in arguments(cls)} & {*CLASS_FACTS}
     if not path:
-        for name, asker in needed.items():
-            raise UserError(
-                f"{asker} needs {_VOCABULARY_FACTS[name]}: give --vocabulary_file, the "
-                "vocabulary.csv of the data set or a CSV file with the same columns"
-            )
+        for cls in classes:
+            for name in required(cls).intersection(CLASS_FACTS):
+                raise UserError(
+                    f"{cls.__name__} needs {CLASS_FACTS[name]}: give "
+                    "--vocabulary_file, the vocabulary.csv of the data set or a CSV "
+                    "file with the same columns"
+                )
         return {}
-    if not asked:
+    if not wanted:
         logging.warning("--vocabulary_file: nothing needs it; ignored")
         return {}
     vocabulary = read_vocabulary(path, data.num_classes)
-    facts, wanted = {}, {name for name, _ in asked}
-    if "verticals" in wanted:
-        facts["verticals"] = vocabulary.require_verticals(path)
-    if "class_counts" in wanted:
-        facts["class_counts"] = vocabulary.require_counts(path)
-    return facts
+    tellers = {
+        "verticals": vocabulary.require_verticals,
+        "class_counts": vocabulary.require_counts,
+    }
+    return {name: tellers[name](path) for name in CLASS_FACTS if name in wanted}
 
 
 def _warn_unused_parts(config, parts):

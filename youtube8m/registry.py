@@ -80,6 +80,11 @@ def arguments(cls: type) -> dict[str, inspect.Parameter]:
     return found
 
 
+def required(cls: type) -> set[str]:
+    """The constructor's arguments that have no default."""
+    return {name for name, p in arguments(cls).items() if p.default is p.empty}
+
+
 def hyperparameters(cls: type) -> dict[str, inspect.Parameter]:
     """The constructor's arguments of a plain type that have a default, by name."""
     return {
@@ -138,12 +143,7 @@ def construct(cls: type, values: Mapping[str, Any], **also: Any) -> Any:
         least = 0 if key in getattr(cls, "may_be_zero", ()) else 1
         if kind is int and value < least:
             raise UserError(f"--{key}={value}: must be at least {least}")
-    missing = [
-        key
-        for key, p in accepted.items()
-        if p.default is p.empty and key not in {*chosen, *also}
-    ]
-    if missing:
+    if missing := sorted(required(cls) - {*chosen, *also}):
         raise UserError(
             f"{cls.__name__} needs {' and '.join(missing)} of the classes, which "
             "train.py takes from --vocabulary_file"

@@ -13,9 +13,9 @@ import dataclasses
 import tensorflow as tf
 
 from youtube8m import models, schema
-from youtube8m.config import DataConfig, ModelConfig, RunConfig
+from youtube8m.config import CLASS_FACTS, DataConfig, ModelConfig, RunConfig
 from youtube8m.models.base import CLASSIFIERS, ENCODERS
-from youtube8m.registry import arguments
+from youtube8m.registry import required
 from youtube8m.text import aligned
 
 _VIDEO = DataConfig(("mean_rgb", "mean_audio"), (1024, 128))
@@ -51,10 +51,9 @@ def row(name: str) -> dict:
 
 def _input(cls, is_encoder):
     parts = ["frames" if is_encoder else "a vector per video"]
-    needed = {n for n, p in arguments(cls).items() if p.default is p.empty}
     if is_encoder and cls.needs_two_modalities:
         parts.append("two modalities")
-    if needed & {"verticals", "class_counts"}:
+    if required(cls).intersection(CLASS_FACTS):
         parts.append("--vocabulary_file")
     if is_encoder and not cls.supervised:
         parts.append("no labels")

@@ -16,11 +16,11 @@ import itertools
 import shlex
 
 from youtube8m import models
-from youtube8m.config import CROPS, DataConfig, ModelConfig
+from youtube8m.config import CLASS_FACTS, CROPS, DataConfig, ModelConfig
 from youtube8m.errors import UserError
 from youtube8m.losses import LOSSES
 from youtube8m.presets import PRESETS, Preset, find
-from youtube8m.registry import arguments
+from youtube8m.registry import required
 from youtube8m.text import aligned
 
 COMMANDS = None  # main looks at its arguments
@@ -140,10 +140,12 @@ def _files(preset: Preset) -> dict[str, str]:
     names = ("model", "video_level_classifier_model", "label_processing", "label_loss")
     config = ModelConfig(**{n: preset.flags[n] for n in names if n in preset.flags})
     parts = [part for part in models.parts(config) if part]
-    taken = [arguments(cls) for cls in (*parts, LOSSES.get(config.label_loss))]
-    facts = {"verticals", "class_counts"}
-    needed = {n for a in taken for n in facts & a.keys() if a[n].default is a[n].empty}
-    files = {"vocabulary_file": "vocabulary.csv"} if needed else {}
+    needed = set().union(*map(required, (*parts, LOSSES.get(config.label_loss))))
+    files = (
+        {"vocabulary_file": "vocabulary.csv"}
+        if needed.intersection(CLASS_FACTS)
+        else {}
+    )
     if any(hasattr(part, "set_label_correlation") for part in parts):
         files["label_correlation_file"] = "label_counts.npy"
     return files

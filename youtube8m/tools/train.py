@@ -17,7 +17,7 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m import flags, presets
-from youtube8m.config import DataConfig, TrainingConfig
+from youtube8m.config import CLASS_FACTS, DataConfig, TrainingConfig
 from youtube8m.training.distribution import Workers
 from youtube8m.training.trainer import Trainer
 
@@ -57,7 +57,7 @@ def _compact(config):
     """'name=value' of what is set; facts of each class would fill screens."""
     values = dataclasses.asdict(config)
     values |= values.pop("hyperparameters", {})
-    for name in ("verticals", "class_counts"):
+    for name in CLASS_FACTS:
         values.pop(name, None)
     for name, value in values.items():
         if isinstance(value, tuple):
