@@ -141,11 +141,9 @@ def _files(preset: Preset) -> dict[str, str]:
     config = ModelConfig(**{n: preset.flags[n] for n in names if n in preset.flags})
     parts = [part for part in models.parts(config) if part]
     needed = set().union(*map(required, (*parts, LOSSES.get(config.label_loss))))
-    files = (
-        {"vocabulary_file": "vocabulary.csv"}
-        if needed.intersection(CLASS_FACTS)
-        else {}
-    )
+    files = {}
+    if needed.intersection(CLASS_FACTS):
+        files["vocabulary_file"] = "vocabulary.csv"
     if any(hasattr(part, "set_label_correlation") for part in parts):
         files["label_correlation_file"] = "label_counts.npy"
     return files

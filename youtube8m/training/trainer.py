@@ -20,13 +20,12 @@ from absl import logging
 
 from youtube8m import losses, models, optimizers
 from youtube8m.config import RunConfig, TrainingConfig
-from youtube8m.data.cooccurrence import correlation_matrix, read_counts
 from youtube8m.data.pipeline import Shards
 from youtube8m.errors import UserError
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.runs import RunDirectory
-from youtube8m.training import distribution
-from youtube8m.training.checkpoints import Saver, warm_start
+from youtube8m.training import distribution, starting
+from youtube8m.training.checkpoints import Saver
 from youtube8m.training.distribution import Workers
 from youtube8m.training.reports import TrainingReport
 from youtube8m.training.steps import TrainingState, TrainStep, padded
@@ -219,48 +218,14 @@ class Trainer:
         Returns:
           Lines for the log.
         """
-        if self.directory.latest_checkpoint() and not self.config.start_new_model:
+        config = self.config
+        if self.directory.latest_checkpoint() and not config.start_new_model:
             return []
-        self._take_correlation()
-        return self._take_weights()
-
-    def _take_correlation(self):
-        """Gives the counts of --label_correlation_file to the parts that take them."""
-        model, path = self.state.model, self.config.label_correlation_file
-        parts = (model.classifier, model.label_processing)
-        parts = [part for part in parts if hasattr(part, "set_label_correlation")]
-        if parts and not path:
-            raise UserError(
-                f"{type(parts[0]).__name__} starts from counts of labels: "
-                "give --label_correlation_file, which python -m "
-                "youtube8m.tools.label_correlation writes"
-            )
-        if path and not parts:
-            logging.warning(
-                "--label_correlation_file: %s does not take it; ignored",
-                self.run.model.model,
-            )
-        elif path:
-            counts = read_counts(path, self.run.data.num_classes)
-            matrix = correlation_matrix(counts)
-            for part in parts:
-                part.set_label_correlation(matrix)
-
-    def _take_weights(self):
-        """Takes those of --warm_start_from, if given; returns lines for the log."""
-        start = self.config.warm_start_from
-        if not start:
+        starting.take_correlation(self.state.model, config.label_correlation_file)
+        if not config.warm_start_from:
             return []
-        directory = RunDirectory(start, "--warm_start_from")
-        prefix = directory.path
-        if self.config.start_new_model and self.directory.holds(prefix):
-            raise UserError(
-                f"--warm_start_from={start}: --start_new_model would remove it; "
-                "give another --train_dir"
-            )
-        if os.path.isdir(prefix):
-            prefix = directory.checkpoint()
-        return warm_start(self.state.model, prefix).lines()
+        going = self.directory if config.start_new_model else None
+        return starting.take_weights(self.state.model, config.warm_start_from, going)
 
     def _loop(self, report):
         # Counted here: to ask the device for its step would be to wait for it.
