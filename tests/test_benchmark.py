@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tests import processes
 from youtube8m import benchmarks, models
+from youtube8m.benchmarks import flops, measuring
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.errors import UserError
 
@@ -110,8 +111,8 @@ class TestFlops:
     def test_products_by_their_shapes(self):
         a, b = tf.ones((2, 3, 5)), tf.ones((2, 5, 7))
         matrix = tf.ones((5, 3))
-        assert benchmarks.count_flops(lambda: tf.matmul(a, b)) == 2 * 2 * 3 * 5 * 7
-        transposed = benchmarks.count_flops(
+        assert flops.count_flops(lambda: tf.matmul(a, b)) == 2 * 2 * 3 * 5 * 7
+        transposed = flops.count_flops(
             lambda: tf.matmul(matrix, a[0], transpose_a=True, transpose_b=True)
         )
         assert transposed == 2 * 3 * 5 * 3
@@ -125,23 +126,23 @@ class TestFlops:
         ],
     )
     def test_einsum(self, equation, shapes, result, expected):
-        found = benchmarks.operation_flops(
+        found = flops.operation_flops(
             "Einsum", {"equation": equation.encode()}, shapes, [result]
         )
         assert found == expected
 
     def test_cudnn_uses_each_parameter_once_per_frame(self):
         shapes = [[300, 8, 5], [1, 8, 4], [1, 8, 4], [176]]
-        forward = benchmarks.operation_flops("CudnnRNNV3", {}, shapes, [])
-        backward = benchmarks.operation_flops("CudnnRNNBackpropV3", {}, shapes, [])
+        forward = flops.operation_flops("CudnnRNNV3", {}, shapes, [])
+        backward = flops.operation_flops("CudnnRNNBackpropV3", {}, shapes, [])
         assert (forward, backward) == (2 * 300 * 8 * 176, 4 * 300 * 8 * 176)
 
     def test_logistic_model_needs_no_gradient_of_its_input(self):
         run = run_config(model="LogisticModel")
         model, batch = models.create(run), models.dummy_batch(run.data)
         forward = 2 * 32 * 12
-        assert benchmarks.forward_flops(model, batch) == forward
-        assert benchmarks.training_flops(model, batch) == 2 * forward
+        assert flops.forward_flops(model, batch) == forward
+        assert flops.training_flops(model, batch) == 2 * forward
 
     def test_lstm_counts_every_frame(self):
         options = {"lstm_cells": 4, "lstm_layers": 1}
@@ -154,15 +155,15 @@ class TestFlops:
         model = models.create(run)
         batch = models.dummy_batch(run.data, frames=10)
         frame, video = 2 * (32 + 4) * 4 * 4, 2 * 4 * 12
-        assert benchmarks.forward_flops(model, batch) >= 10 * frame + video
-        assert benchmarks.forward_flops(model, batch) <= 11 * frame + video
+        assert flops.forward_flops(model, batch) >= 10 * frame + video
+        assert flops.forward_flops(model, batch) <= 11 * frame + video
 
 
 def test_matrix_product_does_about_the_work_asked_for():
-    for flops in (1, 1000, 3 * 10**9):
-        product = benchmarks.MatrixProduct(flops)
+    for count in (1, 1000, 3 * 10**9):
+        product = measuring.MatrixProduct(count)
         assert product() == product.flops
-        assert 0.5 < product.flops / flops < 2 or flops == 1
+        assert 0.5 < product.flops / count < 2 or count == 1
 
 
 def test_alternate_takes_turns_and_drops_the_first_round():
@@ -174,5 +175,5 @@ def test_alternate_takes_turns_and_drops_the_first_round():
         return next(values[name])
 
     measures = {"a": lambda: measure("a"), "b": lambda: measure("b")}
-    assert benchmarks.alternate(measures, 3, "testing") == {"a": 3.0, "b": 2.0}
+    assert measuring.alternate(measures, 3, "testing") == {"a": 3.0, "b": 2.0}
     assert calls == ["a", "b"] * 4

@@ -1,0 +1,237 @@
+"""What is measured with: records on disk, batches in memory, a model."""
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from youtube8m import models
+from youtube8m.benchmarks import measuring
+from youtube8m.config import (
+    EvaluationConfig,
+    InferenceConfig,
+    RunConfig,
+    TrainingConfig,
+    flag,
+    require_positive,
+)
+from youtube8m.data import examples
+from youtube8m.data.pipeline import Shards
+from youtube8m.errors import UserError
+from youtube8m.evaluation import Evaluator
+from youtube8m.inference import Inference
+from youtube8m.progress import Progress
+from youtube8m.training.trainer import Trainer
+
+_BATCH_SIZE = {True: 128, False: 1024}  # by frame_features
+_NUM_VIDEOS = {True: 512, False: 4096}
+_SHARDS = 4
+LABELS = 3  # per made-up video
+_ENDLESS = 1_000_000  # epochs
+_READ_BUFFER = 2 << 20  # bytes
+_WHOLE_RUN = 3  # length of a measurement that includes its start, in --seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkConfig:
+    """What is measured with, and for how long.
+
+    Raises:
+      UserError: a value is out of range.
+    """
+
+    data_pattern: str = flag(
+        "", "Glob of labelled shards to measure with; default: made-up ones."
+    )
+    batch_size: int | None = flag(
+        None, "Videos per batch; default 128 at frame level, 1024 at video level."
+    )
+    num_frames: int | None = flag(
+        None, "Frames of made-up videos, at most; default --max_frames."
+    )
+    num_videos: int | None = flag(
+        None, "Made-up videos on disk; default 512 at frame level, 4096 at video level."
+    )
+    num_readers: int = flag(8, "Shards read side by side in training.")
+    repetitions: int = flag(3, "Measurements of each figure; the median is shown.")
+    seconds: float = flag(1.0, "Length of a measurement, at least one batch.")
+    precision: str = flag("float32", "As of train.py, for the training step.")
+    jit_compile: bool = flag(False, "As of train.py, for the training step.")
+    output_file: str = flag("", "JSON file to write the figures to.")
+
+    def __post_init__(self):
+        counts = ("batch_size", "num_frames", "num_videos", "num_readers")
+        require_positive(self, *counts, "repetitions", "seconds")
+
+
+class Workload:
+    """Records on disk, batches in memory and a model.
+
+    Args:
+      directory: where made-up records and the run of an untrained model go.
+
+    Raises:
+      UserError: values that do not fit together, or files that cannot be used.
+    """
+
+    def __init__(self, config: BenchmarkConfig, run: RunConfig, directory: str):
+        self.config, self.run, self.directory = config, run, directory
+        self.num_frames = config.num_frames or run.data.max_frames
+        self._check()
+        frames = run.data.frame_features
+        self.batch_size = config.batch_size or _BATCH_SIZE[frames]
+        self.num_videos = config.num_videos or _NUM_VIDEOS[frames]
+        self.pattern = config.data_pattern or self._write_records()
+        self.shards = Shards.open(self.pattern, "--data_pattern", run.data)
+
+    def _check(self):
+        if self.num_frames > self.run.data.max_frames:
+            raise UserError(
+                f"--num_frames={self.num_frames}: more than "
+                f"--max_frames={self.run.data.max_frames}; raise that as well"
+            )
+
+        if models.parts(self.run.model).classifier is None:
+            raise UserError(
+                f"--model={self.run.model.model}: predicts no labels, and only models "
+                "that do can be measured; name another"
+            )
+
+    def alternate(self, measures: Mapping[str, Callable]) -> dict[str, float]:
+        """Medians of the measures, by the configured repetitions."""
+        return measuring.alternate(measures, self.config.repetitions, "measuring")
+
+    def rate(self, action: Callable[[], int]) -> Callable[[], float]:
+        """A measure: the rate of `action`, over the configured seconds."""
+        return lambda: measuring.rate(action, self.config.seconds)
+
+    def _write_records(self):
+        """Shards of random bytes; returns their glob."""
+        rng = np.random.default_rng(0)
+        counts = np.diff(np.linspace(0, self.num_videos, _SHARDS + 1).astype(int))
+        with Progress("writing records", self.num_videos) as progress:
+            for shard, count in enumerate(counts):
+                path = os.path.join(self.directory, f"records{shard}.tfrecord")
+                examples.write_records(path, self._examples(rng, count))
+                progress.update(int(counts[: shard + 1].sum()))
+        return os.path.join(self.directory, "records*.tfrecord")
+
+    def _examples(self, rng, count):
+        data = self.run.data
+        sizes = dict(zip(data.feature_names, data.feature_sizes, strict=True))
+        shortest = math.ceil(0.4 * self.num_frames)  # 120 of 300, as in YouTube-8M
+        for number in range(count):
+            labels = rng.integers(data.num_classes, size=LABELS)
+            name = f"{number:04d}"
+            if data.frame_features:
+                frames = rng.integers(shortest, self.num_frames + 1)
+                features = {k: _bytes(rng, frames, d) for k, d in sizes.items()}
+                yield examples.frame_example(name, labels, features)
+            else:
+                features = {k: rng.standard_normal(d) for k, d in sizes.items()}
+                yield examples.video_example(name, labels, features)
+
+    def batch(self, size: int) -> dict[str, tf.Tensor]:
+        """Random videos in memory: `labels` and what the model takes."""
+        rng, data = np.random.default_rng(0), self.run.data
+        labels = rng.integers(data.num_classes, size=(size, LABELS), dtype=np.int32)
+        values = {"labels": labels}
+        if data.frame_features:
+            length = min(self.num_frames, data.longest_example)
+            frames = _bytes(rng, size, length, data.feature_size)
+            if data.released_crops:  # which come dequantised
+                frames = frames.astype(np.float32)
+            lengths = np.full(size, length, np.int32)
+            values |= {"frames": frames, "num_frames": lengths}
+        else:
+            shape = (size, data.feature_size)
+            values |= {"features": rng.standard_normal(shape, np.float32)}
+        return {name: tf.constant(value) for name, value in values.items()}
+
+    def flops(self, count: Callable, model) -> int:
+        """Operations for one video by `forward_flops` or `training_flops`."""
+        batch = self.batch(1)
+        batch.pop("labels")
+        return count(model, batch)
+
+    def raw_reading(self, num_readers: int) -> Callable[[], float]:
+        """A measure: serialised videos/s, as fast as tf.data reads them."""
+        dataset = tf.data.TFRecordDataset(
+            self.shards.paths,
+            buffer_size=_READ_BUFFER,
+            num_parallel_reads=num_readers if num_readers > 1 else None,
+        )
+        batches = iter(dataset.repeat().batch(self.batch_size).prefetch(2))
+        return self.rate(lambda: len(next(batches)))
+
+    def ordered_batches(self) -> Iterator[dict]:
+        """Batches in the order of the files, without end."""
+        many = _repeated(self.shards, -(-_ENDLESS // self.shards.estimated_records))
+        while True:
+            yield from many.iterate(many.ordered_batches(self.batch_size))
+
+    def training_batches(self) -> Iterator[dict]:
+        """Shuffled batches without end."""
+        readers = self.config.num_readers
+        return self.shards.iterate(
+            self.shards.training_batches(
+                self.batch_size, seed=0, num_epochs=_ENDLESS, num_readers=readers
+            )
+        )
+
+    def trainer(self) -> Trainer:
+        """A trainer of the model, for its step and for a checkpoint."""
+        config = TrainingConfig(
+            train_dir=os.path.join(self.directory, "run"),
+            train_data_pattern=self.pattern,
+            batch_size=self.batch_size,
+            precision=self.config.precision,
+            jit_compile=self.config.jit_compile,
+        )
+        return Trainer(self.run, config)
+
+    def evaluator(self) -> Evaluator:
+        """An evaluator of the checkpoint that a trainer saved."""
+        train_dir = os.path.join(self.directory, "run")
+        return Evaluator(
+            EvaluationConfig(train_dir, self.pattern, batch_size=self.batch_size)
+        )
+
+    def inference(self) -> Inference:
+        """Inference with that checkpoint, to a file in the directory."""
+        train_dir = os.path.join(self.directory, "run")
+        output = os.path.join(self.directory, "predictions.csv")
+        return Inference(
+            InferenceConfig(train_dir, self.pattern, output, batch_size=self.batch_size)
+        )
+
+    def whole_runs(self, command, run: Callable[[], int]) -> Callable[[], float]:
+        """A measure: videos/s of `run`, which reads all of `command.shards`.
+
+        Reads the files as often as fills three times the configured seconds, because
+        the start of a run is measured too.
+        """
+        run()  # compiles
+        _, elapsed = measuring.repeat(run, 0)
+        times = math.ceil(_WHOLE_RUN * self.config.seconds / elapsed)
+        command.shards = _repeated(command.shards, times)
+
+        def measure():
+            done, elapsed = measuring.repeat(run, 0)
+            return done / elapsed
+
+        return measure
+
+
+def _bytes(rng, *shape):
+    return rng.integers(0, 256, shape, np.uint8)
+
+
+def _repeated(shards: Shards, times: int) -> Shards:
+    """The same files, named `times` times."""
+    return dataclasses.replace(
+        shards, paths=shards.paths * times, file_bytes=shards.file_bytes * times
+    )
