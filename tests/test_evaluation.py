@@ -142,7 +142,7 @@ def test_a_part_of_the_data_may_hold_no_record_but_not_the_whole(
     assert measured["num_examples"] == 0 and (tmp_path / "part.npz").exists()
     whole = evaluator(run_directory, sample)
     whole.shards.paths = [str(tmp_path / "gone")]
-    with pytest.raises(UserError, match="no record could be read"):
+    with pytest.raises(UserError, match="no video could be read"):
         whole.run()
 
 

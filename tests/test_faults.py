@@ -287,6 +287,7 @@ def test_a_full_disk_ends_training_but_costs_no_step(
     line = only_error(*training(sample, run, *flags, "--export_model_steps=7"))
     assert "No space left on device" in line and str(run) in line
     (disk / "ballast").unlink()
+    assert last_step(run) < 90, "the disk was full too late"
     if last_step(run) == 5:
         assert_equal(tensors(str(run / "model.ckpt-5")), before)
     finish(*training(sample, run, "--num_epochs=200", "--max_steps=90"))

@@ -9,7 +9,7 @@ import pytest
 
 from youtube8m import submission
 from youtube8m.errors import UserError
-from youtube8m.files import replacing, require_writable
+from youtube8m.files import replacing, replacing_directory, require_writable
 
 
 def test_video_line():
@@ -85,6 +85,11 @@ def test_replacing_leaves_the_old_file_until_the_end(tmp_path):
     path.write_text("old")
     with pytest.raises(FileNotFoundError), replacing(str(path)):
         open(tmp_path / "another")  # is not told as if `path` could not be written
+    with (
+        pytest.raises(UserError, match="--output_dir=.*cannot be written"),
+        replacing_directory(str(path / "a" / "b" / "c"), "--output_dir"),
+    ):
+        pass
     with pytest.raises(RuntimeError), replacing(str(path)) as file:
         file.write("half")
         raise RuntimeError

@@ -2,11 +2,12 @@
 
 best = BestCheckpoints(directory, keep=1)
 best.hold(prefix)               # before the trainer can delete it
-best.rank(prefix, gap=0.83)     # keeps it, or lets it go
+best.rank(prefix, gap=0.83)
+best.release()                  # lets it go, if it is none of them
 
 train_dir/best/ holds their files, as links beside the trainer's, and `checkpoint`,
 the best one last: it can be read as a run directory's checkpoints are. GAPs of other
-records do not compare; those of the last evaluation's count.
+records do not compare: such checkpoints are not ranked.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ import json
 import os
 import shutil
 
+from youtube8m.errors import UserError
 from youtube8m.files import replacing
 from youtube8m.runs import RunDirectory
 
@@ -24,7 +26,7 @@ class BestCheckpoints:
 
     Args:
       name: the directory's, one of runs.BEST.
-      measured_on: what the GAPs are of; where it changes, ranking begins anew.
+      measured_on: what the GAPs are of.
     """
 
     def __init__(
@@ -56,28 +58,34 @@ class BestCheckpoints:
                     os.remove(f"{copy}.new")
 
     def rank(self, prefix: str, gap: float) -> None:
-        """Notes the GAP of a checkpoint that is held, and removes the lowest.
+        """Notes the GAP of a checkpoint that is held, or that it is none of the best.
 
         Raises:
-          UserError: it cannot be noted; then the checkpoint is let go.
+          UserError: it cannot be noted, or the GAPs there are of other records.
         """
-        gaps = {**self.gaps(), os.path.basename(prefix): gap}
+        name = os.path.basename(prefix)
+        measured_on, gaps = self._noted()
+        if gaps and measured_on != self.measured_on:
+            raise UserError(
+                f"{self.directory.path}: ranks checkpoints by other shards or another "
+                "--top_k; remove it to begin anew with these"
+            )
+        if not self._is_there(name):
+            raise UserError(f"{self.directory.file(name)}: another command removed it")
+        gaps[name] = gap
         ranked = sorted(gaps, key=gaps.get)[-self.keep :]
-        try:
-            with self._replacing("gaps.json") as file:
-                kept = {name: gaps[name] for name in ranked}
-                json.dump({"measured_on": self.measured_on, "gaps": kept}, file)
-            with self._replacing("checkpoint") as file:
-                file.write(f'model_checkpoint_path: "{ranked[-1]}"\n')
-                file.writelines(f'all_model_checkpoint_paths: "{n}"\n' for n in ranked)
-        finally:
-            self._remove_others()
+        with self._replacing("gaps.json") as file:
+            kept = {name: gaps[name] for name in ranked}
+            json.dump({"measured_on": self.measured_on, "gaps": kept}, file)
+        with self._replacing("checkpoint") as file:
+            file.write(f'model_checkpoint_path: "{ranked[-1]}"\n')
+            file.writelines(f'all_model_checkpoint_paths: "{n}"\n' for n in ranked)
 
     def _replacing(self, name):
         return replacing(self.directory.file(name), self.directory.flag)
 
-    def _remove_others(self):
-        """Removes what neither of both files names."""
+    def release(self) -> None:
+        """Lets go of what is held but not ranked: what neither of both files names."""
         listed = map(os.path.basename, self.directory.checkpoints())
         kept = {*self.gaps(), *listed}
         for path in glob.glob(glob.escape(self.directory.file("model.ckpt-")) + "*"):
@@ -86,15 +94,18 @@ class BestCheckpoints:
                     os.remove(path)
 
     def gaps(self) -> dict[str, float]:
-        """The GAP of each checkpoint that is kept, by name, of the same records."""
+        """The GAP of each checkpoint that is kept, by name."""
+        return self._noted()[1]
+
+    def _noted(self):
+        """What gaps.json says: what GAPs were measured on, and those that can be."""
         try:
             with open(self.directory.file("gaps.json"), encoding="utf-8") as file:
                 found = json.load(file)
-            if found["measured_on"] != self.measured_on:
-                return {}
             gaps = found["gaps"]
             gaps = {n: float(gap) for n, gap in gaps.items() if self._is_there(n)}
-            return {n: gap for n, gap in gaps.items() if 0 <= round(gap, 6) <= 1}
+            gaps = {n: gap for n, gap in gaps.items() if 0 <= round(gap, 6) <= 1}
+            return found["measured_on"], gaps
         except (
             OSError,
             ValueError,
@@ -104,7 +115,7 @@ class BestCheckpoints:
             OverflowError,
             RecursionError,
         ):
-            return {}  # damaged: all but the next are let go
+            return None, {}  # damaged: all but the next are let go
 
     def _is_there(self, name):
         return os.path.exists(self.directory.file(f"{name}.index"))

@@ -65,6 +65,8 @@ def _leave(status):
     A tf.data pipeline that is still running then waits for ever: its Python functions
     for the interpreter, which frees the iterator, which waits for the functions.
     """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # it is ending
     if isinstance(status, str):
         print(status, file=sys.stderr)
         status = 1

@@ -464,7 +464,7 @@ class EvaluationConfig:
     keep_best: int = flag(
         1,
         "Checkpoints kept in --train_dir/best, those with the highest GAP on the same "
-        "shards; with --num_shards none is.",
+        "shards; with --num_shards none is kept.",
     )
     class_metrics_file: str = flag(
         "", "CSV to write: of each class, its videos and its average precision."

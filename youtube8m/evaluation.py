@@ -5,6 +5,7 @@ metrics = evaluator.evaluate(directory.latest_checkpoint())
 evaluator.run()                # once, or again for each new checkpoint
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Sequence
@@ -17,7 +18,8 @@ from absl import logging
 from youtube8m import losses
 from youtube8m.best import BestCheckpoints
 from youtube8m.config import EvaluationConfig
-from youtube8m.errors import UserError
+from youtube8m.data import shards
+from youtube8m.errors import UserError, reason
 from youtube8m.files import ARRAY_ERRORS, replacing, require_writable
 from youtube8m.losses import label_arrays, rated_predictions
 from youtube8m.metrics import Metrics, top_predictions
@@ -130,7 +132,20 @@ class Evaluator:
     def _measured(self, prefix):
         """Evaluates the weights that are loaded, those of `prefix`."""
         step = step_of(prefix)
-        best = self._held(prefix)
+        with self._held(prefix) as best:
+            metrics, seconds = self._over_records(step)
+            result = metrics.result()
+            result["examples_per_second"] = metrics.num_examples / seconds
+            if self.config.num_shards == 1:  # else the figures of a part, to be merged
+                self._report(result, step)
+            if best is not None:
+                self._rank(best, prefix, result["gap"])
+        # Last: where it fails, all else has been done.
+        self._write_files(metrics, result, step)
+        return result
+
+    def _over_records(self, step):
+        """The metrics of all examples, and the seconds that it took."""
         metrics = Metrics(self.num_classes, self.config.top_k)
         dataset = self.shards.ordered_batches(
             self.config.batch_size,
@@ -148,49 +163,48 @@ class Evaluator:
                 progress.update(metrics.num_examples)
                 began = time.monotonic()
         if not metrics.num_examples and self.config.num_shards == 1:
+            what = "rated segment" if self.config.segment_labels else "video"
             raise UserError(
-                f"--eval_data_pattern={self.config.eval_data_pattern}: no record could "
-                "be read; see the warnings above"
+                f"--eval_data_pattern={self.config.eval_data_pattern}: no {what} could "
+                f"be read, and {self.shards.damage.lost} records were lost"
             )
-        result = metrics.result()
-        seconds = time.monotonic() - start
-        result["examples_per_second"] = metrics.num_examples / seconds
-        if self.config.num_shards == 1:  # else the figures of a part, to be merged
-            self._report(result, step)
-        if best is not None:
-            self._rank(best, prefix, result["gap"])
-        # Last: where it fails, all else has been done.
-        self._write_files(metrics, result, step)
-        return result
+        return metrics, time.monotonic() - start
 
+    @contextlib.contextmanager
     def _held(self, prefix):
         """The best checkpoints, this one among them until it is known if it is."""
         config = self.config
         is_again = os.path.dirname(prefix) != self.directory.path
         if is_again or not config.keep_best or config.num_shards > 1:
-            return None
+            yield None
+            return
         name = BEST[config.segment_labels]
-        measured_on = f"{self.shards.fingerprint()} --top_k={config.top_k}"
+        measured_on = f"{shards.digest(self.shards.paths)} --top_k={config.top_k}"
         best = BestCheckpoints(self.directory, config.keep_best, name, measured_on)
         try:
             best.hold(prefix)
         except OSError as error:
-            logging.warning(
-                "--train_dir=%s: %s is not taken for --keep_best (%s)",
-                self.directory.path,
-                os.path.basename(prefix),
-                error.strerror or error,
-            )
-            return None
-        return best
+            self._warn_not_best(error, prefix)
+            yield None
+            return
+        try:
+            yield best
+        finally:
+            best.release()
 
-    @staticmethod
-    def _rank(best, prefix, gap):
+    def _warn_not_best(self, error, prefix):
+        logging.warning(
+            "--train_dir=%s: %s is not taken for --keep_best (%s)",
+            self.directory.path,
+            os.path.basename(prefix),
+            reason(error),
+        )
+
+    def _rank(self, best, prefix, gap):
         try:
             best.rank(prefix, gap)
         except UserError as error:
-            name = os.path.basename(prefix)
-            logging.warning("%s; %s is not taken for --keep_best", error, name)
+            self._warn_not_best(error, prefix)
 
     def _batch_metrics(self, batch):
         predictions = self.trained.predict(batch)["predictions"]
@@ -266,12 +280,11 @@ class Evaluator:
         path = self.directory.file("eval")
         try:
             writer = tf.summary.create_file_writer(path)
-            with writer.as_default(step=step):
+            with contextlib.closing(writer), writer.as_default(step=step):
                 for tag, name in tags.items():
                     tf.summary.scalar(tag, result.get(name, 0.0))
-            writer.close()
         except tf.errors.OpError as error:
-            reason = error.message.splitlines()[0].split("; ")[-1].split(" [Op:")[0]
+            why = reason(error).split("; ")[-1].split(" [Op:")[0]
             logging.warning(
-                "--train_dir=%s: no summaries for TensorBoard (%s)", path, reason
+                "--train_dir=%s: no summaries for TensorBoard (%s)", path, why
             )

@@ -137,12 +137,14 @@ def _told(path, flag):
 
 
 def _concerns(filename, path):
-    """Whether an error's file is `path`, its directory or a temporary beside it."""
-    if filename is None:
+    """Whether an error's file is `path`, a directory above it or in its place."""
+    if not isinstance(filename, str):
         return True
     directory, name = os.path.split(os.path.realpath(path))
-    first = os.path.relpath(os.path.realpath(filename), directory).split(os.sep)[0]
-    return first in (os.curdir, name) or first.startswith(f".{name}.")
+    parts = os.path.relpath(os.path.realpath(filename), directory).split(os.sep)
+    if set(parts) <= {os.curdir, os.pardir}:
+        return True
+    return parts[0] == name or parts[0].startswith(f".{name}.")
 
 
 def _is_replaceable(path):

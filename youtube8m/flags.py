@@ -176,7 +176,7 @@ def _vocabulary_facts(data, classes):
     wanted = {name for cls in classes for name in arguments(cls)} & {*CLASS_FACTS}
     if not path:
         for cls in classes:
-            for name in required(cls).intersection(CLASS_FACTS):
+            for name in sorted(required(cls).intersection(CLASS_FACTS)):
                 raise UserError(
                     f"{cls.__name__} needs {CLASS_FACTS[name]}: give "
                     "--vocabulary_file, the vocabulary.csv of the data set or a CSV "

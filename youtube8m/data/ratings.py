@@ -7,7 +7,6 @@ The cache is a text file: a line with the number of ratings and a digest of the 
 they come from, then a line `class,1 or 0,id:start` for each.
 """
 
-import hashlib
 import os
 import re
 import sys
@@ -97,16 +96,10 @@ def _add(ratings, class_id, segment, present):
     rated[segment] = bool(present) or rated.get(segment, False)
 
 
-def _digest(paths):
-    """Of the shards' names and sizes, wherever they lie."""
-    facts = [(os.path.basename(p), shards.file_size(p)) for p in sorted(paths)]
-    return hashlib.sha256(repr(facts).encode()).hexdigest()
-
-
 def _write_cache(path, ratings, paths):
     count = sum(map(len, ratings.values()))
     with replacing(path, _CACHE_FLAG) as file:
-        file.write(f"youtube8m ratings: {count} of shards {_digest(paths)}\n")
+        file.write(f"youtube8m ratings: {count} of shards {shards.digest(paths)}\n")
         for class_id in sorted(ratings):
             for segment, present in ratings[class_id].items():
                 file.write(f"{class_id},{present:d},{segment}\n")
@@ -130,7 +123,7 @@ def _read_cache(path, num_classes, paths):
         raise _unusable(path, f"is damaged (holds {found} ratings of {count})")
     if max(ratings) >= num_classes:
         raise _unusable(path, f"has class {max(ratings)}, beyond --num_classes")
-    if paths and digest != _digest(paths):
+    if paths and digest != shards.digest(paths):
         raise _unusable(path, "belongs to other shards than --eval_data_pattern finds")
     return ratings
 

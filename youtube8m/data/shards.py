@@ -12,6 +12,7 @@ damage the next sound header is searched for.
 """
 
 import contextlib
+import hashlib
 import io
 import math
 import os
@@ -58,6 +59,12 @@ def file_size(path: str) -> int:
         return tf.io.gfile.stat(path).length
     except tf.errors.OpError:
         return 0
+
+
+def digest(paths: list[str]) -> str:
+    """Of the files' names and sizes, in any order and wherever they lie."""
+    facts = [(os.path.basename(path), file_size(path)) for path in sorted(paths)]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
 def walk(

@@ -243,10 +243,16 @@ class Saver:
             if not tf.reduce_all(tf.cast(finite(variable), tf.bool)):
                 raise UserError(
                     f"the weights {name} are not finite behind step {step}, which is "
-                    "not saved; the last good checkpoint is "
-                    f"{self._current or 'none, as none was saved'}: lower "
-                    "--base_learning_rate and run again, without --start_new_model"
+                    f"not saved; {back_to(self._current)}"
                 )
+
+
+def back_to(prefix: str | None) -> str:
+    """What to do when weights have gone astray since the checkpoint `prefix`."""
+    lower = "lower --base_learning_rate and run again"
+    if not prefix:
+        return f"no checkpoint was saved before: {lower}"
+    return f"the last good checkpoint is {prefix}: {lower}, without --start_new_model"
 
 
 def _save(manager, directory, step):

@@ -18,6 +18,7 @@ from youtube8m.errors import UserError
 from youtube8m.files import replacing
 from youtube8m.progress import Progress
 from youtube8m.runs import RunDirectory
+from youtube8m.training.checkpoints import back_to
 
 _NOT_REPORTED = ("predictions", "stopping")
 _NAMED = 8  # videos of a bad batch in the error's line
@@ -106,9 +107,7 @@ class TrainingReport(contextlib.ExitStack):
         if len(names) > _NAMED:
             named += f" and {len(names) - _NAMED} more (train.log)"
         return UserError(
-            f"{what} is {value} at step {step} of the videos {named}; the last good "
-            f"checkpoint is {last or 'none, as none was saved'}: lower "
-            "--base_learning_rate and run again, without --start_new_model"
+            f"{what} is {value} at step {step} of the videos {named}; {back_to(last)}"
         )
 
     def _write(self, row):

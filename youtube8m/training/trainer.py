@@ -126,9 +126,9 @@ class Trainer:
         except _LOST_WORKER as error:
             if len(self.workers) == 1:
                 raise
-            reason = (error.message.strip().splitlines() or [""])[-1]
+            last = (error.message.strip().splitlines() or [""])[-1]
             raise UserError(
-                f"another worker is gone or cannot be reached ({reason}); in all of "
+                f"another worker is gone or cannot be reached ({last}); in all of "
                 f"them {self._again}, and the run goes on from its last checkpoint"
             ) from None
 
@@ -244,9 +244,11 @@ class Trainer:
                 saved_at = time.monotonic()
             if len(self.workers) > 1:
                 recent.append(results["stopping"])
-            if self._is_stopping(recent):
+            stopping = self._is_stopping(recent)
+            if self._is_done(step):
+                break
+            if stopping:
                 self.stopped_by = self._stop_signal or signal.SIGTERM
-            if self.stopped_by or self._is_done(step):
                 break
         report.flush()
         return metrics
