@@ -61,10 +61,16 @@ def _define(name, hint, default, metadata):
     _DEFINE[hint](name, default, metadata["help"])
 
 
-def read(config_class: type, **overrides: Any) -> Any:
-    """The configuration that the flags spell. Raises UserError if it is not valid."""
-    names = [f.name for f in dataclasses.fields(config_class) if "help" in f.metadata]
-    return config_class(**{name: FLAGS[name].value for name in names}, **overrides)
+def read(config_class: type) -> Any:
+    """The configuration that the flags spell. Raises UserError if it is not valid.
+
+    Its field `hyperparameters`, if it has one, holds those that are given.
+    """
+    fields = dataclasses.fields(config_class)
+    values = {f.name: FLAGS[f.name].value for f in fields if "help" in f.metadata}
+    if any(f.name == "hyperparameters" for f in fields):
+        values["hyperparameters"] = given_hyperparameters()
+    return config_class(**values)
 
 
 def define_model_flags() -> None:
@@ -150,7 +156,7 @@ def read_run() -> RunConfig:
     classifier = parts.classifier
     loss = LOSSES.get(config.label_loss) if classifier else None
     classes = [c for c in (*parts, models.VideoModel, loss) if c is not None]
-    taken, given = defaults(*classes), given_hyperparameters()
+    taken, given = defaults(*classes), config.hyperparameters
     # Released crops are a matter of the data, so that any model may have them.
     of_crops = {"released_code"} if data.frame_sampling in CROPS else set()
     known = taken.keys() | of_crops

@@ -63,8 +63,7 @@ flags.define_model_flags()
 
 def main() -> None:
     """Reads the flags and averages. The model's own come from model_flags.json."""
-    given = flags.given_hyperparameters()
-    run = average(flags.read(AverageConfig, hyperparameters=given))
+    run = average(flags.read(AverageConfig))
     flags.warn_differing(run)
 
 

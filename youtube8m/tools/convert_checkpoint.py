@@ -66,8 +66,7 @@ flags.define_model_flags()
 
 def main() -> None:
     """Reads the flags and converts. The model's own come from model_flags.json."""
-    given = flags.given_hyperparameters()
-    run = convert(flags.read(ConvertConfig, hyperparameters=given))
+    run = convert(flags.read(ConvertConfig))
     flags.warn_differing(run)
 
 

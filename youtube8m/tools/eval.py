@@ -18,8 +18,7 @@ flags.define_model_flags()
 
 def main() -> None:
     """Reads the flags and evaluates. The model's own come from model_flags.json."""
-    given = flags.given_hyperparameters()
-    config = flags.read(EvaluationConfig, hyperparameters=given)
+    config = flags.read(EvaluationConfig)
     evaluator = Evaluator(config)
     flags.warn_differing(evaluator.trained.run)
     evaluator.run()

@@ -25,6 +25,5 @@ flags.define_model_flags()
 
 def main() -> None:
     """Reads the flags and exports. The model's own come from model_flags.json."""
-    given = flags.given_hyperparameters()
-    run = export(flags.read(ExportConfig, hyperparameters=given))
+    run = export(flags.read(ExportConfig))
     flags.warn_differing(run)

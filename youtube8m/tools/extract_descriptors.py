@@ -59,8 +59,7 @@ flags.define_model_flags()
 
 def main() -> None:
     """Reads the flags and extracts. The model's own come from model_flags.json."""
-    given = flags.given_hyperparameters()
-    config = flags.read(ExtractionConfig, hyperparameters=given)
+    config = flags.read(ExtractionConfig)
     directory = _empty_directory(config.output_dir)
     trained = TrainedRun(config.train_dir, config.hyperparameters)
     flags.warn_differing(trained.run)

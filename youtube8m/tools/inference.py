@@ -22,8 +22,7 @@ DEFINE_alias("segment_label_ids", "segment_label_ids_file")
 
 def main() -> None:
     """Reads the flags and predicts. The model's own come from model_flags.json."""
-    given = flags.given_hyperparameters()
-    config = flags.read(InferenceConfig, hyperparameters=given)
+    config = flags.read(InferenceConfig)
     inference = Inference(config)
     for member in inference.members:
         flags.warn_differing(member.run)
