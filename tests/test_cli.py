@@ -403,9 +403,10 @@ def test_a_truncated_shard_costs_its_last_records_only(damaged, tmp_path):
     assert re.search(r"b\.tfrecord: record 10 at byte \d+ is damaged", log)
     assert re.search(r"c\.tfrecord: cannot be read", log)
     assert "saved step 6" in log  # 20 + 10 videos, twice, in batches of 10
+    (damaged / "c.tfrecord").unlink()  # else either is the first to be found
     strict = run("train.py", *arguments, "--strict_data", "--start_new_model", status=1)
     last = strict.splitlines()[-1]
-    assert re.match(r"error: .*(b\.tfrecord: record 10|c\.tfrecord: cannot)", last)
+    assert last.startswith("error: ") and "b.tfrecord: record 10" in last
 
 
 @pytest.mark.parametrize("verbosity, shown", [(0, False), (1, True)])
