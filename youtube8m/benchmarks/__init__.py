@@ -29,9 +29,9 @@ from youtube8m.training.steps import device_inputs
 
 __all__ = ["BENCHMARKS", "BenchmarkConfig", "Figure", "Report", "Workload"]
 
-REQUIRED_METRICS_RATE = 25_000  # videos/s of the metrics alone
-
 _TOP_K = 20
+_METRICS_SHAPE = (1024, schema.NUM_CLASSES_2018)
+_METRICS_ALONE = "metrics alone (batch 1024, 3862 classes)"
 
 
 def input_benchmark(work: Workload) -> Report:
@@ -57,7 +57,7 @@ def input_benchmark(work: Workload) -> Report:
         ),
     ]
     return Report(
-        figures + _memory_figures(), {"record_bytes": work.shards.record_bytes}
+        figures + _memory_figures(work), {"record_bytes": work.shards.record_bytes}
     )
 
 
@@ -84,16 +84,16 @@ def train_benchmark(work: Workload) -> Report:
             "input": work.rate(lambda: len(next(stream)["id"])),
         }
     )
-    return _train_report(medians, flops)
+    return _train_report(work, medians, flops)
 
 
-def _train_report(medians, flops):
+def _train_report(work, medians, flops):
     figures = [
         _of_product("step alone", medians["step"], medians["product"], flops),
         *_arithmetic("step", medians["step"], medians["product"], flops),
         _against(medians, "step with input", "fed", "step", "step alone"),
         Figure("input alone", medians["input"]),
-        *_memory_figures(),
+        *_memory_figures(work),
     ]
     bound = "input" if medians["input"] < medians["step"] else "compute"
     return Report(figures, {"flops_per_video": flops, "bound_by": bound})
@@ -110,8 +110,14 @@ def _arithmetic(name, value, product, flops):
     return [Figure(name, achieved, "GFLOP/s", product / 1e9, "matrix product")]
 
 
-def _memory_figures():
-    return [Figure(name, value, "MiB") for name, value in peak_memory().items()]
+def _memory_figures(work):
+    """Peak memory, and what of it the libraries alone take: the higher, the better."""
+    peaks = [Figure(name, value, "MiB") for name, value in peak_memory().items()]
+    libraries = work.memory_of_libraries
+    return [
+        *peaks,
+        Figure("libraries alone", libraries, "MiB", peaks[0].value, "peak memory"),
+    ]
 
 
 def evaluate_benchmark(work: Workload) -> Report:
@@ -129,6 +135,7 @@ def evaluate_benchmark(work: Workload) -> Report:
             "input": work.rate(lambda: len(next(stream)["id"])),
             "memory": work.rate(_predict_and_measure(work, trained, batch)),
             "metrics": work.rate(_metrics_alone()),
+            "sort": work.rate(_numpy_top()),
         }
     )
     product = medians["product"]
@@ -136,15 +143,10 @@ def evaluate_benchmark(work: Workload) -> Report:
         _of_product("evaluation with input", medians["whole"], product, flops),
         _of_product("predictions + metrics", medians["memory"], product, flops),
         *_arithmetic("predictions + metrics", medians["memory"], product, flops),
-        Figure(
-            "metrics alone (batch 1024, 3862 classes)",
-            medians["metrics"],
-            limit=REQUIRED_METRICS_RATE,
-            limit_name="required",
-        ),
+        _against(medians, _METRICS_ALONE, "metrics", "sort", "top 20 by numpy"),
         Figure("input alone", medians["input"]),
     ]
-    return Report(figures + _memory_figures(), {"flops_per_video": flops})
+    return Report(figures + _memory_figures(work), {"flops_per_video": flops})
 
 
 def _predict_and_measure(work, trained: TrainedRun, batch):
@@ -164,8 +166,14 @@ def _metrics_of(labels, num_classes):
     return measure
 
 
+def _numpy_top():
+    """numpy's choice of the highest predictions, which metrics cannot do without."""
+    predictions = np.random.default_rng(0).random(_METRICS_SHAPE, np.float32)
+    return lambda: len(np.argpartition(predictions, -_TOP_K, axis=1))
+
+
 def _metrics_alone():
-    rng, shape = np.random.default_rng(0), (1024, schema.NUM_CLASSES_2018)
+    rng, shape = np.random.default_rng(0), _METRICS_SHAPE
     predictions = tf.constant(rng.random(shape, np.float32))
     labels = rng.integers(shape[1], size=(shape[0], LABELS), dtype=np.int32)
     measure = _metrics_of(tf.constant(labels), shape[1])
@@ -201,7 +209,7 @@ def inference_benchmark(work: Workload) -> Report:
         Figure("input alone", medians["input"]),
         Figure("CSV lines alone", medians["lines"]),
     ]
-    return Report(figures + _memory_figures(), {"flops_per_video": flops})
+    return Report(figures + _memory_figures(work), {"flops_per_video": flops})
 
 
 def _csv_lines(num_classes, count=256):

@@ -79,6 +79,7 @@ class Workload:
 
     def __init__(self, config: BenchmarkConfig, run: RunConfig, directory: str):
         self.config, self.run, self.directory = config, run, directory
+        self.memory_of_libraries = measuring.peak_memory()["peak memory"]
         self.num_frames = config.num_frames or run.data.max_frames
         self._check()
         frames = run.data.frame_features

@@ -5,9 +5,14 @@
         --batch_size=64 --lstm_cells=256 --output_file=/tmp/train.json
     python -m youtube8m.tools.benchmark evaluate --data_pattern='validate*.tfrecord'
     python -m youtube8m.tools.benchmark inference
+    python -m youtube8m.tools.benchmark suite --output_file=after.json
+    python -m youtube8m.tools.benchmark compare benchmarks/baseline.json after.json
 
 Prints each figure beside the limit that the same machine sets, measured in the same
 run. Without --data_pattern random records of the size of YouTube-8M's are used.
+
+suite runs the whole speed table and keeps the ratios alone. compare prints two such
+files side by side; its status is 1 if a ratio fell by more than --tolerance.
 """
 
 from youtube8m import cli
@@ -24,12 +29,20 @@ from absl import flags as absl_flags
 from absl import logging
 
 from youtube8m import flags
-from youtube8m.benchmarks import BENCHMARKS, BenchmarkConfig, Figure, Report, Workload
+from youtube8m.benchmarks import (
+    BENCHMARKS,
+    BenchmarkConfig,
+    Figure,
+    Report,
+    Workload,
+    suite,
+)
 from youtube8m.config import DataConfig, RunConfig
+from youtube8m.errors import UserError, unknown_name
 from youtube8m.files import replacing
 from youtube8m.text import aligned
 
-COMMANDS = tuple(BENCHMARKS)
+COMMANDS = None  # compare takes two files
 FLAGS = absl_flags.FLAGS
 
 _VIDEO_FEATURES, _FRAME_FEATURES = "mean_rgb,mean_audio", "rgb,audio"
@@ -37,9 +50,37 @@ _FEATURE_SIZES = "1024,128"
 
 flags.define(BenchmarkConfig, DataConfig)
 flags.define_model_flags()
+absl_flags.DEFINE_multi_enum(
+    "row", None, list(suite.ROWS), "Row of suite to measure; default: all of them."
+)
+absl_flags.DEFINE_float(
+    "tolerance",
+    0.1,
+    "Share by which compare lets a ratio fall, as machines are never quite at rest.",
+    lower_bound=0.0,
+    upper_bound=1.0,
+)
 
 
-def main(command: str) -> None:
+def main(*arguments: str) -> None:
+    """Measures what the first argument names, or compares two files.
+
+    Raises:
+      UserError: an unknown command, or too few or too many arguments.
+    """
+    commands = {name: _benchmark for name in BENCHMARKS}
+    commands |= {"suite": _suite, "compare": _compare}
+    if not arguments:
+        raise UserError(f"name a sub-command: {', '.join(commands)}")
+    command, *rest = arguments
+    if command not in commands:
+        raise unknown_name("sub-command", command, commands)
+    if command != "compare" and rest:
+        raise UserError(f"{rest[0]!r} is no flag; quote globs, and write --flag=value")
+    commands[command](*arguments)
+
+
+def _benchmark(command):
     """Reads the flags, measures `command`, prints and writes the figures."""
     _set_defaults(command)
     config, run = flags.read(BenchmarkConfig), flags.read_run()
@@ -53,6 +94,37 @@ def main(command: str) -> None:
         if file:
             file.write(_json(command, config, run, report))
     print(table(report))
+
+
+def _suite(command):
+    """Measures the rows of the speed table, prints and writes their ratios."""
+    if not FLAGS.output_file:
+        raise UserError("--output_file is empty; name the file to write the ratios to")
+    given = [f"--{n}={FLAGS[n].value}" for n in ("seconds", "repetitions")]
+    ratios = suite.measure(given, FLAGS.row or suite.ROWS)
+    with replacing(FLAGS.output_file, "--output_file") as file:
+        file.write(json.dumps({"settings": given, "ratios": ratios}, indent=2) + "\n")
+    rows = [(r, f, _text(v)) for r, found in ratios.items() for f, v in found.items()]
+    print("\n".join(aligned([("row", "figure", "ratio"), *rows], numbers=(2,))))
+
+
+def _compare(command, *paths):
+    """Prints two suites side by side. Exits with 1 if a ratio fell too far."""
+    if len(paths) != 2:
+        raise UserError("compare: name two files, before and after")
+    found = list(suite.changes(*map(suite.read, paths)))
+    rows = [("row", "figure", "before", "after", "")]
+    for change in found:
+        mark = "fell" if change.fell(FLAGS.tolerance) else ""
+        values = map(_text, (change.before, change.after))
+        rows.append((change.row, change.figure, *values, mark))
+    print("\n".join(aligned(rows, numbers=(2, 3))))
+    fallen = [change for change in found if change.fell(FLAGS.tolerance)]
+    if fallen:
+        raise UserError(
+            f"{paths[1]}: {len(fallen)} of {len(found)} ratios fell by more than "
+            f"--tolerance={FLAGS.tolerance:g}"
+        )
 
 
 def _set_defaults(command):

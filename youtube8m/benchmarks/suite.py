@@ -1,0 +1,161 @@
+"""The speed table as ratios to limits, which machines of any speed can compare.
+
+    ratios = measure(["--seconds=1"])          # row -> figure -> ratio to its limit
+    [c for c in changes(before, ratios) if c.fell(tolerance=0.1)]
+
+Each row is a benchmark in a process of its own, as its peak memory counts.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from youtube8m import schema
+from youtube8m.errors import UserError
+from youtube8m.progress import Progress
+
+_VERTICALS = 25
+
+# Row -> arguments of tools.benchmark.
+ROWS = {
+    "input": "input",
+    "input of crops": "input --frame_sampling=crop",
+    "train LogisticModel": "train --model=LogisticModel",
+    "train MoeModel": "train --model=MoeModel",
+    "train HierarchicalMoeModel": (
+        "train --model=HierarchicalMoeModel --vocabulary_file={vocabulary}"
+    ),
+    "train FrameLevelLogisticModel": (
+        "train --frame_features --model=FrameLevelLogisticModel"
+    ),
+    "train DbofModel": (
+        "train --frame_features --model=DbofModel --dbof_cluster_size=1024"
+    ),
+    "train DbofModel, mixed_bfloat16": (
+        "train --frame_features --model=DbofModel --dbof_cluster_size=1024 "
+        "--precision=mixed_bfloat16"
+    ),
+    "train LstmModel": (
+        "train --frame_features --model=LstmModel --lstm_layers=1 --lstm_cells=256 "
+        "--batch_size=64"
+    ),
+    "train MaxPoolBiLSTMAttention": (
+        "train --frame_features --model=MaxPoolBiLSTMAttention --lstm_cells=256 "
+        "--batch_size=64"
+    ),
+    "train LSTMMoE": (
+        "train --frame_features --model=LSTMMoE --lstm_cells=256 --batch_size=64"
+    ),
+    "evaluate LogisticModel": "evaluate --model=LogisticModel",
+    "evaluate DbofModel": (
+        "evaluate --frame_features --model=DbofModel --dbof_cluster_size=1024"
+    ),
+    "inference LogisticModel": "inference --model=LogisticModel",
+    "inference MoeModel": "inference --model=MoeModel",
+    "inference FrameLevelLogisticModel": (
+        "inference --frame_features --model=FrameLevelLogisticModel"
+    ),
+}
+
+
+class Change(NamedTuple):
+    """One figure's ratio in two suites; None where a suite lacks it."""
+
+    row: str
+    figure: str
+    before: float | None
+    after: float | None
+
+    def fell(self, tolerance: float) -> bool:
+        """Whether the ratio fell by more than the share `tolerance`, or is gone."""
+        if self.before is None:
+            return False
+        return self.after is None or self.after < self.before * (1 - tolerance)
+
+
+def measure(
+    flags: Sequence[str], rows: Iterable[str] = tuple(ROWS)
+) -> dict[str, dict[str, float]]:
+    """Row -> figure -> ratio; `flags` go to each row's benchmark.
+
+    Raises:
+      UserError: a benchmark failed.
+    """
+    rows = list(rows)
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        Progress("benchmarks", len(rows), "row") as progress,
+    ):
+        vocabulary = os.path.join(directory, "vocabulary.csv")
+        _write_vocabulary(vocabulary)
+        found = {}
+        for number, row in enumerate(rows):
+            progress.update(number, row)
+            arguments = ROWS[row].format(vocabulary=vocabulary).split()
+            found[row] = _ratios([*arguments, *flags], directory)
+    return found
+
+
+def _ratios(arguments, directory):
+    output = os.path.join(directory, "figures.json")
+    command = [sys.executable, "-m", "youtube8m.tools.benchmark", *arguments]
+    done = subprocess.run(
+        [*command, f"--output_file={output}"], capture_output=True, text=True
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
+        raise UserError(f"benchmark {' '.join(arguments)}: {lines[-1]}")
+    with open(output) as file:
+        figures = json.load(file)["figures"]
+    return {
+        f"{figure['name']} / {figure['limit_name']}": round(figure["ratio"], 4)
+        for figure in figures
+        if figure["ratio"] is not None and figure["unit"] != "GFLOP/s"
+    }
+
+
+def _write_vocabulary(path):
+    """Classes in verticals of random sizes."""
+    verticals = np.random.default_rng(0).integers(
+        _VERTICALS, size=schema.NUM_CLASSES_2018
+    )
+    with open(path, "w") as file:
+        file.write("label_id,vertical\n")
+        for label, vertical in enumerate(verticals):
+            file.write(f"{label},vertical {vertical}\n")
+
+
+def changes(before: dict, after: dict) -> Iterator[Change]:
+    """Every figure of two suites, in the order of the first."""
+    for row in [*before, *(row for row in after if row not in before)]:
+        old, new = before.get(row, {}), after.get(row, {})
+        for figure in [*old, *(name for name in new if name not in old)]:
+            yield Change(row, figure, old.get(figure), new.get(figure))
+
+
+def read(path: str) -> dict[str, dict[str, float]]:
+    """What `tools.benchmark suite` wrote.
+
+    Raises:
+      UserError: the file cannot be read, or is none of a suite.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            ratios = json.load(file)["ratios"]
+        return {
+            row: {name: float(ratio) for name, ratio in figures.items()}
+            for row, figures in ratios.items()
+        }
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(
+            f"{path}: not the figures of a suite; write them with python -m "
+            "youtube8m.tools.benchmark suite --output_file=..."
+        ) from None
