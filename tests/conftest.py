@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from absl import logging
 
-from youtube8m.data import synthetic
+from youtube8m.data.writing import synthetic
 
 # Under nohup and the like it is ignored, also by all processes that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -10,18 +10,22 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "youtube8m"
 # From the ground up; what shares a line must not import one another.
 ROOMS = [
     {"schema", "errors", "__init__"},
-    {"config", "files", "presets", "progress", "registry", "text"},
+    {"registry", "compat", "util"},
+    {"config"},
     {"data", "layers"},
-    {"models", "losses", "metrics", "optimizers"},
-    {"starter_checkpoints"},
+    {"losses", "metrics", "optimizers"},
+    {"models"},
     {"runs"},
-    {"training"},
-    {"archives", "best", "prediction", "submission"},
-    {"evaluation", "inference", "ensemble", "export", "segment_evaluation"},
+    {"training", "prediction"},
+    {"evaluation"},
+    {"export"},
     {"benchmarks"},
-    {"flags", "cli"},
+    {"cli"},
     {"tools"},
 ]
+SOURCES = PACKAGE / "models"
+# Names that several folders may have: of modules of a paper, of flags of a command.
+SHARED_NAMES = {"__init__", "encoders", "classifiers", "presets", "config"}
 FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -62,3 +66,26 @@ def test_no_tensorflow_at_import_of_backend_neutral_rooms(room):
             for alias in node.names
         ]
         assert "tensorflow" not in names, path
+
+
+def test_at_most_ten_modules_lie_flat():
+    flat = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+    assert len(flat) <= 10, flat
+
+
+def test_a_paper_imports_no_other_paper():
+    for path in SOURCES.glob("*/*.py"):
+        own = path.parent.name
+        for module in imported_modules(path):
+            parts = module.split(".")
+            if parts[:2] == ["youtube8m", "models"] and len(parts) > 3:
+                assert parts[2] in (own, "starter"), f"{path}: {module}"
+
+
+def test_modules_of_different_ideas_have_different_names():
+    names = [
+        path.stem
+        for path in FILES
+        if room_of(path) != "tools" and path.stem not in SHARED_NAMES
+    ]
+    assert sorted(set(names)) == sorted(names)

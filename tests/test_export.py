@@ -12,9 +12,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tests import processes
-from tests.test_backends import PYTHON, has
-from tests.test_models import (
+from tests.helpers import processes
+from tests.models.test_all_models import (
     CASES,
     FRAMES,
     NUM_CLASSES,
@@ -22,17 +21,19 @@ from tests.test_models import (
     random_batch,
     run_config,
 )
+from tests.models.test_backends import PYTHON, has
 from youtube8m import models
-from youtube8m.config import DataConfig, InferenceConfig, RunConfig
-from youtube8m.data import sampling
-from youtube8m.data.examples import frame_example, video_example, write_records
-from youtube8m.data.serving import choose_frames
+from youtube8m.config import DataConfig, RunConfig
+from youtube8m.data.reading import frame_sampling
+from youtube8m.data.reading.parsing_ops import choose_frames
+from youtube8m.data.writing.records import frame_example, video_example, write_records
 from youtube8m.errors import UserError
 from youtube8m.export import ExportConfig, export
-from youtube8m.inference import Inference
-from youtube8m.prediction import TrainedRun
-from youtube8m.runs import RunDirectory
-from youtube8m.training.checkpoints import save_weights
+from youtube8m.prediction.config import InferenceConfig
+from youtube8m.prediction.inference import Inference
+from youtube8m.prediction.predictor import TrainedRun
+from youtube8m.runs.directory import RunDirectory
+from youtube8m.runs.weights import save_weights
 
 LENGTHS = (9, 30, 1, 4)
 
@@ -297,7 +298,7 @@ def test_frames_are_chosen_as_for_inference(values):
     lengths = np.arange(1, 60)  # past the longest that is not cut
     index, counts = tf.function(lambda x: choose_frames(data, x))(lengths)
     for length, row, count in zip(lengths, index.numpy(), counts.numpy(), strict=True):
-        assert row[:count].tolist() == list(sampling.sample(data, length))
+        assert row[:count].tolist() == list(frame_sampling.sample(data, length))
         assert not row[count:].any()
     assert index.shape[1] == max(counts)
 

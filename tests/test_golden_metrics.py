@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from tests import golden
+from tests.helpers import golden
 from youtube8m.metrics import Metrics, average_precision, top_predictions
 
 # The starter code's classes that this file covers; test_golden_starter has the rest.

@@ -6,11 +6,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.test_training import FRAMES, TWO_REPLICAS, config, metrics_lines, run_python
+from tests.training.test_trainer import (
+    FRAMES,
+    TWO_REPLICAS,
+    config,
+    metrics_lines,
+    run_python,
+)
 from youtube8m import losses
 from youtube8m.config import ModelConfig, RunConfig
 from youtube8m.errors import UserError
-from youtube8m.layers.labels import multi_hot
+from youtube8m.layers.targets import multi_hot
 from youtube8m.registry import construct
 from youtube8m.training.trainer import Trainer
 

@@ -15,28 +15,22 @@ The first two need TensorFlow alone, and no GPU wherever they were written.
 
 import dataclasses
 import os
-from collections.abc import Mapping
-from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
-from youtube8m.config import (
-    CHECKPOINT_HELP,
-    RunConfig,
-    flag,
-    require_given,
-    require_positive,
-)
-from youtube8m.data.serving import choose_frames, parse_records
+from youtube8m.config import RunConfig
+from youtube8m.config.fields import flag, require_given, require_positive
+from youtube8m.config.trained_run import CHECKPOINT_HELP, TrainedRunConfig
+from youtube8m.data.reading.parsing_ops import choose_frames, parse_records
 from youtube8m.errors import UserError, reason
-from youtube8m.files import replacing_directory
 from youtube8m.layers.recurrent import without_cudnn
-from youtube8m.prediction import TrainedRun
+from youtube8m.prediction.predictor import TrainedRun
+from youtube8m.util.files import replacing_directory
 
 
 @dataclasses.dataclass(frozen=True)
-class ExportConfig:
+class ExportConfig(TrainedRunConfig):
     """What is exported, and how."""
 
     train_dir: str = flag("", "Directory that train.py wrote.")
@@ -50,8 +44,6 @@ class ExportConfig:
         "keras (a model.keras file).",
     )
     top_k: int = flag(20, "Classes that a savedmodel lists per video.")
-    # For train directories of the starter code, which do not tell all of them.
-    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         require_given(self, "train_dir", "output_dir")

@@ -15,8 +15,8 @@ from keras import ops
 
 from youtube8m.config import RunConfig
 from youtube8m.errors import UserError
-from youtube8m.layers.labels import cross_entropy, multi_hot
 from youtube8m.layers.normalization import replica_sum
+from youtube8m.layers.targets import cross_entropy, multi_hot
 from youtube8m.registry import Configured, Registry, construct
 
 LOSSES = Registry("--label_loss")

@@ -18,14 +18,14 @@ import io
 import numpy as np
 import tensorflow as tf
 
-from youtube8m import schema, submission
+from youtube8m import schema
 from youtube8m.benchmarks.flops import forward_flops, training_flops
 from youtube8m.benchmarks.measuring import Figure, MatrixProduct, Report, peak_memory
 from youtube8m.benchmarks.workload import LABELS, BenchmarkConfig, Workload
-from youtube8m.data.pipeline import without_position
+from youtube8m.data.reading.batch import device_inputs, without_position
 from youtube8m.metrics import Metrics, top_predictions
-from youtube8m.prediction import TrainedRun
-from youtube8m.training.steps import device_inputs
+from youtube8m.prediction import submission
+from youtube8m.prediction.predictor import TrainedRun
 
 __all__ = ["BENCHMARKS", "BenchmarkConfig", "Figure", "Report", "Workload"]
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from youtube8m.progress import Progress
+from youtube8m.util.progress import Progress
 
 _WARM_UP = 0.5  # untimed work before a measurement, as a share of its seconds
 _LARGEST_SIDE = 2048  # of the matrices that are multiplied for comparison

@@ -18,7 +18,7 @@ import numpy as np
 
 from youtube8m import schema
 from youtube8m.errors import UserError
-from youtube8m.progress import Progress
+from youtube8m.util.progress import Progress
 
 _VERTICALS = 25
 

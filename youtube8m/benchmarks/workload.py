@@ -10,21 +10,18 @@ import tensorflow as tf
 
 from youtube8m import models
 from youtube8m.benchmarks import measuring
-from youtube8m.config import (
-    EvaluationConfig,
-    InferenceConfig,
-    RunConfig,
-    TrainingConfig,
-    flag,
-    require_positive,
-)
-from youtube8m.data import examples
-from youtube8m.data.pipeline import Shards
+from youtube8m.config import RunConfig
+from youtube8m.config.fields import flag, require_positive
+from youtube8m.data.reading.pipeline import Shards
+from youtube8m.data.writing import records
 from youtube8m.errors import UserError
-from youtube8m.evaluation import Evaluator
-from youtube8m.inference import Inference
-from youtube8m.progress import Progress
+from youtube8m.evaluation.config import EvaluationConfig
+from youtube8m.evaluation.evaluator import Evaluator
+from youtube8m.prediction.config import InferenceConfig
+from youtube8m.prediction.inference import Inference
+from youtube8m.training.config import TrainingConfig
 from youtube8m.training.trainer import Trainer
+from youtube8m.util.progress import Progress
 
 _BATCH_SIZE = {True: 128, False: 1024}  # by frame_features
 _NUM_VIDEOS = {True: 512, False: 4096}
@@ -116,7 +113,7 @@ class Workload:
         with Progress("writing records", self.num_videos) as progress:
             for shard, count in enumerate(counts):
                 path = os.path.join(self.directory, f"records{shard}.tfrecord")
-                examples.write_records(path, self._examples(rng, count))
+                records.write_records(path, self._examples(rng, count))
                 progress.update(int(counts[: shard + 1].sum()))
         return os.path.join(self.directory, "records*.tfrecord")
 
@@ -130,10 +127,10 @@ class Workload:
             if data.frame_features:
                 frames = rng.integers(shortest, self.num_frames + 1)
                 features = {k: _bytes(rng, frames, d) for k, d in sizes.items()}
-                yield examples.frame_example(name, labels, features)
+                yield records.frame_example(name, labels, features)
             else:
                 features = {k: rng.standard_normal(d) for k, d in sizes.items()}
-                yield examples.video_example(name, labels, features)
+                yield records.video_example(name, labels, features)
 
     def batch(self, size: int) -> dict[str, tf.Tensor]:
         """Random videos in memory: `labels` and what the model takes."""

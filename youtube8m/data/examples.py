@@ -1,132 +1,23 @@
-"""Builds and writes records in YouTube-8M's formats, of any content.
+"""The import path of `youtube8m.data.writing.records` that users' scripts have."""
 
-    example = frame_example("aAbc", [3, 17], {"rgb": quantize(frames)})
-    write_records("mine.tfrecord", [example])
+from youtube8m.data.writing.records import (
+    RatedSegment,
+    add_segments,
+    dequantize,
+    frame_example,
+    quantize,
+    record_file,
+    video_example,
+    write_records,
+)
 
-Shapes: T frames, d values of one feature.
-"""
-
-import contextlib
-import os
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
-
-import numpy as np
-import tensorflow as tf
-
-from youtube8m import schema
-from youtube8m.files import local_path, renamed
-
-_RANGE = schema.QUANTIZED_MAX - schema.QUANTIZED_MIN
-
-
-class RatedSegment(NamedTuple):
-    """Five seconds that a person rated for one class."""
-
-    start: int  # seconds, a multiple of 5
-    label: int
-    score: float  # 1.0 where the class is present, 0.0 where it is not
-
-
-def quantize(values: np.ndarray) -> np.ndarray:
-    """Floats to uint8, 256 levels over [-2, 2]; what lies beyond is clipped."""
-    levels = (values - schema.QUANTIZED_MIN) * (255 / _RANGE)
-    return np.clip(levels, 0, 255, out=levels).astype(np.uint8)
-
-
-def dequantize(quantized: np.ndarray) -> np.ndarray:
-    """The float32 value at the middle of each level: q * 4/255 + 4/512 - 2.
-
-    As `layers.inputs.dequantize`, on the host.
-    """
-    scale, offset = _RANGE / 255, _RANGE / 512 + schema.QUANTIZED_MIN
-    return quantized.astype(np.float32) * np.float32(scale) + np.float32(offset)
-
-
-def frame_example(
-    video_id: str,
-    labels: Iterable[int] | None,
-    features: Mapping[str, np.ndarray],
-    segments: Iterable[tuple[int, int, float]] | None = None,
-    id_key: str = "id",
-) -> tf.train.SequenceExample:
-    """A frame-level record.
-
-    Args:
-      labels: class ids; None leaves the key out, as in test records.
-      features: name -> uint8 [T, d].
-      segments: (start, label, score) of each rated segment; None: not rated.
-      id_key: 'id', or 'video_id' as in the 2017 release and AudioSet.
-    """
-    example = tf.train.SequenceExample()
-    _add_identity(example.context, video_id, labels, id_key)
-    if segments is not None:
-        add_segments(example.context, segments)
-    for name, frames in features.items():
-        if frames.dtype != np.uint8 or frames.ndim != 2:
-            raise ValueError(
-                f"feature {name!r} is {frames.dtype} {list(frames.shape)}; frames are "
-                "stored as uint8 [T, d]: quantize them first"
-            )
-        rows = example.feature_lists.feature_list[name].feature
-        for frame in frames:
-            rows.add().bytes_list.value.append(frame.tobytes())
-    return example
-
-
-def video_example(
-    video_id: str,
-    labels: Iterable[int] | None,
-    features: Mapping[str, np.ndarray],
-    id_key: str = "id",
-) -> tf.train.Example:
-    """A video-level record: as `frame_example`, but features are floats [d]."""
-    example = tf.train.Example()
-    _add_identity(example.features, video_id, labels, id_key)
-    for name, values in features.items():
-        if np.ndim(values) != 1:
-            raise ValueError(f"feature {name!r} has shape {np.shape(values)}, not [d]")
-        example.features.feature[name].float_list.value.extend(values)
-    return example
-
-
-def _add_identity(features, video_id, labels, id_key):
-    features.feature[id_key].bytes_list.value.append(video_id.encode())
-    if labels is not None:
-        features.feature[schema.LABELS_KEY].int64_list.value.extend(labels)
-
-
-def add_segments(context, segments):
-    """Adds the rated segments, as the four parallel lists of the 2019 release."""
-    segments = [RatedSegment(*segment) for segment in segments]
-    ends = [segment.start + schema.SEGMENT_FRAMES for segment in segments]
-    for key, values in (
-        (schema.SEGMENT_START_TIMES_KEY, [segment.start for segment in segments]),
-        (schema.SEGMENT_END_TIMES_KEY, ends),
-        (schema.SEGMENT_LABELS_KEY, [segment.label for segment in segments]),
-    ):
-        context.feature[key].int64_list.value.extend(values)
-    scores = [segment.score for segment in segments]
-    context.feature[schema.SEGMENT_SCORES_KEY].float_list.value.extend(scores)
-
-
-def write_records(path, examples: Iterable) -> None:
-    """Writes a TFRecord file of messages (or bytes), whole or not at all."""
-    with record_file(os.fspath(path)) as write:
-        for example in examples:
-            write(example)
-
-
-@contextlib.contextmanager
-def record_file(path: str):
-    """A function that appends a message, or bytes, to the TFRecord file `path`."""
-    path = local_path(path, "path")
-    with renamed(path) as temporary, tf.io.TFRecordWriter(temporary) as writer:
-
-        def write(example):
-            if not isinstance(example, bytes):
-                # The order of map entries is otherwise left to chance.
-                example = example.SerializeToString(deterministic=True)
-            writer.write(example)
-
-        yield write
+__all__ = [
+    "RatedSegment",
+    "add_segments",
+    "dequantize",
+    "frame_example",
+    "quantize",
+    "record_file",
+    "video_example",
+    "write_records",
+]

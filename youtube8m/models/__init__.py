@@ -1,22 +1,14 @@
 """Every model by name, and how to build one from a run's configuration.
 
-run = RunConfig(DataConfig(...), ModelConfig(model="LstmModel"))
-model = models.create(run)
-outputs = model(batch)
+    from youtube8m.models import LstmModel, MoeModel, VideoModel
+
+A folder here is a source of models, such as a paper. All its modules are imported, and
+what they register can be imported from here.
 """
 
-import typing
+import importlib
+import pkgutil
 
-import keras
-import numpy as np
-
-from youtube8m.config import DataConfig, ModelConfig, RunConfig
-from youtube8m.errors import UserError, unknown_name
-from youtube8m.models.akopyan2017 import (
-    BagOfFrames,
-    LSTMMoE,
-    WeightedLSTM,
-)
 from youtube8m.models.base import (
     CLASSIFIERS,
     ENCODERS,
@@ -25,182 +17,43 @@ from youtube8m.models.base import (
     FrameEncoder,
     VideoModel,
 )
-from youtube8m.models.classifiers import (
-    LogisticModel,
-    MlpModel,
-    MoeModel,
-    MultiLayerMoeModel,
+from youtube8m.models.build import (
+    count_parameters,
+    create,
+    descriptor_shape,
+    dummy_batch,
+    parts,
 )
-from youtube8m.models.label_processing import (
-    LabelCorrelation,
-    LabelCorrelationMoeModel,
-)
-from youtube8m.models.label_structure import (
-    ClassifierChainModel,
-    HierarchicalMoeModel,
-    PerVerticalModel,
-)
-from youtube8m.models.na2017 import (
-    AdaptiveNoise,
-    IndirectClustering,
-    LSTMMemory,
-    ManyToManyLSTM,
-    PositionEncoding,
-    TemporalCNN,
-)
-from youtube8m.models.starter import (
-    DbofModel,
-    FrameLevelLogisticModel,
-    LstmModel,
-)
-from youtube8m.models.tang2017 import (
-    BiLSTM,
-    BiLSTMAttention,
-    HierarchicalBiLSTMAttention,
-    MaxPoolBiLSTMAttention,
-    MultiAttentionBiLSTM,
-    RandomBiLSTMAttention,
-    SplitBiLSTMAttention,
-)
-from youtube8m.models.zhao2019 import (
-    BiGRUAttention,
-    StackedBiGRU,
-    StackedBiLSTM,
-)
-from youtube8m.models.zou2017 import (
-    CrossModalAutoencoder,
-    LateFusionLSTM,
-    PerVerticalBiLSTM,
-    SegmentAttentionBiLSTM,
-    StackedBiLSTMLN,
-)
-from youtube8m.registry import construct
+
+
+def _import_sources() -> None:
+    """Imports every module of every folder beside this file."""
+    for source in pkgutil.iter_modules(__path__, f"{__name__}."):
+        if source.ispkg:
+            package = importlib.import_module(source.name)
+            for module in pkgutil.iter_modules(package.__path__, f"{source.name}."):
+                importlib.import_module(module.name)
+
+
+_import_sources()
+_REGISTERED = {
+    name: registry.get(name)
+    for registry in (ENCODERS, CLASSIFIERS, LABEL_PROCESSING)
+    for name in registry
+}
+globals().update(_REGISTERED)
 
 __all__ = [
-    "AdaptiveNoise",
-    "BagOfFrames",
-    "BiGRUAttention",
-    "BiLSTM",
-    "BiLSTMAttention",
-    "Classifier",
-    "ClassifierChainModel",
     "CLASSIFIERS",
-    "create",
-    "CrossModalAutoencoder",
-    "DbofModel",
     "ENCODERS",
-    "FrameEncoder",
-    "FrameLevelLogisticModel",
-    "HierarchicalBiLSTMAttention",
-    "HierarchicalMoeModel",
-    "IndirectClustering",
     "LABEL_PROCESSING",
-    "LabelCorrelation",
-    "LabelCorrelationMoeModel",
-    "LateFusionLSTM",
-    "LogisticModel",
-    "LSTMMemory",
-    "LstmModel",
-    "LSTMMoE",
-    "ManyToManyLSTM",
-    "MaxPoolBiLSTMAttention",
-    "MlpModel",
-    "MoeModel",
-    "MultiAttentionBiLSTM",
-    "MultiLayerMoeModel",
-    "parts",
-    "PerVerticalBiLSTM",
-    "PerVerticalModel",
-    "PositionEncoding",
-    "RandomBiLSTMAttention",
-    "SegmentAttentionBiLSTM",
-    "SplitBiLSTMAttention",
-    "StackedBiGRU",
-    "StackedBiLSTM",
-    "StackedBiLSTMLN",
-    "TemporalCNN",
+    "Classifier",
+    "FrameEncoder",
     "VideoModel",
-    "WeightedLSTM",
+    "count_parameters",
+    "create",
+    "descriptor_shape",
+    "dummy_batch",
+    "parts",
+    *_REGISTERED,
 ]
-
-
-class Parts(typing.NamedTuple):
-    """The classes of a model's parts, None where it has no such part."""
-
-    encoder: type | None
-    classifier: type | None
-    label_processing: type | None
-
-
-def parts(config: ModelConfig) -> Parts:
-    """The classes of the parts that `config` names.
-
-    Raises:
-      UserError: an unknown name.
-    """
-    name = config.label_processing
-    processing = LABEL_PROCESSING.get(name) if name else None
-    if config.model in CLASSIFIERS:
-        return Parts(None, CLASSIFIERS.get(config.model), processing)
-    if config.model not in ENCODERS:
-        raise unknown_name("--model", config.model, {*ENCODERS, *CLASSIFIERS})
-    encoder = ENCODERS.get(config.model)
-    if not encoder.supervised:
-        return Parts(encoder, None, None)
-    name = encoder.fixed_classifier or config.video_level_classifier_model
-    return Parts(encoder, CLASSIFIERS.get(name), processing)
-
-
-def create(run: RunConfig) -> VideoModel:
-    """Builds the model of a run, with its weights.
-
-    Raises:
-      UserError: an unknown name, the wrong level of features for the model, or a
-        hyper-parameter's value that it refuses.
-    """
-    classes = parts(run.model)
-    _check_level(run, classes.encoder)
-    values = run.constructor_values
-    built = {
-        name: cls and construct(cls, values, name=name)
-        for name, cls in classes._asdict().items()
-    }
-    model = construct(VideoModel, values, **built, name=run.model.model)
-    model(dummy_batch(run.data))
-    return model
-
-
-def descriptor_shape(model: VideoModel, data: DataConfig) -> tuple | None:
-    """The shape of a descriptor, (1, H); None where there is one per vertical."""
-    descriptor = model.encode(dummy_batch(data))["descriptor"]
-    return None if isinstance(descriptor, (list, tuple)) else tuple(descriptor.shape)
-
-
-def dummy_batch(data: DataConfig, batch: int = 1, frames: int = 2) -> dict:
-    """A batch of zeros in the form that `data` describes."""
-    if not data.frame_features:
-        return {"features": np.zeros((batch, data.feature_size), np.float32)}
-    return {
-        "frames": np.zeros((batch, frames, data.feature_size), np.uint8),
-        "num_frames": np.full(batch, frames, np.int32),
-    }
-
-
-def _check_level(run, encoder_class):
-    name = run.model.model
-    if encoder_class is None and run.data.frame_features:
-        free = (n for n in ENCODERS if ENCODERS.get(n).fixed_classifier is None)
-        raise UserError(
-            f"--model={name} takes video-level features, but --frame_features is set; "
-            f"drop it, or choose a frame-level model ({', '.join(free)}) with "
-            f"--video_level_classifier_model={name}"
-        )
-    if encoder_class is not None and not run.data.frame_features:
-        raise UserError(
-            f"--model={name} takes frame-level features; add --frame_features"
-        )
-
-
-def count_parameters(model: keras.Model) -> int:
-    """Trainable values of a built model."""
-    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)

@@ -15,28 +15,25 @@ if __name__ == "__main__":
     cli.run("youtube8m.tools.average_checkpoints")
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from youtube8m import flags, models
-from youtube8m.config import RunConfig, flag, require_given, split_list
+from youtube8m import models
+from youtube8m.cli import flags
+from youtube8m.config import RunConfig
+from youtube8m.config.fields import flag, require_given, split_list
+from youtube8m.config.trained_run import TrainedRunConfig
 from youtube8m.errors import UserError
-from youtube8m.progress import Progress
-from youtube8m.runs import RunDirectory
-from youtube8m.starter_checkpoints import step_of
-from youtube8m.training.checkpoints import (
-    load_weights,
-    named_variables,
-    save_weights,
-)
+from youtube8m.runs.directory import RunDirectory
+from youtube8m.runs.starter_code import step_of
+from youtube8m.runs.weights import load_weights, named_variables, save_weights
+from youtube8m.util.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
-class AverageConfig:
+class AverageConfig(TrainedRunConfig):
     """What is averaged, and where it goes."""
 
     train_dir: str = flag("", "Directory that train.py wrote.")
@@ -45,8 +42,6 @@ class AverageConfig:
     )
     last: int | None = flag(None, "Instead of --checkpoints: how many of the newest.")
     output_dir: str = flag("", "Directory to write, of the averaged model.")
-    # For train directories of the starter code, which do not tell all of them.
-    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         require_given(self, "train_dir", "output_dir")

@@ -28,7 +28,6 @@ import tempfile
 from absl import flags as absl_flags
 from absl import logging
 
-from youtube8m import flags
 from youtube8m.benchmarks import (
     BENCHMARKS,
     BenchmarkConfig,
@@ -37,10 +36,11 @@ from youtube8m.benchmarks import (
     Workload,
     suite,
 )
+from youtube8m.cli import flags
 from youtube8m.config import DataConfig, RunConfig
 from youtube8m.errors import UserError, unknown_name
-from youtube8m.files import replacing
-from youtube8m.text import aligned
+from youtube8m.util.files import replacing
+from youtube8m.util.text import aligned
 
 COMMANDS = None  # compare takes two files
 FLAGS = absl_flags.FLAGS

@@ -15,30 +15,27 @@ if __name__ == "__main__":
     cli.run("youtube8m.tools.convert_checkpoint")
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
 
 from absl import logging
 
-from youtube8m import flags, models, optimizers
-from youtube8m.config import RunConfig, flag, require_given, require_positive
+from youtube8m import models, optimizers
+from youtube8m.cli import flags
+from youtube8m.config import RunConfig
+from youtube8m.config.fields import flag, require_given, require_positive
+from youtube8m.config.trained_run import TrainedRunConfig
 from youtube8m.errors import UserError
-from youtube8m.runs import RunDirectory
-from youtube8m.starter_checkpoints import StarterCheckpoint
-from youtube8m.training.checkpoints import (
-    Saver,
-    load_weights,
-    named_variables,
-    shapes_of,
-)
+from youtube8m.runs.directory import RunDirectory
+from youtube8m.runs.starter_code import StarterCheckpoint
+from youtube8m.runs.weights import load_weights, named_variables, shapes_of
+from youtube8m.training.resume import tie_to_optimizer
+from youtube8m.training.saver import Saver
 from youtube8m.training.steps import TrainingState
-from youtube8m.training.training_flags import tie_to_optimizer
 
 _ADAM = "AdamOptimizer"
 
 
 @dataclasses.dataclass(frozen=True)
-class ConvertConfig:
+class ConvertConfig(TrainedRunConfig):
     """What is converted, and where it goes."""
 
     train_dir: str = flag("", "Directory that the starter code wrote.")
@@ -52,8 +49,6 @@ class ConvertConfig:
     optimizer: str = flag(
         _ADAM, "Optimizer to continue with; any but Adam begins without a state."
     )
-    # What the directory does not tell.
-    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         require_given(self, "train_dir", "output_dir")

@@ -20,12 +20,12 @@ import math
 
 from absl import logging
 
-from youtube8m import flags
-from youtube8m.config import flag, require_given
-from youtube8m.data.shards import find_shards
+from youtube8m.cli import flags
+from youtube8m.config.fields import flag, require_given
+from youtube8m.data.reading.tfrecord import find_shards
 from youtube8m.errors import UserError
-from youtube8m.files import replacing
-from youtube8m.submission import VIDEO_HEADER
+from youtube8m.prediction.submission import VIDEO_HEADER
+from youtube8m.util.files import replacing
 
 _KEYS = ("video_id", "class_indexes", "predictions")
 

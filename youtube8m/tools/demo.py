@@ -16,10 +16,10 @@ import time
 
 from absl import flags as absl_flags
 
-from youtube8m.data import synthetic
+from youtube8m.data.writing import synthetic
 from youtube8m.errors import UserError
-from youtube8m.files import local_path
-from youtube8m.progress import Progress
+from youtube8m.util.files import local_path
+from youtube8m.util.progress import Progress
 
 _DIRECTORY = absl_flags.DEFINE_string(
     "directory", "yt8m_demo", "Where to write it all."

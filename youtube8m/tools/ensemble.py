@@ -28,22 +28,16 @@ import shlex
 
 from absl import logging
 
-from youtube8m import ensemble, flags
-from youtube8m.config import (
-    DataConfig,
-    EvaluationConfig,
-    InferenceConfig,
-    flag,
-    require_given,
-    require_positive,
-    split_list,
-)
-from youtube8m.data.labels import read_labels
-from youtube8m.data.records import pad_ids
+from youtube8m.cli import flags
+from youtube8m.config import DataConfig
+from youtube8m.config.fields import flag, require_given, require_positive, split_list
+from youtube8m.data.labels.video_labels import read_labels
+from youtube8m.data.reading.batch import pad_ids
 from youtube8m.errors import UserError
-from youtube8m.files import local_path, replacing
-from youtube8m.progress import Progress
-from youtube8m.submission import (
+from youtube8m.evaluation.config import EvaluationConfig
+from youtube8m.prediction import ensemble
+from youtube8m.prediction.config import InferenceConfig
+from youtube8m.prediction.submission import (
     SEGMENT_HEADER,
     VIDEO_HEADER,
     Submission,
@@ -51,6 +45,8 @@ from youtube8m.submission import (
     segment_line,
     video_line,
 )
+from youtube8m.util.files import local_path, replacing
+from youtube8m.util.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,9 +8,10 @@ from youtube8m import cli
 if __name__ == "__main__":
     cli.run("youtube8m.tools.eval")
 
-from youtube8m import flags
-from youtube8m.config import DataConfig, EvaluationConfig
-from youtube8m.evaluation import Evaluator
+from youtube8m.cli import flags
+from youtube8m.config import DataConfig
+from youtube8m.evaluation.config import EvaluationConfig
+from youtube8m.evaluation.evaluator import Evaluator
 
 flags.define(EvaluationConfig, DataConfig)
 flags.define_model_flags()

@@ -16,7 +16,7 @@ from youtube8m import cli
 if __name__ == "__main__":
     cli.run("youtube8m.tools.export")
 
-from youtube8m import flags
+from youtube8m.cli import flags
 from youtube8m.export import ExportConfig, export
 
 flags.define(ExportConfig)

@@ -14,12 +14,12 @@ if __name__ == "__main__":
 import dataclasses
 import os
 
-from youtube8m import flags
-from youtube8m.config import flag
+from youtube8m.cli import flags
+from youtube8m.config.fields import flag
 from youtube8m.errors import UserError
 from youtube8m.export import ExportConfig, export
-from youtube8m.files import local_path
-from youtube8m.runs import BEST
+from youtube8m.runs.directory import BEST
+from youtube8m.util.files import local_path
 
 
 @dataclasses.dataclass(frozen=True)

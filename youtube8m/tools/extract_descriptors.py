@@ -17,24 +17,23 @@ if __name__ == "__main__":
 import dataclasses
 import glob
 import os
-from collections.abc import Mapping
-from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
-from youtube8m import flags
-from youtube8m.config import CHECKPOINT_HELP, flag, require_given, require_positive
-from youtube8m.data.examples import video_example, write_records
-from youtube8m.data.order import batched
+from youtube8m.cli import flags
+from youtube8m.config.fields import flag, require_given, require_positive
+from youtube8m.config.trained_run import CHECKPOINT_HELP, TrainedRunConfig
+from youtube8m.data.reading.order import batched
+from youtube8m.data.writing.records import video_example, write_records
 from youtube8m.errors import UserError
-from youtube8m.files import local_path
-from youtube8m.prediction import TrainedRun
-from youtube8m.progress import Progress
+from youtube8m.prediction.predictor import TrainedRun
+from youtube8m.util.files import local_path
+from youtube8m.util.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
-class ExtractionConfig:
+class ExtractionConfig(TrainedRunConfig):
     """What is read, and how it is written."""
 
     train_dir: str = flag("", "Directory that train.py wrote.")
@@ -45,8 +44,6 @@ class ExtractionConfig:
     labels: bool = flag(True, "Whether the records have labels.")
     batch_size: int = flag(512, "Videos at once.")
     shard_size: int = flag(4096, "Videos per file written.")
-    # For train directories of the starter code, which do not tell all of them.
-    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         require_given(self, "train_dir", "input_data_pattern", "output_dir")

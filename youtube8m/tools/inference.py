@@ -11,9 +11,10 @@ if __name__ == "__main__":
 
 from absl.flags import DEFINE_alias
 
-from youtube8m import flags
-from youtube8m.config import DataConfig, InferenceConfig
-from youtube8m.inference import Inference
+from youtube8m.cli import flags
+from youtube8m.config import DataConfig
+from youtube8m.prediction.config import InferenceConfig
+from youtube8m.prediction.inference import Inference
 
 flags.define(InferenceConfig, DataConfig)
 flags.define_model_flags()

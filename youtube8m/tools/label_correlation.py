@@ -15,10 +15,11 @@ import dataclasses
 
 from absl import logging
 
-from youtube8m import flags
-from youtube8m.config import DataConfig, flag, require_given, require_positive
-from youtube8m.data.cooccurrence import CooccurrenceCounts
-from youtube8m.data.labels import read_labels
+from youtube8m.cli import flags
+from youtube8m.config import DataConfig
+from youtube8m.config.fields import flag, require_given, require_positive
+from youtube8m.data.labels.cooccurrence import CooccurrenceCounts
+from youtube8m.data.labels.video_labels import read_labels
 
 
 @dataclasses.dataclass(frozen=True)

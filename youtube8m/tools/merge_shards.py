@@ -22,18 +22,12 @@ import zipfile
 import numpy as np
 from absl import logging
 
-from youtube8m import flags
-from youtube8m.config import (
-    InferenceConfig,
-    flag,
-    require_given,
-    require_positive,
-    split_list,
-)
+from youtube8m.cli import flags
+from youtube8m.config.fields import flag, require_given, require_positive, split_list
 from youtube8m.errors import UserError
-from youtube8m.evaluation import log_result, merged_parts
-from youtube8m.files import local_path, replacing
-from youtube8m.submission import (
+from youtube8m.evaluation.evaluator import log_result, merged_parts
+from youtube8m.prediction.config import InferenceConfig
+from youtube8m.prediction.submission import (
     SCORED_SEGMENT_HEADER,
     SEGMENT_HEADER,
     VIDEO_HEADER,
@@ -41,6 +35,7 @@ from youtube8m.submission import (
     require_one_form,
     segment_line,
 )
+from youtube8m.util.files import local_path, replacing
 
 
 @dataclasses.dataclass(frozen=True)

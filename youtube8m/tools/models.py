@@ -13,10 +13,11 @@ import dataclasses
 import tensorflow as tf
 
 from youtube8m import models, schema
-from youtube8m.config import CLASS_FACTS, DataConfig, ModelConfig, RunConfig
+from youtube8m.config import DataConfig, ModelConfig, RunConfig
+from youtube8m.config.model import CLASS_FACTS
 from youtube8m.models.base import CLASSIFIERS, ENCODERS
 from youtube8m.registry import required
-from youtube8m.text import aligned
+from youtube8m.util.text import aligned
 
 _VIDEO = DataConfig(("mean_rgb", "mean_audio"), (1024, 128))
 _FRAMES = DataConfig(("rgb", "audio"), (1024, 128), frame_features=True)

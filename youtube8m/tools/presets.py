@@ -16,12 +16,14 @@ import itertools
 import shlex
 
 from youtube8m import models
-from youtube8m.config import CLASS_FACTS, CROPS, DataConfig, ModelConfig
+from youtube8m.config import DataConfig, ModelConfig
+from youtube8m.config.data import CROPS
+from youtube8m.config.model import CLASS_FACTS
 from youtube8m.errors import UserError
 from youtube8m.losses import LOSSES
 from youtube8m.presets import PRESETS, Preset, find
 from youtube8m.registry import required
-from youtube8m.text import aligned
+from youtube8m.util.text import aligned
 
 COMMANDS = None  # main looks at its arguments
 

@@ -11,9 +11,9 @@ if __name__ == "__main__":
 from absl import flags as absl_flags
 from absl import logging
 
-from youtube8m import flags
-from youtube8m.data.synthetic import SampleConfig, write_sample
-from youtube8m.progress import Progress
+from youtube8m.cli import flags
+from youtube8m.data.writing.synthetic import SampleConfig, write_sample
+from youtube8m.util.progress import Progress
 
 _DIRECTORY = absl_flags.DEFINE_string("directory", "yt8m_sample", "Where to write it.")
 flags.define(SampleConfig)

@@ -15,18 +15,19 @@ import dataclasses
 
 from absl import logging
 
-from youtube8m import flags, segment_evaluation
-from youtube8m.config import (
-    DataConfig,
+from youtube8m.cli import flags
+from youtube8m.config import DataConfig
+from youtube8m.config.fields import (
     flag,
     require_given,
     require_not_negative,
     require_positive,
 )
-from youtube8m.data.ratings import read_ratings
+from youtube8m.data.labels.ratings import read_ratings
 from youtube8m.errors import UserError
-from youtube8m.files import local_path
-from youtube8m.submission import SEGMENT_HEADER, Submission
+from youtube8m.evaluation import segments
+from youtube8m.prediction.submission import SEGMENT_HEADER, Submission
+from youtube8m.util.files import local_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +75,7 @@ def main() -> None:
         config.num_classes,
         config.label_cache,
     )
-    score = segment_evaluation.evaluate(submission, ratings, config.top_n or None)
+    score = segments.evaluate(submission, ratings, config.top_n or None)
     _report(score, config.top_n)
 
 

@@ -16,10 +16,13 @@ import sys
 import tensorflow as tf
 from absl import logging
 
-from youtube8m import flags, presets
-from youtube8m.config import CLASS_FACTS, DataConfig, TrainingConfig
-from youtube8m.training.distribution import Workers
+from youtube8m import presets
+from youtube8m.cli import flags
+from youtube8m.config import DataConfig
+from youtube8m.config.model import CLASS_FACTS
+from youtube8m.training.config import TrainingConfig
 from youtube8m.training.trainer import Trainer
+from youtube8m.training.workers import Workers
 
 flags.define(TrainingConfig, DataConfig)
 flags.define_model_flags()

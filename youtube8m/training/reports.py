@@ -15,10 +15,10 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m.errors import UserError
-from youtube8m.files import replacing
-from youtube8m.progress import Progress
-from youtube8m.runs import RunDirectory
-from youtube8m.training.checkpoints import back_to
+from youtube8m.runs.directory import RunDirectory
+from youtube8m.training.saver import back_to
+from youtube8m.util.files import replacing
+from youtube8m.util.progress import Progress
 
 _NOT_REPORTED = ("predictions", "stopping")
 _NAMED = 8  # videos of a bad batch in the error's line

@@ -16,11 +16,11 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from youtube8m.config import TrainingConfig
-from youtube8m.data.records import batch_signature
+from youtube8m.data.reading.batch import batch_signature, device_inputs
 from youtube8m.losses import CrossEntropyLoss, LabelLoss, label_arrays
 from youtube8m.models import VideoModel
-from youtube8m.training.distribution import local_replicas
+from youtube8m.training.config import TrainingConfig
+from youtube8m.training.workers import local_replicas
 
 # Results that are the replicas' sums, and all that are one number for each step.
 _SUMS = (
@@ -69,11 +69,6 @@ def decayed_learning_rate(config: TrainingConfig, examples):
     return config.base_learning_rate * tf.cast(
         tf.constant(config.learning_rate_decay, tf.float64) ** periods, tf.float32
     )
-
-
-def device_inputs(batch: dict) -> dict:
-    """All of a batch but its strings, which stay on the host."""
-    return {k: v for k, v in batch.items() if v.dtype != tf.string}
 
 
 def padded(batch: dict, frames: int, labels: int = 32) -> dict:

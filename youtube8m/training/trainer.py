@@ -19,17 +19,18 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m import losses, models, optimizers
-from youtube8m.config import RunConfig, TrainingConfig
-from youtube8m.data.pipeline import Shards
+from youtube8m.config import RunConfig
+from youtube8m.data.reading.pipeline import Shards
 from youtube8m.errors import UserError
 from youtube8m.metrics import Metrics, top_predictions
-from youtube8m.runs import RunDirectory
-from youtube8m.training import distribution, starting
-from youtube8m.training.checkpoints import Saver
-from youtube8m.training.distribution import Workers
+from youtube8m.runs.directory import RunDirectory
+from youtube8m.training import warm_start, workers
+from youtube8m.training.config import TrainingConfig
 from youtube8m.training.reports import TrainingReport
+from youtube8m.training.resume import TrainingFlags, continued
+from youtube8m.training.saver import Saver
 from youtube8m.training.steps import TrainingState, TrainStep, padded
-from youtube8m.training.training_flags import TrainingFlags, continued
+from youtube8m.training.workers import Workers
 
 _REPORT_STEPS = 10  # steps between two evaluations of the training batch
 _TOP_K = 20
@@ -204,7 +205,7 @@ class Trainer:
         """`value` of each worker, for which they wait here."""
         if len(self.workers) == 1:
             return [value]
-        return distribution.gathered(self.strategy, value).tolist()
+        return workers.gathered(self.strategy, value).tolist()
 
     def _supervised(self):
         encoder = models.parts(self.run.model).encoder
@@ -221,11 +222,11 @@ class Trainer:
         config = self.config
         if self.directory.latest_checkpoint() and not config.start_new_model:
             return []
-        starting.take_correlation(self.state.model, config.label_correlation_file)
+        warm_start.take_correlation(self.state.model, config.label_correlation_file)
         if not config.warm_start_from:
             return []
         going = self.directory if config.start_new_model else None
-        return starting.take_weights(self.state.model, config.warm_start_from, going)
+        return warm_start.take_weights(self.state.model, config.warm_start_from, going)
 
     def _loop(self, report):
         # Counted here: to ask the device for its step would be to wait for it.
@@ -298,7 +299,7 @@ class Trainer:
         """A batch of the shape that the step wants, and its replicas' shares."""
         if self.step.jit_compile:
             batch = padded(batch, self.run.data.longest_example)
-        return batch, distribution.split_batch(self.strategy, batch)
+        return batch, workers.split_batch(self.strategy, batch)
 
     def _group_size(self, step):
         config = self.config

@@ -1,0 +1,333 @@
+"""What every registered model must do: each new one joins by being registered."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from youtube8m import models
+from youtube8m.config import DataConfig, ModelConfig, RunConfig
+from youtube8m.errors import UserError
+from youtube8m.models.base import CLASSIFIERS, ENCODERS
+from youtube8m.registry import construct, hyperparameters
+from youtube8m.runs.directory import RunDirectory
+from youtube8m.runs.weights import load_weights
+from youtube8m.training.saver import Saver
+from youtube8m.training.steps import TrainingState
+
+NUM_CLASSES = 7
+FRAMES = DataConfig(
+    ("rgb", "audio"), (12, 4), True, num_classes=NUM_CLASSES, max_frames=30
+)
+VIDEO = DataConfig(("mean_rgb",), (16,), num_classes=NUM_CLASSES)
+VERTICALS = (0, 1, 2, 0, 1, 2, 0)
+COUNTS = (500, 400, 300, 90, 50, 20, 10)
+
+# Sizes for tests, by constructor argument; used where a class takes them.
+SMALL = {
+    "chain_groups": 3,
+    "feature_bottleneck": 5,
+    "distribution_bottleneck": 4,
+    "moe_hidden_size": 5,
+    "mlp_size": 8,
+    "lstm_cells": 6,
+    "gru_cells": 6,
+    "visual_lstm_cells": 6,
+    "audio_lstm_cells": 3,
+    "top_lstm_cells": 5,
+    "min_lstm_cells": 4,
+    "iterations": 5,
+    "dbof_cluster_size": 10,
+    "dbof_hidden_size": 9,
+    "num_channels": 8,
+    "hidden_size": 8,
+    "num_experts": 4,
+    "active_experts": 2,
+    "expert_size": 7,
+    "fusion_size": 5,
+    "embedding_size": 5,
+    "attention_size": 5,
+}
+# Every way of building a model that deserves the whole matrix.
+SUPERVISED = [name for name in ENCODERS if ENCODERS.get(name).supervised]
+RELEASED = [
+    n for n in SUPERVISED if "released_code" in hyperparameters(ENCODERS.get(n))
+]
+FRAME_CASES = [
+    *((name, "MoeModel", {}) for name in SUPERVISED),
+    *((name, "MoeModel", {"released_code": True}) for name in RELEASED),
+    ("LstmModel", "LogisticModel", {"lstm_layers": 1}),
+    ("LstmModel", "LogisticModel", {"layer_norm": True}),
+    ("DbofModel", "MoeModel", {"dbof_add_batch_norm": False}),
+    ("DbofModel", "MoeModel", {"dbof_pooling_method": "average"}),
+    ("DbofModel", "MoeModel", {"sample_random_frames": False}),
+    ("BiLSTM", "MoeModel", {"lstm_layers": 2}),
+    ("MaxPoolBiLSTMAttention", "LogisticModel", {"pool_size": 5}),
+    ("MultiAttentionBiLSTM", "", {"attention_score": "diagonal-bilinear"}),
+    ("MultiAttentionBiLSTM", "", {"vertical_bias": False, "pool_size": 3}),
+    ("RandomBiLSTMAttention", "MoeModel", {"lstm_layers": 2}),
+    ("LSTMMemory", "MoeModel", {"lstm_memory": "none", "lstm_layers": 2}),
+    ("LSTMMemory", "MoeModel", {"layer_norm": True, "released_code": True}),
+    (
+        "PositionEncoding",
+        "MoeModel",
+        {"released_code": True, "integer_division": False},
+    ),
+    (
+        "IndirectClustering",
+        "MoeModel",
+        {"clustering_projection": True, "clustering_post": "layer_norm_relu"},
+    ),
+    ("IndirectClustering", "MoeModel", {"clustering_post": "l2"}),
+    ("StackedBiLSTMLN", "MoeModel", {"layer_norm": False}),
+    ("StackedBiLSTMLN", "MoeModel", {"layer_norm": False, "released_code": True}),
+    ("PerVerticalBiLSTM", "", {"lstm_layers": 2}),
+    ("WeightedLSTM", "LogisticModel", {"residual": True, "lstm_layers": 3}),
+    (
+        "WeightedLSTM",
+        "LogisticModel",
+        {"residual": True, "residual_projection": True},
+    ),
+    ("StackedBiLSTM", "MoeModel", {"interleaved": True}),
+    ("StackedBiGRU", "MoeModel", {"modality_fusion": "shared"}),
+    ("StackedBiGRU", "MoeModel", {"modality_fusion": "projection"}),
+]
+CASES = [
+    *FRAME_CASES,
+    *((name, name, {}) for name in CLASSIFIERS),
+    ("MultiLayerMoeModel", "MultiLayerMoeModel", {"released_code": True}),
+    ("MlpModel", "MlpModel", {"mlp_layer_norm": False, "mlp_activation": "relu6"}),
+]
+
+
+def run_config(case):
+    name, classifier, values = case
+    data = VIDEO if name in CLASSIFIERS else FRAMES
+    taken = set()
+    for cls in filter(None, models.parts(ModelConfig(name, classifier))):
+        taken |= hyperparameters(cls).keys()
+    small = {key: value for key, value in SMALL.items() if key in taken}
+    facts = {"verticals": VERTICALS, "class_counts": COUNTS}
+    config = ModelConfig(name, classifier, hyperparameters=small | values, **facts)
+    return RunConfig(data, config)
+
+
+def random_batch(data, lengths=(9, 4, 1), seed=0):
+    rng = np.random.default_rng(seed)
+    if not data.frame_features:
+        return {"features": rng.normal(size=(3, 16)).astype(np.float32)}
+    frames = rng.integers(0, 256, (len(lengths), max(lengths), 16), dtype=np.uint8)
+    for row, length in zip(frames, lengths, strict=True):
+        row[length:] = 0
+    return {"frames": frames, "num_frames": np.array(lengths, np.int32)}
+
+
+def parameters(cases):
+    """Every model in a quick run, its variants too in a slow one."""
+    for name, classifier, values in cases:
+        label = "-".join((name, classifier, *values))
+        marks = [pytest.mark.slow] if values else []
+        yield pytest.param((name, classifier, values), id=label, marks=marks)
+
+
+@pytest.fixture(params=parameters(CASES))
+def case(request):
+    keras.utils.set_random_seed(1)
+    run = run_config(request.param)
+    return run, models.create(run), random_batch(run.data)
+
+
+@pytest.fixture(params=parameters(FRAME_CASES))
+def frame_case(request):
+    keras.utils.set_random_seed(1)
+    run = run_config(request.param)
+    return models.create(run), random_batch(run.data)
+
+
+def predict(model, batch):
+    return keras.ops.convert_to_numpy(model(batch)["predictions"])
+
+
+def test_predictions_are_probabilities(case):
+    _, model, batch = case
+    predictions = model(batch)["predictions"]
+    assert predictions.dtype == "float32"
+    assert predictions.shape == (3, NUM_CLASSES)
+    assert (predict(model, batch) >= 0).all() and (predict(model, batch) <= 1).all()
+
+
+def test_predictions_repeat_and_do_not_depend_on_the_batch(case):
+    _, model, batch = case
+    whole = predict(model, batch)
+    rows = [
+        predict(model, {name: value[i : i + 1] for name, value in batch.items()})
+        for i in range(3)
+    ]
+    np.testing.assert_allclose(np.concatenate(rows), whole, rtol=1e-5, atol=1e-7)
+
+
+def test_padding_changes_nothing(frame_case):
+    model, batch = frame_case
+    padded = {
+        "frames": np.pad(batch["frames"], ((0, 0), (0, 5), (0, 0))),
+        "num_frames": batch["num_frames"],
+    }
+    np.testing.assert_allclose(
+        predict(model, padded), predict(model, batch), rtol=1e-5, atol=1e-7
+    )
+
+
+def test_what_the_pads_hold_changes_nothing(frame_case):
+    model, batch = frame_case
+    dirty = dict(batch, frames=batch["frames"].copy())
+    for row, length in zip(dirty["frames"], batch["num_frames"], strict=True):
+        row[length:] = 201
+    np.testing.assert_array_equal(predict(model, dirty), predict(model, batch))
+
+
+def test_gradients_reach_every_weight(case):
+    run, model, _ = case
+    # Long enough for the topmost of recurrent levels to make more than one step, and
+    # for released code that reads frame 30 of every video (SegmentAttentionBiLSTM).
+    batch = random_batch(run.data, lengths=(30, 4, 1))
+    rng = np.random.default_rng(2)
+    for weight in model.trainable_weights:  # some start just where a relu breaks
+        weight.assign_add(rng.uniform(0, 0.2, weight.shape))
+    target = rng.random((3, NUM_CLASSES)).astype(np.float32)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum((model(batch, training=True)["predictions"] - target) ** 2)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+        assert gradient is not None, variable.path
+        # A bias before batch normalisation, say, would get exact zeros everywhere.
+        assert np.abs(gradient).max() > 0, variable.path
+
+
+def test_save_and_load_change_nothing(case, tmp_path):
+    _, model, batch = case
+    before = predict(model, batch)
+    path = str(tmp_path / "model.keras")
+    model.save(path)
+    np.testing.assert_array_equal(predict(keras.saving.load_model(path), batch), before)
+
+
+def test_config_round_trips(case):
+    _, model, batch = case
+    copy = type(model).from_config(model.get_config())
+    copy(batch)
+    assert copy.get_config() == model.get_config()
+    copy.set_weights(model.get_weights())
+    np.testing.assert_array_equal(predict(copy, batch), predict(model, batch))
+
+
+def test_run_config_round_trips(case):
+    run, _, _ = case
+    assert RunConfig.from_json(run.to_json()) == run
+
+
+def test_mixed_precision_is_close_and_ends_in_float32(case):
+    run, model, batch = case
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        half = models.create(run)
+    finally:
+        keras.config.set_dtype_policy(before)
+    half.set_weights(model.get_weights())
+    assert half(batch)["predictions"].dtype == "float32"
+    # bfloat16 has 8 significant bits; the logits are of order 1.
+    np.testing.assert_allclose(predict(half, batch), predict(model, batch), atol=0.03)
+    assert all(weight.dtype == "float32" for weight in half.weights)
+
+
+def test_graph_mode_with_unknown_sizes_agrees(case):
+    _, model, batch = case
+    specs = {
+        name: tf.TensorSpec([None] * (value.ndim - 1) + [value.shape[-1]], value.dtype)
+        if value.ndim > 1
+        else tf.TensorSpec([None], value.dtype)
+        for name, value in batch.items()
+    }
+    call = tf.function(lambda x: model(x)["predictions"], input_signature=[specs])
+    np.testing.assert_allclose(
+        call(batch).numpy(), predict(model, batch), rtol=1e-5, atol=1e-7
+    )
+
+
+def test_random_sampling_differs_in_training_only():
+    model = models.create(run_config(("DbofModel", "MoeModel", {})))
+    frames = np.random.default_rng(0).normal(size=(2, 50, 16)).astype(np.float32)
+    mask = np.ones((2, 50), bool)
+    sample = model.encoder.sample
+    first, second = (sample(frames, mask, training=True) for _ in range(2))
+    assert not np.array_equal(first, second)
+    fixed = sample(frames, mask)
+    # k = 5 frames at the middles of five equal parts of 50 frames.
+    np.testing.assert_array_equal(fixed, frames[:, [5, 15, 25, 35, 45]])
+
+
+def test_counts_of_the_papers():
+    data = DataConfig(("rgb", "audio"), (1024, 128), True, num_classes=4716)
+    lstm = models.create(RunConfig(data, ModelConfig("LstmModel")))
+    assert models.count_parameters(lstm.encoder) == 17_309_696
+    assert models.count_parameters(lstm.classifier) == 24_155_352
+
+
+@pytest.mark.parametrize(
+    "model, data, message",
+    [
+        ("LstmModell", FRAMES, "did you mean LstmModel"),
+        ("LstmModel", VIDEO, "add --frame_features"),
+        ("MoeModel", FRAMES, "drop it"),
+    ],
+)
+def test_wrong_models_are_told(model, data, message):
+    with pytest.raises(UserError, match=message):
+        models.create(RunConfig(data, ModelConfig(model)))
+
+
+@pytest.mark.parametrize(
+    "values", [{"lstm_layers": 0}, {"moe_num_mixtures": 0}, {"lstm_cells": -1}]
+)
+def test_impossible_sizes_are_told(values):
+    config = ModelConfig("LstmModel", hyperparameters=values)
+    with pytest.raises(UserError, match=f"--{next(iter(values))}="):
+        models.create(RunConfig(FRAMES, config))
+
+
+def test_hyperparameters_of_one_name_have_one_type():
+    """Flags are derived from them, and one flag has one type."""
+    types = {}
+    for registry in (ENCODERS, CLASSIFIERS):
+        for name in registry:
+            for key, parameter in hyperparameters(registry.get(name)).items():
+                known = types.setdefault(key, parameter.annotation)
+                assert known is parameter.annotation, (name, key)
+
+
+def test_every_hyperparameter_is_in_get_config():
+    facts = {
+        "num_classes": NUM_CLASSES,
+        "feature_sizes": FRAMES.feature_sizes,
+        "verticals": VERTICALS,
+        "class_counts": COUNTS,
+    }
+    for registry in (ENCODERS, CLASSIFIERS):
+        for name in registry:
+            part = construct(registry.get(name), facts)
+            assert hyperparameters(type(part)).keys() <= part.get_config().keys()
+
+
+def test_checkpoints_hold_every_variable(case, tmp_path):
+    run, model, batch = case
+    rng = np.random.default_rng(3)
+    for weight in model.weights:
+        weight.assign(rng.random(weight.shape))
+    state = TrainingState(model, keras.optimizers.Adam())
+    directory = RunDirectory(str(tmp_path))
+    prefix = Saver(directory, state, keep=1).save()
+    copy = models.create(run)  # its layers' automatic names differ from the first's
+    load_weights(copy, prefix)
+    np.testing.assert_array_equal(predict(copy, batch), predict(model, batch))
+    for ours, theirs in zip(model.variables, copy.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs)

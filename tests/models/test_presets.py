@@ -1,0 +1,285 @@
+"""Every reported row: its preset resolves, is taken whole, and builds."""
+
+import collections
+import dataclasses
+import functools
+import json
+import shlex
+
+import pytest
+import tensorflow as tf
+from absl import flags as absl_flags
+from absl.testing import flagsaver
+
+from tests.helpers import processes
+from youtube8m import models, presets
+from youtube8m.cli import flags
+from youtube8m.config import DataConfig, RunConfig
+from youtube8m.errors import UserError
+from youtube8m.presets import PRESETS
+from youtube8m.tools import presets as tool
+from youtube8m.tools import train
+from youtube8m.training.config import TrainingConfig
+
+MODELS = [name for name, preset in PRESETS.items() if not preset.members]
+ENSEMBLES = [name for name, preset in PRESETS.items() if preset.members]
+
+MOE_2_ON_1024, MOE_4_ON_1152 = 24_155_352, 48_914_352
+MOE_8_ON_1152, MOE_16_ON_1152 = 92_395_872, 179_358_912
+MAX_POOL, SPLIT = 42_486_912, 17_049_728
+LSTM_2X1024 = 17_309_696
+
+# Trainable values, from the shapes that papers and released code give.
+PARAMETERS = {
+    "tang2017-moe": MOE_8_ON_1152,
+    "tang2017-max-pool-3": MAX_POOL + MOE_4_ON_1152,
+    "tang2017-max-pool-5": MAX_POOL + MOE_4_ON_1152,
+    "tang2017-split-att": SPLIT + MOE_4_ON_1152,
+    "tang2017-random-4": 84_972_672 + MOE_4_ON_1152,
+    "tang2017-hierarchical": 63_729_792 + MOE_4_ON_1152,
+    "tang2017-hmoe": 50_234_752,
+    # Without the biases of 1024 and 512 that batch normalisation takes away.
+    "tang2017-cc": 128_615_264 - 1536,
+    "tang2017-ensemble-01": MAX_POOL + MOE_4_ON_1152,
+    "tang2017-ensemble-02": MAX_POOL + MOE_8_ON_1152,
+    "tang2017-ensemble-03": SPLIT + MOE_16_ON_1152,
+    "tang2017-ensemble-10": MAX_POOL + MOE_16_ON_1152,
+    # Two LSTMs of 1024, 25 attentions, a vector of 1024 per class.
+    "tang2017-multi-att": 2 * (2177 * 4096) + 25 * 1024 + 4716 * 1024,
+    "zhao2019-lstm": LSTM_2X1024 + MOE_2_ON_1024,
+    "na2017-lstm-m-o": 10_621_440 + 108_666_072,
+    "na2017-lstm-m-o-huber": 10_621_440 + 108_666_072,
+    "na2017-mlp-4096-ln": 57_614_336,
+    "na2017-cnn-64": 368_704 + 64 * 4716 * 5 + 2 * 4716,
+    "na2017-cross-entropy": MOE_16_ON_1152,
+    "na2017-labels-trained-0.1": MOE_16_ON_1152 + 22_240_656,
+    "na2017-labels-fixed-0.1": MOE_16_ON_1152,
+    "zou2017-prototype": LSTM_2X1024 + MOE_2_ON_1024,
+    "zou2017-bilstm-moe": 43_008_000 + 48_301_272,
+    "zou2017-bilstm-moe-full": 43_008_000 + 48_301_272,
+}
+
+
+@pytest.fixture(scope="module")
+def vocabulary(tmp_path_factory):
+    """A file of 4716 classes in 25 verticals."""
+    path = tmp_path_factory.mktemp("vocabulary") / "vocabulary.csv"
+    rows = "".join(f"{i},{99 + 4716 - i},vertical {i % 25}\n" for i in range(4716))
+    path.write_text("Index,TrainVideoCount,Vertical1\n" + rows)
+    return path
+
+
+def resolved(name, *arguments):
+    """(TrainingConfig, RunConfig) that --preset and the arguments come to."""
+    saved = flagsaver.save_flag_values()
+    try:
+        line = ["--train_data_pattern=train*", "--train_dir=model", *arguments]
+        absl_flags.FLAGS(["train.py", f"--preset={name}", *line])
+        flags.apply_preset()
+        return flags.read(TrainingConfig), flags.read_run()
+    finally:
+        flagsaver.restore_flag_values(saved)
+
+
+@functools.cache
+def parameters(run_json):
+    with tf.Graph().as_default():  # makes variables without their values
+        model = models.create(RunConfig.from_json(run_json))
+        return models.count_parameters(model)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_presets_resolve_to_what_they_say(name, vocabulary):
+    config, run = resolved(name, f"--vocabulary_file={vocabulary}")
+    values = dataclasses.asdict(run.data) | dataclasses.asdict(config)
+    values |= dataclasses.asdict(run.model) | run.model.hyperparameters
+    for flag, expected in PRESETS[name].flags.items():
+        assert flag in absl_flags.FLAGS
+        found = values[flag]  # a hyper-parameter that no part takes is not there
+        if isinstance(found, tuple):
+            found = ",".join(map(str, found))
+        assert found == expected, flag
+    assert run.data.num_classes == 4716 and config.preset == name
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_presets_build(name, vocabulary):
+    _, run = resolved(name, f"--vocabulary_file={vocabulary}")
+    # Only what makes the model: many presets share one.
+    data = DataConfig(
+        run.data.feature_names, run.data.feature_sizes, run.data.frame_features, 4716
+    )
+    model = dataclasses.replace(run.model, label_loss="CrossEntropyLoss")
+    count = parameters(RunConfig(data, model).to_json())
+    assert count == PARAMETERS.get(name, count)
+
+
+def test_counts_are_of_presets():
+    assert PARAMETERS.keys() <= set(MODELS)
+
+
+def test_given_flags_win():
+    config, run = resolved(
+        "tang2017-max-pool-3", "--lstm_cells=8", "--batch_size=2", "--num_classes=7"
+    )
+    assert (config.batch_size, run.data.num_classes) == (2, 7)
+    assert run.model.hyperparameters["lstm_cells"] == 8
+    assert run.model.hyperparameters["pool_size"] == 3
+    assert config.base_learning_rate == 0.001
+    config, run = resolved("zou2017-bilstm-moe", "--layer_norm", "--optimizer=Lion")
+    assert run.model.hyperparameters["layer_norm"] and config.optimizer == "Lion"
+
+
+def test_without_a_preset_nothing_changes():
+    config, run = resolved("")
+    assert config == TrainingConfig("model", train_data_pattern="train*")
+    assert run.data == DataConfig()
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("zou2017-bilstm-mo", "--preset: .* did you mean zou2017-bilstm-moe"),
+        ("zou2017-ensemble-16", "an ensemble of 4 models, .* show zou2017-ensemble-16"),
+    ],
+)
+def test_names_that_do_not_train_are_told(name, message):
+    with pytest.raises(UserError, match=message):
+        resolved(name)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_refer_to_presets(name):
+    preset = PRESETS[name]
+    assert preset.paper and preset.row
+    assert preset is presets.find(name)
+    assert {*preset.members} <= set(MODELS)
+    if preset.first_stage:
+        first = PRESETS[preset.first_stage].flags
+        assert preset.flags["feature_sizes"] == str(first["lstm_cells"])
+
+
+def test_ensembles_have_as_many_predictions_as_their_names():
+    def predictions(name):
+        lines = tool.commands(name)
+        return sum(line.startswith("python inference.py") for line in lines)
+
+    assert predictions("zou2017-ensemble-16") == 16
+    assert predictions("zou2017-ensemble-36") == 36
+    assert predictions("tang2017-ensemble") == 18
+    assert predictions("zhao2019-ensemble") == 2
+
+
+def test_ensembles_train_and_extract_each_first_stage_once():
+    script = "\n".join(tool.commands("tang2017-ensemble"))
+    assert script.count("--train_dir=tang2017-first-stage-dropout") == 3
+    assert script.count("--nolabels") == 2  # of the test split, for two first stages
+    script = "\n".join(tool.commands("zhao2019-ensemble"))
+    assert "'video/test/*.tfrecord'" in script and "'frame/test/*.tfrecord'" in script
+
+
+def test_every_preset_is_listed():
+    lines = tool.listing()
+    listed = {line.split()[0] for line in lines if line.strip()}
+    assert PRESETS.keys() <= listed
+    row = next(line for line in lines if "tang2017-hmoe" in line)
+    assert "Table 4" in row and "GAP 0.82416" in row and "two stages" in row
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_command_that_is_shown_is_the_preset(name, vocabulary):
+    """The printed flags alone come to what --preset comes to."""
+    script = "\n".join(tool.commands(name)).replace("\\\n", " ")
+    *_, line = [x for x in script.splitlines() if x.startswith("python train.py")]
+    words = [
+        f"--vocabulary_file={vocabulary}" if "vocabulary" in word else word
+        for word in shlex.split(line)[2:]
+    ]
+    shown, run = resolved("", *words)
+    files = [word for word in words if word.startswith("--vocabulary_file")]
+    config, same_run = resolved(name, *files)
+    assert run == same_run
+    own = {
+        "train_data_pattern": shown.train_data_pattern,
+        "train_dir": name,
+        "label_correlation_file": shown.label_correlation_file,
+        "preset": "",
+    }
+    assert shown == dataclasses.replace(config, **own)
+
+
+PARSE = """
+import importlib, json, sys
+from absl import flags
+importlib.import_module(sys.argv[1])
+for words in json.load(sys.stdin):
+    flags.FLAGS(words)
+"""
+
+
+def shown_commands():
+    """Module -> the words of each command line with it that a preset prints."""
+    found = collections.defaultdict(list)
+    for name in PRESETS:
+        script = "\n".join(tool.commands(name)).replace("\\\n", " ")
+        for line in script.splitlines():
+            if line.startswith("python -m"):
+                words = shlex.split(line)[2:]
+                found[words[0]].append(words)
+    return found
+
+
+SHOWN = shown_commands()
+
+
+@pytest.mark.parametrize("module", SHOWN)
+def test_tools_take_the_flags_that_are_shown(module):
+    processes.run("-c", PARSE, module, input=json.dumps(SHOWN[module]))
+
+
+def test_labels_are_counted_of_the_presets_classes():
+    assert all(
+        "--num_classes=4716" in line
+        for line in SHOWN["youtube8m.tools.label_correlation"]
+    )
+
+
+def test_two_stages_are_shown_with_both_commands():
+    script = "\n".join(tool.commands("tang2017-cc"))
+    first, second = script.split("extract_descriptors")
+    assert "--model=MaxPoolBiLSTMAttention" in first
+    assert "--model=ClassifierChainModel" in second
+    assert "--dropout_keep_prob=0.5" in first
+
+
+def test_the_listing_needs_a_known_word(capsys):
+    with pytest.raises(UserError, match="'list': expected nothing"):
+        tool.main("list")
+    tool.main("show", "zhao2019-lr")
+    assert "--model=LogisticModel" in capsys.readouterr().out
+
+
+def test_training_with_a_preset_says_and_saves_what_it_comes_to(
+    sample, tmp_path, caplog
+):
+    arguments = {
+        "preset": "zhao2019-lr",
+        "train_dir": str(tmp_path),
+        "train_data_pattern": sample["video/train"],
+        "max_steps": 1,
+    }
+    line = [f"--{k}={v}" for k, v in arguments.items()]
+    line += ["--feature_sizes=24,8", "--num_classes=12"]
+    saved = flagsaver.save_flag_values()
+    caplog.set_level("INFO")
+    try:
+        absl_flags.FLAGS(["train.py", *line])
+        train.main()
+    finally:
+        flagsaver.restore_flag_values(saved)
+    assert "preset zhao2019-lr: Zhao 2019, LR, video, reported GAP 0.70727" in (
+        caplog.text
+    )
+    assert "feature_sizes=24,8" in caplog.text and "num_epochs=5" in caplog.text
+    stored = json.loads((tmp_path / "training_config.json").read_text())
+    assert stored["preset"] == "zhao2019-lr" and stored["base_learning_rate"] == 0.01

@@ -1,0 +1,118 @@
+"""The model of a run, and the run: what model_flags.json keeps.
+
+run = RunConfig(data, ModelConfig(model="LstmModel"))
+RunConfig.from_json(run.to_json()) == run
+"""
+
+import dataclasses
+import json
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from youtube8m.config.data import DataConfig
+from youtube8m.config.fields import flag, require, split_list
+from youtube8m.errors import UserError
+
+# What --vocabulary_file tells of each class, and models may ask for.
+CLASS_FACTS = {
+    "verticals": "the vertical of each class",
+    "class_counts": "how many training videos each class has",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Which model, classifier and loss, and their hyper-parameters.
+
+    `hyperparameters` maps constructor arguments to values; what it lacks is left to
+    the constructors' defaults.
+    """
+
+    model: str = flag("LogisticModel", "The model to train, by class name.")
+    video_level_classifier_model: str = flag(
+        "MoeModel", "The classifier behind a frame-level model, by class name."
+    )
+    label_processing: str = flag(
+        "", "What happens to the predictions behind the classifier, by class name."
+    )
+    label_loss: str = flag("CrossEntropyLoss", "The loss, by class name.")
+    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    # From --vocabulary_file, for models that ask for them: of each class, the place of
+    # its vertical and the videos of the training split that have it.
+    verticals: tuple[int, ...] = ()
+    class_counts: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        require(
+            isinstance(self.hyperparameters, Mapping),
+            f"hyperparameters are {self.hyperparameters!r}; expected names and values",
+        )
+        for name in CLASS_FACTS:
+            numbers = tuple(map(int, split_list(getattr(self, name))))
+            object.__setattr__(self, name, numbers)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """All that is needed to read the data and build the model again."""
+
+    data: DataConfig
+    model: ModelConfig
+
+    @property
+    def constructor_values(self) -> dict[str, Any]:
+        """What constructors may ask for: hyper-parameters, and facts of the data."""
+        facts = {
+            "num_classes": self.data.num_classes,
+            "feature_sizes": self.data.feature_sizes,
+            "max_frames": self.data.longest_example,
+            "verticals": self.model.verticals,
+            "class_counts": self.model.class_counts,
+        }
+        known = {name: fact for name, fact in facts.items() if fact != ()}
+        return {**self.model.hyperparameters, **known}
+
+    def to_json(self) -> str:
+        """One flat JSON object; the starter code's five keys as it wrote them."""
+        data, model = dataclasses.asdict(self.data), dataclasses.asdict(self.model)
+        values = {**model, **data}
+        for name, value in values.items():
+            if isinstance(value, tuple):
+                values[name] = ",".join(map(str, value))
+        return json.dumps(values, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "model_flags.json") -> "RunConfig":
+        """Reads `to_json`'s text, or the starter code's five keys alone.
+
+        Raises:
+          UserError: not a JSON object, or a key of the starter code's is missing.
+        """
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{source}: not JSON ({error})") from None
+        require(isinstance(values, dict), f"{source}: expected a JSON object")
+        required = {"model", "feature_names", "feature_sizes", "frame_features"}
+        missing = sorted(required - values.keys())
+        require(not missing, f"{source}: lacks the keys {', '.join(missing)}")
+
+        def build(config_class):
+            hints = typing.get_type_hints(config_class)
+            known = {name: values[name] for name in hints.keys() & values.keys()}
+            for name, value in known.items():
+                hint = hints[name]
+                require(
+                    hint not in (bool, int, str) or type(value) is hint,
+                    f"{source}: {name} is {value!r}, not of type {hint}",
+                )
+            return config_class(**known)
+
+        try:
+            return cls(build(DataConfig), build(ModelConfig))
+        except UserError as error:
+            prefix = "" if str(error).startswith(source) else f"{source}: "
+            raise UserError(f"{prefix}{error}") from None
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
+            raise UserError(f"{source}: damaged ({error}); restore it") from None

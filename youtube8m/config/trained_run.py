@@ -1,0 +1,44 @@
+"""Fields that the commands which read a trained run have in common."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from youtube8m.config.fields import flag, require, require_positive
+
+CHECKPOINT_HELP = (
+    "Checkpoint to use: model.ckpt-STEP, or best (segment_best) of those that eval.py "
+    "has seen; else the newest."
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainedRunConfig:
+    """Of a command that reads a trained run.
+
+    Attributes:
+      hyperparameters: those that a directory of the starter code does not hold.
+    """
+
+    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PartConfig:
+    """Of a command that may process one part of the data of several."""
+
+    num_shards: int = flag(
+        1,
+        "Parts of the data for as many processes, to be merged by tools.merge_shards.",
+    )
+    shard_index: int = flag(0, "Which of --num_shards parts to process, from 0 on.")
+    strict_data: bool = flag(False, "Stop at the first record that cannot be read.")
+
+    def require_part(self) -> None:
+        """Raises UserError unless shard_index is one of num_shards."""
+        require_positive(self, "num_shards")
+        require(
+            0 <= self.shard_index < self.num_shards,
+            f"--shard_index={self.shard_index}: must be from 0 to "
+            f"{self.num_shards - 1}, as --num_shards={self.num_shards}",
+        )

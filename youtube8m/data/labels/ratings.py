@@ -1,0 +1,142 @@
+"""Which segments people rated, for which class, and how.
+
+ratings = read_ratings("validate*.tfrecord", "--eval_data_pattern", 3862, cache="r.csv")
+ratings[3]["aAbc:40"]                        # whether class 3 is in that segment
+
+The cache is a text file: a line with the number of ratings and a digest of the shards
+they come from, then a line `class,1 or 0,id:start` for each.
+"""
+
+import os
+import re
+import sys
+
+import numpy as np
+from absl import logging
+
+from youtube8m.config import DataConfig
+from youtube8m.data.labels.video_labels import decoded
+from youtube8m.data.reading import decoding, tfrecord, wire
+from youtube8m.data.reading.damage import Damage
+from youtube8m.errors import UserError
+from youtube8m.util.files import local_path, replacing
+
+# Class id -> `id:start` of each rated segment -> whether the class is present.
+Ratings = dict[int, dict[str, bool]]
+
+_CACHE_FLAG = "--label_cache"
+_HEADER = re.compile(r"youtube8m ratings: (\d{1,12}) of shards ([0-9a-f]{64}|-)")
+_ROW = re.compile(r"(\d{1,9}),([01]),(.+:\d+)")
+
+
+class RatingDecoder(decoding.Decoder):
+    """Decodes the ratings of a record, each an example, without its frames."""
+
+    def parse(self, record, draw=None):
+        context, _ = wire.split_sequence_example(record)
+        video = self._video_id(record, context)
+        ratings = zip(*self._ratings(record, context), strict=True)
+        return [{"id": video, "rating": rating} for rating in ratings]
+
+    def collate(self, parsed, rows=None):
+        columns = np.array([row["rating"] for row in parsed], np.int64).reshape(-1, 3)
+        names = ("segment_start", "class", "present")
+        return super().collate(parsed) | dict(zip(names, columns.T, strict=True))
+
+
+def read_ratings(pattern: str, flag: str, num_classes: int, cache: str = "") -> Ratings:
+    """The ratings of the shards, from `cache` if there is that file.
+
+    Otherwise it is written for the next time. A class that is rated twice in a segment
+    is present if one of the ratings says so.
+
+    Args:
+      pattern: may be empty where the cache exists, which is then believed.
+
+    Raises:
+      UserError: no file matches or none holds ratings, or the cache is damaged or of
+        other shards.
+    """
+    cache = cache and local_path(cache, _CACHE_FLAG)
+    cached = cache and os.path.exists(cache)
+    paths = tfrecord.find_shards(pattern, flag) if pattern or not cached else []
+    if cached:
+        return _read_cache(cache, num_classes, paths)
+    damage = Damage()
+    ratings = _read_shards(paths, num_classes, damage)
+    if not ratings:
+        raise UserError(
+            f"{flag}={pattern}: no record with rated segments was read; give the "
+            "shards of the segment data (2019)"
+        )
+    if cache and damage.lost:
+        logging.warning("%s=%s: not written, as records are lost", _CACHE_FLAG, cache)
+    elif cache:
+        _write_cache(cache, ratings, paths)
+    return ratings
+
+
+def _read_shards(paths, num_classes, damage):
+    decoder = RatingDecoder(DataConfig(num_classes=num_classes), False, damage)
+    ratings: Ratings = {}
+    for batch in decoded(paths, decoder):
+        for name, start, class_id, present in zip(
+            batch["id"],
+            *(batch[key].tolist() for key in ("segment_start", "class", "present")),
+            strict=True,
+        ):
+            _add(
+                ratings, class_id, f"{name.decode('utf-8', 'replace')}:{start}", present
+            )
+    return ratings
+
+
+def _add(ratings, class_id, segment, present):
+    rated = ratings.setdefault(class_id, {})
+    rated[segment] = bool(present) or rated.get(segment, False)
+
+
+def _write_cache(path, ratings, paths):
+    count = sum(map(len, ratings.values()))
+    with replacing(path, _CACHE_FLAG) as file:
+        file.write(f"youtube8m ratings: {count} of shards {tfrecord.digest(paths)}\n")
+        for class_id in sorted(ratings):
+            for segment, present in ratings[class_id].items():
+                file.write(f"{class_id},{present:d},{segment}\n")
+
+
+def _read_cache(path, num_classes, paths):
+    """Raises UserError unless the file is whole and of the shards `paths`, if any."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            count, digest = _matched(_HEADER, file.readline()).groups()
+            ratings: Ratings = {}
+            for line in file:
+                class_id, present, segment = _matched(_ROW, line).groups()
+                _add(ratings, int(class_id), sys.intern(segment), present == "1")
+    except OSError as error:
+        raise _unusable(path, f"cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise _unusable(path, f"is damaged ({error})") from None
+    found = sum(map(len, ratings.values()))
+    if not found or found != int(count):
+        raise _unusable(path, f"is damaged (holds {found} ratings of {count})")
+    if max(ratings) >= num_classes:
+        raise _unusable(path, f"has class {max(ratings)}, beyond --num_classes")
+    if paths and digest != tfrecord.digest(paths):
+        raise _unusable(path, "belongs to other shards than --eval_data_pattern finds")
+    return ratings
+
+
+def _matched(form, line):
+    match = form.fullmatch(line.rstrip("\n"))
+    if match is None:
+        raise ValueError(f"{line[:40]!r} is no line of it")
+    return match
+
+
+def _unusable(path, why):
+    return UserError(
+        f"{_CACHE_FLAG}={path}: {why}; remove it to have it written anew, or name "
+        "another file"
+    )

@@ -1,0 +1,53 @@
+"""Ids and labels of records of any level, without their features.
+
+labels = read_labels("validate*.tfrecord", "--eval_data_pattern", num_classes=3862)
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from youtube8m.config import DataConfig
+from youtube8m.data.reading import decoding, order, tfrecord, wire
+from youtube8m.data.reading.damage import Damage
+from youtube8m.errors import UserError
+from youtube8m.util.progress import Progress
+
+_BATCH = 1024
+
+
+class LabelDecoder(decoding.Decoder):
+    """Decodes `id` and `labels`."""
+
+    def parse(self, record, draw=None):
+        context, _ = wire.split_sequence_example(record)
+        return [self._context(record, context)]
+
+
+def read_labels(pattern: str, flag: str, num_classes: int) -> dict[str, np.ndarray]:
+    """Video id -> class ids [L], in the order of the files.
+
+    Raises:
+      UserError: no file matches, no record has labels, or one has a label that is not
+        below num_classes.
+    """
+    paths = tfrecord.find_shards(pattern, flag)
+    decoder = LabelDecoder(DataConfig(num_classes=num_classes), True, Damage())
+    found = {}
+    for batch in decoded(paths, decoder):
+        for name, labels in zip(batch["id"], batch["labels"], strict=True):
+            found[name.decode("utf-8", "replace")] = labels[labels >= 0]
+    if not found:
+        raise UserError(f"{flag}={pattern}: no record with an id and labels was read")
+    return found
+
+
+def decoded(paths: list[str], decoder: decoding.Decoder) -> Iterator[dict]:
+    """Batches of all records, in the order of the files, by a decoder of contexts."""
+    with Progress("reading labels", len(paths), "file") as progress:
+        for file, path in enumerate(paths):
+            found = tfrecord.read_records(path, decoder.damage)
+            for batch in order.batched(found, _BATCH):
+                indices, serialized = zip(*batch, strict=True)
+                yield decoder.decode(paths, [file] * len(batch), indices, serialized)
+            progress.update(file + 1)

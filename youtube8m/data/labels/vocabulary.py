@@ -1,0 +1,187 @@
+"""What classes are called, how frequent they are, which vertical they belong to.
+
+    vocabulary = read_vocabulary("vocabulary.csv", num_classes=3862)
+    vocabulary.names[3], vocabulary.train_counts[3]
+    vocabulary.verticals[vocabulary.vertical_of[3]]
+
+Reads the official vocabulary.csv, files of labels and their verticals, and other CSV
+files that name their columns alike, such as AudioSet's class names. C: classes.
+"""
+
+import dataclasses
+import os
+
+import numpy as np
+import pandas as pd
+
+from youtube8m.errors import UserError, reason
+from youtube8m.util.files import local_path
+from youtube8m.util.text import shortened
+
+# What a column may be called, in lower case and without `_`, the best name first.
+_COLUMNS = {
+    "index": ("index", "labelid"),
+    "name": ("name", "labelname", "displayname"),
+    "count": ("trainvideocount",),
+    # Names before numbers: files that have both mean the same by them.
+    "vertical": ("vertical1", "verticalname", "vertical", "vertical1id", "verticalid"),
+}
+_MOST_DIGITS = 18  # of an int64
+_EXPECTED = (
+    "the official vocabulary.csv (Index, TrainVideoCount, Name, Vertical1 ...) or two "
+    "columns label_id,vertical"
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """The C classes of a data set, by class id.
+
+    What a file does not tell is empty: names '', counts 0, verticals -1.
+    """
+
+    names: tuple[str, ...]  # C of them; '' where the class has no name
+    train_counts: np.ndarray  # int64 [C], videos of the training split
+    verticals: tuple[str, ...]  # sorted, numbers by value
+    vertical_of: np.ndarray  # int32 [C], positions in `verticals`; -1 where none
+
+    def require_verticals(self, path: str) -> tuple[int, ...]:
+        """`vertical_of` as a tuple. Raises UserError if a class has none."""
+        without = np.flatnonzero(self.vertical_of < 0)
+        if without.size:
+            raise UserError(
+                f"{path}: class {without[0]} has no vertical, nor have "
+                f"{without.size - 1} others; give a file that names one for each class"
+            )
+        return tuple(self.vertical_of.tolist())
+
+    def require_counts(self, path: str) -> tuple[int, ...]:
+        """`train_counts` as a tuple. Raises UserError if a class has no videos."""
+        without = np.flatnonzero(self.train_counts < 1)
+        if without.size:
+            raise UserError(
+                f"{path}: class {without[0]} has no training videos, nor have "
+                f"{without.size - 1} others; give the data set's vocabulary.csv, whose "
+                "TrainVideoCount counts them"
+            )
+        return tuple(self.train_counts.tolist())
+
+
+def read_vocabulary(path, num_classes: int | None = None) -> Vocabulary:
+    """Reads a vocabulary or the verticals of labels.
+
+    Rows may come in any order: their index says which class they are about. The
+    first vertical of a class counts.
+
+    Args:
+      path: a CSV file with a header; without one, of two columns label_id,vertical.
+      num_classes: how many classes the file must have; None: what it has.
+
+    Raises:
+      UserError: the file cannot be read, or does not hold each of the classes once.
+    """
+    path = os.fspath(path)
+    columns = _columns(_table(path), path)
+    order = _order(_integers(columns["index"], path, "class index"), path, num_classes)
+    columns = {what: column[order] for what, column in columns.items()}
+    nothing = np.full(len(order), "", object)
+    counts = columns.get("count", nothing)
+    verticals, vertical_of = _verticals(columns.get("vertical", nothing))
+    return Vocabulary(
+        names=tuple(columns.get("name", nothing)),
+        train_counts=_integers(np.where(counts == "", "0", counts), path, "count"),
+        verticals=verticals,
+        vertical_of=vertical_of,
+    )
+
+
+def _table(path: str) -> pd.DataFrame:
+    """All cells as text: a class may be called 'NA', and the header may be missing."""
+    try:
+        table = pd.read_csv(
+            local_path(path, "--vocabulary_file"),  # pandas would read the web
+            header=None,
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+            compression=None,  # whatever it is called
+        )
+        return table.fillna("").apply(lambda column: column.str.strip())  # short rows
+    except OSError as error:
+        found = f"cannot be read ({reason(error)})"
+    except ValueError as error:  # pandas' own are of that kind
+        found = f"is not a CSV file ({reason(error)})"
+    raise UserError(f"{path}: {found}; give {_EXPECTED}")
+
+
+def _columns(table: pd.DataFrame, path: str) -> dict[str, np.ndarray]:
+    """The columns that matter, by the keys of _COLUMNS; object arrays of text."""
+    rows = table.to_numpy(object)
+    header = rows[0].tolist()
+    if _is_number(header[0]) and len(header) == 2:
+        return {"index": rows[:, 0], "vertical": rows[:, 1]}
+    position = {cell.lower().replace("_", ""): i for i, cell in enumerate(header)}
+    columns = {
+        what: rows[1:, position[name]]
+        for what, names in _COLUMNS.items()
+        for name in reversed(names)  # the best one stays
+        if name in position
+    }
+    if "index" not in columns or not columns.keys() & {"name", "vertical"}:
+        raise UserError(
+            f"{path}: its first line is {shortened(','.join(header))!r}; expected the "
+            f"header of {_EXPECTED}; add it or name another file"
+        )
+    return columns
+
+
+def _is_number(cell: str) -> bool:
+    return cell.isascii() and cell.isdigit() and len(cell) <= _MOST_DIGITS
+
+
+def _integers(cells: np.ndarray, path: str, what: str) -> np.ndarray:
+    """Non-negative integers, as int64."""
+    wrong = [cell for cell in cells if not _is_number(cell)]
+    if wrong:
+        raise UserError(
+            f"{path}: has the {what} {shortened(wrong[0])!r}; expected a whole number "
+            "of at least 0; correct the file"
+        )
+    return cells.astype(np.int64)
+
+
+def _order(indices: np.ndarray, path: str, num_classes: int | None) -> np.ndarray:
+    """Positions of the rows of classes 0, 1, ... C - 1.
+
+    Another number of classes is an error in both directions: ids of the 2017 and
+    2018 releases mean different classes, so the wrong file gives wrong names.
+    """
+    found = len(indices)
+    if num_classes is not None and found != num_classes:
+        raise UserError(
+            f"{path}: has {found} classes; expected --num_classes={num_classes}; give "
+            "the vocabulary of the same data set, or correct --num_classes"
+        )
+    if not found:
+        raise UserError(f"{path}: has no classes; expected one a row; fetch it anew")
+    order = np.argsort(indices, kind="stable")
+    unlike = np.flatnonzero(indices[order] != np.arange(len(order)))
+    if unlike.size:
+        index, first = indices[order[unlike[0]]], unlike[0]
+        found = f"has class {index} twice" if index < first else f"lacks class {first}"
+        raise UserError(
+            f"{path}: {found}; expected each of 0 to {len(order) - 1} once; "
+            "correct the file or fetch it anew"
+        )
+    return order
+
+
+def _verticals(cells: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+    """The distinct verticals, and which one each class has; -1 where none."""
+
+    def key(vertical):
+        return (0, int(vertical), "") if _is_number(vertical) else (1, 0, vertical)
+
+    verticals = sorted({*cells} - {""}, key=key)
+    position = {"": -1, **{vertical: i for i, vertical in enumerate(verticals)}}
+    return tuple(verticals), np.array([position[cell] for cell in cells], np.int32)

@@ -1,0 +1,48 @@
+"""A batch: a dict of arrays or tensors with examples along the first axis.
+
+Frame level: `frames` [B, T, D], uint8 or the records' own floats, and `num_frames`
+int32 [B]. Video level: `features` float32 [B, D]. Both: `id` string [B] and, where
+records have them, `labels` int32 [B, L], padded with -1. Rated segments add `rated`
+int32 [B, R], padded with -1, and `segment_start` int32 [B]. Batches of training carry
+`position` int64 [3] besides.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from youtube8m import schema
+
+
+def batch_signature(batch: dict[str, np.ndarray]) -> dict[str, tf.TensorSpec]:
+    """The specs of batches like `batch`, of any size, length and number of labels."""
+    known = {"frames": 2, "features": 1}  # the axis of D
+    specs = {}
+    for name, value in batch.items():
+        shape = [None] * len(value.shape)
+        if name in known:
+            shape[known[name]] = value.shape[known[name]]
+        dtype = tf.string if value.dtype == object else value.dtype
+        specs[name] = tf.TensorSpec(shape, dtype)
+    return specs
+
+
+def pad_ids(rows: list[np.ndarray]) -> np.ndarray:
+    """Rows of class ids as int32 [B, L], padded with -1, L at least 1.
+
+    tf.data's unbatch crashes on columns of no width.
+    """
+    width = max([1, *map(len, rows)])
+    padded = np.full((len(rows), width), schema.LABEL_PADDING, np.int32)
+    for row, ids in zip(padded, rows, strict=True):
+        row[: len(ids)] = ids
+    return padded
+
+
+def device_inputs(batch: dict) -> dict:
+    """All of a batch but its strings, which stay on the host."""
+    return {k: v for k, v in batch.items() if v.dtype != tf.string}
+
+
+def without_position(batch: dict) -> dict:
+    """A batch as it goes to models: its place in the data matters to training alone."""
+    return {name: value for name, value in batch.items() if name != "position"}

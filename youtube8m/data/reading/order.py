@@ -1,0 +1,74 @@
+"""In which order the records of several files come: no input or output.
+
+    files = permutation(len(paths), seed)
+    turns = in_turns((walk(file) for file in files), width=8)
+    for place in shuffled(turns, buffer=640, seed=seed): ...
+
+All are functions of their arguments alone, on every machine and in every version.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from youtube8m.data.reading import frame_sampling
+
+_DRAWS = 1024  # made at once
+
+
+def permutation(count: int, seed: int) -> list[int]:
+    """0 .. count - 1 in random order."""
+    return np.argsort(frame_sampling.draws(seed, range(count)), kind="stable").tolist()
+
+
+def in_turns(sources: Iterable[Iterator], width: int) -> Iterator:
+    """The items of all sources, of which `width` at a time take turns.
+
+    A source that ends makes room for the next one.
+    """
+    waiting = iter(sources)
+    active = list(itertools.islice(waiting, width))
+    while active:
+        still = []
+        for source in active:
+            for item in source:
+                yield item
+                still.append(source)
+                break
+            else:
+                still.extend(itertools.islice(waiting, 1))
+        active = still
+
+
+def shuffled(items: Iterable, buffer: int, seed: int) -> Iterator:
+    """The items in random order, each drawn from the next `buffer` ones."""
+    draws, waiting = _endless_draws(seed), []
+    for item in items:
+        if len(waiting) < buffer:
+            waiting.append(item)
+            continue
+        chosen = next(draws) % buffer
+        yield waiting[chosen]
+        waiting[chosen] = item
+    while waiting:
+        chosen = next(draws) % len(waiting)
+        waiting[chosen], waiting[-1] = waiting[-1], waiting[chosen]
+        yield waiting.pop()
+
+
+def _endless_draws(seed):
+    for start in itertools.count(0, _DRAWS):
+        yield from frame_sampling.draws(seed, range(start, start + _DRAWS)).tolist()
+
+
+def batched(items: Iterable, size: int) -> Iterator[list]:
+    """Lists of `size` items; the last one may be shorter."""
+    items = iter(items)
+    while batch := list(itertools.islice(items, size)):
+        yield batch
+
+
+def share(count: int, index: int, shares: int) -> slice:
+    """The `index`-th of `shares` even, contiguous parts of `count` things."""
+    return slice(count * index // shares, count * (index + 1) // shares)

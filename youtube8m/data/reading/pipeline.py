@@ -1,0 +1,367 @@
+"""Globs to batches: the tf.data pipelines of training, evaluation and inference.
+
+    shards = Shards.open("/data/train*.tfrecord", "--train_data_pattern", data_config)
+    for batch in tfrecord.training_batches(batch_size=128, seed=0, num_epochs=5): ...
+    for batch in tfrecord.ordered_batches(batch_size=512): ...
+
+Batches are the dicts of `records`, as tensors. Bytes stay bytes and labels stay ids
+until they reach the device. Training batches also carry `position` int64 [3], from
+which an interrupted run goes on: the epoch, the number of its records consumed, and
+how many examples of the next record, where records hold several.
+
+First it is settled which records make a batch, by their headers alone; then several
+batches are read and decoded side by side. So the order of the data is a function of
+the files, seed, epoch, number of readers and shuffle buffer, records that are skipped
+are never read, and of N workers each reads just its part of every batch (except of
+segments, of which all read all, and each keeps its part).
+"""
+
+import ctypes
+import dataclasses
+import functools
+import hashlib
+import itertools
+import math
+import os
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from youtube8m.config import DataConfig
+from youtube8m.config.fields import split_list
+from youtube8m.data.reading import decoding, frame_sampling, order, tfrecord
+from youtube8m.data.reading.batch import without_position
+from youtube8m.data.reading.damage import Damage
+from youtube8m.errors import UserError
+
+_SHUFFLE_BATCHES = 5  # as the starter code's queue
+_PROBED_RECORDS = 8
+_FILE_BITS, _INDEX_BITS = 20, 28  # of an origin; the rest counts epochs
+
+START = (0, 0, 0)  # the position of a run that begins
+WHOLE = (0, 1)  # the share of a reader that is alone
+
+
+class Place(NamedTuple):
+    """Where a record lies, and as which it comes in its epoch."""
+
+    epoch: int
+    number: int
+    file: int
+    index: int  # in its file
+    offset: int
+    length: int
+
+
+_PLACES = tf.TensorSpec([None, len(Place._fields)], tf.int64)
+_POSITION = tf.TensorSpec([len(START)], tf.int64)
+
+
+@dataclasses.dataclass
+class Shards:
+    """A set of shards of one format, checked to hold what the config says."""
+
+    paths: list[str]
+    config: DataConfig
+    damage: Damage
+    labels: bool
+    record_bytes: int  # mean size of the first records
+    record_examples: float  # in the mean, of those that decode
+    file_bytes: list[int]
+
+    @classmethod
+    def open(
+        cls,
+        pattern: str,
+        flag: str,
+        config: DataConfig,
+        labels: bool = True,
+        strict: bool = False,
+    ) -> "Shards":
+        """Finds the files and checks the first records that each glob finds.
+
+        Raises:
+          UserError: no file matches, the files are no TFRecords, or none of the
+            first records has the features, sizes and labels that are expected.
+        """
+        names = split_list(pattern) or (pattern,)  # which tells that there is none
+        globs = [tfrecord.find_shards(name, flag) for name in names]
+        probed = [pair for found in globs for pair in _probe(found, config, labels)]
+        paths = list(dict.fromkeys(path for found in globs for path in found))
+        size = sum(size for size, _ in probed) // len(probed)
+        examples = [count for _, count in probed if count is not None]
+        mean = sum(examples) / len(examples)
+        sizes = [tfrecord.file_size(path) for path in paths]
+        return cls(paths, config, Damage(strict), labels, size, mean, sizes)
+
+    @property
+    def estimated_records(self) -> int:
+        """Records in all shards, guessed from their sizes; for progress bars."""
+        return max(1, round(sum(self.file_bytes) / (self.record_bytes + 16)))
+
+    @property
+    def estimated_examples(self) -> int:
+        """What these make: as many, but of rated segments several each."""
+        return max(1, round(self.estimated_records * self.record_examples))
+
+    @staticmethod
+    def default_buffer(batch_size: int) -> int:
+        """Records to shuffle among."""
+        return batch_size * _SHUFFLE_BATCHES
+
+    def fingerprint(self) -> str:
+        """A digest of the shards' names, wherever they lie."""
+        names = "/".join(map(os.path.basename, self.paths))
+        return hashlib.sha256(names.encode()).hexdigest()
+
+    def training_batches(
+        self,
+        batch_size: int,
+        seed: int,
+        num_epochs: int,
+        start: tuple[int, int, int] = START,
+        num_readers: int = 8,
+        shuffle_buffer: int | None = None,
+        worker: tuple[int, int] = WHOLE,
+        least_rows: int = 1,
+    ) -> tf.data.Dataset:
+        """Shuffled batches over `num_epochs`, crossing from one into the next.
+
+        Args:
+          batch_size: examples of a batch, over all workers.
+          start: `position` of the last batch already consumed.
+          worker: (index, count): of `count` workers, this one gets its even share
+            of each batch's rows.
+          least_rows: a last batch with fewer, of all workers, is left out.
+        """
+        buffer = shuffle_buffer or self.default_buffer(batch_size)
+
+        def places():
+            first, done, _ = map(int, start)
+            for epoch in range(first, num_epochs):
+                found = self._shuffled(epoch, seed, num_readers, buffer)
+                yield from itertools.islice(found, done if epoch == first else 0, None)
+
+        if self.config.segment_labels:
+            examples = self._load(places, batch_size, seed=seed).unbatch()
+            batches = _joined(examples.skip(start[2]), batch_size)
+            batches = batches.filter(lambda batch: tf.size(batch["id"]) >= least_rows)
+            return batches.map(functools.partial(_share_of, worker=worker))
+        batches = self._load(places, batch_size, seed, worker, least_rows=least_rows)
+        return batches.prefetch(1)
+
+    def ordered_batches(
+        self,
+        batch_size: int,
+        num_readers: int = 1,
+        crop_starts: tuple[int, ...] = (),
+        shard: tuple[int, int] = WHOLE,
+    ) -> tf.data.Dataset:
+        """Every record once; with one reader in the order of the files.
+
+        Args:
+          crop_starts: where crops of each record start, which lie side by side in a
+            batch of so many times `batch_size`; default --crop_start alone.
+          shard: (index, count): just the records that begin in one of `count` equal
+            parts of all bytes. The parts in their order make the whole.
+        """
+
+        def places():
+            return self._in_turns(range(len(self.paths)), num_readers, shard=shard)
+
+        batches = self._load(places, batch_size, crop_starts=crop_starts)
+        if self.config.segment_labels:
+            batches = _joined(batches.unbatch(), batch_size)
+        return batches.map(without_position).prefetch(1)
+
+    def _shuffled(self, epoch, seed, num_readers, buffer):
+        (of_files, of_records) = frame_sampling.draws(seed, [2 * epoch, 2 * epoch + 1])
+        files = order.permutation(len(self.paths), int(of_files))
+        places = self._in_turns(files, num_readers, epoch)
+        mixed = order.shuffled(places, buffer, int(of_records))
+        for number, place in enumerate(mixed):
+            yield place._replace(number=number)
+
+    def _in_turns(self, files, num_readers, epoch=0, shard=WHOLE):
+        walks = (self._walk(epoch, file, shard) for file in files)
+        return order.in_turns(walks, num_readers)
+
+    def _walk(self, epoch, file, shard):
+        """The places of one file's records, as far as they lie in the shard."""
+        start, stop = 0, math.inf  # files may have grown since they were found
+        if shard != WHOLE:
+            before = sum(self.file_bytes[:file])
+            part = order.share(sum(self.file_bytes), *shard)
+            start, stop = part.start - before, part.stop - before
+            if start >= self.file_bytes[file] or stop <= 0:
+                return
+        for place in tfrecord.walk(self.paths[file], self.damage, start, stop):
+            yield Place(epoch, 0, file, *place)
+
+    def _load(
+        self, places, batch_size, seed=None, worker=WHOLE, least_rows=1, crop_starts=()
+    ):
+        """Batches of the records at `places`, a function that yields them.
+
+        With a seed, frames are drawn by it and the records' origins: anew in each
+        epoch, and again the same when a run is resumed.
+        """
+        _keep_freed_memory()
+        decoder = decoding.decoder_for(
+            self.config, self.labels, self.damage, crop_starts
+        )
+        none = np.zeros((0, len(Place._fields)), np.int64)
+        example = self._decoded(decoder, none, seed)
+        names, signature = zip(*decoding.batch_signature(example).items(), strict=True)
+
+        def plan():
+            for batch in order.batched(places(), batch_size):
+                last, share = batch[-1], order.share(len(batch), *worker)
+                if len(batch) >= least_rows:
+                    yield np.array(batch[share]), (last.epoch, last.number + 1, 0)
+
+        def load(places):
+            batch = self._decoded(decoder, places, seed)
+            if worker != WHOLE and not len(batch["id"]):
+                # The other workers wait for this one's part of the step.
+                message = "a worker's part of a batch holds damaged records only"
+                error = UserError(f"{self.paths[places[0][2]]}: {message}")
+                self.damage.fail(error)
+                raise error
+            return [batch[name] for name in names]
+
+        def to_batch(places, position):
+            types = [spec.dtype for spec in signature]
+            values = tf.numpy_function(load, [places], types)
+            for value, spec in zip(values, signature, strict=True):
+                value.set_shape(spec.shape)
+            return {"position": position, **dict(zip(names, values, strict=True))}
+
+        planned = tf.data.Dataset.from_generator(
+            plan, output_signature=(_PLACES, _POSITION)
+        )
+        # No prefetch between: at each header it would contend for Python's lock.
+        loaded = planned.map(
+            to_batch, num_parallel_calls=_decoders(), deterministic=True
+        )
+        return loaded.filter(lambda batch: tf.size(batch["id"]) > 0)
+
+    def _decoded(self, decoder, places, seed):
+        """Reads and decodes the records at `places`, int64 [B, 6]."""
+        epochs, numbers, files, indices, offsets, lengths = places.T
+        origins = (epochs << _FILE_BITS | files) << _INDEX_BITS | indices
+        draws = None if seed is None else frame_sampling.draws(seed, origins)
+        lists = (files, indices, offsets, lengths)
+        with tfrecord.RecordReader(self.paths, self.damage) as reader:
+            data = map(reader.read, *(values.tolist() for values in lists))
+            batch = decoder.decode(self.paths, files, indices, data, draws, lengths)
+        if self.config.segment_labels:
+            record, segment = batch.pop("place").T
+            position = (epochs[record], numbers[record], segment + 1)
+            batch["position"] = np.stack(position, axis=1).astype(np.int64)
+        return batch
+
+    def iterate(self, dataset: tf.data.Dataset) -> Iterator[dict]:
+        """Iterates, raising the pipeline's errors as what they are.
+
+        Raises:
+          UserError: a record contradicts the flags, or is damaged in strict mode.
+        """
+        iterator = iter(dataset)
+        try:
+            while True:
+                try:
+                    batch = next(iterator, None)
+                except tf.errors.OpError:
+                    self.damage.check()
+                    raise
+                if batch is None or self.damage.strict:
+                    self.damage.check()
+                if batch is None:
+                    return
+                yield batch
+        finally:
+            # Here, as an exception would keep it until the interpreter goes, where
+            # it waits for Python functions that cannot run any more.
+            del iterator
+
+
+def _decoders():
+    """Batches decoded side by side: more than four wait for Python's lock."""
+    return max(1, min((os.cpu_count() or 1) // 2, 4))
+
+
+def _joined(examples, batch_size):
+    """Batches of `batch_size` of single examples, padded."""
+    padding = {"labels": -1, "rated": -1}
+    spec = examples.element_spec
+    values = {
+        name: tf.constant(padding.get(name, "" if s.dtype == tf.string else 0), s.dtype)
+        for name, s in spec.items()
+    }
+    shapes = {name: s.shape for name, s in spec.items()}
+    return examples.padded_batch(batch_size, shapes, values)
+
+
+def _share_of(batch, worker):
+    """A worker's part of a batch of single examples, with the whole's position."""
+    position = batch.pop("position")[-1]
+    part = order.share(tf.shape(batch["id"])[0], *worker)
+    return {**{k: v[part] for k, v in batch.items()}, "position": position}
+
+
+def _probe(paths, config, labels):
+    """(bytes, examples) of the first records, None for the examples of unusable ones.
+
+    The first file that has any record decides; damage is left to the pipeline.
+    """
+    problem = None
+    for path in paths:
+        damage = Damage(strict=True)  # which logs nothing
+        found = itertools.islice(tfrecord.read_records(path, damage), _PROBED_RECORDS)
+        probed = [record for _, record in found]
+        if probed:
+            examples = _examples_in(path, probed, config, labels)
+            return list(zip(map(len, probed), examples, strict=True))
+        what = min(damage.reports[path], default="is empty")
+        if "cannot be read" in what:
+            raise UserError(f"{path}: {what}")
+        if what != "is empty":
+            problem = problem or UserError(
+                f"{path}: not a TFRecord file (or all of it is damaged); expected the "
+                "shards of YouTube-8M or AudioSet, or files written alike"
+            )
+    raise problem or UserError(f"{paths[0]}: holds no records, nor does any other file")
+
+
+def _examples_in(path, probed, config, labels):
+    """The number of examples of each record; None if unusable, as not all may be."""
+    decoder = decoding.decoder_for(config, labels, Damage())
+    counts, problems = [], []
+    for index, record in enumerate(probed):
+        try:
+            counts.append(len(decoder.parse(record)))
+        except (decoding.RecordError, UserError) as error:
+            counts.append(None)
+            problems.append(UserError(f"{path}: record {index} {error}"))
+    if len(problems) == len(counts):
+        raise problems[0]
+    return counts
+
+
+@functools.cache
+def _keep_freed_memory():
+    """Tells glibc to keep freed buffers instead of returning them to the system.
+
+    A batch of full-size videos is 40 MB; mapped and unmapped for each batch, its
+    page faults cost more than decoding it. 32 MiB is the largest threshold allowed.
+    """
+    if sys.platform.startswith("linux") and "MALLOC_MMAP_THRESHOLD_" not in os.environ:
+        mmap_threshold, trim_threshold = -3, -1
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            libc.mallopt(mmap_threshold, 32 << 20)
+            libc.mallopt(trim_threshold, 1 << 30)

@@ -1,0 +1,396 @@
+"""Writes a small data set in YouTube-8M's formats, made so that models can learn it.
+
+    files = write_sample("/tmp/sample", SampleConfig(num_train=200))
+    files["frame/train"], files["segment/validate"], files["vocabulary"]
+
+Each class has a random direction in the space of each feature. A video is cut into
+scenes; a scene shows one of the video's labels, or none, as that class's direction
+plus a fainter trace of some other class, and every frame adds noise of its own. So
+the mean over the frames tells the labels, and the frames tell when each is shown.
+
+Shapes: T frames, D values of all features together, d of one, C classes, S scenes.
+"""
+
+import contextlib
+import csv
+import dataclasses
+import itertools
+import os
+import string
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from youtube8m import schema
+from youtube8m.config import DataConfig
+from youtube8m.config.fields import flag, require_not_negative, require_positive
+from youtube8m.data.writing.records import (
+    RatedSegment,
+    add_segments,
+    dequantize,
+    frame_example,
+    quantize,
+    record_file,
+    video_example,
+)
+from youtube8m.errors import UserError
+from youtube8m.util.files import local_path, renamed
+
+# Split -> the folders that hold it; ratings of test segments are never published.
+LEVELS = {
+    "train": ("frame", "video", "segment"),
+    "validate": ("frame", "video", "segment"),
+    "test": ("frame", "video"),
+}
+SEGMENTS_PER_VIDEO = 5
+VERTICALS = ("Food & Drink", "Games", "Pets & Animals", "Sports", "Travel")
+VOCABULARY_HEADER = (
+    "Index,TrainVideoCount,KnowledgeGraphId,Name,WikiUrl,"
+    "Vertical1,Vertical2,Vertical3,WikiDescription"
+)
+
+_SIGNAL = 0.5  # root mean square of a class's direction, per value
+_SCENE_FRAMES = 30  # mean length of a scene
+_ZIPF_EXPONENT = 0.8
+_BACKGROUND = -1  # a scene without a label: the last row of the directions, zeros
+_ID_CHARACTERS = string.ascii_letters + string.digits
+# One stream of random numbers for each purpose, so that none disturbs another.
+_PLAN_STREAM, _DIRECTION_STREAM, _VIDEO_STREAM = range(3)
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleConfig:
+    """What `write_sample` writes.
+
+    Raises:
+      UserError: a value is out of range.
+    """
+
+    num_classes: int = flag(25, "Number of classes, the first the most frequent.")
+    feature_names: tuple[str, ...] = flag(
+        ("rgb", "audio"), "Features of the frames, comma-separated."
+    )
+    feature_sizes: tuple[int, ...] = flag(
+        (1024, 128), "Values per frame of each feature, comma-separated."
+    )
+    num_train: int = flag(800, "Videos to train on.")
+    num_validate: int = flag(200, "Videos to evaluate on.")
+    num_test: int = flag(100, "Videos without labels.")
+    num_shards: int = flag(2, "Files of each split, at most one per video.")
+    min_frames: int = flag(120, "Frames (seconds) of a video, at least.")
+    max_frames: int = flag(schema.MAX_FRAMES, "Frames of a video, at most.")
+    one_frame_share: float = flag(
+        0.01, "Share of videos with just one frame; above 0, each split has one."
+    )
+    mean_labels: float = flag(3.0, "Labels per video, on average about.")
+    noise: float = flag(
+        0.5,
+        "Standard deviation of the noise per value, a class's own values having 0.5; "
+        "also how strong the traces of other classes are, at most.",
+    )
+    seed: int = flag(0, "Seed of all random choices.")
+
+    def __post_init__(self):
+        data = DataConfig(  # checks what both have in common
+            self.feature_names,
+            self.feature_sizes,
+            frame_features=True,
+            num_classes=self.num_classes,
+            max_frames=self.max_frames,
+        )
+        object.__setattr__(self, "feature_names", data.feature_names)
+        object.__setattr__(self, "feature_sizes", data.feature_sizes)
+        counts = ("num_train", "num_validate", "num_test")
+        require_not_negative(self, *counts, "noise", "seed")
+        require_positive(self, "num_shards")
+        self._require("mean_labels", self.mean_labels >= 1, "must be at least 1")
+        self._require(
+            "one_frame_share", 0 <= self.one_frame_share <= 1, "must be within 0 and 1"
+        )
+        self._require(
+            "min_frames",
+            1 <= self.min_frames <= self.max_frames,
+            f"must be within 1 and --max_frames={self.max_frames}",
+        )
+
+    def _require(self, name: str, condition: bool, expected: str) -> None:
+        if not condition:
+            raise UserError(f"--{name}={getattr(self, name)}: {expected}")
+
+    def num_videos(self, split: str) -> int:
+        """Videos of 'train', 'validate' or 'test'."""
+        return getattr(self, f"num_{split}")
+
+
+# The plan: who is in the data set.
+
+
+class _Video(NamedTuple):
+    """All of a video but its content, which follows from `index` and the seed."""
+
+    index: int
+    id: str
+    num_frames: int
+    labels: np.ndarray  # int64, sorted; as many as there is time to show, at most
+
+
+def _plan(config: SampleConfig) -> dict[str, list[_Video]]:
+    """The videos of each split, classes numbered by falling frequency in train."""
+    rng = np.random.default_rng([config.seed, _PLAN_STREAM])
+    counts = [config.num_videos(split) for split in LEVELS]
+    lengths = np.concatenate([_lengths(rng, config, count) for count in counts])
+    labels = [_labels(rng, config, length) for length in lengths]
+    rank = np.argsort(_by_frequency(labels[: counts[0]], config.num_classes))
+    ids = _video_ids(rng, len(lengths))
+    videos = iter(
+        _Video(index, *row[:2], np.sort(rank[row[2]]))
+        for index, row in enumerate(zip(ids, lengths.tolist(), labels, strict=True))
+    )
+    return {
+        split: [next(videos) for _ in range(count)]
+        for split, count in zip(LEVELS, counts, strict=True)
+    }
+
+
+def _lengths(rng, config, count):
+    """Frames of `count` videos, int64 [count]; a few have one."""
+    lengths = rng.integers(config.min_frames, config.max_frames, count, endpoint=True)
+    short = int(np.ceil(config.one_frame_share * count))
+    lengths[rng.permutation(count)[:short]] = 1
+    return lengths
+
+
+def _labels(rng, config, num_frames):
+    """Distinct classes, their popularity falling as in Zipf's law."""
+    count = 1 + rng.poisson(config.mean_labels - 1)
+    count = min(count, _num_blocks(num_frames), config.num_classes)
+    popularity = -_ZIPF_EXPONENT * np.log(np.arange(1, config.num_classes + 1))
+    # The largest of popularity plus Gumbel noise: drawn without replacement.
+    return np.argsort(popularity + rng.gumbel(size=config.num_classes))[-count:]
+
+
+def _by_frequency(labels, num_classes):
+    """The classes, most frequent first; int64 [C]."""
+    return np.argsort(-_label_counts(labels, num_classes), kind="stable")
+
+
+def _label_counts(labels, num_classes):
+    """In how many of the label lists each class is; int64 [C]."""
+    together = np.concatenate([np.empty(0, np.int64), *labels])
+    return np.bincount(together, minlength=num_classes)
+
+
+def _video_ids(rng, count):
+    """Distinct names of four characters, like YouTube-8M's."""
+    base = len(_ID_CHARACTERS)
+    numbers = rng.choice(base**4, count, replace=False)
+    digits = numbers[:, None] // base ** np.arange(4) % base
+    return ["".join(_ID_CHARACTERS[digit] for digit in row) for row in digits]
+
+
+# The content of a video.
+
+
+def _num_blocks(num_frames: int) -> int:
+    """Scenes start at multiples of five seconds, so that a segment shows just one."""
+    return -(-num_frames // schema.SEGMENT_FRAMES)
+
+
+def _directions(config: SampleConfig) -> np.ndarray:
+    """What each class looks like, and a row of zeros: float32 [C + 1, D]."""
+    rng = np.random.default_rng([config.seed, _DIRECTION_STREAM])
+    shape = (config.num_classes + 1, sum(config.feature_sizes))
+    directions = _SIGNAL * rng.standard_normal(shape, np.float32)
+    directions[_BACKGROUND] = 0
+    return directions
+
+
+def _scenes(rng, video: _Video) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts a video into scenes; each label gets at least one.
+
+    Returns:
+      (lengths in blocks of five frames int64 [S], class shown int64 [S]).
+    """
+    blocks, labels = _num_blocks(video.num_frames), video.labels
+    count = max(len(labels), blocks * schema.SEGMENT_FRAMES // _SCENE_FRAMES)
+    cuts = np.sort(rng.permutation(blocks - 1)[: count - 1]) + 1
+    more = rng.choice(np.append(labels, _BACKGROUND), count - len(labels))
+    return np.diff(cuts, prepend=0, append=blocks), rng.permutation([*labels, *more])
+
+
+def _frames(rng, config, directions, lengths, shown, num_frames):
+    """The quantised frames of scenes: uint8 [T, D]."""
+    others = rng.integers(config.num_classes, size=len(shown))
+    traces = rng.uniform(0, config.noise, (len(shown), 1)).astype(np.float32)
+    scenes = directions[shown] + traces * directions[others]
+    frames = rng.standard_normal((num_frames, directions.shape[1]), np.float32)
+    frames *= config.noise
+    start = 0
+    for scene, length in zip(scenes, lengths * schema.SEGMENT_FRAMES, strict=True):
+        frames[start : start + length] += scene
+        start += length
+    return quantize(frames)
+
+
+def _rate(rng, video, shown_in_block) -> list[RatedSegment]:
+    """Rates one label in segments of the video, whole ones where there are any."""
+    label = int(rng.choice(video.labels))
+    whole = max(1, video.num_frames // schema.SEGMENT_FRAMES)
+    blocks = np.sort(rng.permutation(whole)[:SEGMENTS_PER_VIDEO])
+    return [
+        RatedSegment(
+            int(block) * schema.SEGMENT_FRAMES,
+            label,
+            float(shown_in_block[block] == label),
+        )
+        for block in blocks
+    ]
+
+
+def _content(config, directions, video):
+    """The frames of each feature {name: uint8 [T, d]}, and rated segments."""
+    rng = np.random.default_rng([config.seed, _VIDEO_STREAM, video.index])
+    lengths, shown = _scenes(rng, video)
+    segments = _rate(rng, video, np.repeat(shown, lengths))
+    frames = _frames(rng, config, directions, lengths, shown, video.num_frames)
+    parts = np.split(frames, np.cumsum(config.feature_sizes)[:-1], axis=1)
+    return dict(zip(config.feature_names, parts, strict=True)), segments
+
+
+# Files.
+
+
+def write_sample(
+    directory,
+    config: SampleConfig,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict:
+    """Writes the data set under `directory`; the same one for the same `config`.
+
+    The same videos are written as frame-level records (frame/), as video-level
+    records with the means of the frames (video/: mean_rgb ...), and, but for test,
+    as frame-level records with rated segments (segment/).
+
+    Args:
+      progress: called as progress(videos written, videos in all) after each.
+
+    Returns:
+      'frame/train', 'video/test', 'segment/validate' ... -> the glob of those files,
+      for splits with videos; 'vocabulary' -> its path; 'num_videos' -> {split: n};
+      'num_frames' and 'num_segments' -> how many in all.
+
+    Raises:
+      UserError: `directory` is not local, or holds shards of another sample.
+    """
+    root = local_path(os.fspath(directory), "--directory")
+    writer = _SampleWriter(root, config, progress)
+    plan = _plan(config)
+    shards = [
+        (split, number, videos)
+        for split in LEVELS
+        for number, videos in enumerate(_shards(plan[split], config.num_shards))
+    ]
+    writer.refuse_foreign_shards({shard[:2] for shard in shards})
+    for shard in shards:
+        writer.write_shard(*shard)
+    return {
+        **{
+            f"{level}/{split}": writer.glob(level, split)
+            for split, levels in LEVELS.items()
+            for level in levels
+            if plan[split]
+        },
+        "vocabulary": writer.write_vocabulary(plan["train"]),
+        "num_videos": {split: len(videos) for split, videos in plan.items()},
+        "num_frames": sum(v.num_frames for videos in plan.values() for v in videos),
+        "num_segments": writer.num_segments,
+    }
+
+
+def _shards(videos: list[_Video], count: int) -> list[list[_Video]]:
+    """`videos` in `count` runs of nearly equal length, none of them empty."""
+    count = min(count, len(videos))
+    ends = [len(videos) * number // max(count, 1) for number in range(count + 1)]
+    return [videos[start:end] for start, end in itertools.pairwise(ends)]
+
+
+class _SampleWriter:
+    """The files under `root`; writes all levels of a video at once."""
+
+    def __init__(self, root, config, progress):
+        self.root, self.config, self.progress = root, config, progress
+        self.directions = _directions(config)
+        self.num_written = self.num_segments = 0
+
+    def glob(self, level, split):
+        return os.path.join(self.root, level, f"{split}*.tfrecord")
+
+    def path(self, level, split, number):
+        return os.path.join(self.root, level, f"{split}{number:02d}.tfrecord")
+
+    def refuse_foreign_shards(self, shards):
+        """Files of a larger sample would silently be read along with this one's."""
+        for level, split in ((level, s) for s in LEVELS for level in LEVELS[s]):
+            # Base names, as the glob may spell the directory in another way.
+            new = {os.path.basename(self.path(level, *shard)) for shard in shards}
+            found = sorted(tf.io.gfile.glob(self.glob(level, split)))
+            foreign = [path for path in found if os.path.basename(path) not in new]
+            if foreign:
+                raise UserError(
+                    f"{foreign[0]}: belongs to another sample, and would be read as "
+                    "part of this one; choose an empty directory, or remove the old "
+                    "sample first"
+                )
+
+    def write_shard(self, split, number, videos):
+        with contextlib.ExitStack() as stack:
+            write = {}
+            for level in LEVELS[split]:
+                path = self.path(level, split, number)
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                write[level] = stack.enter_context(record_file(path))
+            for video in videos:
+                labels = None if split == "test" else video.labels
+                self._write_video(video, labels, write)
+
+    def _write_video(self, video, labels, write):
+        features, segments = _content(self.config, self.directions, video)
+        # Dequantisation is linear: it may follow the mean.
+        means = {
+            f"mean_{name}": dequantize(frames.mean(axis=0))
+            for name, frames in features.items()
+        }
+        write["video"](video_example(video.id, labels, means))
+        example = frame_example(video.id, labels, features)
+        write["frame"](example)
+        if "segment" in write:
+            add_segments(example.context, segments)
+            write["segment"](example)
+            self.num_segments += len(segments)
+        self._report()
+
+    def _report(self):
+        self.num_written += 1
+        if self.progress is not None:
+            total = sum(self.config.num_videos(split) for split in LEVELS)
+            self.progress(self.num_written, total)
+
+    def write_vocabulary(self, train):
+        """Writes vocabulary.csv, with the columns of the official one."""
+        path = os.path.join(self.root, "vocabulary.csv")
+        labels = [video.labels for video in train]
+        counts = _label_counts(labels, self.config.num_classes)
+        os.makedirs(self.root, exist_ok=True)
+        with renamed(path) as temporary, open(temporary, "w", newline="") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow(VOCABULARY_HEADER.split(","))
+            rows.writerows(map(_vocabulary_row, range(len(counts)), counts.tolist()))
+        return path
+
+
+def _vocabulary_row(index, count):
+    vertical = VERTICALS[index % len(VERTICALS)]
+    name, description = f"Sample class {index}", "A class that was made up."
+    return index, count, f"/m/sample{index}", name, "", vertical, "", "", description

@@ -1,0 +1,59 @@
+"""The flags of eval.py."""
+
+import dataclasses
+
+from youtube8m.config.fields import (
+    flag,
+    require,
+    require_given,
+    require_not_negative,
+    require_positive,
+)
+from youtube8m.config.trained_run import CHECKPOINT_HELP, PartConfig, TrainedRunConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig(TrainedRunConfig, PartConfig):
+    """How a run's checkpoints are evaluated."""
+
+    train_dir: str = flag("/tmp/yt8m_model/", "Directory that train.py wrote.")
+    eval_data_pattern: str = flag(
+        "",
+        "Glob of the labelled shards, 'val*.tfrecord', or several, comma-separated.",
+    )
+    segment_labels: bool = flag(False, "Evaluate the rated segments of the records.")
+    batch_size: int = flag(1024, "Examples evaluated at once.")
+    num_readers: int = flag(8, "Shards read side by side.")
+    checkpoint: str = flag("", CHECKPOINT_HELP)
+    run_once: bool = flag(
+        False, "Evaluate the newest checkpoint and end; else follow new ones."
+    )
+    top_k: int = flag(20, "Predictions per video that enter GAP and mAP.")
+    keep_best: int = flag(
+        1,
+        "Checkpoints kept in --train_dir/best, those with the highest GAP on the same "
+        "shards; with --num_shards none is kept.",
+    )
+    class_metrics_file: str = flag(
+        "", "CSV to write: of each class, its videos and its average precision."
+    )
+    metrics_file: str = flag(
+        "", "File to write what tools.merge_shards needs of a shard's evaluation."
+    )
+
+    def __post_init__(self):
+        require_given(self, "train_dir", "eval_data_pattern")
+        require_positive(self, "batch_size", "num_readers", "top_k")
+        self.require_part()
+        follows = not (self.run_once or self.checkpoint)
+        require(
+            self.num_shards == 1 or (bool(self.metrics_file) and not follows),
+            f"--num_shards={self.num_shards}: give --metrics_file, to be merged by "
+            "tools.merge_shards, and --run_once or --checkpoint",
+        )
+        require(
+            self.num_shards == 1 or not self.class_metrics_file,
+            f"--class_metrics_file={self.class_metrics_file}: not known of a part; "
+            f"evaluate without --num_shards={self.num_shards}",
+        )
+        require_not_negative(self, "keep_best")

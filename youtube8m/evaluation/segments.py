@@ -1,0 +1,62 @@
+"""Mean average precision of a segment CSV against rated segments.
+
+submission = Submission("segments.csv")
+score = evaluate(submission, read_ratings(...), top_n=100000)
+score.map
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from youtube8m.data.labels.ratings import Ratings
+from youtube8m.metrics import ranked_average_precisions
+from youtube8m.prediction.submission import Submission
+
+
+class SegmentScore(NamedTuple):
+    """What `evaluate` finds."""
+
+    map: float  # mean over listed classes with a positive, as the starter code's
+    map_of_all: float  # a class with a positive that is not listed counts 0
+    num_listed: int  # classes that the file lists
+    num_missing: int  # classes with a positive that it does not
+
+
+def average_precisions(
+    submission: Submission, ratings: Ratings, top_n: int | None = None
+) -> np.ndarray:
+    """float64 [K] of each class that a segment CSV lists; nan without a positive.
+
+    A class's list is cut to its first `top_n`, then what nobody rated is dropped:
+    AP = sum over the present segments i of precision(i) / P, P all present segments of
+    the class, listed or not.
+
+    Raises:
+      UserError: a row is damaged.
+    """
+    hits, positives = [], []
+    for row, class_id in enumerate(submission.keys):
+        rated = ratings.get(class_id, {})
+        listed = submission.segments(row)[:top_n]
+        hits.append([rated[name] for name in listed if name in rated])
+        positives.append(sum(rated.values()))
+    starts = np.cumsum([0, *map(len, hits)])
+    flat = np.array([hit for group in hits for hit in group], np.uint64)
+    pairs = np.arange(len(flat), dtype=np.uint64) << np.uint64(1) | flat  # no ties
+    return ranked_average_precisions(pairs, starts, np.array(positives), None)
+
+
+def evaluate(
+    submission: Submission, ratings: Ratings, top_n: int | None = None
+) -> SegmentScore:
+    """The mean of `average_precisions`; 0.0 where no class has a positive."""
+    by_class = average_precisions(submission, ratings, top_n)
+    known = by_class[~np.isnan(by_class)]
+    present = sum(any(rated.values()) for rated in ratings.values())
+    return SegmentScore(
+        map=float(known.sum() / max(known.size, 1)),
+        map_of_all=float(known.sum() / max(present, 1)),
+        num_listed=len(by_class),
+        num_missing=present - known.size,
+    )

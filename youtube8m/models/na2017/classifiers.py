@@ -1,0 +1,161 @@
+"""The classifiers of Na et al. 2017."""
+
+import keras
+from keras import ops
+
+from youtube8m.models.base import CLASSIFIERS, Source
+from youtube8m.models.starter.classifiers import DenseClassifier, MoeModel
+from youtube8m.registry import require_choice, require_share
+
+
+@CLASSIFIERS.register
+class MultiLayerMoeModel(MoeModel):
+    """A mixture of experts whose gates and experts have a linear hidden layer.
+
+    As MoeModel, on h = x O + b' in place of x; O [H, h] is one for the gates of all
+    classes and another for the experts.
+    Source: Na et al. 2017, Table 2, Multi-layer MoE.
+    `released_code=True`: the gates alone have the hidden layer.
+
+    Args:
+      moe_hidden_size: h, units of the hidden layers.
+    """
+
+    source = Source("Na et al. 2017", "Table 2, 2-layer MoE-2", "GAP 0.424")
+
+    def __init__(
+        self,
+        num_classes: int,
+        moe_hidden_size: int = 2048,
+        released_code: bool = False,
+        **kwargs,
+    ):
+        super().__init__(num_classes, **kwargs)
+        self.moe_hidden_size = moe_hidden_size
+        self.released_code = released_code
+
+    def build(self, input_shape):
+        size = self.moe_hidden_size
+        hidden = (*input_shape[:-1], size)
+        self.gate_hidden = self.dense(size, "gate_hidden", input_shape)
+        self.expert_hidden = None
+        if not self.released_code:
+            self.expert_hidden = self.dense(size, "expert_hidden", input_shape)
+        self.build_mixture(hidden, input_shape if self.released_code else hidden)
+
+    def call(self, descriptor, training=False):
+        gates = self.gates(self.gate_hidden(descriptor))
+        if self.expert_hidden is not None:
+            descriptor = self.expert_hidden(descriptor)
+        return self.mixture(gates, self.experts(descriptor))
+
+
+@CLASSIFIERS.register
+class MlpModel(DenseClassifier):
+    """Fully connected layers, then logistic regressions.
+
+        x <- dropout(act(LN(x W)))            or act(x W + b) without normalisation
+        p = sigmoid(x V)                      with a bias only if the layers have one
+
+    LN is over the units, with gain and shift, epsilon 1e-12.
+    Source: Na et al. 2017, Table 2 (3 layers of 4096; their class NN), and Zou et al.
+    2017 (one of 1024 with relu6, without LN).
+
+    Args:
+      mlp_layers: number of hidden layers.
+      mlp_size: units of each hidden layer.
+      mlp_layer_norm: whether hidden layers are normalised.
+      mlp_activation: of hidden layers: 'relu' or 'relu6'.
+      mlp_dropout: share of the units dropped behind each layer, in training.
+    """
+
+    source = Source("Na et al. 2017", "Table 2, 3-layer MLP-4096-LN", "GAP 0.809")
+
+    def __init__(
+        self,
+        num_classes: int,
+        mlp_layers: int = 3,
+        mlp_size: int = 4096,
+        mlp_layer_norm: bool = True,
+        mlp_activation: str = "relu",
+        mlp_dropout: float = 0.0,
+        **kwargs,
+    ):
+        super().__init__(num_classes, **kwargs)
+        require_choice("mlp_activation", mlp_activation, "relu", "relu6")
+        require_share("mlp_dropout", mlp_dropout, excluded=1.0)
+        self.mlp_layers = mlp_layers
+        self.mlp_size = mlp_size
+        self.mlp_layer_norm = mlp_layer_norm
+        self.mlp_activation = mlp_activation
+        self.mlp_dropout = mlp_dropout
+
+    def build(self, input_shape):
+        bias = not self.mlp_layer_norm
+        shape = tuple(input_shape)
+        self.hidden, self.norms = [], []
+        for number in range(self.mlp_layers):
+            name = f"hidden_{number}"
+            layer = self.dense(self.mlp_size, name, shape, use_bias=bias)
+            self.hidden.append(layer)
+            shape = (*shape[:-1], self.mlp_size)
+            self.norms.append(self._norm(f"norm_{number}"))
+        self.dropout = keras.layers.Dropout(
+            self.mlp_dropout, dtype=self.dtype_policy, name="dropout"
+        )
+        self.logits = self.dense(self.num_classes, "logits", shape, use_bias=bias)
+
+    def _norm(self, name):
+        if not self.mlp_layer_norm:
+            return None
+        norm = keras.layers.LayerNormalization
+        return self.sublayer(norm, self.mlp_size, name, epsilon=1e-12)
+
+    def call(self, descriptor, training=False):
+        activate = getattr(ops, self.mlp_activation)
+        x = descriptor
+        for layer, norm in zip(self.hidden, self.norms, strict=True):
+            x = layer(x)
+            x = activate(x if norm is None else norm(x))
+            x = self.dropout(x, training=training)
+        return ops.sigmoid(ops.cast(self.logits(x), "float32"))
+
+
+@CLASSIFIERS.register
+class LabelCorrelationMoeModel(MoeModel):
+    """A mixture of experts whose logits are mixed by label correlation.
+
+    As MoeModel, with e_m = sigmoid((1 - g) z_m + g z_m M) for the logits z_m [B, C] of
+    expert m; M [C, C] is trained, from --label_correlation_file on.
+    Source: Na et al. 2017's released MoeWithLabelCorelationModel (g = 0.1).
+
+    Args:
+      logit_correlation: g, the share of correlated labels in the logits.
+    """
+
+    source = Source(
+        "Na et al. 2017",
+        "the released form of Table 3",
+        hyperparameters={"moe_num_mixtures": 16},
+    )
+
+    def __init__(self, num_classes: int, logit_correlation: float = 0.1, **kwargs):
+        super().__init__(num_classes, **kwargs)
+        self.logit_correlation = logit_correlation
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        shape = (self.num_classes, self.num_classes)
+        self.matrix = self.add_weight(shape=shape, initializer="zeros", name="matrix")
+
+    def set_label_correlation(self, matrix) -> None:
+        """Starts M from a matrix [C, C]."""
+        self.matrix.assign(matrix)
+
+    def call(self, descriptor, training=False):
+        logits = self.experts(descriptor)
+        shape = (-1, self.moe_num_mixtures, self.num_classes)
+        mixed = ops.matmul(ops.reshape(logits, shape), self.matrix)
+        mixed = ops.reshape(mixed, ops.shape(logits))
+        g = self.logit_correlation
+        return self.mixture(self.gates(descriptor), (1.0 - g) * logits + g * mixed)

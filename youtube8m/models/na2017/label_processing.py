@@ -1,0 +1,81 @@
+"""What happens to predictions behind the classifier: label correlation."""
+
+import keras
+from keras import ops
+
+from youtube8m.models.base import LABEL_PROCESSING, Part, Source
+
+
+@LABEL_PROCESSING.register
+class LabelCorrelation(Part):
+    """Predictions mixed with those of the labels that occur with them.
+
+    p' = clip(a p + b M p + g M' p, 0, 1)
+
+    M [C, C] is fixed, M' is trained from M on; the trainer sets both from
+    --label_correlation_file. p' can leave [0, 1], so it is cut off there.
+    Source: Na et al. 2017, Table 3: (a, b, g) = (1, .3, 0) GAP .784;
+    (1, .1, 0) .787; (1, 0, .1) .788; (1, .01, 0) .790; (1, 0, .01) .790;
+    (1, .01, .01) .788; without it .798. Their code: LabelCorrelationMoeModel.
+
+    Args:
+      correlation_alpha: a, weight of the predictions.
+      correlation_beta: b, weight of those mixed by the fixed matrix.
+      correlation_gamma: g, weight of those mixed by the trained matrix.
+
+    Input shape: [B, C]. Output shape: [B, C].
+    """
+
+    source = Source("Na et al. 2017", "Table 3, (1, 0, .01)", "GAP 0.790")
+
+    def __init__(
+        self,
+        num_classes: int,
+        correlation_alpha: float = 1.0,
+        correlation_beta: float = 0.0,
+        correlation_gamma: float = 0.01,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.autocast = False  # predictions stay float32
+        self.num_classes = num_classes
+        self.correlation_alpha = correlation_alpha
+        self.correlation_beta = correlation_beta
+        self.correlation_gamma = correlation_gamma
+
+    def build(self, input_shape):
+        self.fixed = self.trained = None
+        if self.correlation_beta:
+            self.fixed = self._matrix("fixed", trainable=False)
+        if self.correlation_gamma:
+            self.trained = self._matrix("trained", trainable=True)
+
+    def _matrix(self, name, trainable):
+        return self.add_weight(
+            shape=(self.num_classes, self.num_classes),
+            initializer="zeros",
+            trainable=trainable,
+            name=name,
+        )
+
+    def set_label_correlation(self, matrix) -> None:
+        """Starts M and M' from a matrix [C, C]."""
+        for weight in filter(lambda w: w is not None, (self.fixed, self.trained)):
+            weight.assign(matrix)
+
+    def call(self, predictions):
+        mixed = self.correlation_alpha * predictions
+        for factor, matrix in (
+            (self.correlation_beta, self.fixed),
+            (self.correlation_gamma, self.trained),
+        ):
+            if matrix is not None:
+                terms = ops.matmul(
+                    ops.cast(predictions, self.compute_dtype),
+                    ops.cast(ops.transpose(matrix), self.compute_dtype),
+                )
+                mixed = mixed + factor * ops.cast(terms, "float32")
+        return ops.clip(mixed, 0.0, 1.0)
+
+    def compute_output_spec(self, predictions):
+        return keras.KerasTensor(predictions.shape, "float32")

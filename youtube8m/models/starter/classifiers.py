@@ -1,0 +1,107 @@
+"""Video-level classifiers: a descriptor [B, H] to probabilities [B, C].
+
+Those that use what is known of the labels are in `label_structure`.
+"""
+
+import functools
+
+import keras
+from keras import ops
+
+from youtube8m.models.base import CLASSIFIERS, Classifier, Source, weight_decay
+
+
+class DenseClassifier(Classifier):
+    """What classifiers made of fully connected layers share."""
+
+    def dense(self, units: int, name: str, input_shape, **kwargs) -> keras.layers.Dense:
+        """A built layer with the starter code's weight decay."""
+        kwargs.setdefault("kernel_regularizer", weight_decay())
+        size = input_shape[-1]
+        return self.sublayer(keras.layers.Dense, size, name, units=units, **kwargs)
+
+    def compute_output_spec(self, descriptor, training=False):
+        batch = keras.tree.flatten(descriptor)[0].shape[0]
+        return keras.KerasTensor((batch, self.num_classes), "float32")
+
+
+@CLASSIFIERS.register
+class LogisticModel(DenseClassifier):
+    """Independent logistic regressions: p = sigmoid(x W + b).
+
+    W [H, C] starts Glorot-uniform, b at 0; L2 penalty 1e-8 on W.
+    Source: the starter code's LogisticModel.
+    """
+
+    source = Source("Zhao 2019", "LR, video", "GAP 0.70727")
+
+    def build(self, input_shape):
+        self.logits = self.dense(self.num_classes, "logits", input_shape)
+
+    def call(self, descriptor, training=False):
+        return ops.sigmoid(ops.cast(self.logits(descriptor), "float32"))
+
+
+@CLASSIFIERS.register
+class MoeModel(DenseClassifier):
+    """A mixture of M logistic experts per class, and one that always says no.
+
+        g = softmax over M + 1 of x Wg        Wg [H, (M+1) C], no bias
+        e = sigmoid(x We + be)                We [H, M C]
+        p_c = sum over m < M of g[m, c] e[m, c]
+
+    The last gate belongs to the dummy expert. Both matrices start Glorot-uniform
+    over their whole shape and have an L2 penalty of 1e-8. They are laid out by
+    expert, then class (the starter code: by class, then expert), which keeps each
+    expert's logits together.
+    Source: the starter code's MoeModel; Jordan & Jacobs 1994.
+
+    Args:
+      moe_num_mixtures: M, experts per class, without the dummy.
+    """
+
+    source = Source(
+        "Tang et al. 2017",
+        "Table 1, MoE",
+        "GAP 0.7930",
+        hyperparameters={"moe_num_mixtures": 8},
+    )
+
+    def __init__(self, num_classes: int, moe_num_mixtures: int = 2, **kwargs):
+        super().__init__(num_classes, **kwargs)
+        self.moe_num_mixtures = moe_num_mixtures
+
+    def build(self, input_shape):
+        self.build_mixture(gate_shape=input_shape, expert_shape=input_shape)
+
+    def build_mixture(self, gate_shape, expert_shape):
+        """Makes `gates` and `experts` for inputs of these shapes."""
+        experts, classes = self.moe_num_mixtures, self.num_classes
+        self.gates = self.dense(
+            (experts + 1) * classes, "gates", gate_shape, use_bias=False
+        )
+        self.experts = self.dense(experts * classes, "experts", expert_shape)
+
+    def call(self, descriptor, training=False):
+        return self.mixture(self.gates(descriptor), self.experts(descriptor))
+
+    def mixture(self, gates, experts):
+        """Logits [B, (M + 1) C] and [B, M C] -> probabilities float32 [B, C]."""
+        gates = self.by_expert(gates, self.moe_num_mixtures + 1)
+        experts = self.by_expert(experts, self.moe_num_mixtures)
+        # Over a list: on [B, M, C] softmax and slice took a third of the step.
+        highest = ops.stop_gradient(functools.reduce(ops.maximum, gates))
+        gates = [ops.exp(gate - highest) for gate in gates]
+        chosen = [
+            gate * ops.sigmoid(expert)
+            for gate, expert in zip(gates[:-1], experts, strict=True)
+        ]
+        # The relu changes no sum of exponentials, but keeps TensorFlow from adding all
+        # at once, where the order, and so the last digit, is up to chance.
+        total = functools.reduce(lambda one, other: ops.relu(one) + other, gates)
+        return sum(chosen) / total
+
+    @staticmethod
+    def by_expert(logits, experts):
+        """[B, M C] -> M times float32 [B, C]."""
+        return ops.split(ops.cast(logits, "float32"), experts, axis=-1)

@@ -1,0 +1,172 @@
+"""The frame-level models of the YouTube-8M starter code (google/youtube-8m)."""
+
+import keras
+from keras import ops
+
+from youtube8m.layers.frame_selection import SampleFrames
+from youtube8m.layers.normalization import BatchNorm
+from youtube8m.layers.recurrent import Stack, lstm_cell
+from youtube8m.models.base import ENCODERS, FrameEncoder, Source
+from youtube8m.registry import require_choice
+
+
+@ENCODERS.register
+class FrameLevelLogisticModel(FrameEncoder):
+    """The mean of the frames: x = sum_t I_t / n, for a logistic classifier.
+
+    Input shape: [B, T, D]. Output shape: [B, D].
+    Source: the starter code's FrameLevelLogisticModel.
+    """
+
+    fixed_classifier = "LogisticModel"
+    source = Source("Abu-El-Haija et al. 2016", "frame-level logistic regression")
+
+    def call(self, frames, frame_mask, training=False):
+        num_frames = ops.sum(ops.cast(frame_mask, "float32"), axis=1, keepdims=True)
+        total = ops.sum(frames, axis=1)  # pads are zero
+        return total / ops.cast(num_frames, total.dtype)
+
+
+@ENCODERS.register
+class DbofModel(FrameEncoder):
+    """Deep bag of frames: soft cluster assignments of some frames, pooled.
+
+        f   k frames of the video               [B, k, D]
+        a   = act(BN(BN(f) Wc))                 Wc [D, K]
+        p   = max (or mean) of a over frames    [B, K]
+        x   = act(BN(p Wh))                     Wh [K, H]
+
+    Without batch normalisation, biases take its place (and the input has none).
+    Source: the starter code's DbofModel; Abu-El-Haija et al. 2016, section 4.1.1.
+
+    Args:
+      iterations: k, frames taken of each video.
+      sample_random_frames: whether frames are drawn independently; else a run of
+        neighbours.
+      dbof_add_batch_norm: whether to normalise by batches.
+      dbof_cluster_size: K, number of clusters.
+      dbof_hidden_size: H, units behind the pooled clusters.
+      dbof_pooling_method: over frames: 'max' or 'average'.
+      dbof_activation: of clusters and units: 'sigmoid' or 'relu6'.
+
+    `select` takes the frames, `call` all that it is given.
+
+    Input shape: [B, k, D]. Output shape: [B, H].
+    """
+
+    source = Source(
+        "Tang et al. 2017",
+        "Table 1, DBoF",
+        "GAP 0.7948",
+        hyperparameters={"moe_num_mixtures": 8, "dbof_activation": "relu6"},
+    )
+
+    def __init__(
+        self,
+        iterations: int = 30,
+        sample_random_frames: bool = True,
+        dbof_add_batch_norm: bool = True,
+        dbof_cluster_size: int = 8192,
+        dbof_hidden_size: int = 1024,
+        dbof_pooling_method: str = "max",
+        dbof_activation: str = "sigmoid",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        require_choice("dbof_pooling_method", dbof_pooling_method, "max", "average")
+        require_choice("dbof_activation", dbof_activation, "sigmoid", "relu6")
+        self.iterations = iterations
+        self.sample_random_frames = sample_random_frames
+        self.dbof_add_batch_norm = dbof_add_batch_norm
+        self.dbof_cluster_size = dbof_cluster_size
+        self.dbof_hidden_size = dbof_hidden_size
+        self.dbof_pooling_method = dbof_pooling_method
+        self.dbof_activation = dbof_activation
+        self.sample = SampleFrames(iterations, contiguous=not sample_random_frames)
+
+    def build(self, frames_shape, *_):
+        size = frames_shape[-1]
+        self.input_norm = self._norm(size, "input_norm")
+        self.cluster = self._dense(
+            size, self.dbof_cluster_size, "cluster", bias_scale=size**-0.5
+        )
+        self.cluster_norm = self._norm(self.dbof_cluster_size, "cluster_norm")
+        self.hidden = self._dense(
+            self.dbof_cluster_size, self.dbof_hidden_size, "hidden", bias_scale=0.01
+        )
+        self.hidden_norm = self._norm(self.dbof_hidden_size, "hidden_norm")
+
+    def _norm(self, size, name):
+        return (
+            self.sublayer(BatchNorm, size, name) if self.dbof_add_batch_norm else None
+        )
+
+    def _dense(self, fan_in, units, name, bias_scale):
+        normal = keras.initializers.RandomNormal
+        return self.sublayer(
+            keras.layers.Dense,
+            fan_in,
+            name,
+            units=units,
+            use_bias=not self.dbof_add_batch_norm,
+            kernel_initializer=normal(stddev=fan_in**-0.5),
+            bias_initializer=normal(stddev=bias_scale),
+        )
+
+    def select(self, frames, frame_mask, training=False):
+        frames = self.sample(frames, frame_mask, training=training)
+        return frames, ops.ones(ops.shape(frames)[:2], "bool")
+
+    def call(self, frames, frame_mask, training=False):
+        frames = self._normalize(self.input_norm, frames, training)
+        clusters = self._normalize(self.cluster_norm, self.cluster(frames), training)
+        clusters = self._activate(clusters)
+        reduce = ops.max if self.dbof_pooling_method == "max" else ops.mean
+        hidden = self.hidden(reduce(clusters, axis=1))
+        return self._activate(self._normalize(self.hidden_norm, hidden, training))
+
+    @staticmethod
+    def _normalize(norm, x, training):
+        return x if norm is None else norm(x, training=training)
+
+    def _activate(self, x):
+        return ops.relu6(x) if self.dbof_activation == "relu6" else ops.sigmoid(x)
+
+
+@ENCODERS.register
+class LstmModel(FrameEncoder):
+    """Stacked LSTMs; x = h of the top layer after the last real frame.
+
+    Source: the starter code's LstmModel (since April 2017), also Zou et al. 5.2.
+
+    Args:
+      lstm_cells: H, units of each layer.
+      lstm_layers: number of layers.
+      layer_norm: whether the cells are layer-normalised. Zou et al.'s LSTM+LR+LN.
+
+    Input shape: [B, T, D]. Output shape: [B, H].
+    """
+
+    source = Source("Zou et al. 2017", "prototype full", "GAP 0.80224 public")
+
+    def __init__(
+        self,
+        lstm_cells: int = 1024,
+        lstm_layers: int = 2,
+        layer_norm: bool = False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.layer_norm = layer_norm
+        self.lstm_cells = lstm_cells
+        self.lstm_layers = lstm_layers
+
+    def build(self, frames_shape, *_):
+        cells = (self.lstm_cells,) * self.lstm_layers
+        cell = lstm_cell(self.layer_norm)
+        self.stack = Stack(cells, cell, dtype=self.dtype_policy, name="stack")
+        self.stack.build(frames_shape)
+
+    def call(self, frames, frame_mask, training=False):
+        _, final = self.stack(frames, frame_mask, training=training)
+        return final.h

@@ -1,0 +1,289 @@
+"""Classifiers that use what is known of the labels: verticals, frequencies, chains."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from youtube8m.layers.normalization import BatchNorm
+from youtube8m.layers.targets import cross_entropy, multi_hot
+from youtube8m.models.base import CLASSIFIERS, Source
+from youtube8m.models.starter.classifiers import DenseClassifier, MoeModel
+from youtube8m.registry import require_share
+
+
+@CLASSIFIERS.register
+class PerVerticalModel(DenseClassifier):
+    """Logistic regressions of each class on the descriptor of its vertical.
+
+    p_c = sigmoid(x_v W_v + b_v)[c], v the vertical of class c: a matrix W_v [H_v, C_v]
+    for the C_v classes of each vertical, not a descriptor gathered for each class.
+    L2 penalty 1e-8 on W_v.
+    Source: Tang et al. 2017 (without b); Zou et al. 2017, section 7.1.
+
+    Args:
+      verticals: of each class, the place of its vertical: C integers in [0, V).
+      vertical_bias: whether the regressions have biases b_v.
+
+    Input shape: V descriptors [B, H_v], or one [B, H] for all verticals.
+    Output shape: [B, C].
+    """
+
+    source = Source("Tang et al. 2017", "Table 2, Multi-ATT+BiLSTM, the classifier")
+
+    def __init__(
+        self,
+        num_classes: int,
+        verticals: tuple[int, ...],
+        vertical_bias: bool = True,
+        **kwargs,
+    ):
+        super().__init__(num_classes, **kwargs)
+        self.verticals = _one_per_class("verticals", verticals, num_classes)
+        self.vertical_bias = vertical_bias
+        order = np.argsort(self.verticals, kind="stable")
+        self._places = np.argsort(order)  # of each class in the order of verticals
+
+    def build(self, input_shape):
+        sizes = np.bincount(self.verticals)
+        shared = not isinstance(input_shape[0], (tuple, list))
+        shapes = [input_shape] * len(sizes) if shared else input_shape
+        if len(shapes) != len(sizes):
+            raise ValueError(
+                f"{len(shapes)} descriptors: expected {len(sizes)}, one per vertical"
+            )
+        self.heads = [
+            self.dense(
+                int(size), f"vertical_{number}", shape, use_bias=self.vertical_bias
+            )
+            for number, (size, shape) in enumerate(zip(sizes, shapes, strict=True))
+        ]
+
+    def call(self, descriptor, training=False):
+        shared = not isinstance(descriptor, (tuple, list))
+        descriptors = [descriptor] * len(self.heads) if shared else descriptor
+        pairs = zip(self.heads, descriptors, strict=True)
+        logits = ops.concatenate([head(x) for head, x in pairs], axis=-1)
+        logits = ops.take(ops.cast(logits, "float32"), self._places, axis=-1)
+        return ops.sigmoid(logits)
+
+
+@CLASSIFIERS.register
+class HierarchicalMoeModel(DenseClassifier):
+    """A mixture of experts for verticals, whose answer helps one for the classes.
+
+        q = MoE_V(x)                          [B, V], supervised by labels' verticals
+        p = MoE_C(concat(x, q))               [B, C]
+        loss += w * cross entropy(q, verticals of the labels)
+
+    Gradients flow from p into q. The paper's text concatenates what comes before q's
+    softmax, its code the probabilities q; these are the default. Of rated segments,
+    verticals without a rated class do not count.
+    Source: Tang et al. 2017, Table 4, HMoE; their class HMoeModel.
+
+    Args:
+      verticals: of each class, the place of its vertical: C integers in [0, V).
+      coarse_num_mixtures: experts per vertical.
+      label_num_mixtures: experts per class.
+      coarse_loss_weight: w, factor of the verticals' loss.
+    """
+
+    source = Source(
+        "Tang et al. 2017",
+        "Table 4, MaxPool+HMoE",
+        "GAP 0.82416",
+        hyperparameters={"coarse_num_mixtures": 4, "label_num_mixtures": 4},
+    )
+
+    def __init__(
+        self,
+        num_classes: int,
+        verticals: tuple[int, ...],
+        coarse_num_mixtures: int = 8,
+        label_num_mixtures: int = 8,
+        coarse_loss_weight: float = 1.0,
+        **kwargs,
+    ):
+        super().__init__(num_classes, **kwargs)
+        self.verticals = _one_per_class("verticals", verticals, num_classes)
+        self.coarse_num_mixtures = coarse_num_mixtures
+        self.label_num_mixtures = label_num_mixtures
+        self.coarse_loss_weight = coarse_loss_weight
+        self.num_verticals = max(self.verticals) + 1
+
+    def build(self, input_shape):
+        policy = {"dtype": self.dtype_policy}
+        self.coarse = MoeModel(
+            self.num_verticals, self.coarse_num_mixtures, name="coarse", **policy
+        )
+        self.fine = MoeModel(
+            self.num_classes, self.label_num_mixtures, name="fine", **policy
+        )
+        *batch, size = input_shape
+        self.coarse.build(input_shape)
+        self.fine.build((*batch, size + self.num_verticals))
+
+    def call(self, descriptor, training=False):
+        coarse = self.coarse(descriptor)
+        known = ops.cast(coarse, descriptor.dtype)
+        fine = self.fine(ops.concatenate([descriptor, known], axis=-1))
+        return {"predictions": fine, "coarse_predictions": coarse}
+
+    def compute_output_spec(self, descriptor, training=False):
+        batch = descriptor.shape[0]
+        return {
+            "predictions": keras.KerasTensor((batch, self.num_classes), "float32"),
+            "coarse_predictions": keras.KerasTensor(
+                (batch, self.num_verticals), "float32"
+            ),
+        }
+
+    def auxiliary_losses(self, outputs, batch):
+        truth = self._verticals_of(batch["labels"])
+        terms = cross_entropy(truth, outputs["coarse_predictions"])
+        if "rated" in batch:
+            terms = terms * self._verticals_of(batch["rated"])
+        return {"coarse_loss": self.coarse_loss_weight * ops.sum(terms, axis=-1)}
+
+    def _verticals_of(self, classes):
+        """Ids [B, L], padded with -1, to float32 [B, V]: 1 where one is in V."""
+        classes = ops.cast(classes, "int32")
+        table = np.array(self.verticals, np.int32)
+        verticals = ops.take(table, ops.maximum(classes, 0))
+        verticals = ops.where(classes >= 0, verticals, -1)
+        return multi_hot(verticals, self.num_verticals)
+
+
+@CLASSIFIERS.register
+class ClassifierChainModel(DenseClassifier):
+    """Groups of classes in turn, each of which sees the predictions before it.
+
+        f   = relu(BN(x Wr))                  Wr [H, F]; f = x without bottleneck
+        b_g = relu(BN_g(d_g Wd))              Wd [C, K], for all groups the same;
+                                              b_g = d_g without bottleneck
+        p_g = MoE_g(dropout(concat(b_g, f)))  [B, C / G]
+        d_g : [B, C], p_0 ... p_{g-1}, then zeros
+
+    Groups are of equal size (but for a remainder) in the order of falling frequency,
+    which is that of the ids unless counts are given. d_g Wd grows by one slice of Wd
+    per group, so the chain costs one product with Wd in all. Biases before batch
+    normalisation, which it would take away again, are left out. Predictions, not
+    labels, are fed back in training too.
+    Source: Tang et al. 2017, Table 4, CC; their class CCMoeModel (no
+    bottleneck of features: CCDistrMoeModel; none at all: CCOrigMoeModel).
+
+    Args:
+      class_counts: training videos of each class; None: ids are sorted by frequency.
+      chain_groups: G, groups of classes, but at most C.
+      moe_num_mixtures: experts per class, without the dummy.
+      feature_bottleneck: F, units between descriptor and groups; 0: none.
+      distribution_bottleneck: K, units between earlier predictions and a group; 0:
+        none.
+      chain_dropout: share dropped of what each group sees, in training.
+    """
+
+    source = Source("Tang et al. 2017", "Table 4, MaxPool+CC", "GAP 0.82301")
+    may_be_zero = ("feature_bottleneck", "distribution_bottleneck")
+
+    def __init__(
+        self,
+        num_classes: int,
+        class_counts: tuple[int, ...] | None = None,
+        chain_groups: int = 12,
+        moe_num_mixtures: int = 8,
+        feature_bottleneck: int = 512,
+        distribution_bottleneck: int = 1024,
+        chain_dropout: float = 0.5,
+        **kwargs,
+    ):
+        super().__init__(num_classes, **kwargs)
+        require_share("chain_dropout", chain_dropout, excluded=1.0)
+        self.class_counts = class_counts and tuple(class_counts)
+        self.chain_groups = chain_groups
+        self.moe_num_mixtures = moe_num_mixtures
+        self.feature_bottleneck = feature_bottleneck
+        self.distribution_bottleneck = distribution_bottleneck
+        self.chain_dropout = chain_dropout
+        order = np.arange(num_classes)
+        if class_counts is not None:
+            counts = _one_per_class("class_counts", class_counts, num_classes)
+            order = np.argsort(-np.array(counts), kind="stable")
+        self._places = np.argsort(order)  # of each class in the chain
+        groups = np.array_split(order, min(chain_groups, num_classes))
+        sizes = [len(group) for group in groups]
+        self._ends = [int(end) for end in np.cumsum(sizes)]
+        self._sizes = sizes
+
+    def build(self, input_shape):
+        *batch, size = input_shape
+        self.reduce = self.reduce_norm = self.bottleneck = None
+        if self.feature_bottleneck:
+            self.reduce, self.reduce_norm = self._bottleneck(
+                "reduce", size, self.feature_bottleneck
+            )
+            size = self.feature_bottleneck
+        known = self._known_size()
+        if self.distribution_bottleneck:
+            self.bottleneck = self.add_weight(
+                shape=(self.num_classes, known),
+                initializer=keras.initializers.RandomNormal(stddev=1.0),
+                name="distribution",
+            )
+        self.dropout = keras.layers.Dropout(
+            self.chain_dropout, dtype=self.dtype_policy, name="dropout"
+        )
+        self.norms, self.groups = [], []
+        for number, classes in enumerate(self._sizes):
+            if self.distribution_bottleneck:
+                self.norms.append(
+                    self.sublayer(BatchNorm, known, f"norm_{number}", scale=False)
+                )
+            group = MoeModel(
+                classes,
+                self.moe_num_mixtures,
+                dtype=self.dtype_policy,
+                name=f"group_{number}",
+            )
+            group.build((*batch, known + size))
+            self.groups.append(group)
+
+    def _bottleneck(self, name, size, units):
+        layer = self.dense(units, name, (None, size), use_bias=False)
+        return layer, self.sublayer(BatchNorm, units, f"{name}_norm", scale=False)
+
+    def call(self, descriptor, training=False):
+        features = descriptor
+        if self.reduce is not None:
+            features = self.reduce_norm(self.reduce(features), training=training)
+            features = ops.relu(features)
+        batch, size = ops.shape(descriptor)[0], self._known_size()
+        projected = ops.zeros((batch, size), descriptor.dtype)
+        scores = []
+        for number, group in enumerate(self.groups):
+            known = projected
+            if self.norms:
+                known = ops.relu(self.norms[number](projected, training=training))
+            seen = ops.concatenate([known, features], axis=-1)
+            scores.append(group(self.dropout(seen, training=training)))
+            projected = projected + self._projection(number, scores[-1])
+        return ops.take(ops.concatenate(scores, axis=-1), self._places, axis=-1)
+
+    def _known_size(self):
+        return self.distribution_bottleneck or self.num_classes
+
+    def _projection(self, number, scores):
+        """What group `number` adds to d Wd, or to d itself."""
+        end = self._ends[number]
+        start = end - self._sizes[number]
+        scores = ops.cast(scores, self.compute_dtype)
+        if self.bottleneck is not None:
+            return ops.matmul(scores, self.bottleneck[start:end])
+        return ops.pad(scores, [[0, 0], [start, self.num_classes - end]])
+
+
+def _one_per_class(name, values, num_classes):
+    if len(values) != num_classes:
+        raise ValueError(
+            f"{name} has {len(values)} entries: expected one for each of "
+            f"{num_classes} classes"
+        )
+    return tuple(values)

@@ -1,0 +1,420 @@
+"""The frame-level models of Tang et al. 2017: attention over bidirectional LSTMs.
+
+Tang, Deng, Zhao, Yi: Hierarchical Deep Recurrent Architecture for Video Understanding,
+arXiv:1707.03296; code: Tsingularity/youtube-8m. The paper writes GRU equations where
+its titles and its code have LSTMs; these are LSTMs.
+
+Of each video, h_t are the outputs of a BiLSTM, both directions summed, zero at pads.
+In the authors' code the softmax of the attention runs over the pads too: they take
+weight from the real frames and add nothing. By default it runs over real frames.
+"""
+
+import keras
+from keras import ops
+
+from youtube8m.layers.frame_selection import SampleWindows
+from youtube8m.layers.inputs import zero_pads
+from youtube8m.layers.pooling import AttentionPooling, attend, masked_softmax
+from youtube8m.layers.recurrent import BidirectionalStack
+from youtube8m.layers.windows import split_windows, windowed_max
+from youtube8m.models.base import ENCODERS, FrameEncoder, ReproducedEncoder, Source
+from youtube8m.registry import PACKAGE, Configured, require_choice
+
+WINDOW = 5  # frames, where the paper leaves no choice
+
+
+def _source(row, figure, classifier="MoeModel", **hyperparameters):
+    if classifier == "MoeModel":
+        hyperparameters = {"moe_num_mixtures": 4, **hyperparameters}
+    return Source("Tang et al. 2017", row, figure, classifier, hyperparameters)
+
+
+def _bilstm(frames_shape, cells, name, dtype, layers=1, states=False):
+    """LSTMs in both directions, two stacks that are summed at the top."""
+    stack = BidirectionalStack(
+        (cells,) * layers, merge="sum", states=states, dtype=dtype, name=name
+    )
+    stack.build(frames_shape)
+    return stack
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class AttentiveBiLSTM(Configured, keras.layers.Layer):
+    """What most of these models end with: a BiLSTM, attention over time and a tanh.
+
+        h = BiLSTM(x)                                   [B, T, H]
+        a = softmax over t of w . tanh(h_t)             w [H]
+        y = tanh(sum_t a_t h_t)                         [B, H]
+
+    Args:
+      cells: H.
+      layers: of LSTMs, in each direction.
+      attends_pads: softmax over all T places instead of those of the mask.
+
+    Input shape: x [B, T, D], mask bool [B, T]. Output shape: [B, H].
+    """
+
+    def __init__(
+        self, cells: int, layers: int = 1, attends_pads: bool = False, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.cells = cells
+        self.layers = layers
+        self.attends_pads = attends_pads
+
+    def build(self, x_shape, *_):
+        self.bilstm = _bilstm(
+            x_shape, self.cells, "bilstm", self.dtype_policy, self.layers
+        )
+        self.attention = AttentionPooling(dtype=self.dtype_policy, name="attention")
+        self.attention.build((None, None, self.cells))
+
+    def call(self, x, frame_mask, training=False):
+        outputs, _ = self.bilstm(x, frame_mask, training=training)
+        mask = None if self.attends_pads else frame_mask
+        return ops.tanh(self.attention(outputs, mask))
+
+    def compute_output_spec(self, x, frame_mask, training=False):
+        return keras.KerasTensor((x.shape[0], self.cells), self.compute_dtype)
+
+
+class _Encoder(ReproducedEncoder):
+    """The steps that several of the models share."""
+
+    def _head(self, size, cells, name="head", layers=1):
+        head = AttentiveBiLSTM(
+            cells, layers, self.released_code, dtype=self.dtype_policy, name=name
+        )
+        head.build((None, None, size))
+        return head
+
+    def _pooled(self, frames, frame_mask, training):
+        """Maxima of `local`'s outputs [B, W, H], and which windows are real [B, W]."""
+        outputs, _ = self.local(frames, frame_mask, training=training)
+        real = ops.ones_like(frame_mask) if self.released_code else frame_mask
+        return windowed_max(outputs, real, self.pool_size)
+
+
+@ENCODERS.register
+class BiLSTM(FrameEncoder):
+    """LSTMs in both directions; x = the sum of their last states.
+
+        x = [c_1, h_1, c_2, h_2 ...] forward + the same backward
+
+    The two directions are independent stacks.
+    Source: Tang et al. 2017, Table 2; GAP 0.80534.
+
+    Args:
+      lstm_cells: H, units of each layer.
+      lstm_layers: N, number of layers of each direction.
+
+    Input shape: [B, T, D]. Output shape: [B, 2 N H].
+    """
+
+    source = _source("Table 2, BiLSTM", "GAP 0.80534")
+
+    def __init__(self, lstm_cells: int = 1024, lstm_layers: int = 1, **kwargs):
+        super().__init__(**kwargs)
+        self.lstm_cells = lstm_cells
+        self.lstm_layers = lstm_layers
+
+    def build(self, frames_shape, *_):
+        self.bilstm = _bilstm(
+            frames_shape,
+            self.lstm_cells,
+            "bilstm",
+            self.dtype_policy,
+            self.lstm_layers,
+            states=True,
+        )
+
+    def call(self, frames, frame_mask, training=False):
+        _, final = self.bilstm(frames, frame_mask, training=training)
+        return final.states
+
+
+@ENCODERS.register
+class BiLSTMAttention(_Encoder):
+    """A BiLSTM whose outputs are weighted by one attention; see AttentiveBiLSTM.
+
+        x = tanh(sum_t a_t h_t),  a = softmax over t of w . tanh(h_t)
+
+    Source: Tang et al. 2017, Table 2, Single-ATT+BiLSTM; GAP 0.81308.
+
+    Args:
+      lstm_cells: H, units of each layer.
+      lstm_layers: number of layers of each direction. Two independent stacks.
+      released_code: the softmax runs over all max_frames places.
+
+    Input shape: [B, T, D]. Output shape: [B, H].
+    """
+
+    source = _source("Table 2, Single-ATT+BiLSTM", "GAP 0.81308")
+
+    def __init__(self, lstm_cells: int = 1024, lstm_layers: int = 1, **kwargs):
+        super().__init__(**kwargs)
+        self.lstm_cells = lstm_cells
+        self.lstm_layers = lstm_layers
+
+    def build(self, frames_shape, *_):
+        self.head = self._head(
+            frames_shape[-1], self.lstm_cells, layers=self.lstm_layers
+        )
+
+    def call(self, frames, frame_mask, training=False):
+        return self.head(frames, frame_mask, training=training)
+
+
+@ENCODERS.register
+class SplitBiLSTMAttention(_Encoder):
+    """An AttentiveBiLSTM for the images and another for the sound.
+
+        x = [tanh(sum_t a_t h_t) of visual, the same of audio]
+
+    The frames keep the norm that both modalities share.
+    Source: Tang et al. 2017, Table 2, Split+ATT; GAP 0.81309.
+
+    Args:
+      feature_sizes: of the first modality (visual) and the second (audio).
+      visual_lstm_cells: H_v, units for the first modality.
+      audio_lstm_cells: H_a, units for the second modality.
+      released_code: the softmax runs over all max_frames places.
+
+    Input shape: [B, T, sum of feature_sizes]. Output shape: [B, H_v + H_a].
+    """
+
+    needs_two_modalities = True
+    source = _source("Table 2, Split+ATT", "GAP 0.81309")
+
+    def __init__(
+        self,
+        feature_sizes: tuple[int, ...],
+        visual_lstm_cells: int = 1024,
+        audio_lstm_cells: int = 128,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.feature_sizes = self.two_modalities(feature_sizes, "BiLSTMAttention")
+        self.visual_lstm_cells = visual_lstm_cells
+        self.audio_lstm_cells = audio_lstm_cells
+
+    def build(self, frames_shape, *_):
+        visual_size, audio_size = self.feature_sizes
+        self.visual = self._head(visual_size, self.visual_lstm_cells, "visual")
+        self.audio = self._head(audio_size, self.audio_lstm_cells, "audio")
+
+    def call(self, frames, frame_mask, training=False):
+        visual, audio = ops.split(frames, [self.feature_sizes[0]], axis=-1)
+        visual = self.visual(visual, frame_mask, training=training)
+        audio = self.audio(audio, frame_mask, training=training)
+        return ops.concatenate([visual, audio], axis=-1)
+
+
+@ENCODERS.register
+class MultiAttentionBiLSTM(_Encoder):
+    """A BiLSTM and an attention for each vertical, which its classes are given.
+
+        x_v = sum_t a[t, v] h_t                       [B, H] for each of V verticals
+        a   = softmax over t of e
+        e   = tanh(h) W                               'tanh-dense',        W [H, V]
+        e_v = h A b_v                                 'diagonal-bilinear', A diagonal
+
+    As A b_v is one vector in effect, the paper's score is the code's less the tanh.
+    Source: Tang et al. 2017, Table 2, Multi-ATT+BiLSTM; GAP 0.81187.
+
+    Args:
+      verticals: of each class, the place of its vertical: integers in [0, V).
+      lstm_cells: H, units of each layer.
+      attention_score: of each frame: 'tanh-dense', as the code, or
+        'diagonal-bilinear', as the paper.
+      pool_size: k, frames of a window; 0: none, as the paper's table says. The maxima
+        of the outputs over windows go through a second BiLSTM, as in
+        MaxPoolBiLSTMAttention and the released code (k = 3).
+      released_code: the softmax runs over all max_frames places; with pool_size also
+        what MaxPoolBiLSTMAttention's does.
+
+    Input shape: [B, T, D]. Output shape: V times [B, H].
+    """
+
+    fixed_classifier = "PerVerticalModel"
+    may_be_zero = ("pool_size",)
+    source = _source(
+        "Table 2, Multi-ATT+BiLSTM",
+        "GAP 0.81187",
+        "PerVerticalModel",
+        vertical_bias=False,
+    )
+
+    def __init__(
+        self,
+        verticals: tuple[int, ...],
+        lstm_cells: int = 1024,
+        attention_score: str = "tanh-dense",
+        pool_size: int = 0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        require_choice(
+            "attention_score", attention_score, "tanh-dense", "diagonal-bilinear"
+        )
+        self.verticals = tuple(verticals)
+        self.lstm_cells = lstm_cells
+        self.attention_score = attention_score
+        self.pool_size = pool_size
+
+    def build(self, frames_shape, *_):
+        cells, shape = self.lstm_cells, frames_shape
+        self.local = None
+        if self.pool_size:
+            self.local = _bilstm(shape, cells, "local", self.dtype_policy)
+            shape = (None, None, cells)
+        self.bilstm = _bilstm(shape, cells, "bilstm", self.dtype_policy)
+        self.query = self.add_weight(
+            shape=(cells, max(self.verticals) + 1),
+            initializer="glorot_uniform",
+            name="query",
+        )
+        self.diagonal = None
+        if self.attention_score == "diagonal-bilinear":
+            self.diagonal = self.add_weight(
+                shape=(cells,), initializer="ones", name="diagonal"
+            )
+
+    def call(self, frames, frame_mask, training=False):
+        if self.local is not None:
+            frames, frame_mask = self._pooled(frames, frame_mask, training)
+        outputs, _ = self.bilstm(frames, frame_mask, training=training)
+        keys = ops.tanh(outputs) if self.diagonal is None else outputs * self.diagonal
+        scores = ops.matmul(keys, self.query)
+        weights = masked_softmax(scores, None if self.released_code else frame_mask)
+        pooled = attend(outputs, weights)
+        return ops.unstack(pooled, self.query.shape[-1], axis=1)
+
+
+@ENCODERS.register
+class MaxPoolBiLSTMAttention(_Encoder):
+    """A BiLSTM, maxima over windows, and an AttentiveBiLSTM over these.
+
+        m_w = max over t in window w of h_t             [B, W, H], W = ceil(T / k)
+        x   = AttentiveBiLSTM(m)                        [B, H]
+
+    Source: Tang et al. 2017, Table 3; GAP 0.82046 with k = 3, 0.81821 with
+    k = 5.
+
+    Args:
+      lstm_cells: H, units of both BiLSTMs.
+      pool_size: k, frames of a window.
+      released_code: pads take part in the maxima, and the second BiLSTM and its
+        attention run over all windows of max_frames. By default a video has the
+        windows that hold a real frame, and their maxima are of real frames.
+
+    Input shape: [B, T, D]. Output shape: [B, H].
+    """
+
+    source = _source(
+        "Table 3, ATT+MaxPool+BiLSTM", "GAP 0.82046; 0.81821 with --pool_size=5"
+    )
+
+    def __init__(self, lstm_cells: int = 1152, pool_size: int = 3, **kwargs):
+        super().__init__(**kwargs)
+        self.lstm_cells = lstm_cells
+        self.pool_size = pool_size
+
+    def build(self, frames_shape, *_):
+        cells = self.lstm_cells
+        self.local = _bilstm(frames_shape, cells, "local", self.dtype_policy)
+        self.head = self._head(cells, cells)
+
+    def call(self, frames, frame_mask, training=False):
+        pooled, mask = self._pooled(frames, frame_mask, training)
+        return self.head(pooled, mask, training=training)
+
+
+@ENCODERS.register
+class RandomBiLSTMAttention(BiLSTMAttention):
+    """BiLSTMAttention on one random frame of each window of five.
+
+    The frame is drawn anew at every training step, for all modalities at once, from
+    the window's real frames; in evaluation it is the middle one of these. (The
+    authors' graph draws there too.)
+    Source: Tang et al. 2017, Table 3; GAP 0.80954 with one layer, 0.81513
+    with four.
+
+    Args:
+      lstm_cells: H, units of each layer.
+      lstm_layers: number of layers of each direction. Two independent stacks.
+      released_code: windows that are not full of real frames are left out (a video
+        of less than five frames has none), and the softmax runs over all windows of
+        max_frames.
+
+    Input shape: [B, ceil(T / 5), D]: `select` takes the frames. Output shape: [B, H].
+    """
+
+    source = _source(
+        "Table 3, ATT+Random+BiLSTM", "GAP 0.80954; 0.81513 with --lstm_layers=4"
+    )
+
+    def __init__(self, lstm_cells: int = 1152, lstm_layers: int = 1, **kwargs):
+        super().__init__(lstm_cells, lstm_layers, **kwargs)
+        self.sample = SampleWindows(WINDOW)
+
+    def select(self, frames, frame_mask, training=False):
+        frames, frame_mask = super().select(frames, frame_mask, training)
+        frames, counts = self.sample(frames, frame_mask, training=training)
+        return frames, counts >= (WINDOW if self.released_code else 1)
+
+
+@ENCODERS.register
+class HierarchicalBiLSTMAttention(_Encoder):
+    """BiLSTMs over groups of five frames, groups of five groups, and what is left.
+
+        g_i = c forward + c backward after group i of frames          [B, T/5, H]
+        s_j = c forward + c backward after group j of the g           [B, T/25, H]
+        x   = AttentiveBiLSTM(s)                                      [B, H]
+
+    c is the LSTM's cell state, as in the authors' code. Within a level all groups
+    share the weights; the three levels have their own.
+    Source: Tang et al. 2017, Table 3; GAP 0.80934.
+
+    Args:
+      lstm_cells: H, units on all levels.
+      released_code: pads count as frames, on all levels and in the softmax: every
+        video has max_frames frames. By default it has its own, the last group of a
+        level may have less than five members, and groups without any are pads.
+
+    Input shape: [B, T, D]. Output shape: [B, H].
+    """
+
+    source = _source("Table 3, ATT+Hierarchical+BiLSTM", "GAP 0.80934")
+
+    def __init__(self, lstm_cells: int = 1152, **kwargs):
+        super().__init__(**kwargs)
+        self.lstm_cells = lstm_cells
+
+    def build(self, frames_shape, *_):
+        cells, policy = self.lstm_cells, self.dtype_policy
+        shape = (None, WINDOW, cells)
+        self.frames = _bilstm(frames_shape, cells, "frames", policy, states=True)
+        self.groups = _bilstm(shape, cells, "groups", policy, states=True)
+        self.head = self._head(cells, cells)
+
+    def call(self, frames, frame_mask, training=False):
+        x = frames
+        mask = ops.ones_like(frame_mask) if self.released_code else frame_mask
+        for bilstm in (self.frames, self.groups):
+            x, mask = self._summaries(bilstm, x, mask, training)
+        return self.head(x, mask, training=training)
+
+    def _summaries(self, bilstm, x, mask, training):
+        """[B, T, D] and mask [B, T] -> c of each group [B, W, H], mask [B, W]."""
+        groups, real = split_windows(x, mask, WINDOW)
+        # cuDNN refuses sequences without a step: empty groups get one, to no effect.
+        steps = ops.logical_or(real, ops.arange(WINDOW) == 0)
+        _, final = bilstm(
+            ops.reshape(groups, (-1, WINDOW, x.shape[-1])),
+            ops.reshape(steps, (-1, WINDOW)),
+            training=training,
+        )
+        mask = ops.any(real, axis=2)
+        shape = (-1, ops.shape(groups)[1], self.lstm_cells)
+        return zero_pads(ops.reshape(final.c, shape), mask), mask

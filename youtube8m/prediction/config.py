@@ -1,0 +1,115 @@
+"""The flags of inference.py."""
+
+import dataclasses
+import math
+
+from youtube8m.config.fields import (
+    flag,
+    require,
+    require_given,
+    require_positive,
+    split_list,
+)
+from youtube8m.config.trained_run import CHECKPOINT_HELP, PartConfig, TrainedRunConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class InferenceConfig(TrainedRunConfig, PartConfig):
+    """How predictions are written."""
+
+    train_dir: str = flag(
+        "", "Directory that train.py wrote; the mean of several, comma-separated."
+    )
+    input_data_pattern: str = flag(
+        "", "Glob of the shards, 'test*.tfrecord', or several, comma-separated."
+    )
+    output_file: str = flag("", "CSV file to write; renamed into place when whole.")
+    input_model_tgz: str = flag(
+        "", "Instead of --train_dir: archive that --output_model_tgz wrote."
+    )
+    untar_model_dir: str = flag(
+        "/tmp/yt8m-model",
+        "Directory that --input_model_tgz is unpacked to, in place of what an earlier "
+        "archive left there; processes side by side need one each.",
+    )
+    output_model_tgz: str = flag(
+        "", "Archive to write, of the model and the checkpoint that predict."
+    )
+    segment_labels: bool = flag(False, "Predict five-second segments, not videos.")
+    checkpoint: str = flag("", CHECKPOINT_HELP)
+    segment_max_pred: int = flag(100000, "Segments listed per class, at most.")
+    segment_label_ids_file: str = flag(
+        "all",
+        "Local CSV of the classes to list segments of, with a column Index, or 'all'.",
+    )
+    batch_size: int = flag(512, "Videos predicted at once.")
+    num_readers: int = flag(1, "Shards read side by side.")
+    top_k: int = flag(20, "Predictions written per video (or kept per segment).")
+    crop_starts: tuple[int, ...] = flag(
+        (),
+        "Starts of crops, comma-separated, whose predictions are averaged; default the "
+        "run's --crop_start alone.",
+    )
+    ensemble_weights: tuple[float, ...] = flag(
+        (), "A weight for each --train_dir, comma-separated; default: equal ones."
+    )
+    ensemble_average: str = flag(
+        "top_k",
+        "What is averaged over --crop_starts and models: the --top_k of each, others "
+        "counting 0 (Zou et al. 2017), or the full predictions.",
+    )
+
+    def __post_init__(self):
+        starts = split_list(self.crop_starts)
+        require(
+            all(start.isdigit() for start in starts),
+            f"--crop_starts={','.join(starts)}: each must be a number from 0 on",
+        )
+        object.__setattr__(self, "crop_starts", tuple(map(int, starts)))
+        require(
+            not (self.crop_starts and self.segment_labels),
+            "--crop_starts: segments are predicted whole, not cropped; drop it or "
+            "--segment_labels",
+        )
+        require(
+            self.ensemble_average in ("top_k", "full"),
+            f"--ensemble_average={self.ensemble_average}: must be top_k or full",
+        )
+        self._check_weights()
+        self._check_archives()
+        require_given(self, "input_data_pattern", "output_file")
+        require_positive(self, "batch_size", "num_readers", "top_k", "segment_max_pred")
+        self.require_part()
+
+    def _check_archives(self):
+        require(
+            bool(self.train_dir or self.input_model_tgz),
+            "--train_dir is empty; give a directory that train.py wrote",
+        )
+        require(
+            not (self.train_dir and self.input_model_tgz),
+            f"--train_dir={self.train_dir} and --input_model_tgz="
+            f"{self.input_model_tgz}: give one of them",
+        )
+        require(
+            not self.output_model_tgz or len(split_list(self.train_dir)) < 2,
+            f"--output_model_tgz={self.output_model_tgz}: an archive holds one model; "
+            "give one --train_dir",
+        )
+
+    def _check_weights(self):
+        given, models = split_list(self.ensemble_weights), split_list(self.train_dir)
+        try:
+            weights = tuple(map(float, given))
+        except ValueError:
+            weights = ()
+        require(
+            len(weights) == len(given) and all(0 <= w < math.inf for w in weights),
+            f"--ensemble_weights={','.join(given)}: each must be a number from 0 on",
+        )
+        require(
+            not weights or (len(weights) == len(models) and sum(weights) > 0),
+            f"--ensemble_weights={','.join(given)}: give one for each of the "
+            f"{len(models)} directories of --train_dir, not all of them 0",
+        )
+        object.__setattr__(self, "ensemble_weights", weights)

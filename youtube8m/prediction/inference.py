@@ -1,0 +1,198 @@
+"""Writes a run's predictions as a Kaggle CSV.
+
+Inference(InferenceConfig(...)).run()
+"""
+
+import dataclasses
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from youtube8m.config.data import CROPS
+from youtube8m.config.fields import split_list
+from youtube8m.errors import UserError
+from youtube8m.prediction import submission
+from youtube8m.prediction.config import InferenceConfig
+from youtube8m.prediction.predictor import TrainedRun, mean_of_crops
+from youtube8m.prediction.segmentation import split_segments
+from youtube8m.runs import archive
+from youtube8m.util.files import replacing
+from youtube8m.util.progress import Progress
+
+_SEGMENT_BATCH = 4096  # segments predicted at once
+
+
+class Inference:
+    """Predicts videos, or all five-second segments of them.
+
+    Raises:
+      UserError: whatever is wrong with the flags or the data.
+    """
+
+    def __init__(self, config: InferenceConfig):
+        if config.input_model_tgz:
+            path = archive.unpack(config.input_model_tgz, config.untar_model_dir)
+            config = dataclasses.replace(config, train_dir=path, input_model_tgz="")
+        self.config = config
+        self.members = [
+            TrainedRun(path, config.hyperparameters)
+            for path in split_list(config.train_dir)
+        ]
+        self.trained = self.members[0]
+        self.crops = max(1, len(config.crop_starts))
+        self._check_alike()
+        for member in self.members:  # to learn early if there is none
+            member.directory.checkpoint(config.checkpoint)
+        self.shards = self.trained.open_shards(
+            config.input_data_pattern,
+            "--input_data_pattern",
+            segments=config.segment_labels,
+            labels=False,
+            strict=config.strict_data,
+        )
+        self.num_classes = self.trained.run.data.num_classes
+        self._check_crops()
+        self.checkpoints = [
+            member.load_checkpoint(config.checkpoint) for member in self.members
+        ]
+
+    def _check_alike(self):
+        """Raises UserError unless all models read the same of the records."""
+        first = self._reading(self.trained)
+        for member in self.members[1:]:
+            data = self._reading(member)
+            unlike = [name for name in first if first[name] != data[name]]
+            if unlike:
+                values = ", ".join(
+                    f"{name} {first[name]} and {data[name]}" for name in unlike
+                )
+                raise UserError(
+                    f"--train_dir: {self.trained.directory.path} and "
+                    f"{member.directory.path} read records differently ({values}); "
+                    "predict with each, and merge the files with python -m "
+                    "youtube8m.tools.ensemble"
+                )
+
+    def _reading(self, member):
+        """The fields of DataConfig by which a model reads records here."""
+        data = member.run.data
+        if self.config.segment_labels and data.frame_features:
+            data = data.of_segments(rated=False)
+        if self.config.crop_starts:
+            data = dataclasses.replace(data, crop_start=0)
+        return dataclasses.asdict(data.as_predicted())
+
+    def _check_crops(self):
+        sampling = self.trained.run.data.frame_sampling
+        if self.config.crop_starts and sampling not in CROPS:
+            raise UserError(
+                f"--crop_starts: the run in {self.config.train_dir} reads "
+                f"--frame_sampling={sampling}, which has no start to choose; drop it, "
+                f"or train with --frame_sampling={' or '.join(CROPS)}"
+            )
+
+    def run(self) -> int:
+        """Writes --output_file; returns the number of videos predicted."""
+        logging.info("predicting with %s", ", ".join(self.checkpoints))
+        if self.config.output_model_tgz:
+            (prefix,), path = self.checkpoints, self.config.output_model_tgz
+            archive.pack(path, self.trained.directory, prefix)
+            logging.info("packed the model: %s", path)
+        with replacing(self.config.output_file, "--output_file") as file:
+            write = self._segments if self.config.segment_labels else self._videos
+            done = write(file)
+        logging.info("wrote %s", self.config.output_file)
+        self.shards.damage.warn_of_lost("and have no prediction")
+        return done
+
+    def _videos(self, file):
+        file.write(submission.VIDEO_HEADER)
+        done = 0
+        for batch in self._batches():
+            classes, scores = self._top(batch)
+            names = _names(batch)[:: self.crops]
+            for row in zip(names, classes, scores, strict=True):
+                file.write(submission.video_line(*row))
+            done += len(classes)
+        return done
+
+    def _segments(self, file):
+        allowed = submission.read_segment_classes(
+            self.config.segment_label_ids_file, self.num_classes
+        )
+        ranking = submission.SegmentRanking(allowed, self.config.segment_max_pred)
+        done = 0
+        for batch in self._batches():
+            frames, lengths, videos, starts = split_segments(
+                batch["frames"], batch["num_frames"]
+            )
+            parts = [
+                self._top({"frames": frames[cut], "num_frames": lengths[cut]}, allowed)
+                for cut in _cuts(len(frames), _SEGMENT_BATCH)
+            ]
+            classes, scores = map(np.concatenate, zip(*parts, strict=True))
+            ranking.add(_names(batch), videos, starts, classes, scores)
+            done += len(batch["id"])
+        is_part = self.config.num_shards > 1
+        file.write(
+            submission.SCORED_SEGMENT_HEADER if is_part else submission.SEGMENT_HEADER
+        )
+        file.writelines(ranking.lines(scored=is_part))
+        return done
+
+    def _top(self, batch, allowed=None):
+        """(classes, scores) [B, k] of the most probable (allowed) classes."""
+        top_k = min(self.config.top_k, self.num_classes)
+        predictions = self._predictions(batch, allowed, top_k)
+        scores, classes = keras.ops.top_k(predictions, top_k)
+        return classes.numpy(), scores.numpy()
+
+    def _predictions(self, batch, allowed, top_k):
+        """[B, C]: the weighted mean over models of the mean over crops."""
+        cut = top_k if self.config.ensemble_average == "top_k" else None
+        weights = self.config.ensemble_weights or (1.0,) * len(self.members)
+        total = 0.0
+        for member, weight in zip(self.members, weights, strict=True):
+            predictions = member.predict(batch)["predictions"]
+            if allowed is not None:
+                predictions = predictions * tf.cast(allowed, tf.float32)
+            if self.crops == len(weights) == 1:
+                return predictions
+            mean = mean_of_crops(predictions, self.crops, cut)
+            total += weight / sum(weights) * mean
+        return total
+
+    def _batches(self):
+        dataset = self.shards.ordered_batches(
+            self.config.batch_size,
+            self.config.num_readers,
+            self.config.crop_starts,
+            shard=(self.config.shard_index, self.config.num_shards),
+        )
+        start, done = time.monotonic(), 0
+        total = self.shards.estimated_records // self.config.num_shards
+        with Progress("predicting", total) as progress:
+            for batch in self.shards.iterate(dataset):
+                yield batch
+                done += len(batch["id"]) // self.crops
+                progress.update(done)
+                if not progress.visible:
+                    seconds = time.monotonic() - start
+                    logging.info(
+                        "num examples processed: %d elapsed seconds: %.2f "
+                        "examples/sec: %.2f",
+                        done,
+                        seconds,
+                        done / seconds,
+                    )
+
+
+def _names(batch):
+    return [name.decode("utf-8", "replace") for name in batch["id"].numpy()]
+
+
+def _cuts(total, size):
+    return [slice(start, start + size) for start in range(0, total, size)]

@@ -1,0 +1,368 @@
+"""The CSV files of the Kaggle challenges.
+
+    VideoId,LabelConfidencePairs          Class,Segments
+    aAbc,3 0.99 17 0.45 ...               3,aAbc:5 aAbd:40 ...
+
+Confidences fall from left to right; segment rows list no confidences. What is
+predicted of one of several shards keeps them, until the shards are merged:
+
+    Class,ScoredSegments
+    3,aAbc:5:0.9912 aAbd:40:0.87 ...
+
+    submission = Submission("predictions.csv")
+    counts, classes, scores = submission.pairs(range(len(submission.keys)))
+"""
+
+import mmap
+import re
+import sys
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from youtube8m.errors import UserError
+from youtube8m.util.files import local_path
+from youtube8m.util.text import shortened
+
+VIDEO_HEADER = "VideoId,LabelConfidencePairs\n"
+SEGMENT_HEADER = "Class,Segments\n"
+SCORED_SEGMENT_HEADER = "Class,ScoredSegments\n"
+
+_SEGMENT = re.compile(rb"[^\s:,]+:\d+")
+_SCORED_SEGMENT = re.compile(rb"([^\s:,]+:\d+):([0-9.e+-]+)")
+_SEGMENT_ROW = re.compile(rb"\d+,[^\s:,]+:\d+(\s|$)")
+_ANY_CLASS = 2**31
+_NUMBERS = b"0123456789.eE+- "
+
+_COMPACT_AT = 20_000_000  # kept predictions; about 320 MB
+
+
+def video_line(video_id: str, classes, scores) -> str:
+    """One row: classes [k] and scores [k] in falling order."""
+    pairs = zip(classes.tolist(), scores.tolist(), strict=True)
+    pairs = " ".join(f"{class_id} {score:g}" for class_id, score in pairs)
+    return f"{video_id},{pairs}\n"
+
+
+def segment_line(class_id: int, names) -> str:
+    """One row: the class's segments as `id:start`, best first."""
+    return f"{class_id}," + " ".join(names) + "\n"
+
+
+def read_segment_classes(path: str, num_classes: int) -> np.ndarray:
+    """bool [C]: the classes to list, by a CSV with column `Index`, or 'all'.
+
+    Raises:
+      UserError: the file cannot be read, or holds something else than class ids.
+    """
+    allowed = np.zeros(num_classes, bool)
+    if path == "all":
+        return ~allowed
+    flag = f"--segment_label_ids_file={path}"
+    file = local_path(path, "--segment_label_ids_file")  # pandas would read the web
+    try:
+        column = pd.read_csv(file)["Index"]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{flag}: cannot be read as a CSV with a column 'Index' ({error}); give a "
+            "local file, or 'all'"
+        ) from None
+    ids = pd.to_numeric(column, errors="coerce")
+    wrong = column[~(ids.between(0, num_classes - 1) & (ids % 1 == 0))]
+    if len(wrong):
+        raise UserError(f"{flag}: {wrong.iloc[0]!r} is no class id below {num_classes}")
+    allowed[ids.astype(int)] = True
+    return allowed
+
+
+class SegmentRanking:
+    """Collects scored segments and lists each class's best.
+
+    Args:
+      allowed: bool [C], the classes that are listed.
+      max_per_class: segments kept per class.
+    """
+
+    def __init__(self, allowed: np.ndarray, max_per_class: int):
+        self.allowed = allowed
+        self.max_per_class = max_per_class
+        self._columns: list[tuple] = []
+        self._size = 0
+        self._video_ids: list[str] = []
+
+    def add(self, video_ids, videos, starts, classes, scores) -> None:
+        """Adds segments [S] with their top classes and scores [S, k].
+
+        Args:
+          video_ids: the videos' names; `videos` [S] are positions in it.
+          starts: [S] first frames (seconds).
+        """
+        listed = self.allowed[classes]
+        segment = np.nonzero(listed)[0]
+        columns = (
+            classes[listed].astype(np.int32),
+            scores[listed].astype(np.float32),
+            (np.asarray(videos)[segment] + len(self._video_ids)).astype(np.int64),
+            np.asarray(starts)[segment].astype(np.int32),
+        )
+        self._video_ids.extend(video_ids)
+        self._columns.append(columns)
+        self._size += len(segment)
+        if self._size > _COMPACT_AT:
+            self._columns = [self._ranked()]
+            self._size = len(self._columns[0][0])
+
+    def _ranked(self):
+        """All columns, by class and falling score, cut to the best of each class."""
+        if not self._columns:
+            return (np.zeros(0, np.int32),) * 4
+        columns = [np.concatenate(part) for part in zip(*self._columns, strict=True)]
+        order = np.lexsort((-columns[1], columns[0]))
+        columns = [column[order] for column in columns]
+        classes = columns[0]
+        first = np.searchsorted(classes, classes)
+        kept = np.arange(len(classes)) - first < self.max_per_class
+        return tuple(column[kept] for column in columns)
+
+    def lines(self, scored: bool = False):
+        """Yields the rows of the CSV, in the order of the classes."""
+        classes, scores, videos, starts = self._ranked()
+        for class_id in np.unique(classes):
+            here = slice(*np.searchsorted(classes, (class_id, class_id + 1)))
+            ids = (self._video_ids[video] for video in videos[here])
+            names = [f"{n}:{s}" for n, s in zip(ids, starts[here], strict=True)]
+            if scored:  # with digits for each float32 to be read again as it was
+                pairs = zip(names, scores[here], strict=True)
+                names = [f"{name}:{score:.9g}" for name, score in pairs]
+            yield segment_line(class_id, names)
+
+
+class Submission:
+    """A CSV of either form, indexed by what stands before the comma of each row.
+
+    The lists behind the comma stay in the file until they are asked for, in whatever
+    order. The header of the segment form may be missing.
+
+    Args:
+      path: the file.
+      num_classes: class ids must lie below it, if it is given.
+      may_be_empty: whether the header alone will do.
+
+    Attributes:
+      header: VIDEO_HEADER, SEGMENT_HEADER or SCORED_SEGMENT_HEADER, the form.
+      keys: video ids (str) or classes (int), in the order of the file.
+
+    Raises:
+      UserError: the file cannot be read, has another header or no rows, or a row has
+        no key, a wrong one or one that an earlier row has.
+    """
+
+    def __init__(
+        self, path: str, num_classes: int | None = None, may_be_empty: bool = False
+    ):
+        self.path = path
+        self._num_classes = num_classes or _ANY_CLASS
+        try:
+            with open(path, "rb") as file:
+                self.header, start = self._read_header(file.readline())
+                self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                self._first_line = 2 if start else 1
+                file.seek(start)
+                self.keys = self._index(file, start)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+        if not self.keys and not may_be_empty:
+            raise UserError(f"{path}: has a header but no rows")
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the file."""
+        return len(self._data)
+
+    def require_merged(self) -> None:
+        """Raises UserError if it is of one of several shards."""
+        if self.header == SCORED_SEGMENT_HEADER:
+            raise UserError(
+                f"{self.path}: is what inference.py wrote of one shard; merge the "
+                "shards first, with python -m youtube8m.tools.merge_shards"
+            )
+
+    def pairs(self, rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The lists of some rows [R] of a video CSV, end to end.
+
+        Returns:
+          counts int64 [R], the lengths of the lists; classes int64 [N] and
+          confidences float64 [N].
+
+        Raises:
+          UserError: a list is not of pairs: a class, once, and a number from 0 up.
+        """
+        lists = [self._list(row) for row in rows]
+        try:
+            return _parse_pairs(lists, self._num_classes)
+        except ValueError:
+            for row, text in zip(rows, lists, strict=True):
+                self._checked(row, _parse_pairs, [text], self._num_classes)
+            raise
+
+    def segments(self, row: int) -> list[str]:
+        """The `id:start` names that a row of a segment CSV lists, best first.
+
+        Raises:
+          UserError: one of them is something else, or is listed twice.
+        """
+        return self._checked(row, _parse_segments, self._list(row))
+
+    def scored_segments(self, row: int) -> tuple[list[str], np.ndarray]:
+        """The names and float32 scores that a row of a shard's segments lists.
+
+        Raises:
+          UserError: one of them is something else.
+        """
+        return self._checked(row, _parse_scored_segments, self._list(row))
+
+    def lines(self):
+        """Yields the rows of the file as they are, as bytes."""
+        for row, key in enumerate(self.keys):
+            yield f"{key},".encode() + self._list(row) + b"\n"
+
+    def _checked(self, row, parse, *arguments):
+        try:
+            return parse(*arguments)
+        except ValueError as error:
+            raise self._damaged(row, error) from None
+
+    def _damaged(self, row, what):
+        return UserError(f"{self.path}: line {self._first_line + row} {what}")
+
+    def _list(self, row):
+        return self._data[self._starts[row] : self._ends[row]].strip()
+
+    def _read_header(self, line):
+        """(form, length of the header) by the first line of a file."""
+        if not line:
+            raise UserError(f"{self.path}: is empty")
+        for header in (VIDEO_HEADER, SEGMENT_HEADER, SCORED_SEGMENT_HEADER):
+            if line.rstrip() == header.rstrip().encode():
+                return header, len(line)
+        if _SEGMENT_ROW.match(line):
+            return SEGMENT_HEADER, 0
+        raise UserError(
+            f"{self.path}: line 1 is {_quoted(line.strip())}; expected the header "
+            f"{VIDEO_HEADER.strip()} or {SEGMENT_HEADER.strip()}"
+        )
+
+    def _index(self, file, end):
+        """Finds each row's list; returns the keys."""
+        starts, ends, keys = [], [], {}
+        to_key = _video_id if self.header == VIDEO_HEADER else self._class_id
+        for row, line in enumerate(file):
+            text, comma, _ = line.partition(b",")
+            if not text or not comma:
+                what = f"is {_quoted(line.strip())}; expected {self.header.strip()}"
+                raise self._damaged(row, what)
+            key = self._checked(row, to_key, text)
+            if key in keys:
+                first = self._first_line + keys[key]
+                raise self._damaged(row, f"has {key!r} again, after line {first}")
+            keys[key] = row
+            starts.append(end + len(text) + 1)
+            end += len(line)
+            ends.append(end)
+        self._starts, self._ends = np.array(starts), np.array(ends)
+        return list(keys)
+
+    def _class_id(self, text):
+        if not text.isdigit() or int(text) >= self._num_classes:
+            found = _quoted(text)
+            raise ValueError(f"has {found} for a class; {_expected(self._num_classes)}")
+        return int(text)
+
+
+def require_one_form(submissions: Sequence[Submission], advice: str) -> None:
+    """Raises UserError, with `advice`, unless all files have the first one's header."""
+    first = submissions[0]
+    for submission in submissions:
+        if submission.header != first.header:
+            raise UserError(
+                f"{submission.path}: has the form {submission.header.strip()}, but "
+                f"{first.path} {first.header.strip()}; {advice}"
+            )
+
+
+def _video_id(text):
+    try:
+        return sys.intern(text.decode())  # files of one ensemble share their ids
+    except UnicodeDecodeError:
+        raise ValueError(f"has the id {_quoted(text)}, which is not UTF-8") from None
+
+
+def _parse_pairs(lists, num_classes):
+    """`Submission.pairs` of lists of bytes. Raises ValueError for a wrong one."""
+    text = b" ".join(lists)
+    if b"" in lists:
+        raise ValueError("lists no class")
+    if text.translate(None, _NUMBERS):
+        wrong = next(t for t in text.split(b" ") if t.translate(None, _NUMBERS))
+        raise ValueError(f"has {_quoted(wrong)} where a number belongs")
+    if b"  " in text:
+        raise ValueError("has two blanks in a row; expected one between numbers")
+    counts = np.array([item.count(b" ") + 1 for item in lists])
+    with warnings.catch_warnings():
+        # Of what is no number older versions of numpy warn, and return what is before.
+        warnings.simplefilter("error", DeprecationWarning)
+        try:
+            values = np.fromstring(text, sep=" ")
+        except (ValueError, DeprecationWarning):
+            raise ValueError("has an entry that is not a number") from None
+    if (counts % 2).any():
+        raise ValueError("has an odd number of entries; expected pairs")
+    return counts // 2, *_checked_pairs(counts // 2, values, num_classes)
+
+
+def _checked_pairs(counts, values, num_classes):
+    classes, scores = values[::2], values[1::2]
+    wrong = classes[(classes < 0) | (classes >= num_classes) | (classes % 1 != 0)]
+    if wrong.size:
+        raise ValueError(f"has {wrong[0]:g} for a class; {_expected(num_classes)}")
+    wrong = scores[~((scores >= 0) & (scores < np.inf))]
+    if wrong.size:
+        raise ValueError(f"has the confidence {wrong[0]:g}; expected one from 0 up")
+    rows = np.repeat(np.arange(len(counts)), counts)
+    places = np.sort(rows << 32 | classes.astype(np.int64))
+    repeated = places[1:][places[1:] == places[:-1]]
+    if repeated.size:
+        raise ValueError(f"lists class {repeated[0] % 2**32} twice")
+    return classes.astype(np.int32), scores
+
+
+def _parse_segments(text):
+    """`Submission.segments` of a list as bytes. Raises ValueError for a wrong one."""
+    names = text.split()
+    wrong = next((name for name in names if not _SEGMENT.fullmatch(name)), None)
+    if wrong is not None:
+        raise ValueError(f"has {_quoted(wrong)} where a segment (id:start) belongs")
+    if len(set(names)) < len(names):
+        raise ValueError("lists a segment twice")
+    return [name.decode() for name in names]
+
+
+def _parse_scored_segments(text):
+    """`Submission.scored_segments` of a list. Raises ValueError for a wrong one."""
+    matches = [(name, _SCORED_SEGMENT.fullmatch(name)) for name in text.split()]
+    wrong = next((name for name, match in matches if match is None), None)
+    if wrong is not None:
+        raise ValueError(f"has {_quoted(wrong)} where id:start:score belongs")
+    scores = [float(match[2]) for _, match in matches]
+    return [match[1].decode() for _, match in matches], np.array(scores, np.float32)
+
+
+def _expected(num_classes):
+    limit = "" if num_classes == _ANY_CLASS else f" below --num_classes={num_classes}"
+    return f"expected a class id{limit}"
+
+
+def _quoted(text: bytes) -> str:
+    return repr(shortened(text.decode("utf-8", "replace")))

@@ -1,0 +1,175 @@
+"""A trained model as one .tgz file, as users upload it to Kaggle.
+
+    pack("model.tgz", RunDirectory("model"), prefix)
+    train_dir = unpack("model.tgz", "/tmp/yt8m-model")
+
+It holds model_flags.json, checkpoint and model.ckpt-STEP.*, or what else makes a run
+directory. Archives come from other people: only regular files are unpacked, below the
+directory that is named, and none before all have been checked.
+"""
+
+import glob
+import gzip
+import io
+import os
+import posixpath
+import shutil
+import tarfile
+import zlib
+
+from youtube8m.errors import UserError
+from youtube8m.runs.directory import RunDirectory
+from youtube8m.util.files import local_path, replacing, replacing_directory
+
+MAX_MEMBERS = 1000
+MAX_BYTES = 8 * 2**30  # of all files together, unpacked
+
+_FLAGS_FILE = "model_flags.json"
+_MAX_READ = 2**20  # bytes at once; a header's text is shorter
+
+# What Python's readers raise for a damaged archive; ValueError for odd numbers in it.
+_DAMAGES = (tarfile.TarError, zlib.error, OSError, EOFError, ValueError, RecursionError)
+
+
+def pack(path: str, directory: RunDirectory, prefix: str) -> None:
+    """Writes the archive of a run's model and its checkpoint `prefix`.
+
+    Raises:
+      UserError: the archive cannot be written.
+    """
+    weights = sorted(glob.glob(f"{glob.escape(prefix)}.*"))
+    name = os.path.relpath(prefix, directory.path)
+    state = f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n'
+    with (
+        replacing(path, "--output_model_tgz", binary=True) as file,
+        tarfile.open(fileobj=file, mode="w:gz", compresslevel=6) as archive,
+    ):
+        for source in (directory.file(_FLAGS_FILE), *weights):
+            inside = os.path.relpath(source, directory.path)
+            archive.add(source, inside, recursive=False, filter=_without_owner)
+        header = tarfile.TarInfo("checkpoint")
+        header.size = len(state)
+        archive.addfile(header, io.BytesIO(state.encode()))
+
+
+def _without_owner(member):
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member
+
+
+def unpack(path: str, directory: str) -> str:
+    """Replaces `directory` by what an archive holds; returns its absolute path.
+
+    A directory that all files share is left out.
+
+    Raises:
+      UserError: the archive is damaged, too large or no model's, a member is no regular
+        file or would lie elsewhere, or `directory` holds something else.
+    """
+    source = f"--input_model_tgz={path}"
+    try:
+        file = open(local_path(path, "--input_model_tgz"), "rb")
+    except OSError as error:
+        raise UserError(f"{source}: cannot be read ({error.strerror})") from None
+    with file:
+        names = [name for name, _ in _members(file, source)]
+        shared = posixpath.commonpath(map(posixpath.dirname, names)) if names else ""
+        if posixpath.join(shared, _FLAGS_FILE) not in names:
+            raise UserError(
+                f"{source}: has no {_FLAGS_FILE}; give an archive that inference.py "
+                "--output_model_tgz wrote"
+            )
+        with replacing_directory(directory, "--untar_model_dir") as target:
+            for name, content in _members(file, source):
+                place = os.path.join(target, posixpath.relpath(name, shared or "."))
+                os.makedirs(os.path.dirname(place), exist_ok=True)
+                with open(place, "xb") as out:
+                    shutil.copyfileobj(content, out)
+    return local_path(directory, "--untar_model_dir")
+
+
+def _members(file, source):
+    """Yields (name, readable content) of each file of an archive.
+
+    Raises:
+      UserError: at the first thing that is wrong, `source` in front.
+    """
+    file.seek(0)
+    try:
+        with (
+            gzip.GzipFile(fileobj=file) as stream,
+            tarfile.open(fileobj=_Bounded(stream), mode="r:") as archive,
+        ):
+            yield from _checked(archive)
+            # Behind the last member: the rest of the blocks, and the checksum.
+            most = MAX_BYTES + MAX_MEMBERS * _MAX_READ
+            while stream.read(_MAX_READ):
+                _require(stream.tell() <= most, "goes on behind its end")
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from None
+    except _DAMAGES as error:
+        what = str(error) or type(error).__name__
+        raise UserError(f"{source}: is no whole .tgz archive ({what})") from None
+
+
+def _checked(archive):
+    """Yields (name, content). Raises UserError for what must not be unpacked."""
+    names, total = set(), 0
+    for count, member in enumerate(archive, 1):
+        total += max(member.size, 0)
+        _require(count <= MAX_MEMBERS, f"has more than {MAX_MEMBERS} members")
+        _require(
+            total <= MAX_BYTES, f"unpacks to {total} bytes or more, over {MAX_BYTES}"
+        )
+        name = _safe_name(member)
+        if member.isdir():
+            continue
+        _require(name not in names, f"holds {name!r} twice")
+        names.add(name)
+        yield name, archive.extractfile(member)
+
+
+def _safe_name(member):
+    """A member's name without `.` parts. Raises UserError unless it may be unpacked."""
+    parts = [part for part in member.name.split("/") if part not in ("", ".")]
+    inside = not member.name.startswith("/") and ".." not in parts
+    _require(
+        inside and "\0" not in member.name,
+        f"holds {member.name!r}, which would lie outside; nothing is unpacked",
+    )
+    kind = _kind(member)
+    _require(
+        not kind,
+        f"holds {member.name!r}, {kind}; only files and directories are unpacked",
+    )
+    _require(bool(parts) or member.isdir(), "holds a file without a name")
+    return "/".join(parts)
+
+
+def _kind(member):
+    """What a member is, if neither a plain file nor a directory."""
+    if member.issym() or member.islnk():
+        return f"a {'symbolic' if member.issym() else 'hard'} link"
+    if member.isdev():
+        return "a pipe" if member.isfifo() else "a device"
+    plain = member.isdir() or (member.isreg() and not member.issparse())
+    return "" if plain else "of an unusual kind"
+
+
+def _require(condition, message):
+    if not condition:
+        raise UserError(message)
+
+
+class _Bounded:
+    """A stream from which not much is read at once: a header may claim gigabytes."""
+
+    def __init__(self, stream):
+        self._stream = stream
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= _MAX_READ:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return self._stream.read(size)

@@ -1,0 +1,275 @@
+"""The run directory: its files, and what they say of the run.
+
+directory = RunDirectory("/tmp/yt8m_model")
+directory.prepare(run, start_new=False)       # checks or writes model_flags.json
+run = directory.read_run()
+prefix = directory.checkpoint()               # the newest, or one by name
+
+checkpoint, model.ckpt-STEP.*   weights, optimizer, random state, place in the data
+model_flags.json                how to build the model again
+training_flags.json             what the state of training is tied to
+training_config.json            all flags of training, as last given
+metrics.jsonl, train.log        one line per step; the console's lines
+events.*, eval/                 TensorBoard's
+best/, segment_best/            the checkpoints with the highest GAP
+"""
+
+import dataclasses
+import glob
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+
+from youtube8m.config import RunConfig
+from youtube8m.errors import UserError
+from youtube8m.runs import starter_code
+from youtube8m.training.config import TrainingConfig
+from youtube8m.util.files import local_path, replacing
+from youtube8m.util.text import shortened
+
+# Directories of the checkpoints with the highest GAP of videos, and of segments.
+BEST = ("best", "segment_best")
+
+# What a run writes, and --start_new_model may remove.
+_RUN_FILES = (
+    "checkpoint",
+    "model.ckpt-*",
+    "model_flags.json",
+    "training_flags.json",
+    "training_config.json",
+    "metrics.jsonl",
+    "train.log",
+    "graph.pbtxt",
+    "events.out.*",
+    "eval",
+    "inference_model",
+    *BEST,
+)
+
+
+class RunDirectory:
+    """A --train_dir, or the directory that another `flag` names.
+
+    Of several workers only the chief `writes`; the others read what it wrote.
+    """
+
+    def __init__(self, path: str, flag: str = "--train_dir", writes: bool = True):
+        self.flag = flag
+        self.path = local_path(path, flag)
+        self.writes = writes
+
+    def file(self, name: str) -> str:
+        """The path of one of the run's files."""
+        return os.path.join(self.path, name)
+
+    def prepare(self, run: RunConfig, start_new: bool) -> None:
+        """Makes the directory ready to train `run`.
+
+        Raises:
+          UserError: it holds another model, cannot be written, or is to be emptied
+            but is no run directory.
+        """
+        if not self.writes:
+            return
+        if start_new:
+            self._remove_run()
+        try:
+            os.makedirs(self.path, exist_ok=True)
+        except OSError as error:
+            raise self._unusable(f"cannot be made ({error.strerror})") from None
+        if not self.is_starters:
+            self._mend_list()
+        if self.latest_checkpoint():
+            if self.is_starters:
+                raise self._unusable(
+                    "the starter code trained the run there; python -m "
+                    "youtube8m.tools.convert_checkpoint makes a directory of it that "
+                    "train.py continues from"
+                )
+            self._check_same(run)
+        else:  # nothing is lost, whatever a run that never came far has left
+            with replacing(self.file("model_flags.json"), "--train_dir") as file:
+                file.write(run.to_json())
+
+    @property
+    def is_starters(self) -> bool:
+        """Whether the starter code wrote it, whose flags hold no hyper-parameters."""
+        try:
+            with open(self.file("model_flags.json"), encoding="utf-8") as file:
+                values = json.load(file)
+        except (OSError, ValueError, RecursionError):
+            return False
+        return isinstance(values, dict) and "hyperparameters" not in values
+
+    def read_run(self, hyperparameters: Mapping[str, Any] | None = None) -> RunConfig:
+        """The configuration of the run.
+
+        Args:
+          hyperparameters: those that a directory of the starter code cannot tell; see
+            `StarterCheckpoint.complete`.
+
+        Raises:
+          UserError: the directory holds no run.
+        """
+        path = self.file("model_flags.json")
+        try:
+            with open(path, encoding="utf-8") as file:
+                run = RunConfig.from_json(file.read(), path)
+        except OSError as error:
+            raise self._unusable(
+                f"no model_flags.json ({error.strerror}); train a model there first"
+            ) from None
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path}: damaged ({error}); restore it") from None
+        if not self.is_starters:
+            return run
+        checkpoint = starter_code.StarterCheckpoint(self.checkpoint())
+        return checkpoint.complete(run, hyperparameters or {})
+
+    def require_empty(self) -> None:
+        """Raises UserError if there is anything in the directory."""
+        if os.path.isdir(self.path) and os.listdir(self.path):
+            raise self._unusable("not empty; name another directory")
+
+    def write_training_config(self, config: TrainingConfig) -> None:
+        """Keeps how the run is trained, for those who read it later."""
+        if not self.writes:
+            return
+        with replacing(self.file("training_config.json"), "--train_dir") as file:
+            json.dump(dataclasses.asdict(config), file, indent=2)
+
+    def checkpoints(self) -> list[str]:
+        """The prefixes of all whole checkpoints, .../model.ckpt-STEP, newest last."""
+        if self.is_starters:
+            return starter_code.find(self.path)
+        known = self._listed_checkpoints()
+        if known is None:
+            known = starter_code.find(self.path)
+        return [prefix for prefix in known if os.path.exists(f"{prefix}.index")]
+
+    def _listed_checkpoints(self):
+        """What the file `checkpoint` lists, oldest first; None if it is damaged."""
+        try:
+            state = tf.train.get_checkpoint_state(self.path)
+        except ValueError:  # it is empty or no text
+            return None
+        if state is None:
+            return None if os.path.exists(self.file("checkpoint")) else []
+        return list(state.all_model_checkpoint_paths)
+
+    def _mend_list(self):
+        """Writes a damaged `checkpoint` anew, which TensorFlow stumbles over."""
+        if self._listed_checkpoints() is not None:
+            return
+        path = self.file("checkpoint")
+        logging.warning("%s: damaged; written anew, of the checkpoints there", path)
+        found = self.checkpoints()
+        names = [os.path.basename(prefix) for prefix in found]
+        times = [os.path.getmtime(f"{prefix}.index") for prefix in found]
+        with replacing(path, self.flag) as file:
+            file.writelines(f'model_checkpoint_path: "{n}"\n' for n in names[-1:])
+            file.writelines(f'all_model_checkpoint_paths: "{n}"\n' for n in names)
+            # Without its time a checkpoint is never removed.
+            file.writelines(f"all_model_checkpoint_timestamps: {t}\n" for t in times)
+        if not found:
+            os.remove(path)
+
+    def new_checkpoints(self, seconds: float = 1.0) -> Iterator[str]:
+        """The newest checkpoint, and each newer one as it comes, for ever."""
+        last = None
+        while True:
+            prefix = self.latest_checkpoint()
+            if prefix and prefix != last:
+                last = prefix
+                yield prefix
+            else:
+                time.sleep(seconds)
+
+    def latest_checkpoint(self) -> str | None:
+        """The newest whole checkpoint's prefix."""
+        return (self.checkpoints() or [None])[-1]
+
+    def checkpoint(self, name: str = "", flag: str = "--checkpoint") -> str:
+        """The prefix of the checkpoint `name`, or of the newest.
+
+        Args:
+          name: model.ckpt-STEP, or a path of one in this directory, from here or from
+            there; or best or segment_best for the one with the highest GAP of those
+            that eval.py has seen.
+
+        Raises:
+          UserError: there is none.
+        """
+        if not name:
+            prefix = self.latest_checkpoint()
+            if not prefix:
+                raise self._unusable("no checkpoint; train a model there first")
+            return prefix
+        if name in BEST:
+            prefix = RunDirectory(self.file(name)).latest_checkpoint()
+            if not prefix:
+                raise UserError(
+                    f"{flag}={name}: eval.py has kept none in {self.path}; run it "
+                    "first, with --keep_best"
+                )
+            return prefix
+        known = {os.path.basename(prefix): prefix for prefix in self.checkpoints()}
+        if name in known:
+            return known[name]
+        for prefix in (self.file(name), local_path(name, flag)):
+            if os.path.exists(f"{prefix}.index") and self.holds(prefix):
+                return self.file(self._relative(prefix))
+        found = glob.glob(os.path.join(glob.escape(self.path), "*.index"))
+        names = {*known, *(os.path.basename(path)[:-6] for path in found)}
+        names = ", ".join(sorted(names)) or "none"
+        raise UserError(f"{flag}={name}: not in {self.path}; there are: {names}")
+
+    def holds(self, path: str) -> bool:
+        """Whether a path is the directory's own, or that of anything in it."""
+        return self._relative(path).split(os.sep)[0] != os.pardir
+
+    def _relative(self, path):
+        return os.path.relpath(os.path.realpath(path), os.path.realpath(self.path))
+
+    def _check_same(self, run):
+        saved, wanted = (_flat(json.loads(r.to_json())) for r in (self.read_run(), run))
+        different = [key for key in wanted if wanted[key] != saved.get(key)]
+        if different:
+            was, now = (
+                ", ".join(f"{key}={shortened(str(run.get(key)))}" for key in different)
+                for run in (saved, wanted)
+            )
+            raise self._unusable(
+                f"model_flags.json there says {was}, but this run {now}; give the same "
+                "flags, another --train_dir, or --start_new_model to begin anew"
+            )
+
+    def _remove_run(self):
+        if not os.path.isdir(self.path) or not os.listdir(self.path):
+            return
+        known = any(
+            os.path.exists(self.file(name))
+            for name in ("model_flags.json", "checkpoint")
+        )
+        if not known:
+            raise self._unusable(
+                "--start_new_model will not empty it: it holds files but no "
+                "model_flags.json, so it is no run's directory; name another"
+            )
+        for pattern in _RUN_FILES:
+            for path in glob.glob(os.path.join(glob.escape(self.path), pattern)):
+                shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+
+    def _unusable(self, why):
+        return UserError(f"{self.flag}={self.path}: {why}")
+
+
+def _flat(values):
+    """model_flags.json with each hyper-parameter on its own."""
+    return {**values, **values["hyperparameters"], "hyperparameters": None}

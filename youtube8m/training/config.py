@@ -1,0 +1,116 @@
+"""The flags of train.py."""
+
+import dataclasses
+
+from youtube8m.config.fields import flag, require, require_given, require_positive
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How a run is trained; nothing here changes what the model is."""
+
+    train_dir: str = flag("/tmp/yt8m_model/", "Directory of the run's files.")
+    preset: str = flag(
+        "",
+        "Row of a paper's table, as tools.presets lists them; its flags become the "
+        "defaults of this run, those that are given win.",
+    )
+    train_data_pattern: str = flag(
+        "",
+        "Glob of the training shards, 'train*.tfrecord', or several, comma-separated.",
+    )
+    segment_labels: bool = flag(
+        False,
+        "Train on the rated segments of the records; unrated classes do not count.",
+    )
+    warm_start_from: str = flag(
+        "",
+        "Run directory or checkpoint of any model; a new run starts from those of its "
+        "weights that fit by name and shape, and says which.",
+    )
+    label_correlation_file: str = flag(
+        "",
+        "Counts of labels that occur together, written by tools.label_correlation, "
+        "from which models with label correlation start.",
+    )
+    start_new_model: bool = flag(
+        False, "Start from scratch: removes the run that --train_dir holds."
+    )
+    num_gpu: int = flag(1, "GPUs to train on, at most; the CPU where there is none.")
+    batch_size: int = flag(1024, "Examples per step and GPU.")
+    steps_per_loop: int = flag(
+        1, "Steps started by one call, which small models are faster with."
+    )
+    num_epochs: int = flag(5, "Passes over the training data.")
+    max_steps: int | None = flag(None, "Stop after this many steps in all.")
+    optimizer: str = flag("AdamOptimizer", "Optimizer, by TF1's or Keras' name.")
+    base_learning_rate: float = flag(0.01, "Learning rate of the first step.")
+    learning_rate_decay: float = flag(
+        0.95, "Factor applied every --learning_rate_decay_examples."
+    )
+    learning_rate_decay_examples: float = flag(
+        4000000, "Examples between two decays of the learning rate."
+    )
+    regularization_penalty: float = flag(
+        1.0, "Factor of the model's weight regularisation in the loss."
+    )
+    clip_gradient_norm: float = flag(
+        1.0, "Each variable's gradient is cut to this L2 norm; 0 or less: never."
+    )
+    precision: str = flag(
+        "float32",
+        "Numbers that layers compute with: float32, mixed_bfloat16 or mixed_float16. "
+        "Weights are float32 with all of them, and so is evaluation.",
+    )
+    jit_compile: bool = flag(
+        False,
+        "Compile the step with XLA, on one device only; measure whether it pays (on "
+        "CPUs it did not). Frames are then padded to --max_frames.",
+    )
+    ema_decay: float = flag(
+        0.0,
+        "Keep a moving average of the weights, average = decay * average + (1 - decay) "
+        "* weights, which eval.py and inference.py use; 0: none. It starts from the "
+        "first step's weights: train for several times 1 / (1 - decay) steps.",
+    )
+    export_model_steps: int = flag(1000, "Steps between two checkpoints.")
+    save_checkpoint_minutes: float = flag(15.0, "Minutes between two checkpoints.")
+    keep_checkpoints: int = flag(5, "Checkpoints kept, the newest ones.")
+    num_readers: int = flag(8, "Shards read side by side.")
+    shuffle_buffer: int | None = flag(
+        None, "Records shuffled among; default 5 batches."
+    )
+    seed: int = flag(0, "Seed of the initial weights and the order of the data.")
+    strict_data: bool = flag(False, "Stop at the first record that cannot be read.")
+    log_device_placement: bool = flag(False, "Log the device of each operation.")
+
+    def __post_init__(self):
+        require(
+            0 <= self.seed < 2**32, f"--seed={self.seed}: must be from 0 to 4294967295"
+        )
+        require_given(self, "train_dir", "train_data_pattern")
+        require_positive(
+            self,
+            "batch_size",
+            "steps_per_loop",
+            "num_epochs",
+            "max_steps",
+            "base_learning_rate",
+            "learning_rate_decay",
+            "learning_rate_decay_examples",
+            "export_model_steps",
+            "save_checkpoint_minutes",
+            "keep_checkpoints",
+            "num_readers",
+            "shuffle_buffer",
+        )
+        require(
+            self.precision in PRECISIONS,
+            f"--precision={self.precision}: must be one of {', '.join(PRECISIONS)}",
+        )
+        require(
+            0 <= self.ema_decay < 1,
+            f"--ema_decay={self.ema_decay}: must be at least 0 and below 1",
+        )

@@ -1,0 +1,108 @@
+"""Saving and restoring the whole state of training.
+
+saver = Saver(directory, state, keep=5)
+saver.restore()
+saver.save()                                  # model.ckpt-STEP
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from youtube8m.errors import UserError
+from youtube8m.runs.directory import RunDirectory
+from youtube8m.runs.weights import (
+    RESTORE_ERRORS,
+    load_newest,
+    named_variables,
+    save_checkpoint,
+    unreadable,
+)
+from youtube8m.training.steps import TrainingState
+
+
+@dataclasses.dataclass
+class Saver:
+    """Saves and restores the whole state of a run."""
+
+    directory: RunDirectory
+    state: TrainingState
+    keep: int
+
+    def __post_init__(self):
+        state = self.state
+        self._checkpoint = tf.train.Checkpoint(
+            model=named_variables(state.model.variables),
+            optimizer=[variable.value for variable in state.optimizer.variables],
+            loss=[variable.value for variable in state.loss.variables],
+            step=state.step,
+            examples=state.examples,
+            position=state.position,
+            **_averages(state),
+        )
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint,
+            self.directory.path,
+            max_to_keep=self.keep,
+            checkpoint_name="model.ckpt",
+        )
+
+        self._current = None  # the prefix that holds the state as it is
+
+    def restore(self) -> str | None:
+        """Takes up the newest sound checkpoint, if there is any; returns its prefix.
+
+        Raises:
+          UserError: there are some, but none can be restored.
+        """
+        self._current = load_newest(self.directory, self._restore)
+        return self._current
+
+    def _restore(self, prefix):
+        try:
+            status = self._checkpoint.restore(prefix)
+            status.assert_existing_objects_matched()
+        except RESTORE_ERRORS as error:
+            raise unreadable(prefix, error) from None
+
+    def save(self) -> str:
+        """Writes model.ckpt-STEP, unless it is there; returns its prefix.
+
+        Raises:
+          UserError: it cannot be written, or weights are not finite, which are not
+            worth it.
+        """
+        step = self.state.steps_done
+        prefix = self.directory.file(f"model.ckpt-{step}")
+        if self.directory.writes and self._current != prefix:
+            self._check_finite(step)
+            self._current = save_checkpoint(self._manager, self.directory, step)
+        return prefix
+
+    def _check_finite(self, step):
+        for name, variable in named_variables(self.state.model.variables).items():
+            finite = tf.math.is_finite if variable.dtype.is_floating else tf.ones_like
+            if not tf.reduce_all(tf.cast(finite(variable), tf.bool)):
+                raise UserError(
+                    f"the weights {name} are not finite behind step {step}, which is "
+                    f"not saved; {back_to(self._current)}"
+                )
+
+
+def back_to(prefix: str | None) -> str:
+    """What to do when weights have gone astray since the checkpoint `prefix`."""
+    lower = "lower --base_learning_rate and run again"
+    if not prefix:
+        return f"no checkpoint was saved before: {lower}"
+    return f"the last good checkpoint is {prefix}: {lower}, without --start_new_model"
+
+
+def _averages(state):
+    """The moving averages by the names of their weights, if the optimizer has any."""
+    optimizer = getattr(state.optimizer, "inner_optimizer", state.optimizer)
+    if not optimizer.use_ema:
+        return {}
+    names = named_variables(state.model.trainable_variables)
+    averages = optimizer._model_variables_moving_average
+    values = (average.value for average in averages)
+    return {"average": dict(zip(names, values, strict=True))}

@@ -1,0 +1,132 @@
+"""Where a new run's weights come from that do not start at random.
+
+take_correlation(model, "label_counts.npy")     # for parts that start from counts
+lines = take_weights(model, "other_run")        # those that fit by name and shape
+"""
+
+import dataclasses
+import os
+
+import tensorflow as tf
+from absl import logging
+
+from youtube8m.data.labels.cooccurrence import correlation_matrix, read_counts
+from youtube8m.errors import UserError
+from youtube8m.models import VideoModel
+from youtube8m.runs.directory import RunDirectory
+from youtube8m.runs.starter_code import StarterCheckpoint
+from youtube8m.runs.weights import (
+    RESTORE_ERRORS,
+    named_variables,
+    unreadable,
+    variable_shapes,
+)
+
+
+def take_correlation(model: VideoModel, path: str) -> None:
+    """Gives the counts of --label_correlation_file to the parts that take them.
+
+    Raises:
+      UserError: a part needs counts and `path` is empty, or they cannot be read.
+    """
+    parts = (model.classifier, model.label_processing)
+    parts = [part for part in parts if hasattr(part, "set_label_correlation")]
+    if parts and not path:
+        raise UserError(
+            f"{type(parts[0]).__name__} starts from counts of labels: "
+            "give --label_correlation_file, which python -m "
+            "youtube8m.tools.label_correlation writes"
+        )
+    if path and not parts:
+        logging.warning("--label_correlation_file: no part takes it; ignored")
+    elif path:
+        matrix = correlation_matrix(read_counts(path, parts[0].num_classes))
+        for part in parts:
+            part.set_label_correlation(matrix)
+
+
+def take_weights(
+    model: VideoModel, start: str, going: RunDirectory | None = None
+) -> list[str]:
+    """Takes the weights of --warm_start_from that fit; returns lines for the log.
+
+    Args:
+      start: a run directory or a checkpoint.
+      going: the run that --start_new_model removes next.
+
+    Raises:
+      UserError: there is no checkpoint, it cannot be read, or it is going.
+    """
+    directory = RunDirectory(start, "--warm_start_from")
+    prefix = directory.path
+    if going and going.holds(prefix):
+        raise UserError(
+            f"--warm_start_from={start}: --start_new_model would remove it; "
+            "give another --train_dir"
+        )
+    if os.path.isdir(prefix):
+        prefix = directory.checkpoint()
+    return warm_start(model, prefix).lines()
+
+
+@dataclasses.dataclass
+class WarmStart:
+    """What a checkpoint had for a model: names of its weights."""
+
+    prefix: str
+    taken: list[str]
+    other_shape: list[str]  # "name: [3] there, [4] here"
+    missing: list[str]
+
+    def lines(self) -> list[str]:
+        """A report for the log."""
+        total = len(self.taken) + len(self.other_shape) + len(self.missing)
+        lines = [f"warm start from {self.prefix}: {len(self.taken)} of {total} weights"]
+        if self.other_shape:
+            lines.append(f"of another shape: {'; '.join(self.other_shape)}")
+        if self.missing:
+            lines.append(f"not there, so left as they start: {', '.join(self.missing)}")
+        return lines
+
+
+def warm_start(model, prefix: str) -> WarmStart:
+    """Takes the weights that a checkpoint of any model has by name and shape.
+
+    Raises:
+      UserError: it is missing, unreadable, the starter code's, or has none of them.
+    """
+    if not os.path.exists(f"{prefix}.index"):
+        raise UserError(
+            f"--warm_start_from={prefix}: no such checkpoint; name a run's directory, "
+            "or a checkpoint in it, such as model/model.ckpt-1000"
+        )
+    if StarterCheckpoint(prefix).is_starters:
+        raise UserError(
+            f"--warm_start_from={prefix}: written by the starter code; start from the "
+            "directory that python -m youtube8m.tools.convert_checkpoint makes of it"
+        )
+    try:
+        shapes = variable_shapes(tf.train.load_checkpoint(prefix), "model")
+    except RESTORE_ERRORS as error:
+        raise unreadable(prefix, error) from None
+    found = WarmStart(prefix, [], [], [])
+    weights = named_variables(model.weights)
+    for name, variable in weights.items():
+        here = variable.shape.as_list()
+        if name not in shapes:
+            found.missing.append(name)
+        elif shapes[name] != here:
+            found.other_shape.append(f"{name}: {shapes[name]} there, {here} here")
+        else:
+            found.taken.append(name)
+    if not found.taken:
+        raise UserError(
+            f"--warm_start_from={prefix}: has none of this model's weights; it holds "
+            f"{', '.join(sorted(shapes)[:5])} ..., this model {', '.join(weights)}"
+        )
+    taken = {name: weights[name] for name in found.taken}
+    try:
+        tf.train.Checkpoint(model=taken).restore(prefix).expect_partial()
+    except RESTORE_ERRORS as error:
+        raise unreadable(prefix, error) from None
+    return found
