@@ -6,17 +6,19 @@
     class LstmModel(FrameEncoder): ...
 
     ENCODERS.get("LstmModel")                  # the class, or a UserError
-    hyperparameters(LstmModel)["lstm_cells"]   # inspect.Parameter
+    hyperparameters(LstmModel)["lstm_cells"]   # Argument
 
 A class's hyper-parameters are its constructor's arguments that are annotated with a
 plain type and have a default; flags of the same names are derived from them. Other
 arguments are facts of the data (`num_classes`, `feature_sizes` ...).
 """
 
+import contextlib
 import inspect
 import re
+import typing
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 import keras
 
@@ -65,16 +67,68 @@ class Configured:
         return {**super().get_config(), **own}
 
 
-def arguments(cls: type) -> dict[str, inspect.Parameter]:
+class AtLeast(NamedTuple):
+    """The least value of an int, in an annotation; 1 where there is none."""
+
+    value: int
+
+
+class Argument(NamedTuple):
+    """A constructor's argument, as its annotation and default declare it.
+
+        lstm_cells: Annotated[int, "Units of each layer."] = 1024
+        pool_size: Annotated[int, "Frames of a window; 0: none.", AtLeast(0)] = 3
+
+    Attributes:
+      annotation: the type, without what Annotated adds.
+      default: inspect.Parameter.empty where there is none.
+      help: one sentence.
+      minimum: the least value of an int.
+    """
+
+    name: str
+    annotation: Any
+    default: Any
+    help: str = ""
+    minimum: int = 1
+
+    @classmethod
+    def of(cls, parameter: inspect.Parameter, names: Mapping[str, Any]) -> "Argument":
+        """Of a parameter, whose annotation may be text that `names` resolve."""
+        annotation, extras = parameter.annotation, ()
+        if isinstance(annotation, str):  # from __future__ import annotations
+            with contextlib.suppress(NameError):
+                annotation = eval(annotation, dict(names))
+        if typing.get_origin(annotation) is Annotated:
+            annotation, *extras = typing.get_args(annotation)
+        help = next((extra for extra in extras if isinstance(extra, str)), "")
+        least = [extra.value for extra in extras if isinstance(extra, AtLeast)]
+        return cls(parameter.name, annotation, parameter.default, help, *least)
+
+    @property
+    def is_required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is inspect.Parameter.empty
+
+    @property
+    def is_hyperparameter(self) -> bool:
+        """Whether it has a plain type and a default."""
+        return self.annotation in HYPERPARAMETER_TYPES and not self.is_required
+
+
+def arguments(cls: type) -> dict[str, Argument]:
     """The constructor's arguments by name, with those that **kwargs pass on to ours."""
-    found: dict[str, inspect.Parameter] = {}
+    found: dict[str, Argument] = {}
     for base in cls.__mro__:
         if base.__module__.split(".")[0] == "keras":
             break
         if "__init__" in vars(base):
             _, *own = inspect.signature(base.__init__).parameters.values()
             named = [p for p in own if p.kind != p.VAR_KEYWORD]
-            found |= {p.name: p for p in named if p.name not in found}
+            for parameter in named:
+                if parameter.name not in found:
+                    argument = Argument.of(parameter, base.__init__.__globals__)
+                    found[parameter.name] = argument
             if named == own:
                 break
     return found
@@ -82,16 +136,13 @@ def arguments(cls: type) -> dict[str, inspect.Parameter]:
 
 def required(cls: type) -> set[str]:
     """The constructor's arguments that have no default."""
-    return {name for name, p in arguments(cls).items() if p.default is p.empty}
+    return {name for name, argument in arguments(cls).items() if argument.is_required}
 
 
-def hyperparameters(cls: type) -> dict[str, inspect.Parameter]:
+def hyperparameters(cls: type) -> dict[str, Argument]:
     """The constructor's arguments of a plain type that have a default, by name."""
-    return {
-        name: p
-        for name, p in arguments(cls).items()
-        if p.annotation in HYPERPARAMETER_TYPES and p.default is not p.empty
-    }
+    known = arguments(cls).items()
+    return {name: argument for name, argument in known if argument.is_hyperparameter}
 
 
 def meanings(cls: type) -> dict[str, str]:
@@ -140,7 +191,9 @@ def construct(cls: type, values: Mapping[str, Any], **also: Any) -> Any:
         kind = accepted[key].annotation
         if kind in HYPERPARAMETER_TYPES and not _is_of(kind, value):
             raise UserError(f"--{key}={value!r}: must be of type {kind.__name__}")
-        least = 0 if key in getattr(cls, "may_be_zero", ()) else 1
+        least = accepted[key].minimum
+        if key in getattr(cls, "may_be_zero", ()):
+            least = 0
         if kind is int and value < least:
             raise UserError(f"--{key}={value}: must be at least {least}")
     if missing := sorted(required(cls) - {*chosen, *also}):

@@ -82,6 +82,8 @@ def define_model_flags() -> None:
     )
     said = _said_of_arguments()
     for name, (parameter, owners) in all_hyperparameters().items():
+        if parameter.help:
+            said[name][parameter.help.rstrip(".")] += 1
         meaning = "; ".join(text for text, _ in said[name].most_common(_MOST_MEANINGS))
         defaults = {f"{owner} {value}" for owner, value in owners.items()}
         help_text = f"{meaning}. By default {', '.join(sorted(defaults))}."
