@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from youtube8m.config import DataConfig
 from youtube8m.data.reading import decoding, frame_sampling
+from youtube8m.data.reading.batch import batch_signature
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.writing.records import frame_example, video_example
 from youtube8m.errors import UserError
@@ -224,7 +225,7 @@ def test_an_empty_batch_has_the_keys_and_types_of_others(config, labels):
     decoder = decoding.decoder_for(config, labels, Damage())
     full, empty = decode(config, [example], labels), decoder.empty()
     assert full.keys() == empty.keys()
-    assert decoding.batch_signature(full) == decoding.batch_signature(empty)
+    assert batch_signature(full) == batch_signature(empty)
     assert all(len(value) == 0 for value in empty.values())
 
 
