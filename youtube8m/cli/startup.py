@@ -90,7 +90,7 @@ def _list_our_flags(module):
 
 def _is_ours_or_serious(record):
     """Keeps TensorFlow's chatter, logged through absl too, out of our lines."""
-    ours = os.path.dirname(os.path.abspath(__file__))
+    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # youtube8m/
     return record.levelno > logging.INFO or record.pathname.startswith(ours)
 
 
