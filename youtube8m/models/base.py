@@ -7,10 +7,6 @@
 Shapes: [B, T, D] are batch, frames, features; H the descriptor's length, C classes.
 """
 
-import dataclasses
-from collections.abc import Mapping
-from typing import Any
-
 import keras
 from keras import ops
 
@@ -43,25 +39,11 @@ def weight_decay() -> keras.regularizers.Regularizer:
     return SquarePenalty(WEIGHT_DECAY)
 
 
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """Where a model comes from, for the lists of models.
-
-    `hyperparameters` and `classifier` are those of the reported row, as far as they
-    differ from the defaults.
-    """
-
-    paper: str  # "Tang et al. 2017"
-    row: str  # "Table 2, Single-ATT+BiLSTM"
-    figure: str = ""  # "GAP 0.81308"; as reported, on the paper's data
-    classifier: str = "MoeModel"
-    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-
 class Part(Configured, keras.layers.Layer):
     """What encoders and classifiers share."""
 
-    source: Source | None = None
+    # The preset, by name, whose row reports this class; not passed on to subclasses.
+    reported_by: str = ""
     # Counts among the hyper-parameters for which 0 means none.
     may_be_zero: tuple[str, ...] = ()
 

@@ -16,6 +16,7 @@ from youtube8m import models, schema
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.config.model import CLASS_FACTS
 from youtube8m.models.base import CLASSIFIERS, ENCODERS
+from youtube8m.presets import PRESETS
 from youtube8m.registry import required
 from youtube8m.util.text import aligned
 
@@ -39,15 +40,24 @@ def row(name: str) -> dict:
     """What there is to say of the model `name`."""
     is_encoder = name in ENCODERS
     cls = (ENCODERS if is_encoder else CLASSIFIERS).get(name)
-    source = cls.source
+    preset = _reported(cls)
     return {
         "--model": name,
         "input": _input(cls, is_encoder),
-        "source": f"{source.paper}, {source.row}",
-        "reported": source.figure,
+        "source": f"{preset.paper}, {preset.row}" if preset else _folder(cls),
+        "reported": preset.figure if preset else "",
         "parameters": f"{_count(name, cls, is_encoder):,}",
         "what it is": cls.__doc__.splitlines()[0],
     }
+
+
+def _reported(cls):
+    """The preset whose row reports the class, or None."""
+    return PRESETS.get(vars(cls).get("reported_by", ""))
+
+
+def _folder(cls):
+    return cls.__module__.split(".")[-2]
 
 
 def _input(cls, is_encoder):
@@ -66,10 +76,12 @@ def _count(name, cls, is_encoder):
     data = dataclasses.replace(
         _FRAMES if is_encoder else _VIDEO, num_classes=schema.NUM_CLASSES_2017
     )
+    preset = _reported(cls)
+    flags = preset.flags if preset else {}
     config = ModelConfig(
         name,
-        cls.source.classifier,
-        hyperparameters=cls.source.hyperparameters,
+        flags.get("video_level_classifier_model", "MoeModel"),
+        hyperparameters=flags,
         verticals=tuple(i % _VERTICALS for i in range(data.num_classes)),
         class_counts=(1,) * data.num_classes,
     )

@@ -13,10 +13,9 @@ from youtube8m.layers.normalization import BatchNorm, replica_sum
 from youtube8m.layers.pooling import masked_max
 from youtube8m.layers.recurrent import lstm
 from youtube8m.models.akopyan2017.experts import SparseExperts, squared_variation
-from youtube8m.models.base import ENCODERS, FrameEncoder, Source
+from youtube8m.models.base import ENCODERS, FrameEncoder
 from youtube8m.registry import require_share
 
-PAPER = "Akopyan and Khashba 2017"
 _MAX_FRAMES = 90
 
 
@@ -48,7 +47,7 @@ class BagOfFrames(_Regularized):
 
     The paper does not name the activation, its place, or whether its dropout of 0.3
     is the share dropped; ReLU after BN and the share dropped are our reading.
-    Source: section "BoF_4096", Hit@1 0.78, GAP 0.66, with one sigmoid layer behind.
+    Source: section "BoF_4096", with one sigmoid layer behind.
 
     Args:
       hidden_size: H, units of both layers.
@@ -57,7 +56,7 @@ class BagOfFrames(_Regularized):
     Input shape: [B, T, D]. Output shape: [B, H].
     """
 
-    source = Source(PAPER, "BoF_4096", "Hit@1 .78, GAP .66", "LogisticModel")
+    reported_by = "akopyan2017-bof-4096"
 
     def __init__(self, hidden_size: int = 4096, dropout_rate: float = 0.3, **kwargs):
         super().__init__(dropout_rate, **kwargs)
@@ -137,8 +136,8 @@ class WeightedLSTM(_WeightedSum):
     With `residual` the term in brackets is added from the second layer on; the paper
     has it in both, where the input's size is another one, so `residual_projection`
     adds y^0 P, P [D, H], to the first.
-    Source: section "Simple_LSTM"; 2 x 1024 residual: GAP 0.75, 2 x 2048: 0.77,
-    3 x 2048: 0.79, with one sigmoid layer behind. N is the number of frames read.
+    Source: section "Simple_LSTM", with one sigmoid layer behind. N is the number of
+    frames read.
 
     Args:
       lstm_layers: number of layers.
@@ -150,13 +149,7 @@ class WeightedLSTM(_WeightedSum):
     Input shape: [B, T, D]. Output shape: [B, H].
     """
 
-    source = Source(
-        PAPER,
-        "Simple_LSTM_l3_2048",
-        "Hit@1 .87, GAP .79",
-        "LogisticModel",
-        {"lstm_layers": 3},
-    )
+    reported_by = "akopyan2017-lstm-l3-2048"
 
     def __init__(
         self,
@@ -211,7 +204,7 @@ class LSTMMoE(_WeightedSum):
     The training loss has two more terms, importance_weight CV(importance)^2 and
     load_weight CV(load)^2, where CV is the standard deviation over the mean, for
     importance and load of the experts in all real frames of the global batch.
-    Source: section "LSTM_MoE", Hit@1 0.80, GAP 0.76, with one sigmoid layer behind.
+    Source: section "LSTM_MoE", with one sigmoid layer behind.
     The paper gives neither weight, nor the experts' second layer's size (here H).
 
     Args:
@@ -225,7 +218,7 @@ class LSTMMoE(_WeightedSum):
     Input shape: [B, T, D]. Output shape: [B, H].
     """
 
-    source = Source(PAPER, "LSTM_MoE_512", "Hit@1 .80, GAP .76", "LogisticModel")
+    reported_by = "akopyan2017-lstm-moe-512"
 
     def __init__(
         self,

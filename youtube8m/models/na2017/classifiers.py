@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from youtube8m.models.base import CLASSIFIERS, Source
+from youtube8m.models.base import CLASSIFIERS
 from youtube8m.models.starter.classifiers import DenseClassifier, MoeModel
 from youtube8m.registry import require_choice, require_share
 
@@ -21,7 +21,7 @@ class MultiLayerMoeModel(MoeModel):
       moe_hidden_size: h, units of the hidden layers.
     """
 
-    source = Source("Na et al. 2017", "Table 2, 2-layer MoE-2", "GAP 0.424")
+    reported_by = "na2017-2l-moe-2"
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class MlpModel(DenseClassifier):
       mlp_dropout: share of the units dropped behind each layer, in training.
     """
 
-    source = Source("Na et al. 2017", "Table 2, 3-layer MLP-4096-LN", "GAP 0.809")
+    reported_by = "na2017-mlp-4096-ln"
 
     def __init__(
         self,
@@ -127,17 +127,12 @@ class LabelCorrelationMoeModel(MoeModel):
 
     As MoeModel, with e_m = sigmoid((1 - g) z_m + g z_m M) for the logits z_m [B, C] of
     expert m; M [C, C] is trained, from --label_correlation_file on.
-    Source: Na et al. 2017's released MoeWithLabelCorelationModel (g = 0.1).
+    Source: Na et al. 2017, Table 3, as their code has it: its class
+    MoeWithLabelCorelationModel (g = 0.1).
 
     Args:
       logit_correlation: g, the share of correlated labels in the logits.
     """
-
-    source = Source(
-        "Na et al. 2017",
-        "the released form of Table 3",
-        hyperparameters={"moe_num_mixtures": 16},
-    )
 
     def __init__(self, num_classes: int, logit_correlation: float = 0.1, **kwargs):
         super().__init__(num_classes, **kwargs)

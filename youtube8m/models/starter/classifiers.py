@@ -8,7 +8,7 @@ import functools
 import keras
 from keras import ops
 
-from youtube8m.models.base import CLASSIFIERS, Classifier, Source, weight_decay
+from youtube8m.models.base import CLASSIFIERS, Classifier, weight_decay
 
 
 class DenseClassifier(Classifier):
@@ -33,7 +33,7 @@ class LogisticModel(DenseClassifier):
     Source: the starter code's LogisticModel.
     """
 
-    source = Source("Zhao 2019", "LR, video", "GAP 0.70727")
+    reported_by = "zhao2019-lr"
 
     def build(self, input_shape):
         self.logits = self.dense(self.num_classes, "logits", input_shape)
@@ -60,12 +60,7 @@ class MoeModel(DenseClassifier):
       moe_num_mixtures: M, experts per class, without the dummy.
     """
 
-    source = Source(
-        "Tang et al. 2017",
-        "Table 1, MoE",
-        "GAP 0.7930",
-        hyperparameters={"moe_num_mixtures": 8},
-    )
+    reported_by = "tang2017-moe"
 
     def __init__(self, num_classes: int, moe_num_mixtures: int = 2, **kwargs):
         super().__init__(num_classes, **kwargs)

@@ -6,7 +6,7 @@ from keras import ops
 from youtube8m.layers.frame_selection import SampleFrames
 from youtube8m.layers.normalization import BatchNorm
 from youtube8m.layers.recurrent import Stack, lstm_cell
-from youtube8m.models.base import ENCODERS, FrameEncoder, Source
+from youtube8m.models.base import ENCODERS, FrameEncoder
 from youtube8m.registry import require_choice
 
 
@@ -19,7 +19,6 @@ class FrameLevelLogisticModel(FrameEncoder):
     """
 
     fixed_classifier = "LogisticModel"
-    source = Source("Abu-El-Haija et al. 2016", "frame-level logistic regression")
 
     def call(self, frames, frame_mask, training=False):
         num_frames = ops.sum(ops.cast(frame_mask, "float32"), axis=1, keepdims=True)
@@ -54,12 +53,7 @@ class DbofModel(FrameEncoder):
     Input shape: [B, k, D]. Output shape: [B, H].
     """
 
-    source = Source(
-        "Tang et al. 2017",
-        "Table 1, DBoF",
-        "GAP 0.7948",
-        hyperparameters={"moe_num_mixtures": 8, "dbof_activation": "relu6"},
-    )
+    reported_by = "tang2017-dbof"
 
     def __init__(
         self,
@@ -147,7 +141,7 @@ class LstmModel(FrameEncoder):
     Input shape: [B, T, D]. Output shape: [B, H].
     """
 
-    source = Source("Zou et al. 2017", "prototype full", "GAP 0.80224 public")
+    reported_by = "zou2017-prototype"
 
     def __init__(
         self,

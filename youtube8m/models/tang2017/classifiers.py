@@ -6,7 +6,7 @@ from keras import ops
 
 from youtube8m.layers.normalization import BatchNorm
 from youtube8m.layers.targets import cross_entropy, multi_hot
-from youtube8m.models.base import CLASSIFIERS, Source
+from youtube8m.models.base import CLASSIFIERS
 from youtube8m.models.starter.classifiers import DenseClassifier, MoeModel
 from youtube8m.registry import require_share
 
@@ -28,7 +28,7 @@ class PerVerticalModel(DenseClassifier):
     Output shape: [B, C].
     """
 
-    source = Source("Tang et al. 2017", "Table 2, Multi-ATT+BiLSTM, the classifier")
+    reported_by = "tang2017-multi-att"
 
     def __init__(
         self,
@@ -87,12 +87,7 @@ class HierarchicalMoeModel(DenseClassifier):
       coarse_loss_weight: w, factor of the verticals' loss.
     """
 
-    source = Source(
-        "Tang et al. 2017",
-        "Table 4, MaxPool+HMoE",
-        "GAP 0.82416",
-        hyperparameters={"coarse_num_mixtures": 4, "label_num_mixtures": 4},
-    )
+    reported_by = "tang2017-hmoe"
 
     def __init__(
         self,
@@ -181,7 +176,7 @@ class ClassifierChainModel(DenseClassifier):
       chain_dropout: share dropped of what each group sees, in training.
     """
 
-    source = Source("Tang et al. 2017", "Table 4, MaxPool+CC", "GAP 0.82301")
+    reported_by = "tang2017-cc"
     may_be_zero = ("feature_bottleneck", "distribution_bottleneck")
 
     def __init__(

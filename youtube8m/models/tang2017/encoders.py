@@ -17,16 +17,10 @@ from youtube8m.layers.inputs import zero_pads
 from youtube8m.layers.pooling import AttentionPooling, attend, masked_softmax
 from youtube8m.layers.recurrent import BidirectionalStack
 from youtube8m.layers.windows import split_windows, windowed_max
-from youtube8m.models.base import ENCODERS, FrameEncoder, ReproducedEncoder, Source
+from youtube8m.models.base import ENCODERS, FrameEncoder, ReproducedEncoder
 from youtube8m.registry import PACKAGE, Configured, require_choice
 
 WINDOW = 5  # frames, where the paper leaves no choice
-
-
-def _source(row, figure, classifier="MoeModel", **hyperparameters):
-    if classifier == "MoeModel":
-        hyperparameters = {"moe_num_mixtures": 4, **hyperparameters}
-    return Source("Tang et al. 2017", row, figure, classifier, hyperparameters)
 
 
 def _bilstm(frames_shape, cells, name, dtype, layers=1, states=False):
@@ -102,7 +96,7 @@ class BiLSTM(FrameEncoder):
         x = [c_1, h_1, c_2, h_2 ...] forward + the same backward
 
     The two directions are independent stacks.
-    Source: Tang et al. 2017, Table 2; GAP 0.80534.
+    Source: Tang et al. 2017, Table 2, BiLSTM.
 
     Args:
       lstm_cells: H, units of each layer.
@@ -111,7 +105,7 @@ class BiLSTM(FrameEncoder):
     Input shape: [B, T, D]. Output shape: [B, 2 N H].
     """
 
-    source = _source("Table 2, BiLSTM", "GAP 0.80534")
+    reported_by = "tang2017-bilstm"
 
     def __init__(self, lstm_cells: int = 1024, lstm_layers: int = 1, **kwargs):
         super().__init__(**kwargs)
@@ -139,7 +133,7 @@ class BiLSTMAttention(_Encoder):
 
         x = tanh(sum_t a_t h_t),  a = softmax over t of w . tanh(h_t)
 
-    Source: Tang et al. 2017, Table 2, Single-ATT+BiLSTM; GAP 0.81308.
+    Source: Tang et al. 2017, Table 2, Single-ATT+BiLSTM.
 
     Args:
       lstm_cells: H, units of each layer.
@@ -149,7 +143,7 @@ class BiLSTMAttention(_Encoder):
     Input shape: [B, T, D]. Output shape: [B, H].
     """
 
-    source = _source("Table 2, Single-ATT+BiLSTM", "GAP 0.81308")
+    reported_by = "tang2017-single-att"
 
     def __init__(self, lstm_cells: int = 1024, lstm_layers: int = 1, **kwargs):
         super().__init__(**kwargs)
@@ -172,7 +166,7 @@ class SplitBiLSTMAttention(_Encoder):
         x = [tanh(sum_t a_t h_t) of visual, the same of audio]
 
     The frames keep the norm that both modalities share.
-    Source: Tang et al. 2017, Table 2, Split+ATT; GAP 0.81309.
+    Source: Tang et al. 2017, Table 2, Split+ATT.
 
     Args:
       feature_sizes: of the first modality (visual) and the second (audio).
@@ -184,7 +178,7 @@ class SplitBiLSTMAttention(_Encoder):
     """
 
     needs_two_modalities = True
-    source = _source("Table 2, Split+ATT", "GAP 0.81309")
+    reported_by = "tang2017-split-att"
 
     def __init__(
         self,
@@ -220,7 +214,7 @@ class MultiAttentionBiLSTM(_Encoder):
         e_v = h A b_v                                 'diagonal-bilinear', A diagonal
 
     As A b_v is one vector in effect, the paper's score is the code's less the tanh.
-    Source: Tang et al. 2017, Table 2, Multi-ATT+BiLSTM; GAP 0.81187.
+    Source: Tang et al. 2017, Table 2, Multi-ATT+BiLSTM.
 
     Args:
       verticals: of each class, the place of its vertical: integers in [0, V).
@@ -238,12 +232,7 @@ class MultiAttentionBiLSTM(_Encoder):
 
     fixed_classifier = "PerVerticalModel"
     may_be_zero = ("pool_size",)
-    source = _source(
-        "Table 2, Multi-ATT+BiLSTM",
-        "GAP 0.81187",
-        "PerVerticalModel",
-        vertical_bias=False,
-    )
+    reported_by = "tang2017-multi-att"
 
     def __init__(
         self,
@@ -298,8 +287,7 @@ class MaxPoolBiLSTMAttention(_Encoder):
         m_w = max over t in window w of h_t             [B, W, H], W = ceil(T / k)
         x   = AttentiveBiLSTM(m)                        [B, H]
 
-    Source: Tang et al. 2017, Table 3; GAP 0.82046 with k = 3, 0.81821 with
-    k = 5.
+    Source: Tang et al. 2017, Table 3, ATT+MaxPool+BiLSTM.
 
     Args:
       lstm_cells: H, units of both BiLSTMs.
@@ -311,9 +299,7 @@ class MaxPoolBiLSTMAttention(_Encoder):
     Input shape: [B, T, D]. Output shape: [B, H].
     """
 
-    source = _source(
-        "Table 3, ATT+MaxPool+BiLSTM", "GAP 0.82046; 0.81821 with --pool_size=5"
-    )
+    reported_by = "tang2017-max-pool-3"
 
     def __init__(self, lstm_cells: int = 1152, pool_size: int = 3, **kwargs):
         super().__init__(**kwargs)
@@ -337,8 +323,7 @@ class RandomBiLSTMAttention(BiLSTMAttention):
     The frame is drawn anew at every training step, for all modalities at once, from
     the window's real frames; in evaluation it is the middle one of these. (The
     authors' graph draws there too.)
-    Source: Tang et al. 2017, Table 3; GAP 0.80954 with one layer, 0.81513
-    with four.
+    Source: Tang et al. 2017, Table 3, ATT+Random+BiLSTM.
 
     Args:
       lstm_cells: H, units of each layer.
@@ -350,9 +335,7 @@ class RandomBiLSTMAttention(BiLSTMAttention):
     Input shape: [B, ceil(T / 5), D]: `select` takes the frames. Output shape: [B, H].
     """
 
-    source = _source(
-        "Table 3, ATT+Random+BiLSTM", "GAP 0.80954; 0.81513 with --lstm_layers=4"
-    )
+    reported_by = "tang2017-random-1"
 
     def __init__(self, lstm_cells: int = 1152, lstm_layers: int = 1, **kwargs):
         super().__init__(lstm_cells, lstm_layers, **kwargs)
@@ -374,7 +357,7 @@ class HierarchicalBiLSTMAttention(_Encoder):
 
     c is the LSTM's cell state, as in the authors' code. Within a level all groups
     share the weights; the three levels have their own.
-    Source: Tang et al. 2017, Table 3; GAP 0.80934.
+    Source: Tang et al. 2017, Table 3, ATT+Hierarchical+BiLSTM.
 
     Args:
       lstm_cells: H, units on all levels.
@@ -385,7 +368,7 @@ class HierarchicalBiLSTMAttention(_Encoder):
     Input shape: [B, T, D]. Output shape: [B, H].
     """
 
-    source = _source("Table 3, ATT+Hierarchical+BiLSTM", "GAP 0.80934")
+    reported_by = "tang2017-hierarchical"
 
     def __init__(self, lstm_cells: int = 1152, **kwargs):
         super().__init__(**kwargs)

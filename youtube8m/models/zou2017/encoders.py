@@ -11,7 +11,7 @@ from keras import ops
 from youtube8m.layers.inputs import NormalizedFeatures, take_frames
 from youtube8m.layers.pooling import masked_mean
 from youtube8m.layers.recurrent import BidirectionalStack, Stack, lstm_cell
-from youtube8m.models.base import ENCODERS, FrameEncoder, ReproducedEncoder, Source
+from youtube8m.models.base import ENCODERS, FrameEncoder, ReproducedEncoder
 
 
 class _TwoBiLSTMs(FrameEncoder):
@@ -61,9 +61,8 @@ class StackedBiLSTMLN(_TwoBiLSTMs, ReproducedEncoder):
         o = [forward; backward](I)             [B, T, 2 H1]
         x = [forward(o) after the last frame; backward(o) after the first]
 
-    Source: Zou et al. 2017: row BiLSTM+LR+LN (GAP 0.80761 public; 1024 and 768
-    layer-normalised cells, LogisticModel); rows BiLSTM+MoE (0.81055 cropped, 0.81401
-    full; plain cells, 1024 in both layers, MoeModel).
+    Source: Zou et al. 2017, rows BiLSTM+LR+LN (1024 and 768 layer-normalised cells,
+    LogisticModel) and BiLSTM+MoE (plain cells, 1024 in both layers, MoeModel).
 
     `released_code`: with plain cells x is the forward half alone, [B, H2]. With layer
     normalisation the released code agrees with the paper.
@@ -76,13 +75,7 @@ class StackedBiLSTMLN(_TwoBiLSTMs, ReproducedEncoder):
     Input shape: [B, T, D]. Output shape: [B, 2 H2].
     """
 
-    source = Source(
-        "Zou et al. 2017",
-        "BiLSTM+LR+LN",
-        "GAP 0.80761 public",
-        classifier="LogisticModel",
-        hyperparameters={"top_lstm_cells": 768},
-    )
+    reported_by = "zou2017-bilstm-lr-ln"
 
     def _forward_only(self):
         return self.released_code and not self.layer_norm
@@ -113,7 +106,7 @@ class SegmentAttentionBiLSTM(_TwoBiLSTMs, ReproducedEncoder):
     Input shape: [B, T, D]. Output shape: [B, 2 H].
     """
 
-    source = Source("Zou et al. 2017", "BiLSTM+MoE+attention", "GAP 0.81232 public")
+    reported_by = "zou2017-bilstm-moe-att"
 
     def __init__(self, layer_norm: bool = False, **kwargs):
         super().__init__(layer_norm=layer_norm, **kwargs)
@@ -156,11 +149,7 @@ class LateFusionLSTM(FrameEncoder):
     """
 
     needs_two_modalities = True
-    source = Source(
-        "Zou et al. 2017",
-        "LSTM+late fusion+LR, in the 36-ensemble",
-        classifier="LogisticModel",
-    )
+    reported_by = "zou2017-late-fusion"
 
     def __init__(
         self,
@@ -224,12 +213,7 @@ class PerVerticalBiLSTM(FrameEncoder):
     """
 
     fixed_classifier = "PerVerticalModel"
-    source = Source(
-        "Zou et al. 2017",
-        "section 7.1, 25 tasks",
-        "GAP about 0.60 after 10k steps",
-        classifier="PerVerticalModel",
-    )
+    reported_by = "zou2017-25-tasks"
 
     def __init__(
         self,
@@ -298,7 +282,6 @@ class CrossModalAutoencoder(_TwoBiLSTMs):
     """
 
     supervised = False
-    source = Source("Zou et al. 2017", "section 7.3, unsupervised training")
 
     def __init__(
         self,
