@@ -1,5 +1,7 @@
 """What happens to predictions behind the classifier: label correlation."""
 
+from typing import Annotated
+
 import keras
 from keras import ops
 
@@ -18,11 +20,6 @@ class LabelCorrelation(Part):
     (1, .1, 0) .787; (1, 0, .1) .788; (1, .01, 0) .790; (1, 0, .01) .790;
     (1, .01, .01) .788; without it .798. Their code: LabelCorrelationMoeModel.
 
-    Args:
-      correlation_alpha: a, weight of the predictions.
-      correlation_beta: b, weight of those mixed by the fixed matrix.
-      correlation_gamma: g, weight of those mixed by the trained matrix.
-
     Input shape: [B, C]. Output shape: [B, C].
     """
 
@@ -31,9 +28,15 @@ class LabelCorrelation(Part):
     def __init__(
         self,
         num_classes: int,
-        correlation_alpha: float = 1.0,
-        correlation_beta: float = 0.0,
-        correlation_gamma: float = 0.01,
+        correlation_alpha: Annotated[
+            float, "Weight of the predictions themselves (a)."
+        ] = 1.0,
+        correlation_beta: Annotated[
+            float, "Weight of the predictions mixed by the fixed matrix (b)."
+        ] = 0.0,
+        correlation_gamma: Annotated[
+            float, "Weight of the predictions mixed by the trained matrix (g)."
+        ] = 0.01,
         **kwargs,
     ):
         super().__init__(**kwargs)
