@@ -9,6 +9,8 @@ takes the mean over the global batch (Keras' own losses average over classes too
 learning rates do not carry over). `label_weights` [B, C] weighs each term.
 """
 
+from typing import Annotated
+
 import keras
 import numpy as np
 from keras import ops
@@ -83,13 +85,13 @@ class CrossEntropyLoss(LabelLoss):
 
 @LOSSES.register
 class HingeLoss(LabelLoss):
-    """sum_c max(0, b - s p), s = 2y - 1, with margin b.
+    """sum_c max(0, b - s p), s = 2y - 1, with margin b."""
 
-    Args:
-      hinge_margin: b, the margin.
-    """
-
-    def __init__(self, hinge_margin: float = 1.0, **kwargs):
+    def __init__(
+        self,
+        hinge_margin: Annotated[float, "Margin of the hinge (b)."] = 1.0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.hinge_margin = hinge_margin
 
@@ -126,12 +128,16 @@ class PseudoHuberLoss(LabelLoss):
     About ce^2 / 2 for small ce, about d ce for large.
     Source: Na et al. 2017, Table 4: GAP 0.803 with d = 0.5, 0.801 with
     1.0, 0.798 with 2.0, 0.794 with 3.0; cross entropy 0.798.
-
-    Args:
-      huber_delta: d, the cross entropy where squares turn into lines.
     """
 
-    def __init__(self, huber_delta: float = 0.5, **kwargs):
+    def __init__(
+        self,
+        huber_delta: Annotated[
+            float,
+            "Cross entropy at which the loss turns from a square into a line (d).",
+        ] = 0.5,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if not huber_delta > 0:
             raise ValueError(f"--huber_delta={huber_delta}: must be greater than 0")
@@ -154,15 +160,17 @@ class WeightedCrossEntropyLoss(LabelLoss):
 
     Args:
       class_counts: n_c, C of them.
-      miss_power: k, how much more rare labels weigh; 0 gives cross entropy.
-      miss_cap: the largest weight of a label.
     """
 
     def __init__(
         self,
         class_counts: tuple[int, ...],
-        miss_power: float = 1.0,
-        miss_cap: float = 10000.0,
+        miss_power: Annotated[
+            float,
+            "How much the weight of a label grows with its rarity (k); 0 for "
+            "equal weights.",
+        ] = 1.0,
+        miss_cap: Annotated[float, "Largest weight of a label (cap)."] = 10000.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -185,12 +193,15 @@ class NegativeMaskedCrossEntropyLoss(LabelLoss):
     Their p counts as 0, so they give next to no loss and no gradient.
     Source: Zou et al. 2017, section 7.2; their CrossEntropyLossSample (0.15) and
     CrossEntropyLossMat (0.2).
-
-    Args:
-      negative_threshold: probability below which a negative does not count.
     """
 
-    def __init__(self, negative_threshold: float = 0.15, **kwargs):
+    def __init__(
+        self,
+        negative_threshold: Annotated[
+            float, "Probability below which a negative class does not count."
+        ] = 0.15,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.negative_threshold = negative_threshold
 
@@ -214,19 +225,20 @@ class CenterLoss(CrossEntropyLoss):
     and so diverges where a label has more than 2 / r videos in a batch. `center_mean`
     gives that update, and that code's other factor of the loss: the mean over all pairs
     (video, label) of the batch and over H.
-
-    Args:
-      center_loss_weight: w, factor of the distance.
-      center_rate: r, how fast centers move.
-      center_mean: whether to average over pairs and dimensions, and to move, as the
-        released code.
     """
 
     def __init__(
         self,
-        center_loss_weight: float = 0.001,
-        center_rate: float = 0.05,
-        center_mean: bool = False,
+        center_loss_weight: Annotated[
+            float, "Factor of the distance to the centers in the loss (w)."
+        ] = 0.001,
+        center_rate: Annotated[
+            float, "Step with which centers move to their videos (r)."
+        ] = 0.05,
+        center_mean: Annotated[
+            bool,
+            "Average the distance and move the centers as the released code does.",
+        ] = False,
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -7,6 +7,8 @@
 Shapes: [B, T, D] are batch, frames, features; H the descriptor's length, C classes.
 """
 
+from typing import Annotated
+
 import keras
 from keras import ops
 
@@ -44,8 +46,6 @@ class Part(Configured, keras.layers.Layer):
 
     # The preset, by name, whose row reports this class; not passed on to subclasses.
     reported_by: str = ""
-    # Counts among the hyper-parameters for which 0 means none.
-    may_be_zero: tuple[str, ...] = ()
 
     def sublayer(self, cls: type, size: int, name: str, **kwargs) -> keras.layers.Layer:
         """A layer of the part's policy, its weights made for inputs [..., size]."""
@@ -110,14 +110,20 @@ class FrameEncoder(Part):
 class ReproducedEncoder(FrameEncoder):
     """An encoder whose authors released code that computes something else.
 
+    The class's docstring says what `released_code` changes.
+
     Args:
-      released_code: compute what the authors' code does (the model's docstring says
-        what differs) on videos padded to `max_frames`, as theirs were.
-      max_frames: None leaves them at the batch's length.
+      max_frames: the frames that videos are padded to with `released_code`, as the
+        authors' were; None leaves them at the batch's length.
     """
 
     def __init__(
-        self, released_code: bool = False, max_frames: int | None = None, **kwargs
+        self,
+        released_code: Annotated[
+            bool, "Compute what the authors' code does where it differs from the paper."
+        ] = False,
+        max_frames: int | None = None,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.released_code = released_code
@@ -153,8 +159,8 @@ class VideoModel(Configured, keras.Model):
       classifier: a Classifier; None for an encoder that trains without labels.
       encoder: a FrameEncoder, or None for video-level features.
       label_processing: a Part from predictions to predictions, or None.
-      dropout_keep_prob: share of the descriptor that the classifier is given in
-        training (Tang et al. 2017, equation 11).
+
+    Source: dropout before the classifier: Tang et al. 2017, equation 11.
 
     Call with a dict: `frames` [B, T, D] (uint8, or floats already dequantised) and
     `num_frames` [B], or `features` [B, D]; other keys are ignored. Returns a dict:
@@ -166,7 +172,9 @@ class VideoModel(Configured, keras.Model):
         classifier: Classifier | None,
         encoder: FrameEncoder | None = None,
         label_processing: Part | None = None,
-        dropout_keep_prob: float = 1.0,
+        dropout_keep_prob: Annotated[
+            float, "Share of the descriptor that dropout keeps in training."
+        ] = 1.0,
         **kwargs,
     ):
         super().__init__(**kwargs)

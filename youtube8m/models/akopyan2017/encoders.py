@@ -5,6 +5,8 @@ No code was released. Shapes: frames I [B, T, D], of which the first L of each v
 are real; H LSTM cells. BN is batch normalisation over the real frames of all videos.
 """
 
+from typing import Annotated
+
 import keras
 from keras import ops
 
@@ -49,16 +51,21 @@ class BagOfFrames(_Regularized):
     is the share dropped; ReLU after BN and the share dropped are our reading.
     Source: section "BoF_4096", with one sigmoid layer behind.
 
-    Args:
-      hidden_size: H, units of both layers.
-      dropout_rate: share dropped of the inputs and of the first layer's outputs.
-
     Input shape: [B, T, D]. Output shape: [B, H].
     """
 
     reported_by = "akopyan2017-bof-4096"
 
-    def __init__(self, hidden_size: int = 4096, dropout_rate: float = 0.3, **kwargs):
+    def __init__(
+        self,
+        hidden_size: Annotated[int, "Units of both fully connected layers (H)."] = 4096,
+        dropout_rate: Annotated[
+            float,
+            "Share of the inputs and of the first layer's outputs that dropout "
+            "zeroes in training.",
+        ] = 0.3,
+        **kwargs,
+    ):
         super().__init__(dropout_rate, **kwargs)
         self.hidden_size = hidden_size
 
@@ -84,8 +91,6 @@ class _WeightedSum(_Regularized):
     """LSTM layers whose outputs are summed with weights that grow over the video.
 
     Args:
-      lstm_cells: H, units of each layer.
-      dropout_rate: share dropped of each LSTM layer's outputs.
       max_frames: N, the frames read of a video, of which the last has weight 1; None:
         the paper's 90.
     """
@@ -139,12 +144,10 @@ class WeightedLSTM(_WeightedSum):
     Source: section "Simple_LSTM", with one sigmoid layer behind. N is the number of
     frames read.
 
+    The paper's dropout of 0.4 might be the share that is kept; here it is dropped.
+
     Args:
-      lstm_layers: number of layers.
-      residual: whether there are residual connections around layers.
-      residual_projection: whether there is one around the first layer too.
-      lstm_cells, dropout_rate, max_frames: H, the share dropped (the paper's
-        0.4, which might be what is kept), N.
+      max_frames: N, the frames read of a video; None for the paper's 90.
 
     Input shape: [B, T, D]. Output shape: [B, H].
     """
@@ -153,11 +156,19 @@ class WeightedLSTM(_WeightedSum):
 
     def __init__(
         self,
-        lstm_cells: int = 2048,
-        lstm_layers: int = 2,
-        residual: bool = False,
-        residual_projection: bool = False,
-        dropout_rate: float = 0.4,
+        lstm_cells: Annotated[int, "Units of each LSTM layer (H)."] = 2048,
+        lstm_layers: Annotated[int, "Number of LSTM layers."] = 2,
+        residual: Annotated[
+            bool, "Add each layer's input to its output, from the second layer on."
+        ] = False,
+        residual_projection: Annotated[
+            bool,
+            "With residual, also add a projection of the input to the first "
+            "layer's output.",
+        ] = False,
+        dropout_rate: Annotated[
+            float, "Share of each LSTM layer's outputs that dropout zeroes in training."
+        ] = 0.4,
         **kwargs,
     ):
         super().__init__(lstm_cells, dropout_rate, **kwargs)
@@ -208,12 +219,7 @@ class LSTMMoE(_WeightedSum):
     The paper gives neither weight, nor the experts' second layer's size (here H).
 
     Args:
-      num_experts: n, experts between the LSTMs; see `SparseExperts`.
-      active_experts: k, the experts that a frame is given to.
-      expert_size: K, hidden units of each expert.
-      importance_weight: factor of the importance's term of the loss.
-      load_weight: factor of the load's term of the loss.
-      lstm_cells, dropout_rate, max_frames: H, the share dropped, N.
+      max_frames: N, the frames read of a video; None for the paper's 90.
 
     Input shape: [B, T, D]. Output shape: [B, H].
     """
@@ -222,13 +228,19 @@ class LSTMMoE(_WeightedSum):
 
     def __init__(
         self,
-        lstm_cells: int = 512,
-        num_experts: int = 64,
-        active_experts: int = 4,
-        expert_size: int = 1024,
-        importance_weight: float = 0.1,
-        load_weight: float = 0.1,
-        dropout_rate: float = 0.4,
+        lstm_cells: Annotated[int, "Units of each LSTM layer (H)."] = 512,
+        num_experts: Annotated[
+            int, "Number of experts between the two LSTMs (n)."
+        ] = 64,
+        active_experts: Annotated[int, "Experts that compute each frame (k)."] = 4,
+        expert_size: Annotated[int, "Hidden units of each expert (K)."] = 1024,
+        importance_weight: Annotated[
+            float, "Factor of the importance term of the loss."
+        ] = 0.1,
+        load_weight: Annotated[float, "Factor of the load term of the loss."] = 0.1,
+        dropout_rate: Annotated[
+            float, "Share of each LSTM layer's outputs that dropout zeroes in training."
+        ] = 0.4,
         **kwargs,
     ):
         super().__init__(lstm_cells, dropout_rate, **kwargs)

@@ -1,5 +1,7 @@
 """The classifiers of Na et al. 2017."""
 
+from typing import Annotated
+
 import keras
 from keras import ops
 
@@ -16,9 +18,6 @@ class MultiLayerMoeModel(MoeModel):
     classes and another for the experts.
     Source: Na et al. 2017, Table 2, Multi-layer MoE.
     `released_code=True`: the gates alone have the hidden layer.
-
-    Args:
-      moe_hidden_size: h, units of the hidden layers.
     """
 
     reported_by = "na2017-2l-moe-2"
@@ -26,8 +25,12 @@ class MultiLayerMoeModel(MoeModel):
     def __init__(
         self,
         num_classes: int,
-        moe_hidden_size: int = 2048,
-        released_code: bool = False,
+        moe_hidden_size: Annotated[
+            int, "Units of the hidden layers of gates and experts (h)."
+        ] = 2048,
+        released_code: Annotated[
+            bool, "Compute what the authors' code does where it differs from the paper."
+        ] = False,
         **kwargs,
     ):
         super().__init__(num_classes, **kwargs)
@@ -60,13 +63,6 @@ class MlpModel(DenseClassifier):
     LN is over the units, with gain and shift, epsilon 1e-12.
     Source: Na et al. 2017, Table 2 (3 layers of 4096; their class NN), and Zou et al.
     2017 (one of 1024 with relu6, without LN).
-
-    Args:
-      mlp_layers: number of hidden layers.
-      mlp_size: units of each hidden layer.
-      mlp_layer_norm: whether hidden layers are normalised.
-      mlp_activation: of hidden layers: 'relu' or 'relu6'.
-      mlp_dropout: share of the units dropped behind each layer, in training.
     """
 
     reported_by = "na2017-mlp-4096-ln"
@@ -74,11 +70,17 @@ class MlpModel(DenseClassifier):
     def __init__(
         self,
         num_classes: int,
-        mlp_layers: int = 3,
-        mlp_size: int = 4096,
-        mlp_layer_norm: bool = True,
-        mlp_activation: str = "relu",
-        mlp_dropout: float = 0.0,
+        mlp_layers: Annotated[int, "Number of hidden layers."] = 3,
+        mlp_size: Annotated[int, "Units of each hidden layer."] = 4096,
+        mlp_layer_norm: Annotated[
+            bool, "Use layer normalisation in the hidden layers."
+        ] = True,
+        mlp_activation: Annotated[
+            str, "Activation of the hidden layers: relu or relu6."
+        ] = "relu",
+        mlp_dropout: Annotated[
+            float, "Share of each hidden layer's units that dropout zeroes in training."
+        ] = 0.0,
         **kwargs,
     ):
         super().__init__(num_classes, **kwargs)
@@ -129,12 +131,16 @@ class LabelCorrelationMoeModel(MoeModel):
     expert m; M [C, C] is trained, from --label_correlation_file on.
     Source: Na et al. 2017, Table 3, as their code has it: its class
     MoeWithLabelCorelationModel (g = 0.1).
-
-    Args:
-      logit_correlation: g, the share of correlated labels in the logits.
     """
 
-    def __init__(self, num_classes: int, logit_correlation: float = 0.1, **kwargs):
+    def __init__(
+        self,
+        num_classes: int,
+        logit_correlation: Annotated[
+            float, "Share of the correlated labels' logits in each logit (g)."
+        ] = 0.1,
+        **kwargs,
+    ):
         super().__init__(num_classes, **kwargs)
         self.logit_correlation = logit_correlation
 

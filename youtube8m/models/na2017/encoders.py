@@ -5,6 +5,7 @@ Shapes: frames I [B, T, D], of which the first n of each video are real; H LSTM 
 """
 
 import math
+from typing import Annotated
 
 import keras
 import numpy as np
@@ -55,18 +56,12 @@ class LSTMMemory(ReproducedEncoder):
         x = [O, c_1, h_1, c_2, h_2 ..., M]    c_l, h_l of layer l after frame n
 
     The paper calls the sum in O the output but writes the candidate, and is silent on
-    the norms: h_t, the norms and the order are those of the released code.
+    the norms: h_t, the norms and the order are those of the released code. The paper
+    counts the states of one layer; the released LSTM and LSTM-M have 2 by default. The
+    paper's "dropout rate 0.8" is the share that its code keeps.
     Source: Table 1, LSTM, LSTM-M, LSTM-M-O and LSTM-M-O-LN.
 
     Args:
-      lstm_cells: H, units of each layer.
-      lstm_layers: number of layers. The released LSTM and LSTM-M have 2 by default,
-        where the paper counts the states of one.
-      lstm_memory: sums that join the last state: "none" (neither M nor O), "m" or
-        "m-o".
-      layer_norm: whether the cells are layer-normalised.
-      dropout_rate: share of the candidates dropped in training, with `layer_norm`
-        only (the paper's "dropout rate 0.8" is what its code keeps).
       released_code: has no O with `layer_norm`, and is the same otherwise.
 
     Input shape: [B, T, D]. Output shape: [B, H + 2 H lstm_layers + D] with "m-o".
@@ -76,11 +71,19 @@ class LSTMMemory(ReproducedEncoder):
 
     def __init__(
         self,
-        lstm_cells: int = 1152,
-        lstm_layers: int = 1,
-        lstm_memory: str = "m-o",
-        layer_norm: bool = False,
-        dropout_rate: float = 0.2,
+        lstm_cells: Annotated[int, "Units of each LSTM layer (H)."] = 1152,
+        lstm_layers: Annotated[int, "Number of LSTM layers."] = 1,
+        lstm_memory: Annotated[
+            str,
+            "Sums that join the last state: none, m (frames) or m-o (frames and "
+            "outputs).",
+        ] = "m-o",
+        layer_norm: Annotated[bool, "Use layer-normalised LSTM cells."] = False,
+        dropout_rate: Annotated[
+            float,
+            "Share of the LSTM candidates that dropout zeroes in training, with "
+            "layer_norm only.",
+        ] = 0.2,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -125,8 +128,6 @@ class TemporalCNN(_FixedLengthEncoder):
     Source: Table 1, CNN.
 
     Args:
-      num_channels: N, number of filters.
-      kernel_height: frames that a filter sees at once.
       released_code: windows of pads compete as well, and x is divided by its L2 norm.
 
     Input shape: [B, T, D]. Output shape: [B, N].
@@ -134,7 +135,12 @@ class TemporalCNN(_FixedLengthEncoder):
 
     reported_by = "na2017-cnn-64"
 
-    def __init__(self, num_channels: int = 64, kernel_height: int = 5, **kwargs):
+    def __init__(
+        self,
+        num_channels: Annotated[int, "Number of filters (N)."] = 64,
+        kernel_height: Annotated[int, "Frames that a filter covers (k)."] = 5,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.num_channels = num_channels
         self.kernel_height = kernel_height
@@ -175,17 +181,21 @@ class PositionEncoding(_FixedLengthEncoder):
 
     Args:
       released_code: x is divided by its L2 norm. Written for Python 2, the code
-        divides integers, so that all weights are 1.
-      integer_division: whether `released_code` divides as Python 2 does; False: as
-        Python 3, with t and j counted from 0 and `max_frames` for n. No effect
-        without `released_code`.
+        divides integers, so that all weights are 1; without `integer_division` it
+        divides as Python 3 does, counts t and j from 0, and n is `max_frames`.
 
     Input shape: [B, T, D]. Output shape: [B, D].
     """
 
     reported_by = "na2017-position-encoding"
 
-    def __init__(self, integer_division: bool = True, **kwargs):
+    def __init__(
+        self,
+        integer_division: Annotated[
+            bool, "With released_code, divide integers as Python 2 does."
+        ] = True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.integer_division = integer_division
 
@@ -217,14 +227,11 @@ class IndirectClustering(ReproducedEncoder):
         x   = post(sum_t p_t I_t)              p = softmax of s over the n frames
         f(I) = I, or relu(I W + b)             W [D, D], b [D]
 
-    f and alpha are the released code's; the paper has f(I) = I and no alpha.
+    f and alpha are the released code's; the paper has f(I) = I and no alpha. W has an
+    L2 penalty of 1e-8.
     Source: Table 1, Indirect Clustering.
 
     Args:
-      clustering_projection: whether frames are compared behind a layer f, with an L2
-        penalty 1e-8 on W.
-      clustering_alpha: the sharpness of the frames' weights p.
-      clustering_post: what is done to the sum: "none", "layer_norm_relu" or "l2".
       released_code: the softmax is over an axis of length 1, so that every p_t is 1,
         and f and alpha have no effect; post is "layer_norm_relu". A projection has
         its weights all the same, but no gradient reaches them.
@@ -236,9 +243,15 @@ class IndirectClustering(ReproducedEncoder):
 
     def __init__(
         self,
-        clustering_projection: bool = False,
-        clustering_alpha: float = 1.0,
-        clustering_post: str = "none",
+        clustering_projection: Annotated[
+            bool, "Compare frames after a fully connected layer."
+        ] = False,
+        clustering_alpha: Annotated[
+            float, "Factor of the scores before the softmax (alpha)."
+        ] = 1.0,
+        clustering_post: Annotated[
+            str, "Last step on the weighted sum: none, layer_norm_relu or l2."
+        ] = "none",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -343,7 +356,6 @@ class ManyToManyLSTM(_FixedLengthEncoder):
     Source: Table 2, Many-to-Many.
 
     Args:
-      lstm_cells: H, units of the layer.
       released_code: the mean is over all T positions; pads have h_t = 0.
 
     Input shape: [B, T, D]. Output shape: [B, T, H], and which of them count, [B, T].
@@ -353,7 +365,11 @@ class ManyToManyLSTM(_FixedLengthEncoder):
     classifies_frames = True
     reported_by = "na2017-many-to-many"
 
-    def __init__(self, lstm_cells: int = 1152, **kwargs):
+    def __init__(
+        self,
+        lstm_cells: Annotated[int, "Units of each LSTM layer (H)."] = 1152,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.lstm_cells = lstm_cells
 

@@ -1,5 +1,7 @@
 """What happens to predictions behind the classifier: label correlation."""
 
+from typing import Annotated
+
 import keras
 from keras import ops
 
@@ -16,11 +18,6 @@ class LabelCorrelation(Part):
     --label_correlation_file. p' can leave [0, 1], so it is cut off there.
     Source: Na et al. 2017, Table 3. Their code: LabelCorrelationMoeModel.
 
-    Args:
-      correlation_alpha: a, weight of the predictions.
-      correlation_beta: b, weight of those mixed by the fixed matrix.
-      correlation_gamma: g, weight of those mixed by the trained matrix.
-
     Input shape: [B, C]. Output shape: [B, C].
     """
 
@@ -29,9 +26,15 @@ class LabelCorrelation(Part):
     def __init__(
         self,
         num_classes: int,
-        correlation_alpha: float = 1.0,
-        correlation_beta: float = 0.0,
-        correlation_gamma: float = 0.01,
+        correlation_alpha: Annotated[
+            float, "Weight of the predictions themselves (a)."
+        ] = 1.0,
+        correlation_beta: Annotated[
+            float, "Weight of the predictions mixed by the fixed matrix (b)."
+        ] = 0.0,
+        correlation_gamma: Annotated[
+            float, "Weight of the predictions mixed by the trained matrix (g)."
+        ] = 0.01,
         **kwargs,
     ):
         super().__init__(**kwargs)

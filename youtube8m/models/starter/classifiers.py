@@ -4,6 +4,7 @@ Those that use what is known of the labels are in `label_structure`.
 """
 
 import functools
+from typing import Annotated
 
 import keras
 from keras import ops
@@ -55,14 +56,18 @@ class MoeModel(DenseClassifier):
     expert, then class (the starter code: by class, then expert), which keeps each
     expert's logits together.
     Source: the starter code's MoeModel; Jordan & Jacobs 1994.
-
-    Args:
-      moe_num_mixtures: M, experts per class, without the dummy.
     """
 
     reported_by = "tang2017-moe"
 
-    def __init__(self, num_classes: int, moe_num_mixtures: int = 2, **kwargs):
+    def __init__(
+        self,
+        num_classes: int,
+        moe_num_mixtures: Annotated[
+            int, "Experts per class, without the dummy expert (M)."
+        ] = 2,
+        **kwargs,
+    ):
         super().__init__(num_classes, **kwargs)
         self.moe_num_mixtures = moe_num_mixtures
 

@@ -1,5 +1,7 @@
 """The frame-level models of the YouTube-8M starter code (google/youtube-8m)."""
 
+from typing import Annotated
+
 import keras
 from keras import ops
 
@@ -38,16 +40,6 @@ class DbofModel(FrameEncoder):
     Without batch normalisation, biases take its place (and the input has none).
     Source: the starter code's DbofModel; Abu-El-Haija et al. 2016, section 4.1.1.
 
-    Args:
-      iterations: k, frames taken of each video.
-      sample_random_frames: whether frames are drawn independently; else a run of
-        neighbours.
-      dbof_add_batch_norm: whether to normalise by batches.
-      dbof_cluster_size: K, number of clusters.
-      dbof_hidden_size: H, units behind the pooled clusters.
-      dbof_pooling_method: over frames: 'max' or 'average'.
-      dbof_activation: of clusters and units: 'sigmoid' or 'relu6'.
-
     `select` takes the frames, `call` all that it is given.
 
     Input shape: [B, k, D]. Output shape: [B, H].
@@ -57,13 +49,19 @@ class DbofModel(FrameEncoder):
 
     def __init__(
         self,
-        iterations: int = 30,
-        sample_random_frames: bool = True,
-        dbof_add_batch_norm: bool = True,
-        dbof_cluster_size: int = 8192,
-        dbof_hidden_size: int = 1024,
-        dbof_pooling_method: str = "max",
-        dbof_activation: str = "sigmoid",
+        iterations: Annotated[int, "Frames taken of each video (k)."] = 30,
+        sample_random_frames: Annotated[
+            bool, "Draw each frame independently; else take k neighbours."
+        ] = True,
+        dbof_add_batch_norm: Annotated[
+            bool, "Use batch normalisation, not biases."
+        ] = True,
+        dbof_cluster_size: Annotated[int, "Number of clusters (K)."] = 8192,
+        dbof_hidden_size: Annotated[int, "Units after the pooled clusters (H)."] = 1024,
+        dbof_pooling_method: Annotated[
+            str, "Pooling over frames: max or average."
+        ] = "max",
+        dbof_activation: Annotated[str, "Activation: sigmoid or relu6."] = "sigmoid",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -131,12 +129,8 @@ class DbofModel(FrameEncoder):
 class LstmModel(FrameEncoder):
     """Stacked LSTMs; x = h of the top layer after the last real frame.
 
-    Source: the starter code's LstmModel (since April 2017), also Zou et al. 5.2.
-
-    Args:
-      lstm_cells: H, units of each layer.
-      lstm_layers: number of layers.
-      layer_norm: whether the cells are layer-normalised. Zou et al.'s LSTM+LR+LN.
+    Source: the starter code's LstmModel (since April 2017); also Zou et al. 2017, 5.2,
+    and, with `layer_norm`, their LSTM+LR+LN.
 
     Input shape: [B, T, D]. Output shape: [B, H].
     """
@@ -145,9 +139,9 @@ class LstmModel(FrameEncoder):
 
     def __init__(
         self,
-        lstm_cells: int = 1024,
-        lstm_layers: int = 2,
-        layer_norm: bool = False,
+        lstm_cells: Annotated[int, "Units of each LSTM layer (H)."] = 1024,
+        lstm_layers: Annotated[int, "Number of LSTM layers."] = 2,
+        layer_norm: Annotated[bool, "Use layer-normalised LSTM cells."] = False,
         **kwargs,
     ):
         super().__init__(**kwargs)

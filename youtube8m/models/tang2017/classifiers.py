@@ -1,5 +1,7 @@
 """Classifiers that use what is known of the labels: verticals, frequencies, chains."""
 
+from typing import Annotated
+
 import keras
 import numpy as np
 from keras import ops
@@ -8,7 +10,7 @@ from youtube8m.layers.normalization import BatchNorm
 from youtube8m.layers.targets import cross_entropy, multi_hot
 from youtube8m.models.base import CLASSIFIERS
 from youtube8m.models.starter.classifiers import DenseClassifier, MoeModel
-from youtube8m.registry import require_share
+from youtube8m.registry import AtLeast, require_share
 
 
 @CLASSIFIERS.register
@@ -22,7 +24,6 @@ class PerVerticalModel(DenseClassifier):
 
     Args:
       verticals: of each class, the place of its vertical: C integers in [0, V).
-      vertical_bias: whether the regressions have biases b_v.
 
     Input shape: V descriptors [B, H_v], or one [B, H] for all verticals.
     Output shape: [B, C].
@@ -34,7 +35,7 @@ class PerVerticalModel(DenseClassifier):
         self,
         num_classes: int,
         verticals: tuple[int, ...],
-        vertical_bias: bool = True,
+        vertical_bias: Annotated[bool, "Give the logistic regressions a bias."] = True,
         **kwargs,
     ):
         super().__init__(num_classes, **kwargs)
@@ -82,9 +83,6 @@ class HierarchicalMoeModel(DenseClassifier):
 
     Args:
       verticals: of each class, the place of its vertical: C integers in [0, V).
-      coarse_num_mixtures: experts per vertical.
-      label_num_mixtures: experts per class.
-      coarse_loss_weight: w, factor of the verticals' loss.
     """
 
     reported_by = "tang2017-hmoe"
@@ -93,9 +91,15 @@ class HierarchicalMoeModel(DenseClassifier):
         self,
         num_classes: int,
         verticals: tuple[int, ...],
-        coarse_num_mixtures: int = 8,
-        label_num_mixtures: int = 8,
-        coarse_loss_weight: float = 1.0,
+        coarse_num_mixtures: Annotated[
+            int, "Experts per vertical, without the dummy expert."
+        ] = 8,
+        label_num_mixtures: Annotated[
+            int, "Experts per class, without the dummy expert."
+        ] = 8,
+        coarse_loss_weight: Annotated[
+            float, "Factor of the verticals' cross entropy in the loss (w)."
+        ] = 1.0,
         **kwargs,
     ):
         super().__init__(num_classes, **kwargs)
@@ -168,26 +172,33 @@ class ClassifierChainModel(DenseClassifier):
 
     Args:
       class_counts: training videos of each class; None: ids are sorted by frequency.
-      chain_groups: G, groups of classes, but at most C.
-      moe_num_mixtures: experts per class, without the dummy.
-      feature_bottleneck: F, units between descriptor and groups; 0: none.
-      distribution_bottleneck: K, units between earlier predictions and a group; 0:
-        none.
-      chain_dropout: share dropped of what each group sees, in training.
     """
 
     reported_by = "tang2017-cc"
-    may_be_zero = ("feature_bottleneck", "distribution_bottleneck")
 
     def __init__(
         self,
         num_classes: int,
         class_counts: tuple[int, ...] | None = None,
-        chain_groups: int = 12,
-        moe_num_mixtures: int = 8,
-        feature_bottleneck: int = 512,
-        distribution_bottleneck: int = 1024,
-        chain_dropout: float = 0.5,
+        chain_groups: Annotated[
+            int, "Number of groups of classes (G), at most the number of classes."
+        ] = 12,
+        moe_num_mixtures: Annotated[
+            int, "Experts per class, without the dummy expert (M)."
+        ] = 8,
+        feature_bottleneck: Annotated[
+            int,
+            "Units between the descriptor and the groups (F); 0 for no such layer.",
+            AtLeast(0),
+        ] = 512,
+        distribution_bottleneck: Annotated[
+            int,
+            "Units between earlier predictions and a group (K); 0 for no such layer.",
+            AtLeast(0),
+        ] = 1024,
+        chain_dropout: Annotated[
+            float, "Share of each group's inputs that dropout zeroes in training."
+        ] = 0.5,
         **kwargs,
     ):
         super().__init__(num_classes, **kwargs)

@@ -9,6 +9,8 @@ In the authors' code the softmax of the attention runs over the pads too: they t
 weight from the real frames and add nothing. By default it runs over real frames.
 """
 
+from typing import Annotated
+
 import keras
 from keras import ops
 
@@ -18,7 +20,7 @@ from youtube8m.layers.pooling import AttentionPooling, attend, masked_softmax
 from youtube8m.layers.recurrent import BidirectionalStack
 from youtube8m.layers.windows import split_windows, windowed_max
 from youtube8m.models.base import ENCODERS, FrameEncoder, ReproducedEncoder
-from youtube8m.registry import PACKAGE, Configured, require_choice
+from youtube8m.registry import PACKAGE, AtLeast, Configured, require_choice
 
 WINDOW = 5  # frames, where the paper leaves no choice
 
@@ -98,16 +100,17 @@ class BiLSTM(FrameEncoder):
     The two directions are independent stacks.
     Source: Tang et al. 2017, Table 2, BiLSTM.
 
-    Args:
-      lstm_cells: H, units of each layer.
-      lstm_layers: N, number of layers of each direction.
-
-    Input shape: [B, T, D]. Output shape: [B, 2 N H].
+    Input shape: [B, T, D]. Output shape: [B, 2 H lstm_layers].
     """
 
     reported_by = "tang2017-bilstm"
 
-    def __init__(self, lstm_cells: int = 1024, lstm_layers: int = 1, **kwargs):
+    def __init__(
+        self,
+        lstm_cells: Annotated[int, "Units of each LSTM layer (H)."] = 1024,
+        lstm_layers: Annotated[int, "Number of LSTM layers."] = 1,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.lstm_cells = lstm_cells
         self.lstm_layers = lstm_layers
@@ -133,11 +136,10 @@ class BiLSTMAttention(_Encoder):
 
         x = tanh(sum_t a_t h_t),  a = softmax over t of w . tanh(h_t)
 
+    The directions are two independent stacks of `lstm_layers`.
     Source: Tang et al. 2017, Table 2, Single-ATT+BiLSTM.
 
     Args:
-      lstm_cells: H, units of each layer.
-      lstm_layers: number of layers of each direction. Two independent stacks.
       released_code: the softmax runs over all max_frames places.
 
     Input shape: [B, T, D]. Output shape: [B, H].
@@ -145,7 +147,12 @@ class BiLSTMAttention(_Encoder):
 
     reported_by = "tang2017-single-att"
 
-    def __init__(self, lstm_cells: int = 1024, lstm_layers: int = 1, **kwargs):
+    def __init__(
+        self,
+        lstm_cells: Annotated[int, "Units of each LSTM layer (H)."] = 1024,
+        lstm_layers: Annotated[int, "Number of LSTM layers."] = 1,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.lstm_cells = lstm_cells
         self.lstm_layers = lstm_layers
@@ -170,11 +177,9 @@ class SplitBiLSTMAttention(_Encoder):
 
     Args:
       feature_sizes: of the first modality (visual) and the second (audio).
-      visual_lstm_cells: H_v, units for the first modality.
-      audio_lstm_cells: H_a, units for the second modality.
       released_code: the softmax runs over all max_frames places.
 
-    Input shape: [B, T, sum of feature_sizes]. Output shape: [B, H_v + H_a].
+    Input shape: [B, T, sum of feature_sizes]. Output shape: [B, Hv + Ha].
     """
 
     needs_two_modalities = True
@@ -183,8 +188,12 @@ class SplitBiLSTMAttention(_Encoder):
     def __init__(
         self,
         feature_sizes: tuple[int, ...],
-        visual_lstm_cells: int = 1024,
-        audio_lstm_cells: int = 128,
+        visual_lstm_cells: Annotated[
+            int, "Units of the LSTM for the first modality, per direction (Hv)."
+        ] = 1024,
+        audio_lstm_cells: Annotated[
+            int, "Units of the LSTM for the second modality, per direction (Ha)."
+        ] = 128,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -213,17 +222,13 @@ class MultiAttentionBiLSTM(_Encoder):
         e   = tanh(h) W                               'tanh-dense',        W [H, V]
         e_v = h A b_v                                 'diagonal-bilinear', A diagonal
 
-    As A b_v is one vector in effect, the paper's score is the code's less the tanh.
+    As A b_v is one vector in effect, the paper's score is the code's without the tanh.
+    With `pool_size`, the maxima of the outputs over windows go through a second BiLSTM,
+    as in MaxPoolBiLSTMAttention; the released code has k = 3, the paper's table none.
     Source: Tang et al. 2017, Table 2, Multi-ATT+BiLSTM.
 
     Args:
       verticals: of each class, the place of its vertical: integers in [0, V).
-      lstm_cells: H, units of each layer.
-      attention_score: of each frame: 'tanh-dense', as the code, or
-        'diagonal-bilinear', as the paper.
-      pool_size: k, frames of a window; 0: none, as the paper's table says. The maxima
-        of the outputs over windows go through a second BiLSTM, as in
-        MaxPoolBiLSTMAttention and the released code (k = 3).
       released_code: the softmax runs over all max_frames places; with pool_size also
         what MaxPoolBiLSTMAttention's does.
 
@@ -231,15 +236,19 @@ class MultiAttentionBiLSTM(_Encoder):
     """
 
     fixed_classifier = "PerVerticalModel"
-    may_be_zero = ("pool_size",)
     reported_by = "tang2017-multi-att"
 
     def __init__(
         self,
         verticals: tuple[int, ...],
-        lstm_cells: int = 1024,
-        attention_score: str = "tanh-dense",
-        pool_size: int = 0,
+        lstm_cells: Annotated[int, "Units of each LSTM layer (H)."] = 1024,
+        attention_score: Annotated[
+            str,
+            "Score of a frame: tanh-dense (the code) or diagonal-bilinear (the paper).",
+        ] = "tanh-dense",
+        pool_size: Annotated[
+            int, "Frames in a max-pooling window (k); 0 for no pooling.", AtLeast(0)
+        ] = 0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -290,8 +299,6 @@ class MaxPoolBiLSTMAttention(_Encoder):
     Source: Tang et al. 2017, Table 3, ATT+MaxPool+BiLSTM.
 
     Args:
-      lstm_cells: H, units of both BiLSTMs.
-      pool_size: k, frames of a window.
       released_code: pads take part in the maxima, and the second BiLSTM and its
         attention run over all windows of max_frames. By default a video has the
         windows that hold a real frame, and their maxima are of real frames.
@@ -301,7 +308,12 @@ class MaxPoolBiLSTMAttention(_Encoder):
 
     reported_by = "tang2017-max-pool-3"
 
-    def __init__(self, lstm_cells: int = 1152, pool_size: int = 3, **kwargs):
+    def __init__(
+        self,
+        lstm_cells: Annotated[int, "Units of each LSTM layer (H)."] = 1152,
+        pool_size: Annotated[int, "Frames in a max-pooling window (k)."] = 3,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.lstm_cells = lstm_cells
         self.pool_size = pool_size
@@ -326,8 +338,6 @@ class RandomBiLSTMAttention(BiLSTMAttention):
     Source: Tang et al. 2017, Table 3, ATT+Random+BiLSTM.
 
     Args:
-      lstm_cells: H, units of each layer.
-      lstm_layers: number of layers of each direction. Two independent stacks.
       released_code: windows that are not full of real frames are left out (a video
         of less than five frames has none), and the softmax runs over all windows of
         max_frames.
@@ -337,7 +347,12 @@ class RandomBiLSTMAttention(BiLSTMAttention):
 
     reported_by = "tang2017-random-1"
 
-    def __init__(self, lstm_cells: int = 1152, lstm_layers: int = 1, **kwargs):
+    def __init__(
+        self,
+        lstm_cells: Annotated[int, "Units of each LSTM layer (H)."] = 1152,
+        lstm_layers: Annotated[int, "Number of LSTM layers."] = 1,
+        **kwargs,
+    ):
         super().__init__(lstm_cells, lstm_layers, **kwargs)
         self.sample = SampleWindows(WINDOW)
 
@@ -360,7 +375,6 @@ class HierarchicalBiLSTMAttention(_Encoder):
     Source: Tang et al. 2017, Table 3, ATT+Hierarchical+BiLSTM.
 
     Args:
-      lstm_cells: H, units on all levels.
       released_code: pads count as frames, on all levels and in the softmax: every
         video has max_frames frames. By default it has its own, the last group of a
         level may have less than five members, and groups without any are pads.
@@ -370,7 +384,11 @@ class HierarchicalBiLSTMAttention(_Encoder):
 
     reported_by = "tang2017-hierarchical"
 
-    def __init__(self, lstm_cells: int = 1152, **kwargs):
+    def __init__(
+        self,
+        lstm_cells: Annotated[int, "Units of each LSTM layer (H)."] = 1152,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.lstm_cells = lstm_cells
 

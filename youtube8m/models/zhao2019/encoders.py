@@ -6,6 +6,8 @@ Shapes: frames I [B, T, D], of a visual part v and an audio part a; H recurrent 
 of each direction.
 """
 
+from typing import Annotated
+
 import keras
 from keras import ops
 
@@ -87,18 +89,24 @@ class _FusedModalities(FrameEncoder):
 
     Args:
       feature_sizes: of the modalities, in order.
-      modality_fusion: how modalities are joined: "concat", "shared" or "projection";
-        see `ModalityFusion`.
-      fusion_size: F, values per frame that modalities are mapped to.
-      projection_weight: factor of the modalities' distance in the training loss.
     """
 
     def __init__(
         self,
         feature_sizes: tuple[int, ...],
-        modality_fusion: str = "concat",
-        fusion_size: int = 1024,
-        projection_weight: float = 1.0,
+        modality_fusion: Annotated[
+            str, "How modalities are joined: concat, shared or projection."
+        ] = "concat",
+        fusion_size: Annotated[
+            int,
+            "Values that each modality of a frame is mapped to, unless "
+            "modality_fusion is concat (F).",
+        ] = 1024,
+        projection_weight: Annotated[
+            float,
+            "Factor of the distance between modalities in the loss, with "
+            "modality_fusion=projection.",
+        ] = 1.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -158,11 +166,7 @@ class StackedBiLSTM(_FusedModalities):
     Source: the row "Bi-LSTM".
 
     Args:
-      lstm_cells: H, units of each layer.
-      lstm_layers: number of layers of each direction.
-      interleaved: whether the directions meet between layers.
-      feature_sizes, modality_fusion, fusion_size, projection_weight: how the two
-        modalities are fused first; see `ModalityFusion`.
+      feature_sizes: of the modalities, which are fused first; see `ModalityFusion`.
 
     Input shape: [B, T, D]. Output shape: [B, 2 H].
     """
@@ -172,9 +176,11 @@ class StackedBiLSTM(_FusedModalities):
     def __init__(
         self,
         feature_sizes: tuple[int, ...],
-        lstm_cells: int = 1024,
-        lstm_layers: int = 2,
-        interleaved: bool = False,
+        lstm_cells: Annotated[int, "Units of each LSTM layer (H)."] = 1024,
+        lstm_layers: Annotated[int, "Number of LSTM layers."] = 2,
+        interleaved: Annotated[
+            bool, "Give each layer both directions of the layer below."
+        ] = False,
         **kwargs,
     ):
         super().__init__(feature_sizes, **kwargs)
@@ -199,11 +205,7 @@ class StackedBiGRU(_FusedModalities):
     Source: the rows "Bi-GRU" with concat, shared space and projection.
 
     Args:
-      gru_cells: H, units of each layer.
-      gru_layers: number of layers of each direction.
-      interleaved: whether the directions meet between layers.
-      feature_sizes, modality_fusion, fusion_size, projection_weight: how the two
-        modalities are fused first; see `ModalityFusion`.
+      feature_sizes: of the modalities, which are fused first; see `ModalityFusion`.
 
     Input shape: [B, T, D]. Output shape: [B, 2 H].
     """
@@ -213,9 +215,11 @@ class StackedBiGRU(_FusedModalities):
     def __init__(
         self,
         feature_sizes: tuple[int, ...],
-        gru_cells: int = 1024,
-        gru_layers: int = 2,
-        interleaved: bool = False,
+        gru_cells: Annotated[int, "Units of each GRU layer (H)."] = 1024,
+        gru_layers: Annotated[int, "Number of GRU layers."] = 2,
+        interleaved: Annotated[
+            bool, "Give each layer both directions of the layer below."
+        ] = False,
         **kwargs,
     ):
         super().__init__(feature_sizes, **kwargs)
@@ -246,12 +250,7 @@ class BiGRUAttention(_FusedModalities):
     Source: the row "Attention"; after Yang et al. 2016.
 
     Args:
-      embedding_size: E, values per frame that the GRUs are given.
-      gru_cells: H, units of each layer.
-      gru_layers: number of layers of each direction.
-      attention_size: A, hidden units of the attention.
-      feature_sizes, modality_fusion, fusion_size, projection_weight: how the two
-        modalities are fused first; see `ModalityFusion`.
+      feature_sizes: of the modalities, which are fused first; see `ModalityFusion`.
 
     Input shape: [B, T, D]. Output shape: [B, 2 H].
     """
@@ -261,10 +260,12 @@ class BiGRUAttention(_FusedModalities):
     def __init__(
         self,
         feature_sizes: tuple[int, ...],
-        embedding_size: int = 1024,
-        gru_cells: int = 1024,
-        gru_layers: int = 1,
-        attention_size: int = 1024,
+        embedding_size: Annotated[
+            int, "Values per frame after the embedding (E)."
+        ] = 1024,
+        gru_cells: Annotated[int, "Units of each GRU layer (H)."] = 1024,
+        gru_layers: Annotated[int, "Number of GRU layers."] = 1,
+        attention_size: Annotated[int, "Hidden units of the attention (A)."] = 1024,
         **kwargs,
     ):
         super().__init__(feature_sizes, **kwargs)

@@ -4,6 +4,8 @@ Code: taufikxu/youtube, whose two branches kunxu and zhs differ in much. [B, T, 
 batch, frames, features; H units, V verticals.
 """
 
+from typing import Annotated
+
 import keras
 import numpy as np
 from keras import ops
@@ -15,19 +17,17 @@ from youtube8m.models.base import ENCODERS, FrameEncoder, ReproducedEncoder
 
 
 class _TwoBiLSTMs(FrameEncoder):
-    """Two BiLSTM layers, the second upon both directions of the first.
-
-    Args:
-      lstm_cells: units of the first layer, per direction.
-      top_lstm_cells: units of the second layer, per direction.
-      layer_norm: whether the cells are layer-normalised.
-    """
+    """Two BiLSTM layers, the second upon both directions of the first."""
 
     def __init__(
         self,
-        lstm_cells: int = 1024,
-        top_lstm_cells: int = 1024,
-        layer_norm: bool = True,
+        lstm_cells: Annotated[
+            int, "Units of the first LSTM layer, per direction (H1)."
+        ] = 1024,
+        top_lstm_cells: Annotated[
+            int, "Units of the top LSTM layer, per direction (H)."
+        ] = 1024,
+        layer_norm: Annotated[bool, "Use layer-normalised LSTM cells."] = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -64,15 +64,10 @@ class StackedBiLSTMLN(_TwoBiLSTMs, ReproducedEncoder):
     Source: Zou et al. 2017, rows BiLSTM+LR+LN (1024 and 768 layer-normalised cells,
     LogisticModel) and BiLSTM+MoE (plain cells, 1024 in both layers, MoeModel).
 
-    `released_code`: with plain cells x is the forward half alone, [B, H2]. With layer
+    `released_code`: with plain cells x is the forward half alone, [B, H]. With layer
     normalisation the released code agrees with the paper.
 
-    Args:
-      lstm_cells: H1, units of the first layer, per direction.
-      top_lstm_cells: H2, units of the second layer, per direction.
-      layer_norm: whether the cells are layer-normalised.
-
-    Input shape: [B, T, D]. Output shape: [B, 2 H2].
+    Input shape: [B, T, D]. Output shape: [B, 2 H].
     """
 
     reported_by = "zou2017-bilstm-lr-ln"
@@ -98,17 +93,16 @@ class SegmentAttentionBiLSTM(_TwoBiLSTMs, ReproducedEncoder):
     `released_code`: x = 0.33 o[29] + 0.66 o[44] of the forward half, [B, H], whatever
     n is; outputs behind the video are zero, so x is 0 for fewer than 30 frames.
 
-    Args:
-      lstm_cells: units of the first layer, per direction.
-      top_lstm_cells: H, units of the second layer, per direction.
-      layer_norm: whether the cells are layer-normalised.
-
     Input shape: [B, T, D]. Output shape: [B, 2 H].
     """
 
     reported_by = "zou2017-bilstm-moe-att"
 
-    def __init__(self, layer_norm: bool = False, **kwargs):
+    def __init__(
+        self,
+        layer_norm: Annotated[bool, "Use layer-normalised LSTM cells."] = False,
+        **kwargs,
+    ):
         super().__init__(layer_norm=layer_norm, **kwargs)
 
     def _forward_only(self):
@@ -140,10 +134,6 @@ class LateFusionLSTM(FrameEncoder):
 
     Args:
       feature_sizes: of the two modalities.
-      visual_lstm_cells: Hv, units for the first modality, per direction.
-      audio_lstm_cells: Ha, units for the second modality, per direction.
-      top_lstm_cells: H, units of the LSTM on both.
-      layer_norm: whether the cells are layer-normalised.
 
     Input shape: [B, T, D]. Output shape: [B, H].
     """
@@ -154,10 +144,16 @@ class LateFusionLSTM(FrameEncoder):
     def __init__(
         self,
         feature_sizes: tuple[int, ...],
-        visual_lstm_cells: int = 512,
-        audio_lstm_cells: int = 150,
-        top_lstm_cells: int = 1200,
-        layer_norm: bool = True,
+        visual_lstm_cells: Annotated[
+            int, "Units of the LSTM for the first modality, per direction (Hv)."
+        ] = 512,
+        audio_lstm_cells: Annotated[
+            int, "Units of the LSTM for the second modality, per direction (Ha)."
+        ] = 150,
+        top_lstm_cells: Annotated[
+            int, "Units of the top LSTM layer, per direction (H)."
+        ] = 1200,
+        layer_norm: Annotated[bool, "Use layer-normalised LSTM cells."] = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -199,15 +195,11 @@ class PerVerticalBiLSTM(FrameEncoder):
         x_v = the final outputs of both directions of BiLSTM_v    [B, 2 H_v]
         H_v = max(Hmin, floor(r C_v))          C_v classes in vertical v
 
+    All layers have H_v units; each sees both directions of the layer below.
     Source: Zou et al. 2017, section 7.1 (the 25 tasks; tried, not in the results).
 
     Args:
       verticals: of each class, the place of its vertical: C integers in [0, V).
-      cells_per_class: r, units of a vertical per class that it has.
-      min_lstm_cells: Hmin, the fewest units of a vertical.
-      lstm_layers: number of layers of each direction. All have H_v units, and each is
-        upon both directions of the one below.
-      layer_norm: whether the cells are layer-normalised.
 
     Input shape: [B, T, D]. Output shape: a list of V tensors [B, 2 H_v].
     """
@@ -218,10 +210,12 @@ class PerVerticalBiLSTM(FrameEncoder):
     def __init__(
         self,
         verticals: tuple[int, ...],
-        cells_per_class: float = 0.7,
-        min_lstm_cells: int = 80,
-        lstm_layers: int = 1,
-        layer_norm: bool = True,
+        cells_per_class: Annotated[
+            float, "LSTM units of a vertical for each of its classes (r)."
+        ] = 0.7,
+        min_lstm_cells: Annotated[int, "Fewest LSTM units of a vertical (Hmin)."] = 80,
+        lstm_layers: Annotated[int, "Number of LSTM layers."] = 1,
+        layer_norm: Annotated[bool, "Use layer-normalised LSTM cells."] = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -274,8 +268,6 @@ class CrossModalAutoencoder(_TwoBiLSTMs):
 
     Args:
       feature_sizes: of the modalities; with one, that one is its own target.
-      lstm_cells, top_lstm_cells, layer_norm: as for StackedBiLSTMLN.
-      decoder_lstm_cells: units of the LSTM that tells the modalities.
 
     Input shape: [B, T, D]. Output: `descriptor` [B, 2 H] and `reconstruction_error`,
     the loss of each video [B].
@@ -286,7 +278,9 @@ class CrossModalAutoencoder(_TwoBiLSTMs):
     def __init__(
         self,
         feature_sizes: tuple[int, ...],
-        decoder_lstm_cells: int = 1200,
+        decoder_lstm_cells: Annotated[
+            int, "Units of the LSTM that reconstructs the modalities."
+        ] = 1200,
         **kwargs,
     ):
         super().__init__(**kwargs)
