@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import json
 import shlex
+import types
 
 import pytest
 import tensorflow as tf
@@ -12,11 +13,13 @@ from absl import flags as absl_flags
 from absl.testing import flagsaver
 
 from tests.helpers import processes
-from youtube8m import models, presets
+from youtube8m import models
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig, RunConfig
 from youtube8m.errors import UserError
-from youtube8m.presets import PRESETS
+from youtube8m.models import preset as registered
+from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING
+from youtube8m.models.preset import PAPERS, PRESETS, Preset
 from youtube8m.tools import presets as tool
 from youtube8m.tools import train
 from youtube8m.training.config import TrainingConfig
@@ -152,11 +155,79 @@ def test_names_that_do_not_train_are_told(name, message):
 def test_presets_refer_to_presets(name):
     preset = PRESETS[name]
     assert preset.paper and preset.row
-    assert preset is presets.find(name)
+    assert preset is registered.find(name) and preset.name == name
     assert {*preset.members} <= set(MODELS)
     if preset.first_stage:
         first = PRESETS[preset.first_stage].flags
         assert preset.flags["feature_sizes"] == str(first["lstm_cells"])
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_open_questions_are_whole_sentences(name):
+    for question in PRESETS[name].open_questions:
+        unclear, used = question.split(" We use: ")
+        assert unclear.startswith("Unclear in the paper: ") and unclear.endswith(".")
+        assert used.endswith(".")
+
+
+def test_presets_have_the_name_of_their_papers_folder():
+    for folder, paper in PAPERS.items():
+        if folder.startswith("youtube8m.models."):
+            names = [name for name in PRESETS if PRESETS[name].paper == paper.name]
+            assert all(n.split("-")[0] == folder.split(".")[-1] for n in names)
+            assert paper.title and paper.url.startswith("https://")
+            assert paper.read or not names
+
+
+@pytest.mark.parametrize("registry", [ENCODERS, CLASSIFIERS, LABEL_PROCESSING])
+def test_classes_are_reported_by_presets_that_name_them(registry):
+    for cls in map(registry.get, registry):
+        preset = registered.reporting(cls)
+        if preset:
+            named = preset.flags.values()
+            encoders = [ENCODERS.get(name) for name in ENCODERS if name in named]
+            fixed = [encoder.fixed_classifier for encoder in encoders]
+            assert cls.__name__ in [*named, *fixed]
+
+
+def test_a_subclass_is_not_reported_by_its_bases_row():
+    class Derived(models.MoeModel):
+        pass
+
+    assert registered.reporting(models.MoeModel).name == "tang2017-moe"
+    assert registered.reporting(Derived) is None
+    assert registered.paper_of(Derived).name == "models"  # no paper's, but tests.models
+
+
+def test_a_module_of_a_users_own_brings_presets(tmp_path, monkeypatch):
+    folder = tmp_path / "smith2020_papers" / "pooling"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("")
+    (folder / "presets.py").write_text(SMITH)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registered, "PRESETS", dict(PRESETS))
+    monkeypatch.setattr(registered, "PAPERS", dict(PAPERS))
+    models.import_source("smith2020_papers")
+    preset = registered.find("smith2020-pooling")
+    assert (preset.paper, preset.row) == ("Smith et al. 2020", "Table 1, pooling")
+    models.import_source("smith2020_papers")  # changes nothing
+    assert registered.find("smith2020-pooling") is preset
+    other = types.SimpleNamespace(
+        __name__="mine", PRESETS=[Preset("smith2020-pooling", row="another")]
+    )
+    with pytest.raises(ValueError, match="mine: a second preset smith2020-pooling"):
+        registered.register_presets(other)
+    other.PRESETS = [Preset("mine-1", row="row")]
+    registered.register_presets(other)
+    assert registered.find("mine-1").paper == "mine"
+
+
+SMITH = """
+from youtube8m.models.preset import Paper, Preset
+
+PAPER = Paper("Smith et al. 2020", title="Pooling", url="https://example.org")
+PRESETS = [Preset("smith2020-pooling", row="Table 1, pooling", flags={"batch_size": 8})]
+"""
 
 
 def test_ensembles_have_as_many_predictions_as_their_names():

@@ -17,7 +17,7 @@ from typing import Any
 
 from absl import flags, logging
 
-from youtube8m import models, presets
+from youtube8m import models
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.config.data import CROPS
 from youtube8m.config.fields import split_list
@@ -26,6 +26,7 @@ from youtube8m.data.labels.vocabulary import read_vocabulary
 from youtube8m.errors import UserError
 from youtube8m.losses import LOSSES
 from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING
+from youtube8m.models.preset import find
 from youtube8m.registry import arguments, defaults, hyperparameters, meanings, required
 
 FLAGS = flags.FLAGS
@@ -129,7 +130,7 @@ def apply_preset() -> None:
     """
     if not FLAGS.preset:
         return
-    preset = presets.find(FLAGS.preset)
+    preset = find(FLAGS.preset)
     if preset.members:
         raise UserError(
             f"--preset={FLAGS.preset}: an ensemble of {len(preset.members)} models, "

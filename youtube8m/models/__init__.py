@@ -6,7 +6,6 @@ A folder here is a source of models, such as a paper. All its modules are import
 what they register can be imported from here.
 """
 
-import importlib
 import pkgutil
 
 from youtube8m.models.base import (
@@ -24,18 +23,12 @@ from youtube8m.models.build import (
     dummy_batch,
     parts,
 )
+from youtube8m.models.preset import import_source
 
+for _source in pkgutil.iter_modules(__path__, f"{__name__}."):
+    if _source.ispkg:
+        import_source(_source.name)
 
-def _import_sources() -> None:
-    """Imports every module of every folder beside this file."""
-    for source in pkgutil.iter_modules(__path__, f"{__name__}."):
-        if source.ispkg:
-            package = importlib.import_module(source.name)
-            for module in pkgutil.iter_modules(package.__path__, f"{source.name}."):
-                importlib.import_module(module.name)
-
-
-_import_sources()
 _REGISTERED = {
     name: registry.get(name)
     for registry in (ENCODERS, CLASSIFIERS, LABEL_PROCESSING)
@@ -54,6 +47,7 @@ __all__ = [
     "create",
     "descriptor_shape",
     "dummy_batch",
+    "import_source",
     "parts",
     *_REGISTERED,
 ]

@@ -8,21 +8,20 @@ from youtube8m import cli
 if __name__ == "__main__":
     cli.run("youtube8m.tools.models")
 
-import dataclasses
-
 import tensorflow as tf
 
 from youtube8m import models, schema
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.config.model import CLASS_FACTS
 from youtube8m.models.base import CLASSIFIERS, ENCODERS
-from youtube8m.presets import PRESETS
+from youtube8m.models.preset import paper_of, reporting
 from youtube8m.registry import required
 from youtube8m.util.text import aligned
 
-_VIDEO = DataConfig(("mean_rgb", "mean_audio"), (1024, 128))
-_FRAMES = DataConfig(("rgb", "audio"), (1024, 128), frame_features=True)
+_CLASSES = schema.NUM_CLASSES_2017
 _VERTICALS = 25
+_VIDEOS = DataConfig(("mean_rgb", "mean_audio"), (1024, 128), num_classes=_CLASSES)
+_FRAMES = DataConfig(("rgb", "audio"), (1024, 128), True, _CLASSES)
 
 
 def main() -> None:
@@ -31,7 +30,7 @@ def main() -> None:
     table = [list(rows[0]), *(list(row.values()) for row in rows)]
     print("\n".join(aligned(table)))
     print(
-        f"\nParameters: rgb and audio (1152), {schema.NUM_CLASSES_2017} classes in "
+        f"\nParameters: rgb and audio (1152), {_CLASSES} classes in "
         f"{_VERTICALS} equal verticals, the reported row's sizes and classifier."
     )
 
@@ -40,24 +39,15 @@ def row(name: str) -> dict:
     """What there is to say of the model `name`."""
     is_encoder = name in ENCODERS
     cls = (ENCODERS if is_encoder else CLASSIFIERS).get(name)
-    preset = _reported(cls)
+    preset = reporting(cls)
     return {
         "--model": name,
         "input": _input(cls, is_encoder),
-        "source": f"{preset.paper}, {preset.row}" if preset else _folder(cls),
+        "source": f"{preset.paper}, {preset.row}" if preset else paper_of(cls).name,
         "reported": preset.figure if preset else "",
         "parameters": f"{_count(name, cls, is_encoder):,}",
         "what it is": cls.__doc__.splitlines()[0],
     }
-
-
-def _reported(cls):
-    """The preset whose row reports the class, or None."""
-    return PRESETS.get(vars(cls).get("reported_by", ""))
-
-
-def _folder(cls):
-    return cls.__module__.split(".")[-2]
 
 
 def _input(cls, is_encoder):
@@ -73,17 +63,15 @@ def _input(cls, is_encoder):
 
 def _count(name, cls, is_encoder):
     """Parameters of the reported row's model."""
-    data = dataclasses.replace(
-        _FRAMES if is_encoder else _VIDEO, num_classes=schema.NUM_CLASSES_2017
-    )
-    preset = _reported(cls)
+    preset = reporting(cls)
     flags = preset.flags if preset else {}
     config = ModelConfig(
         name,
         flags.get("video_level_classifier_model", "MoeModel"),
-        hyperparameters=flags,
-        verticals=tuple(i % _VERTICALS for i in range(data.num_classes)),
-        class_counts=(1,) * data.num_classes,
+        hyperparameters=flags,  # each part takes those that it knows
+        verticals=tuple(i % _VERTICALS for i in range(_CLASSES)),
+        class_counts=(1,) * _CLASSES,
     )
+    run = RunConfig(_FRAMES if is_encoder else _VIDEOS, config)
     with tf.Graph().as_default():  # makes variables without their values
-        return models.count_parameters(models.create(RunConfig(data, config)))
+        return models.count_parameters(models.create(run))

@@ -14,6 +14,8 @@ if __name__ == "__main__":
 
 import itertools
 import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from youtube8m import models
 from youtube8m.config import DataConfig, ModelConfig
@@ -21,7 +23,7 @@ from youtube8m.config.data import CROPS
 from youtube8m.config.model import CLASS_FACTS
 from youtube8m.errors import UserError
 from youtube8m.losses import LOSSES
-from youtube8m.presets import PRESETS, Preset, find
+from youtube8m.models.preset import PRESETS, Preset, find
 from youtube8m.registry import required
 from youtube8m.util.text import aligned
 
@@ -45,29 +47,31 @@ def main(*words: str) -> None:
 def listing() -> list[str]:
     """The presets, paper by paper, each paper's open questions behind them."""
     lines = []
-    for paper, items in itertools.groupby(PRESETS.items(), lambda item: item[1].paper):
-        presets = dict(items)
-        numbers: dict[str, int] = {}  # of the questions
-        for preset in presets.values():
-            for question in preset.questions:
-                numbers.setdefault(question, len(numbers) + 1)
-        rows = [_row(name, preset, numbers) for name, preset in presets.items()]
+    for paper, group in itertools.groupby(PRESETS.values(), lambda p: p.paper):
+        presets = list(group)
+        numbers = number_questions(presets)
         lines.append(paper)
-        lines += [f"  {line}" for line in aligned(rows)]
-        lines.append("  open questions, and what is taken:")
+        lines += [f"  {line}" for line in aligned([_row(p, numbers) for p in presets])]
+        lines.append("  open questions:")
         lines += [f"  {n:4}  {question}" for question, n in numbers.items()]
         lines.append("")
     return lines
 
 
-def _row(name, preset, numbers):
+def number_questions(presets: Iterable[Preset]) -> dict[str, int]:
+    """The open questions of some presets, each with its number, from 1 on."""
+    questions = (question for preset in presets for question in preset.open_questions)
+    return {q: n for n, q in enumerate(dict.fromkeys(questions), start=1)}
+
+
+def _row(preset, numbers):
     what = preset.row
     if preset.members:
         what += f": {len(preset.members)} models"
     if preset.first_stage:
         what += f"; two stages, the first is {preset.first_stage}"
-    questions = sorted(numbers[q] for q in preset.questions)
-    return name, what, preset.figure, ",".join(map(str, questions))
+    questions = sorted(numbers[q] for q in preset.open_questions)
+    return preset.name, what, preset.figure, ",".join(map(str, questions))
 
 
 def commands(name: str) -> list[str]:
@@ -78,7 +82,7 @@ def commands(name: str) -> list[str]:
     """
     preset = find(name)
     lines = [f"# {preset.paper}, {preset.row}: {preset.figure or 'no figure'}"]
-    lines += [f"# open: {question}" for question in preset.questions]
+    lines += [f"# {question}" for question in preset.open_questions]
     if preset.members:
         return lines + _ensemble(name, preset)
     return lines + _training(name, preset)
@@ -184,7 +188,7 @@ def _ensemble(name, preset):
 
 def _command(program, **flags):
     """The lines of one command."""
-    words = [program, *(_spelled(*flag) for flag in flags.items())]
+    words = [program, *(_format_flag(*flag) for flag in flags.items())]
     lines = [words[0]]
     for word in words[1:]:
         if len(lines[-1]) + len(word) > 84:
@@ -194,8 +198,12 @@ def _command(program, **flags):
     return lines
 
 
-def _spelled(name, value):
-    """The flag as it is typed."""
+def format_flags(flags: Mapping[str, Any]) -> str:
+    """The flags as they are typed, quoted for a shell."""
+    return " ".join(_format_flag(*flag) for flag in flags.items())
+
+
+def _format_flag(name, value):
     if isinstance(value, bool):
         return f"--{'' if value else 'no'}{name}"
     text = f"{value:.12g}" if isinstance(value, float) else str(value)

@@ -16,10 +16,10 @@ import sys
 import tensorflow as tf
 from absl import logging
 
-from youtube8m import presets
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig
 from youtube8m.config.model import CLASS_FACTS
+from youtube8m.models.preset import find
 from youtube8m.training.config import TrainingConfig
 from youtube8m.training.trainer import Trainer
 from youtube8m.training.workers import Workers
@@ -44,7 +44,7 @@ def main() -> None:
 
 def _announce(config, run):
     """Says what the preset and the flags come to."""
-    preset = presets.find(config.preset)
+    preset = find(config.preset)
     logging.info(
         "preset %s: %s, %s, reported %s",
         config.preset,
