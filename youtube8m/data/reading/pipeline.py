@@ -33,7 +33,7 @@ import tensorflow as tf
 from youtube8m.config import DataConfig
 from youtube8m.config.fields import split_list
 from youtube8m.data.reading import decoding, frame_sampling, order, tfrecord
-from youtube8m.data.reading.batch import without_position
+from youtube8m.data.reading.batch import batch_signature, without_position
 from youtube8m.data.reading.damage import Damage
 from youtube8m.errors import UserError
 
@@ -215,7 +215,7 @@ class Shards:
         )
         none = np.zeros((0, len(Place._fields)), np.int64)
         example = self._decoded(decoder, none, seed)
-        names, signature = zip(*decoding.batch_signature(example).items(), strict=True)
+        names, signature = zip(*batch_signature(example).items(), strict=True)
 
         def plan():
             for batch in order.batched(places(), batch_size):
