@@ -53,6 +53,35 @@ def test_imports_point_downwards(path):
             assert there == here or FLOOR[there] < FLOOR[here], module
 
 
+def all_imported_modules(path):
+    """Of the package, also by way of other modules."""
+    found, waiting = set(), [path]
+    while waiting:
+        for module in imported_modules(waiting.pop()):
+            if module.startswith("youtube8m.") and module not in found:
+                found.add(module)
+                # `from module import name`: the name may be a module, too, or not.
+                file = PACKAGE.parent.joinpath(*module.split("."))
+                candidates = (file.with_suffix(".py"), file / "__init__.py")
+                waiting += [each for each in candidates if each.exists()]
+    return found
+
+
+def test_a_run_directory_knows_files_and_no_models():
+    modules = all_imported_modules(PACKAGE / "runs" / "directory.py")
+    assert "youtube8m.runs.checkpoint_files" in modules
+    rooms = {module.split(".")[1] for module in modules}
+    assert rooms <= {"config", "runs", "util", "errors", "schema", "compat"}, modules
+    assert "youtube8m.runs.starter_code" not in modules
+
+
+@pytest.mark.parametrize("room", ["prediction", "evaluation"])
+def test_prediction_and_evaluation_know_no_training(room):
+    for path in PACKAGE.joinpath(room).glob("*.py"):
+        modules = all_imported_modules(path)
+        assert not any(m.startswith("youtube8m.training") for m in modules), path
+
+
 @pytest.mark.parametrize("room", ["layers", "models", "losses", "metrics"])
 def test_no_tensorflow_at_import_of_backend_neutral_rooms(room):
     files = [path for path in FILES if room_of(path) == room]

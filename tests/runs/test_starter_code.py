@@ -18,8 +18,9 @@ from youtube8m.errors import UserError
 from youtube8m.evaluation.config import EvaluationConfig
 from youtube8m.evaluation.evaluator import Evaluator
 from youtube8m.prediction.predictor import TrainedRun
+from youtube8m.runs.checkpoint_files import find_checkpoints, step_of
 from youtube8m.runs.directory import RunDirectory
-from youtube8m.runs.starter_code import MODELS, UNSAVED, find, step_of
+from youtube8m.runs.starter_code import MODELS, UNSAVED
 from youtube8m.tools.convert_checkpoint import ConvertConfig, convert
 from youtube8m.training.saver import Saver
 from youtube8m.training.steps import TrainingState
@@ -251,9 +252,9 @@ def test_of_copies_for_inference_the_newest_counts(folder, tmp_path):
     )
     write(tmp_path, "LogisticModel", variables, name=first, step=20)
     save(second, variables, step=20)
-    assert find(str(tmp_path)) == [first, second]
+    assert find_checkpoints(str(tmp_path)) == [first, second]
     save(first, variables, step=21)
-    assert find(str(tmp_path)) == [second, first]
+    assert find_checkpoints(str(tmp_path)) == [second, first]
     assert trained(str(tmp_path)).directory.checkpoint() == first
 
 

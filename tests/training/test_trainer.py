@@ -17,8 +17,8 @@ from tests.helpers import processes
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.data.writing.records import video_example, write_records
 from youtube8m.errors import UserError
+from youtube8m.runs.checkpoint_files import step_of
 from youtube8m.runs.directory import RunDirectory
-from youtube8m.runs.starter_code import step_of
 from youtube8m.runs.weights import load_weights
 from youtube8m.training.config import TrainingConfig
 from youtube8m.training.reports import TrainingReport

@@ -24,8 +24,8 @@ from youtube8m.losses import label_arrays, rated_predictions
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.prediction.predictor import TrainedRun
 from youtube8m.runs.best import BestCheckpoints
+from youtube8m.runs.checkpoint_files import step_of
 from youtube8m.runs.directory import BEST
-from youtube8m.runs.starter_code import step_of
 from youtube8m.util.files import ARRAY_ERRORS, replacing, require_writable
 from youtube8m.util.progress import Progress
 

@@ -19,14 +19,14 @@ from youtube8m.data.reading.pipeline import Shards
 from youtube8m.errors import UserError
 from youtube8m.layers.inputs import dequantize
 from youtube8m.runs.directory import RunDirectory
-from youtube8m.runs.weights import load_newest, load_weights
+from youtube8m.runs.weights import load_newest, load_weights, read_run
 
 
 class TrainedRun:
     """The model of a run directory in inference mode.
 
     Args:
-      hyperparameters: as `RunDirectory.read_run` takes them.
+      hyperparameters: as `runs.weights.read_run` takes them.
 
     Raises:
       UserError: the directory holds no run.
@@ -36,7 +36,7 @@ class TrainedRun:
         self, train_dir: str, hyperparameters: Mapping[str, Any] | None = None
     ):
         self.directory = RunDirectory(train_dir)
-        self.run = self.directory.read_run(hyperparameters)
+        self.run = read_run(self.directory, hyperparameters or {})
         if models.parts(self.run.model).classifier is None:
             raise UserError(
                 f"--train_dir={self.directory.path}: holds a {self.run.model.model}, "

@@ -18,6 +18,7 @@ import tarfile
 import zlib
 
 from youtube8m.errors import UserError
+from youtube8m.runs.checkpoint_files import checkpoint_list
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.util.files import local_path, replacing, replacing_directory
 
@@ -39,7 +40,7 @@ def pack(path: str, directory: RunDirectory, prefix: str) -> None:
     """
     weights = sorted(glob.glob(f"{glob.escape(prefix)}.*"))
     name = os.path.relpath(prefix, directory.path)
-    state = f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n'
+    state = checkpoint_list([name])
     with (
         replacing(path, "--output_model_tgz", binary=True) as file,
         tarfile.open(fileobj=file, mode="w:gz", compresslevel=6) as archive,

@@ -1,42 +1,44 @@
-"""The run directory: its files, and what they say of the run.
+"""The run directory: its files, and which of them are checkpoints.
 
 directory = RunDirectory("/tmp/yt8m_model")
 directory.prepare(run, start_new=False)       # checks or writes model_flags.json
-run = directory.read_run()
+run = directory.read_run()                    # what model_flags.json says
 prefix = directory.checkpoint()               # the newest, or one by name
 
-checkpoint, model.ckpt-STEP.*   weights, optimizer, random state, place in the data
+checkpoint, model.ckpt-STEP.*   weights, optimizer, random state, position in the data
 model_flags.json                how to build the model again
-training_flags.json             what the state of training is tied to
+training_flags.json             the flags that the state of training depends on
 training_config.json            all flags of training, as last given
 metrics.jsonl, train.log        one line per step; the console's lines
-events.*, eval/                 TensorBoard's
+events.*, eval/                 TensorBoard's summaries
 best/, segment_best/            the checkpoints with the highest GAP
 """
 
-import dataclasses
 import glob
 import json
 import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-import tensorflow as tf
 from absl import logging
 
 from youtube8m.config import RunConfig
 from youtube8m.errors import UserError
-from youtube8m.runs import starter_code
-from youtube8m.training.config import TrainingConfig
+from youtube8m.runs.checkpoint_files import (
+    checkpoint_list,
+    find_checkpoints,
+    is_complete,
+    listed_checkpoints,
+)
 from youtube8m.util.files import local_path, replacing
+from youtube8m.util.json import JsonError, read_json
 from youtube8m.util.text import shortened
 
 # Directories of the checkpoints with the highest GAP of videos, and of segments.
 BEST = ("best", "segment_best")
 
-# What a run writes, and --start_new_model may remove.
+# The files of a run, which --start_new_model removes.
 _RUN_FILES = (
     "checkpoint",
     "model.ckpt-*",
@@ -84,7 +86,7 @@ class RunDirectory:
         except OSError as error:
             raise self._unusable(f"cannot be made ({error.strerror})") from None
         if not self.is_starters:
-            self._mend_list()
+            self._repair_checkpoint_list()
         if self.latest_checkpoint():
             if self.is_starters:
                 raise self._unusable(
@@ -93,7 +95,7 @@ class RunDirectory:
                     "train.py continues from"
                 )
             self._check_same(run)
-        else:  # nothing is lost, whatever a run that never came far has left
+        else:  # a run without a checkpoint has nothing to lose
             with replacing(self.file("model_flags.json"), "--train_dir") as file:
                 file.write(run.to_json())
 
@@ -101,84 +103,63 @@ class RunDirectory:
     def is_starters(self) -> bool:
         """Whether the starter code wrote it, whose flags hold no hyper-parameters."""
         try:
-            with open(self.file("model_flags.json"), encoding="utf-8") as file:
-                values = json.load(file)
-        except (OSError, ValueError, RecursionError):
+            return read_json(
+                self.file("model_flags.json"),
+                lambda values: "hyperparameters" not in values.keys(),
+            )
+        except JsonError:
             return False
-        return isinstance(values, dict) and "hyperparameters" not in values
 
-    def read_run(self, hyperparameters: Mapping[str, Any] | None = None) -> RunConfig:
-        """The configuration of the run.
-
-        Args:
-          hyperparameters: those that a directory of the starter code cannot tell; see
-            `StarterCheckpoint.complete`.
+    def read_run(self) -> RunConfig:
+        """What model_flags.json says: of the starter code's, only its five keys.
 
         Raises:
           UserError: the directory holds no run.
         """
         path = self.file("model_flags.json")
         try:
-            with open(path, encoding="utf-8") as file:
-                run = RunConfig.from_json(file.read(), path)
+            with open(path, "rb") as file:
+                return RunConfig.from_json(file.read(), path)
         except OSError as error:
             raise self._unusable(
                 f"no model_flags.json ({error.strerror}); train a model there first"
             ) from None
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path}: damaged ({error}); restore it") from None
-        if not self.is_starters:
-            return run
-        checkpoint = starter_code.StarterCheckpoint(self.checkpoint())
-        return checkpoint.complete(run, hyperparameters or {})
 
     def require_empty(self) -> None:
         """Raises UserError if there is anything in the directory."""
         if os.path.isdir(self.path) and os.listdir(self.path):
             raise self._unusable("not empty; name another directory")
 
-    def write_training_config(self, config: TrainingConfig) -> None:
-        """Keeps how the run is trained, for those who read it later."""
-        if not self.writes:
-            return
-        with replacing(self.file("training_config.json"), "--train_dir") as file:
-            json.dump(dataclasses.asdict(config), file, indent=2)
+    def write_json(self, name: str, values: Mapping) -> None:
+        """Writes one of the run's files."""
+        if self.writes:
+            with replacing(self.file(name), self.flag) as file:
+                json.dump(values, file, indent=2)
 
     def checkpoints(self) -> list[str]:
-        """The prefixes of all whole checkpoints, .../model.ckpt-STEP, newest last."""
-        if self.is_starters:
-            return starter_code.find(self.path)
-        known = self._listed_checkpoints()
-        if known is None:
-            known = starter_code.find(self.path)
-        return [prefix for prefix in known if os.path.exists(f"{prefix}.index")]
+        """The prefixes of all whole checkpoints, .../model.ckpt-STEP, newest last.
 
-    def _listed_checkpoints(self):
-        """What the file `checkpoint` lists, oldest first; None if it is damaged."""
-        try:
-            state = tf.train.get_checkpoint_state(self.path)
-        except ValueError:  # it is empty or no text
-            return None
-        if state is None:
-            return None if os.path.exists(self.file("checkpoint")) else []
-        return list(state.all_model_checkpoint_paths)
+        The starter code's `checkpoint` may list absolute paths of another machine; its
+        checkpoints are found by their names.
+        """
+        listed = None if self.is_starters else listed_checkpoints(self.path)
+        found = find_checkpoints(self.path) if listed is None else listed
+        return [prefix for prefix in found if is_complete(prefix)]
 
-    def _mend_list(self):
-        """Writes a damaged `checkpoint` anew, which TensorFlow stumbles over."""
-        if self._listed_checkpoints() is not None:
+    def _repair_checkpoint_list(self):
+        """Replaces a damaged file `checkpoint`, at which TensorFlow would fail."""
+        if listed_checkpoints(self.path) is not None:
             return
         path = self.file("checkpoint")
         logging.warning("%s: damaged; written anew, of the checkpoints there", path)
         found = self.checkpoints()
+        if not found:
+            os.remove(path)
+            return
         names = [os.path.basename(prefix) for prefix in found]
         times = [os.path.getmtime(f"{prefix}.index") for prefix in found]
         with replacing(path, self.flag) as file:
-            file.writelines(f'model_checkpoint_path: "{n}"\n' for n in names[-1:])
-            file.writelines(f'all_model_checkpoint_paths: "{n}"\n' for n in names)
-            # Without its time a checkpoint is never removed.
-            file.writelines(f"all_model_checkpoint_timestamps: {t}\n" for t in times)
-        if not found:
-            os.remove(path)
+            file.write(checkpoint_list(names, times))
 
     def new_checkpoints(self, seconds: float = 1.0) -> Iterator[str]:
         """The newest checkpoint, and each newer one as it comes, for ever."""
@@ -223,7 +204,7 @@ class RunDirectory:
         if name in known:
             return known[name]
         for prefix in (self.file(name), local_path(name, flag)):
-            if os.path.exists(f"{prefix}.index") and self.holds(prefix):
+            if is_complete(prefix) and self.holds(prefix):
                 return self.file(self._relative(prefix))
         found = glob.glob(os.path.join(glob.escape(self.path), "*.index"))
         names = {*known, *(os.path.basename(path)[:-6] for path in found)}

@@ -1,18 +1,21 @@
-"""Saving the whole state of a run, and taking it up again.
+"""The configuration and the weights of a trained run, ours or the starter code's.
 
-saver = Saver(directory, state, keep=5)
-saver.restore()
-saver.save()                                  # model.ckpt-STEP
-load_weights(model, prefix)                   # of any checkpoint
-warm_start(model, prefix).lines()             # what of another model's fits
+run = read_run(directory, {})
+load_weights(model, prefix)                   # of one checkpoint
+load_newest(directory, load)                  # or of an older one, if it is damaged
+save_weights(model, directory, step)          # without the state of training
 """
 
 import re
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
+from youtube8m.config import RunConfig
 from youtube8m.errors import UserError, reason
+from youtube8m.runs.checkpoint_files import CheckpointReader
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.starter_code import StarterCheckpoint
 
@@ -20,13 +23,29 @@ from youtube8m.runs.starter_code import StarterCheckpoint
 RESTORE_ERRORS = (tf.errors.OpError, AssertionError, IndexError, ValueError)
 
 
-def named_variables(variables) -> dict[str, tf.Variable]:
-    """Keras variables by names that every process gives them alike.
+def read_run(directory: RunDirectory, given: Mapping[str, Any]) -> RunConfig:
+    """The configuration of a run.
 
-    Keras counts the layers of a process (lstm_cell, lstm_cell_1 ...), so numbers are
-    taken off its paths, and what is then doubled is counted here; the model's own name
-    is left out. A checkpoint of these holds every variable; one of the model object
-    would leave out, in silence, layers that it keeps in lists.
+    Args:
+      given: hyper-parameters, for a directory of the starter code, which does not
+        hold all of them; see `StarterCheckpoint.complete`.
+
+    Raises:
+      UserError: the directory holds no run.
+    """
+    run = directory.read_run()
+    if not directory.is_starters:
+        return run
+    return StarterCheckpoint(directory.checkpoint()).complete(run, given)
+
+
+def named_variables(variables) -> dict[str, tf.Variable]:
+    """Keras variables by names that are the same in every process.
+
+    Keras counts the layers of a process (lstm_cell, lstm_cell_1 ...). Here these
+    numbers are removed from the paths, and equal paths within the model are numbered
+    again; the model's own name is left out. A checkpoint of these variables is
+    complete; one of the model object would silently omit layers in lists.
     """
     named: dict[str, tf.Variable] = {}
     for variable in variables:
@@ -40,25 +59,25 @@ def named_variables(variables) -> dict[str, tf.Variable]:
 def load_weights(model, prefix: str) -> None:
     """Restores a built model's weights from a checkpoint, without the optimizer.
 
-    Where the checkpoint has averages (--ema_decay), they are the weights. It may be one
-    of the starter code's.
+    Moving averages (--ema_decay) are loaded in place of the weights they belong to.
 
     Raises:
       UserError: the checkpoint is damaged or of another model.
     """
     weights = named_variables(model.variables)
-    starters = StarterCheckpoint(prefix)
-    if starters.is_starters:
+    reader = CheckpointReader(prefix)
+    if reader.is_starters:
         classes = model.classifier.num_classes
-        for name, value in starters.values(shapes_of(weights), classes).items():
+        values = StarterCheckpoint(prefix).values(shapes_of(weights), classes)
+        for name, value in values.items():
             weights[name].assign(value)
         return
+    averages = reader.part_shapes("average")
+    parts: dict[str, dict] = {}
+    for name, variable in weights.items():
+        part = "average" if name in averages else "model"
+        parts.setdefault(part, {})[name] = variable
     try:
-        averages = variable_shapes(tf.train.load_checkpoint(prefix), "average")
-        parts: dict[str, dict] = {}
-        for name, variable in weights.items():
-            part = "average" if name in averages else "model"
-            parts.setdefault(part, {})[name] = variable
         status = tf.train.Checkpoint(**parts).restore(prefix)
         status.assert_existing_objects_matched().expect_partial()
     except RESTORE_ERRORS as error:
@@ -66,18 +85,20 @@ def load_weights(model, prefix: str) -> None:
 
 
 def shapes_of(variables: dict[str, tf.Variable]) -> dict[str, list[int]]:
-    """Name -> shape."""
+    """The shapes of variables, by name."""
     return {name: variable.shape.as_list() for name, variable in variables.items()}
 
 
-def load_newest(directory: RunDirectory, load) -> str | None:
-    """Calls `load(prefix)` with the newest checkpoint, or else with older ones.
+def load_newest(
+    directory: RunDirectory, load: Callable[[str], None]
+) -> str | None:
+    """Loads the newest checkpoint, or an older one where `load` raises a UserError.
 
     Returns:
       The prefix that was loaded; None if the directory has no checkpoint.
 
     Raises:
-      UserError: what `load` raised of the newest, if it refused them all.
+      UserError: none can be loaded; it is the error of the newest.
     """
     problems = []
     for prefix in reversed(directory.checkpoints()):
@@ -95,7 +116,7 @@ def load_newest(directory: RunDirectory, load) -> str | None:
 
 
 def save_weights(model, directory: RunDirectory, step: int) -> str:
-    """Writes a model's weights alone, as model.ckpt-STEP; returns the prefix."""
+    """Writes model.ckpt-STEP of a model's weights alone; returns the prefix."""
     weights = tf.train.Checkpoint(model=named_variables(model.variables))
     manager = tf.train.CheckpointManager(
         weights, directory.path, max_to_keep=1, checkpoint_name="model.ckpt"
@@ -103,17 +124,8 @@ def save_weights(model, directory: RunDirectory, step: int) -> str:
     return save_checkpoint(manager, directory, step)
 
 
-def variable_shapes(reader, part):
-    """Name -> shape of what `Saver` wrote as `part`."""
-    start, end = f"{part}/", "/.ATTRIBUTES/VARIABLE_VALUE"
-    return {
-        key.removeprefix(start).removesuffix(end).replace(".S", "/"): shape
-        for key, shape in reader.get_variable_to_shape_map().items()
-        if key.startswith(start) and key.endswith(end)
-    }
-
-
 def save_checkpoint(manager, directory, step):
+    """Writes model.ckpt-STEP; returns the prefix. Raises UserError if it cannot be."""
     try:
         return manager.save(checkpoint_number=step)
     except tf.errors.OpError as error:
@@ -122,6 +134,7 @@ def save_checkpoint(manager, directory, step):
 
 
 def unreadable(prefix, error):
+    """The UserError for one of RESTORE_ERRORS."""
     return UserError(
         f"{prefix}: cannot be restored ({reason(error)}); it is damaged or of another "
         "model"

@@ -26,9 +26,14 @@ from youtube8m.config import RunConfig
 from youtube8m.config.fields import flag, require_given, split_list
 from youtube8m.config.trained_run import TrainedRunConfig
 from youtube8m.errors import UserError
+from youtube8m.runs.checkpoint_files import step_of
 from youtube8m.runs.directory import RunDirectory
-from youtube8m.runs.starter_code import step_of
-from youtube8m.runs.weights import load_weights, named_variables, save_weights
+from youtube8m.runs.weights import (
+    load_weights,
+    named_variables,
+    read_run,
+    save_weights,
+)
 from youtube8m.util.progress import Progress
 
 
@@ -69,7 +74,7 @@ def average(config: AverageConfig) -> RunConfig:
       UserError: there are no such checkpoints, or --output_dir is not empty.
     """
     directory = RunDirectory(config.train_dir)
-    run = directory.read_run(config.hyperparameters)
+    run = read_run(directory, config.hyperparameters)
     prefixes = _prefixes(directory, config)
     output = RunDirectory(config.output_dir, "--output_dir")
     output.require_empty()

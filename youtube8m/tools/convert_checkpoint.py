@@ -26,7 +26,12 @@ from youtube8m.config.trained_run import TrainedRunConfig
 from youtube8m.errors import UserError
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.starter_code import StarterCheckpoint
-from youtube8m.runs.weights import load_weights, named_variables, shapes_of
+from youtube8m.runs.weights import (
+    load_weights,
+    named_variables,
+    read_run,
+    shapes_of,
+)
 from youtube8m.training.resume import tie_to_optimizer
 from youtube8m.training.saver import Saver
 from youtube8m.training.steps import TrainingState
@@ -73,7 +78,7 @@ def convert(config: ConvertConfig) -> RunConfig:
         --output_dir is not empty.
     """
     directory = RunDirectory(config.train_dir)
-    run = directory.read_run(config.hyperparameters)
+    run = read_run(directory, config.hyperparameters)
     if not directory.is_starters:
         raise UserError(
             f"--train_dir={directory.path}: not written by the starter code; train.py "

@@ -158,7 +158,9 @@ class Trainer:
         """
         if self.workers.is_chief:
             self.tied = self._tied()
-            self.directory.write_training_config(self.config)
+            self.directory.write_json(
+                "training_config.json", dataclasses.asdict(self.config)
+            )
         self._agreed(0)
         if not self.workers.is_chief:
             self._follow_chief()

@@ -13,14 +13,9 @@ from absl import logging
 from youtube8m.data.labels.cooccurrence import correlation_matrix, read_counts
 from youtube8m.errors import UserError
 from youtube8m.models import VideoModel
+from youtube8m.runs.checkpoint_files import CheckpointReader, is_complete
 from youtube8m.runs.directory import RunDirectory
-from youtube8m.runs.starter_code import StarterCheckpoint
-from youtube8m.runs.weights import (
-    RESTORE_ERRORS,
-    named_variables,
-    unreadable,
-    variable_shapes,
-)
+from youtube8m.runs.weights import RESTORE_ERRORS, named_variables, unreadable
 
 
 def take_correlation(model: VideoModel, path: str) -> None:
@@ -95,20 +90,18 @@ def warm_start(model, prefix: str) -> WarmStart:
     Raises:
       UserError: it is missing, unreadable, the starter code's, or has none of them.
     """
-    if not os.path.exists(f"{prefix}.index"):
+    if not is_complete(prefix):
         raise UserError(
             f"--warm_start_from={prefix}: no such checkpoint; name a run's directory, "
             "or a checkpoint in it, such as model/model.ckpt-1000"
         )
-    if StarterCheckpoint(prefix).is_starters:
+    reader = CheckpointReader(prefix)
+    if reader.is_starters:
         raise UserError(
             f"--warm_start_from={prefix}: written by the starter code; start from the "
             "directory that python -m youtube8m.tools.convert_checkpoint makes of it"
         )
-    try:
-        shapes = variable_shapes(tf.train.load_checkpoint(prefix), "model")
-    except RESTORE_ERRORS as error:
-        raise unreadable(prefix, error) from None
+    shapes = reader.part_shapes("model")
     found = WarmStart(prefix, [], [], [])
     weights = named_variables(model.weights)
     for name, variable in weights.items():

@@ -1,0 +1,137 @@
+"""The files of checkpoints: which ones there are, and the variables in each.
+
+    find_checkpoints("/tmp/yt8m_model")          # by their names, newest last
+    listed_checkpoints("/tmp/yt8m_model")        # by the file `checkpoint`
+    file.write(checkpoint_list(["model.ckpt-1", "model.ckpt-2"]))     # its text
+    reader = CheckpointReader("/tmp/yt8m_model/model.ckpt-2")
+    reader.read("global_step")
+"""
+
+import glob
+import os
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from youtube8m import compat
+from youtube8m.errors import UserError, reason
+
+# Written by the starter code's eval.py, for its inference.py.
+_EXPORTS = ("segment_inference_model", "inference_model")
+
+
+def find_checkpoints(path: str) -> list[str]:
+    """The prefixes of all checkpoints in a directory by their names, newest last.
+
+    Those of training come behind the copies that the starter code's eval.py made in
+    inference_model/.
+    """
+    folders = (path, os.path.join(path, "inference_model"))
+    exports = [os.path.join(folder, name) for name in _EXPORTS for folder in folders]
+    exports = [prefix for prefix in exports if is_complete(prefix)]
+    found = glob.glob(os.path.join(glob.escape(path), "model.ckpt-*.index"))
+    saved = [name.removesuffix(".index") for name in found]
+    saved = [prefix for prefix in saved if _number(prefix) is not None]
+    if not saved:
+        exports.sort(key=step_of)
+    return exports + sorted(saved, key=_number)
+
+
+def is_complete(prefix: str) -> bool:
+    """Whether the file that is written last, its index, is there."""
+    return os.path.exists(f"{prefix}.index")
+
+
+def step_of(prefix: str) -> int:
+    """The step of a checkpoint: of its name, else of the starter code's variable."""
+    number = _number(prefix)
+    return CheckpointReader(prefix).step if number is None else number
+
+
+def _number(prefix):
+    match = re.fullmatch(r"model\.ckpt-(\d+)", os.path.basename(prefix))
+    return int(match[1]) if match else None
+
+
+def listed_checkpoints(path: str) -> list[str] | None:
+    """The prefixes that the file `checkpoint` of a directory lists, oldest first.
+
+    Returns:
+      An empty list if there is no such file, None if it is damaged.
+    """
+    try:
+        state = tf.train.get_checkpoint_state(path)
+    except ValueError:  # it is empty or no text
+        return None
+    if state is None:
+        return None if os.path.exists(os.path.join(path, "checkpoint")) else []
+    return list(state.all_model_checkpoint_paths)
+
+
+def checkpoint_list(names: Sequence[str], times: Sequence[float] = ()) -> str:
+    """The text of TensorFlow's file `checkpoint`.
+
+    Args:
+      names: checkpoints in its directory, newest last.
+      times: when each was written, in seconds; TensorFlow's CheckpointManager never
+        removes a checkpoint without its time.
+    """
+    return "".join(
+        [f'model_checkpoint_path: "{name}"\n' for name in names[-1:]]
+        + [f'all_model_checkpoint_paths: "{name}"\n' for name in names]
+        + [f"all_model_checkpoint_timestamps: {time}\n" for time in times]
+    )
+
+
+class CheckpointReader:
+    """The variables of a checkpoint, by name.
+
+    Some variables of the starter code have scopes, `train/` and `tower/`, in some of
+    its runs; names here are without these.
+
+    Attributes:
+      shapes: of each variable, by its name.
+
+    Raises:
+      UserError: the checkpoint cannot be read.
+    """
+
+    def __init__(self, prefix: str):
+        self.prefix = prefix
+        self._reader = self._reading(tf.train.load_checkpoint, prefix)
+        shapes = self._reader.get_variable_to_shape_map()
+        self._names = {re.sub(r"^(train/)?(tower/)?", "", n): n for n in shapes}
+        self.shapes = {short: shapes[name] for short, name in self._names.items()}
+
+    @property
+    def is_starters(self) -> bool:
+        """Whether the starter code wrote it: TensorFlow 1 saves no graph of objects."""
+        return compat.OBJECT_GRAPH_KEY not in self.shapes
+
+    @property
+    def step(self) -> int:
+        """Updates that the starter code made. Raises UserError if it is not there."""
+        if "global_step" not in self.shapes:
+            raise UserError(
+                f"{self.prefix}: has no variable global_step; expected a checkpoint "
+                "that the starter code wrote"
+            )
+        return int(self.read("global_step"))
+
+    def read(self, name: str) -> np.ndarray:
+        """The value of a variable. Raises UserError if it is damaged."""
+        return self._reading(self._reader.get_tensor, self._names[name])
+
+    def part_shapes(self, part: str) -> dict[str, list[int]]:
+        """The shapes of the variables that we saved as `part`, by their names there."""
+        names = {key: compat.variable_name(key, part) for key in self.shapes}
+        return {name: self.shapes[key] for key, name in names.items() if name}
+
+    def _reading(self, read, name):
+        try:
+            return read(name)
+        except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
+            message = f"{self.prefix}: cannot be read ({reason(error)}); it is damaged"
+            raise UserError(message) from None

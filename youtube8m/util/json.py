@@ -1,0 +1,61 @@
+"""JSON from files and settings that people write, copy and damage.
+
+    step = parse_json('{"step": 7}', lambda row: row["step"])
+    values = read_json("training_flags.json")
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from youtube8m.errors import UserError, reason
+
+# What Python raises for text that is not JSON, and for values of another type or range.
+_ERRORS = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+
+
+class JsonError(ValueError):
+    """The text is not JSON, or its value is not of the form that is needed."""
+
+
+def parse_json(text: str | bytes, convert: Callable[[Any], Any] | None = None) -> Any:
+    """The value of a JSON text, or what `convert` makes of it.
+
+    Args:
+      convert: a function of the value; it may fail in any way where the value has
+        another form than it expects. Its UserErrors are passed on.
+
+    Raises:
+      JsonError: the text is not JSON, or `convert` fails.
+    """
+    try:
+        value = json.loads(text)
+    except _ERRORS as error:
+        raise JsonError(f"not JSON ({reason(error)})") from None
+    try:
+        return convert(value) if convert else value
+    except UserError:
+        raise
+    except _ERRORS as error:
+        raise JsonError(reason(error)) from None
+
+
+def read_json(path: str, convert: Callable[[Any], Any] | None = None) -> Any:
+    """As `parse_json`, of a file's text.
+
+    Raises:
+      JsonError: the file cannot be read, too.
+    """
+    try:
+        with open(path, "rb") as file:
+            text = file.read()
+    except OSError as error:
+        raise JsonError(f"cannot be read ({reason(error)})") from None
+    return parse_json(text, convert)
