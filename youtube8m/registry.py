@@ -198,8 +198,8 @@ def construct(cls: type, values: Mapping[str, Any], **also: Any) -> Any:
             raise UserError(f"--{key}={value}: must be at least {least}")
     if missing := sorted(required(cls) - {*chosen, *also}):
         raise UserError(
-            f"{cls.__name__} needs {' and '.join(missing)} of the classes, which "
-            "train.py takes from --vocabulary_file"
+            f"{cls.__name__} needs {' and '.join(missing)}, which no run has; give "
+            "the argument a default"
         )
     try:
         return cls(**chosen, **also)

@@ -21,13 +21,13 @@ from youtube8m import models
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.config.data import CROPS
 from youtube8m.config.fields import split_list
-from youtube8m.config.model import CLASS_FACTS
+from youtube8m.config.model import CLASS_FACTS, require_class_facts
 from youtube8m.data.labels.vocabulary import read_vocabulary
 from youtube8m.errors import UserError
 from youtube8m.losses import LOSSES
 from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING
 from youtube8m.models.preset import find
-from youtube8m.registry import arguments, defaults, hyperparameters, meanings, required
+from youtube8m.registry import arguments, defaults, hyperparameters, meanings
 
 FLAGS = flags.FLAGS
 
@@ -178,25 +178,17 @@ def read_run() -> RunConfig:
 def _vocabulary_facts(data, classes):
     """The facts of the data's classes that the constructors of `classes` ask for."""
     path = FLAGS.vocabulary_file
-    wanted = {name for cls in classes for name in arguments(cls)} & {*CLASS_FACTS}
     if not path:
         for cls in classes:
-            for name in sorted(required(cls).intersection(CLASS_FACTS)):
-                raise UserError(
-                    f"{cls.__name__} needs {CLASS_FACTS[name]}: give "
-                    "--vocabulary_file, the vocabulary.csv of the data set or a CSV "
-                    "file with the same columns"
-                )
+            require_class_facts(cls)
         return {}
+    taken = {name for cls in classes for name in arguments(cls)}
+    wanted = [name for name in CLASS_FACTS if name in taken]
     if not wanted:
         logging.warning("--vocabulary_file: nothing needs it; ignored")
         return {}
     vocabulary = read_vocabulary(path, data.num_classes)
-    tellers = {
-        "verticals": vocabulary.require_verticals,
-        "class_counts": vocabulary.require_counts,
-    }
-    return {name: tellers[name](path) for name in CLASS_FACTS if name in wanted}
+    return {name: vocabulary.class_fact(name, path) for name in wanted}
 
 
 def _warn_unused_parts(config, parts):

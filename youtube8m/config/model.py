@@ -7,18 +7,57 @@ RunConfig.from_json(run.to_json()) == run
 import dataclasses
 import json
 import typing
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from youtube8m.config.data import DataConfig
 from youtube8m.config.fields import flag, require, split_list
 from youtube8m.errors import UserError
+from youtube8m.registry import construct, required
 
-# What --vocabulary_file tells of each class, and models may ask for.
+
+class ClassFact(NamedTuple):
+    """A constructor argument whose value --vocabulary_file holds.
+
+    Attributes:
+      meaning: what it is, for messages.
+      attribute: the name of the value in a Vocabulary.
+      least: the least value that the vocabulary of a data set has.
+      lack: what a class with a smaller value lacks.
+      remedy: the file that has it.
+    """
+
+    meaning: str
+    attribute: str
+    least: int
+    lack: str
+    remedy: str
+
+
+_VERTICALS = ("no vertical", "a file that names one for each class")
 CLASS_FACTS = {
-    "verticals": "the vertical of each class",
-    "class_counts": "how many training videos each class has",
+    "verticals": ClassFact("the vertical of each class", "vertical_of", 0, *_VERTICALS),
+    "num_verticals": ClassFact(
+        "the number of verticals", "num_verticals", 1, *_VERTICALS
+    ),
+    "class_counts": ClassFact(
+        "how many training videos each class has",
+        "train_counts",
+        1,
+        "no training videos",
+        "the data set's vocabulary.csv, whose TrainVideoCount counts them",
+    ),
 }
+
+
+def require_class_facts(cls: type, known: Iterable[str] = ()) -> None:
+    """Raises UserError if a constructor needs a class fact that is not `known`."""
+    for name in sorted(required(cls).intersection(CLASS_FACTS).difference(known)):
+        raise UserError(
+            f"{cls.__name__} needs {CLASS_FACTS[name].meaning}: give "
+            "--vocabulary_file, the vocabulary.csv of the data set or a CSV file with "
+            "the same columns"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,19 +77,34 @@ class ModelConfig:
     )
     label_loss: str = flag("CrossEntropyLoss", "The loss, by class name.")
     hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    # From --vocabulary_file, for models that ask for them: of each class, the place of
-    # its vertical and the videos of the training split that have it.
+    # The CLASS_FACTS, for models that ask for them; of each class, the number of its
+    # vertical and the videos of the training split that have it.
     verticals: tuple[int, ...] = ()
     class_counts: tuple[int, ...] = ()
+    num_verticals: int | None = None
 
     def __post_init__(self):
         require(
             isinstance(self.hyperparameters, Mapping),
             f"hyperparameters are {self.hyperparameters!r}; expected names and values",
         )
-        for name in CLASS_FACTS:
+        for name in ("verticals", "class_counts"):
             numbers = tuple(map(int, split_list(getattr(self, name))))
             object.__setattr__(self, name, numbers)
+        least = max(self.verticals, default=-1) + 1
+        if self.num_verticals is None and least:  # of a run before it was kept
+            object.__setattr__(self, "num_verticals", least)
+        number = self.num_verticals
+        require(
+            number is None or (type(number) is int and number >= least),
+            f"num_verticals is {number!r}; expected a number of at least {least}",
+        )
+
+    @property
+    def class_facts(self) -> dict[str, Any]:
+        """The facts of the classes that are known, by name."""
+        facts = {name: getattr(self, name) for name in CLASS_FACTS}
+        return {name: fact for name, fact in facts.items() if fact}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,16 +121,21 @@ class RunConfig:
             "num_classes": self.data.num_classes,
             "feature_sizes": self.data.feature_sizes,
             "max_frames": self.data.longest_example,
-            "verticals": self.model.verticals,
-            "class_counts": self.model.class_counts,
         }
-        known = {name: fact for name, fact in facts.items() if fact != ()}
-        return {**self.model.hyperparameters, **known}
+        return {**self.model.hyperparameters, **facts, **self.model.class_facts}
+
+    def construct(self, cls: type, **also: Any) -> Any:
+        """Builds a part of the model, or the loss; see `registry.construct`."""
+        values = self.constructor_values
+        require_class_facts(cls, values)
+        return construct(cls, values, **also)
 
     def to_json(self) -> str:
         """One flat JSON object; the starter code's five keys as it wrote them."""
         data, model = dataclasses.asdict(self.data), dataclasses.asdict(self.model)
         values = {**model, **data}
+        if self.model.num_verticals is None:  # as in files of earlier versions
+            del values["num_verticals"]
         for name, value in values.items():
             if isinstance(value, tuple):
                 values[name] = ",".join(map(str, value))

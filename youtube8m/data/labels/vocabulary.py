@@ -14,6 +14,7 @@ import os
 import numpy as np
 import pandas as pd
 
+from youtube8m.config.model import CLASS_FACTS
 from youtube8m.errors import UserError, reason
 from youtube8m.util.files import local_path
 from youtube8m.util.text import shortened
@@ -45,26 +46,26 @@ class Vocabulary:
     verticals: tuple[str, ...]  # sorted, numbers by value
     vertical_of: np.ndarray  # int32 [C], positions in `verticals`; -1 where none
 
-    def require_verticals(self, path: str) -> tuple[int, ...]:
-        """`vertical_of` as a tuple. Raises UserError if a class has none."""
-        without = np.flatnonzero(self.vertical_of < 0)
-        if without.size:
-            raise UserError(
-                f"{path}: class {without[0]} has no vertical, nor have "
-                f"{without.size - 1} others; give a file that names one for each class"
-            )
-        return tuple(self.vertical_of.tolist())
+    @property
+    def num_verticals(self) -> int:
+        """How many verticals there are."""
+        return len(self.verticals)
 
-    def require_counts(self, path: str) -> tuple[int, ...]:
-        """`train_counts` as a tuple. Raises UserError if a class has no videos."""
-        without = np.flatnonzero(self.train_counts < 1)
+    def class_fact(self, name: str, path: str) -> int | tuple[int, ...]:
+        """One of CLASS_FACTS, of the whole or of each class.
+
+        Raises:
+          UserError: a class lacks it; the message names the file at `path`.
+        """
+        fact = CLASS_FACTS[name]
+        values = np.asarray(getattr(self, fact.attribute))
+        without = np.flatnonzero(values < fact.least)
         if without.size:
             raise UserError(
-                f"{path}: class {without[0]} has no training videos, nor have "
-                f"{without.size - 1} others; give the data set's vocabulary.csv, whose "
-                "TrainVideoCount counts them"
+                f"{path}: class {without[0]} has {fact.lack}, nor have "
+                f"{without.size - 1} others; give {fact.remedy}"
             )
-        return tuple(self.train_counts.tolist())
+        return tuple(values.tolist()) if values.ndim else int(values)
 
 
 def read_vocabulary(path, num_classes: int | None = None) -> Vocabulary:
