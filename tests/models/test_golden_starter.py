@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tests import test_golden_metrics
 from tests.helpers import golden
+from tests.helpers.decoding import decode_records
 from tests.helpers.golden import ATOL, assert_close, assert_equal, assert_known
 from youtube8m import models, optimizers
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
@@ -317,8 +318,7 @@ def decode(case, num_classes, **flags):
     )
     records = serialized(case)
     decoder = decoder_for(config, labels=True, damage=Damage(strict=True))
-    numbers = range(len(records))
-    batch = decoder.decode(["case"], [0] * len(records), numbers, records)
+    batch = decode_records(decoder, records)
     decoder.damage.check()
     return batch
 

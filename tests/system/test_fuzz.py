@@ -17,6 +17,7 @@ import tensorflow as tf
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.helpers.decoding import decode_records
 from tests.runs.test_starter_code import logistic, random, save
 from tests.training import test_trainer as training
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
@@ -177,7 +178,7 @@ def test_records(level, record, draw):
     with an_error_of_ours():
         damage = Damage()
         decoder = decoding.decoder_for(LEVELS[level], True, damage)
-        batch = decoder.decode(["f"], [0], [0], [record], None)
+        batch = decode_records(decoder, [record])
         damage.check()
         if level in ("video", "frame", "released crops"):
             assert len(batch["id"]) + damage.lost == 1

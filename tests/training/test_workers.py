@@ -182,12 +182,12 @@ class Seen:
     """What a trainer is given, [epoch, video], and which records are read for that."""
 
     def __init__(self, trainer):
-        self.places, ids, batches = [], [], trainer._batches
+        self.reads, ids, batches = [], [], trainer._batches
         self._ids, read = ids, RecordReader.read
 
-        def noted_read(reader, file, index, *where):
-            self.places.append((file, index))
-            return read(reader, file, index, *where)
+        def noted_read(reader, location):
+            self.reads.append((location.file, location.index))
+            return read(reader, location)
 
         def noted_batches():
             for batch in batches():
@@ -226,7 +226,7 @@ trainer.train()
 state = trainer.state
 np.savez(out + f"/weights{workers.index}.npz",
     *[v.numpy() for v in (*state.model.weights, *state.loss.variables)])
-np.savez(out + f"/seen{workers.index}.npz", ids=seen.ids, places=seen.places)
+np.savez(out + f"/seen{workers.index}.npz", ids=seen.ids, reads=seen.reads)
 """
 )
 _DBOF = {**DBOF.hyperparameters, "sample_random_frames": False, "iterations": 24}
@@ -267,12 +267,12 @@ def assert_read_once_per_epoch(out):
     """By one of the two workers, half of the records by each."""
     with np.load(out / "seen0.npz") as one, np.load(out / "seen1.npz") as two:
         both = np.concatenate([one["ids"], two["ids"]], axis=1)
-        places = [map(tuple, seen["places"].tolist()) for seen in (one, two)]
+        reads = [map(tuple, seen["reads"].tolist()) for seen in (one, two)]
         assert one["ids"].shape == two["ids"].shape == (EPOCHS, SAMPLE.num_train // 2)
     for videos in both:
         assert len(set(videos)) == SAMPLE.num_train
         assert set(videos) == set(both[0])
-    counts = [collections.Counter(found) for found in places]
+    counts = [collections.Counter(found) for found in reads]
     assert [counter.total() for counter in counts] == [
         EPOCHS * SAMPLE.num_train // 2
     ] * 2

@@ -6,6 +6,12 @@ from keras import ops
 from youtube8m.layers.inputs import take_frames
 from youtube8m.layers.windows import split_mask
 from youtube8m.registry import PACKAGE, Configured
+from youtube8m.util import frame_indices
+
+
+def _below(uniform):
+    """A function of n: floor(u n) in float32, as int32."""
+    return lambda n: ops.cast(uniform * ops.cast(n, "float32"), "int32")
 
 
 def random_frame_indices(uniform, num_frames):
@@ -17,8 +23,7 @@ def random_frame_indices(uniform, num_frames):
     Returns:
       int32 [B, k].
     """
-    length = ops.cast(num_frames, "float32")[:, None]
-    return ops.cast(uniform * length, "int32")
+    return _below(uniform)(ops.cast(num_frames, "float32")[:, None])
 
 
 def random_sequence_indices(uniform, num_frames, size: int):
@@ -31,8 +36,7 @@ def random_sequence_indices(uniform, num_frames, size: int):
       int32 [B, size].
     """
     num_frames = ops.cast(num_frames, "int32")[:, None]
-    room = ops.maximum(num_frames - size, 0) + 1
-    start = ops.cast(uniform * ops.cast(room, "float32"), "int32")
+    start = frame_indices.run_starts(ops, _below(uniform), num_frames, size)
     return ops.minimum(start + ops.arange(size, dtype="int32"), num_frames - 1)
 
 
@@ -92,8 +96,7 @@ def window_indices(uniform, counts, size: int):
     Returns:
       int32 [B, W].
     """
-    offsets = ops.cast(uniform * ops.cast(counts, "float32"), "int32")
-    return size * ops.arange(ops.shape(counts)[1], dtype="int32") + offsets
+    return frame_indices.window_indices(ops, _below(uniform), counts, size)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

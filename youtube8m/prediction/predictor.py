@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from youtube8m import models
-from youtube8m.data.reading.batch import batch_signature
+from youtube8m.data.reading.batch import input_signature
 from youtube8m.data.reading.pipeline import Shards
 from youtube8m.errors import UserError
 from youtube8m.layers.inputs import dequantize
@@ -45,9 +45,7 @@ class TrainedRun:
             )
         self.model = models.create(self.run)
         # Compiled once, for batches of any size and length.
-        spec = batch_signature(models.dummy_batch(self.run.data))
-        if self.run.data.released_crops:
-            spec["frames"] = tf.TensorSpec(spec["frames"].shape, tf.float32)
+        spec = input_signature(self.run.data)
         self._inputs = tuple(spec)
         self._call = tf.function(
             lambda inputs: self.model(inputs, training=False), input_signature=[spec]

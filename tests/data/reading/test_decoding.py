@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers.decoding import decode_records
 from youtube8m.config import DataConfig
 from youtube8m.data.reading import decoding, frame_sampling
-from youtube8m.data.reading.batch import batch_signature
+from youtube8m.data.reading.batch import batch_signature, record_signature
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.writing.records import frame_example, video_example
 from youtube8m.errors import UserError
@@ -46,8 +47,7 @@ def decode(config, examples, labels=True, damage=None, draws=None, crop_starts=(
     serialized = [
         e if isinstance(e, bytes) else e.SerializeToString() for e in examples
     ]
-    count = len(serialized)
-    return decoder.decode(["x.tfrecord"], [0] * count, range(count), serialized, draws)
+    return decode_records(decoder, serialized, draws)
 
 
 def problem(config, example, labels=True):
@@ -215,18 +215,17 @@ def test_labels_are_not_looked_at_where_not_asked_for():
 
 @pytest.mark.parametrize("config", [FRAME, VIDEO, SEGMENT])
 @pytest.mark.parametrize("labels", [True, False])
-def test_an_empty_batch_has_the_keys_and_types_of_others(config, labels):
+@pytest.mark.parametrize("count", [0, 1])
+def test_batches_have_the_keys_and_types_of_the_signature(config, labels, count):
     rng = np.random.default_rng(0)
     example = (
         video_example("v", [1], means(rng))
         if config is VIDEO
         else frame_example("v", [1], frames(rng, 6), [(0, 1, 1.0)])
     )
-    decoder = decoding.decoder_for(config, labels, Damage())
-    full, empty = decode(config, [example], labels), decoder.empty()
-    assert full.keys() == empty.keys()
-    assert batch_signature(full) == batch_signature(empty)
-    assert all(len(value) == 0 for value in empty.values())
+    batch = decode(config, [example] * count, labels)
+    assert batch_signature(batch) == record_signature(config, labels)
+    assert all(len(value) == count for value in batch.values())
 
 
 # Segments.
@@ -443,7 +442,7 @@ def test_batches_held_by_the_user_stay_as_they_were():
     for index in range(12):
         content = [frames(rng, int(rng.integers(1, 9))) for _ in range(3)]
         data = [frame_example("v", [1], c).SerializeToString() for c in content]
-        batch = decoder.decode(["x"], [0] * 3, range(3), data)
+        batch = decode_records(decoder, data)
         if index % 3:  # and some are let go, for their buffers to be used again
             held.append((batch, content))
     for batch, content in held:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import golden
+from tests.helpers.decoding import decode_records
 from youtube8m.config import DataConfig
 from youtube8m.data.reading import decoding
 from youtube8m.data.reading.damage import Damage
@@ -33,7 +34,7 @@ def decode(config, quantized):
     rgb, audio = np.split(quantized, config.feature_sizes[:1], axis=1)
     record = frame_example("v", [], {"rgb": rgb, "audio": audio}).SerializeToString()
     decoder = decoding.decoder_for(config, True, Damage(strict=True))
-    batch = decoder.decode(["x"], [0], [0], [record])
+    batch = decode_records(decoder, [record])
     return batch["frames"][0], batch["num_frames"]
 
 

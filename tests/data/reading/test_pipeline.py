@@ -211,8 +211,8 @@ def test_video_level_batches(tmp_path):
     found = np.concatenate([batch["features"] for batch in batches])
     np.testing.assert_array_equal(found, values)
     (mixed,) = shards.iterate(shards.training_batches(9, 0, 1))
-    place = {f"v{i}": row for i, row in enumerate(values)}
-    expected = [place[video_id] for video_id in ids(mixed)]
+    known = {f"v{i}": row for i, row in enumerate(values)}
+    expected = [known[video_id] for video_id in ids(mixed)]
     np.testing.assert_array_equal(mixed["features"], expected)
 
 
@@ -232,8 +232,8 @@ def test_segments_come_in_full_batches(tmp_path):
     for batch in batches:
         starts = batch["segment_start"].numpy().tolist()
         rows += zip(ids(batch), starts, batch["rated"].numpy()[:, 0], strict=True)
-        places = zip(rows[-len(starts) :], batch["frames"].numpy(), strict=True)
-        for (video_id, start, _), frames in places:
+        found = zip(rows[-len(starts) :], batch["frames"].numpy(), strict=True)
+        for (video_id, start, _), frames in found:
             whole = content(video_id, 14)[start : start + 5]
             np.testing.assert_array_equal(frames[: len(whole)], whole)
             assert not frames[len(whole) :].any()
@@ -323,7 +323,7 @@ def test_resuming_gives_exactly_the_batches_behind(
     monkeypatch.setattr(
         RecordReader,
         "read",
-        lambda reader, *place: reads.append(place) or read(reader, *place),
+        lambda reader, location: reads.append(location) or read(reader, location),
     )
     arguments = {
         "batch_size": batch_size,
@@ -576,7 +576,7 @@ def test_damage_is_told_by_the_shard_it_lies_in(tmp_path):
     expected = [0] * 4
     for offset in offsets[5], offsets[9], offsets[10]:
         data[offset] ^= 1  # in a header, so that its checksum does not hold
-    for offset in offsets[5], offsets[9]:  # the last lies behind damage: one place
+    for offset in offsets[5], offsets[9]:  # the last lies behind damage: one loss
         expected[4 * offset // len(data)] += 1
     path.write_bytes(data)
     lost = []

@@ -40,7 +40,7 @@ def read(paths, damage=None):
     return [
         ((file, index), data)
         for file, path in enumerate(paths)
-        for index, data in tfrecord.read_records(path, damage)
+        for (_, _, _, index, _, _), data in tfrecord.read_records(path, damage)
     ]
 
 
@@ -117,27 +117,33 @@ def test_every_record_comes_once_in_order(files):
     damage = Damage(strict=True)
     found = read(files, damage)
     assert dict(found) == everything() and len(found) == 2 * COUNT + 3
-    assert [place for place, _ in found] == list(everything())
+    assert [key for key, _ in found] == list(everything())
     assert damage.lost == 0 and not reports(damage)
     damage.check()
 
 
+def location(file, index):
+    return tfrecord.Location(0, 0, file, index, index * FULL, SIZE)
+
+
 def test_a_walk_tells_where_records_lie(files):
-    places = list(tfrecord.walk(files[0], Damage(strict=True)))
-    assert places == [(i, i * FULL, SIZE) for i in range(COUNT)]
+    found = list(tfrecord.walk(files[0], Damage(strict=True)))
+    assert found == [(i, i * FULL, SIZE) for i in range(COUNT)]
     damage = Damage(strict=True)
     with tfrecord.RecordReader(files, damage) as reader:
         for file, index in ((1, 7), (0, 39), (1, 6), (2, 0)):
-            data = reader.read(file, index, index * FULL, SIZE)
+            data = reader.read(location(file, index))
             assert bytes(data) == record(file, index)
 
 
 def test_a_file_that_changed_behind_the_walk_costs_its_records(files):
     damage = Damage()
-    places = list(tfrecord.walk(files[0], damage))
+    locations = [
+        tfrecord.Location(0, 0, 0, *w) for w in tfrecord.walk(files[0], damage)
+    ]
     os.truncate(files[0], 10 * FULL + 20)
     with tfrecord.RecordReader(files, damage) as reader:
-        found = [reader.read(0, *place) for place in places]
+        found = list(map(reader.read, locations))
         assert [data is None for data in found] == [False] * 10 + [True] * 30
     assert damage.lost == 30
 
@@ -147,13 +153,13 @@ def test_files_that_no_longer_open_are_told(files):
     os.remove(files[1])
     with tfrecord.RecordReader(files, damage) as reader:
         for index in range(5):
-            assert reader.read(1, index, index * FULL, SIZE) is None
+            assert reader.read(location(1, index)) is None
     assert damage.lost == 5
     assert f"record 1 at byte {FULL} cannot be read (" in str(reports(damage))
 
 
 def test_a_part_of_a_file_is_walked_and_told_alone(files):
-    """Each record, and each damaged place, is of the part in which it begins."""
+    """Each record, and each piece of damage, is of the part in which it begins."""
     for index in (3, 10, 20, 39):
         flip(files[0], index * FULL)  # in its header
     found, told, edges = [], [], [-9, 1, 10 * FULL, 25 * FULL, 9e9]

@@ -48,6 +48,5 @@ def decoded(paths: list[str], decoder: decoding.Decoder) -> Iterator[dict]:
         for file, path in enumerate(paths):
             found = tfrecord.read_records(path, decoder.damage)
             for batch in order.batched(found, _BATCH):
-                indices, serialized = zip(*batch, strict=True)
-                yield decoder.decode(paths, [file] * len(batch), indices, serialized)
+                yield decoder.decode([path], *zip(*batch, strict=True))
             progress.update(file + 1)

@@ -4,13 +4,39 @@ Frame level: `frames` [B, T, D], uint8 or the records' own floats, and `num_fram
 int32 [B]. Video level: `features` float32 [B, D]. Both: `id` string [B] and, where
 records have them, `labels` int32 [B, L], padded with -1. Rated segments add `rated`
 int32 [B, R], padded with -1, and `segment_start` int32 [B]. Batches of training carry
-`position` int64 [3] besides.
+`position` int64 [3] besides: how much of the data has come before.
 """
 
 import numpy as np
 import tensorflow as tf
 
 from youtube8m import schema
+from youtube8m.config import DataConfig
+
+
+def input_signature(config: DataConfig) -> dict[str, tf.TensorSpec]:
+    """The specs of what models take, of any number of videos and frames."""
+    size = config.feature_size
+    if not config.frame_features:
+        return {"features": tf.TensorSpec([None, size], tf.float32)}
+    dtype = tf.float32 if config.released_crops else tf.uint8
+    return {
+        "frames": tf.TensorSpec([None, None, size], dtype),
+        "num_frames": tf.TensorSpec([None], tf.int32),
+    }
+
+
+def record_signature(config: DataConfig, labels: bool) -> dict[str, tf.TensorSpec]:
+    """The specs of the batches that records are decoded to."""
+    ids = tf.TensorSpec([None, None], tf.int32)
+    signature = {"id": tf.TensorSpec([None], tf.string), **input_signature(config)}
+    if labels:
+        signature["labels"] = ids
+    if config.segment_labels:
+        signature["rated"] = ids
+        signature["segment_start"] = tf.TensorSpec([None], tf.int32)
+        signature["position"] = tf.TensorSpec([None, None], tf.int64)
+    return signature
 
 
 def batch_signature(batch: dict[str, np.ndarray]) -> dict[str, tf.TensorSpec]:
@@ -44,5 +70,5 @@ def device_inputs(batch: dict) -> dict:
 
 
 def without_position(batch: dict) -> dict:
-    """A batch as it goes to models: its place in the data matters to training alone."""
+    """A batch as it goes to models: its position matters to training alone."""
     return {name: value for name, value in batch.items() if name != "position"}

@@ -1,22 +1,24 @@
 """From serialised records to numpy batches.
 
     decoder = decoder_for(DataConfig(...), labels=True, damage=Damage())
-    batch = decoder.decode(paths, files, indices, serialized)
+    batch = decoder.decode(paths, locations, records)
 
 A batch is a dict of arrays: `id` object [B]; `labels` int32 [B, L] padded with -1
 (where asked for); frame level: `frames` uint8 [B, T, D], features concatenated in
 the order of --feature_names, and `num_frames` int32 [B]; video level: `features`
 float32 [B, D]; segments add `segment_start`, `rated` int32 [B, R], the classes that
-were rated, padded with -1, of which `labels` are those rated as present, and `place`
-int32 [B, 2]: which record a segment is of, and its number there.
+were rated, padded with -1, of which `labels` are those rated as present, and
+`position` int64 [B, 3]: the epoch, the number of the record in it, and how many of
+the record's segments there are up to this one.
 
-A record that cannot be used is left out and told to `damage`. One whose labels
+A record that cannot be used is left out and reported to `damage`. One whose labels
 contradict --num_classes ends the run, as it means the flag is wrong.
 """
 
 import dataclasses
 import sys
 import threading
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -25,6 +27,7 @@ from youtube8m.config import DataConfig
 from youtube8m.data.reading import frame_sampling, wire
 from youtube8m.data.reading.batch import pad_ids
 from youtube8m.data.reading.damage import Damage
+from youtube8m.data.reading.tfrecord import Location
 from youtube8m.data.reading.wire import RecordError
 from youtube8m.data.writing.records import dequantize
 from youtube8m.errors import UserError
@@ -74,12 +77,12 @@ class BufferPool:
         return buffer[start : start + size].view(dtype).reshape(shape)
 
     def _unused(self, size):
-        for place in range(len(self._buffers)):
+        for number in range(len(self._buffers)):
             # A view of a buffer, or a tensor that took it over, refers to it.
-            if sys.getrefcount(self._buffers[place]) == _UNUSED_REFERENCES:
-                if self._buffers[place].nbytes < size:
-                    self._buffers[place] = np.empty(size, np.uint8)
-                return self._buffers[place]
+            if sys.getrefcount(self._buffers[number]) == _UNUSED_REFERENCES:
+                if self._buffers[number].nbytes < size:
+                    self._buffers[number] = np.empty(size, np.uint8)
+                return self._buffers[number]
         self._buffers.append(np.empty(size, np.uint8))
         return self._buffers[-1]
 
@@ -135,34 +138,35 @@ class Decoder:
     pool: BufferPool = dataclasses.field(default_factory=BufferPool)
 
     def decode(
-        self, paths, files, indices, serialized, draws=None, lengths=None
+        self,
+        paths: Sequence[str],
+        locations: Sequence[Location],
+        records: Iterable[bytes | memoryview | None],
+        draws: np.ndarray | None = None,
     ) -> dict[str, np.ndarray]:
         """Decodes the records of one batch.
 
         Args:
-          paths: file names; `files` [n] are positions in it.
-          indices: [n], each record's place in its file.
-          serialized: iterable of n records, each used before the next is asked for;
-            None: could not be read, which was told.
-          draws: int64 [n], random bits that choose frames; None: none is drawn.
-          lengths: int64 [n], the records' bytes, where `serialized` is no list.
+          paths: the shards, of which each location names one.
+          locations: of the B records.
+          records: their data, each used before the next is asked for; None of one
+            that could not be read, which is reported by then.
+          draws: int64 [B], random bits that choose frames; None: none is drawn.
         """
-        lengths = list(map(len, serialized)) if lengths is None else lengths
-        rows, parsed = self.frame_rows(lengths), []
-        draws = [None] * len(lengths) if draws is None else draws.tolist()
-        places = zip(files, indices, serialized, draws, strict=True)
-        for number, (file, index, record, draw) in enumerate(places):
+        rows, parsed = self.frame_rows([at.length for at in locations]), []
+        draws = [None] * len(locations) if draws is None else draws.tolist()
+        for at, record, draw in zip(locations, records, draws, strict=True):
             try:
                 examples = [] if record is None else self.parse(record, draw)
             except RecordError as error:
-                self.damage.record(paths[file], f"record {index} {error}")
+                self.damage.record(paths[at.file], f"record {at.index} {error}")
             except UserError as error:
-                located = UserError(f"{paths[file]}: record {index} {error}")
+                located = UserError(f"{paths[at.file]}: record {at.index} {error}")
                 self.damage.fail(located)
                 raise located from None
             else:
-                for place, example in enumerate(examples):
-                    example["place"] = (number, place)
+                for count, example in enumerate(examples, 1):
+                    example["position"] = (at.epoch, at.number, count)
                     if rows is not None:
                         rows.add(example.pop("frames"))
                 parsed += examples
@@ -186,10 +190,6 @@ class Decoder:
         if self.labels:
             batch["labels"] = pad_ids([row["labels"] for row in parsed])
         return batch
-
-    def empty(self) -> dict[str, np.ndarray]:
-        """A batch of no examples: the keys, types and ranks of all batches."""
-        return self.decode([], [], [], [])
 
     def _context(self, record: bytes, context) -> dict:
         parsed = {"id": self._video_id(record, context)}
@@ -412,8 +412,9 @@ class SegmentDecoder(FrameDecoder):
     def collate(self, parsed, rows=None):
         starts = np.array([row["segment_start"] for row in parsed], np.int32)
         rated = pad_ids([row["rated"] for row in parsed])
-        places = np.array([row["place"] for row in parsed], np.int32).reshape(-1, 2)
-        own = {"segment_start": starts, "rated": rated, "place": places}
+        position = np.array([row["position"] for row in parsed], np.int64)
+        own = {"rated": rated, "segment_start": starts}
+        own["position"] = position.reshape(-1, 3)
         return {**super().collate(parsed, rows), **own}
 
 

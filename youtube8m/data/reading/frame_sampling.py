@@ -9,9 +9,12 @@ A choice is a range, or an array [k] where it is irregular. It holds one frame a
 least, and the same frames for all modalities.
 """
 
+import functools
+
 import numpy as np
 
 from youtube8m.config import DataConfig
+from youtube8m.util import frame_indices
 
 
 def draws(seed: int, numbers) -> np.ndarray:
@@ -88,11 +91,11 @@ def crop(frames: range, start: int, stride: int, count: int) -> range:
 
 def windows(frames: range, size: int, draw: int | None = None) -> np.ndarray:
     """One of each `size` frames and of those left over; fixed: the middle ones."""
-    starts = np.arange(0, len(frames), size)
-    counts = np.minimum(len(frames) - starts, size)
-    if draw is None:
-        return frames.start + starts + counts // 2
-    return frames.start + starts + below(draws(draw, range(len(starts))), counts)
+    counts = np.minimum(len(frames) - np.arange(0, len(frames), size), size)
+    chosen = _middle
+    if draw is not None:
+        chosen = functools.partial(below, draws(draw, range(len(counts))))
+    return frames.start + frame_indices.window_indices(np, chosen, counts, size)
 
 
 def random(frames: range, count: int, draw: int | None = None) -> np.ndarray:
@@ -107,9 +110,14 @@ def random(frames: range, count: int, draw: int | None = None) -> np.ndarray:
 
 def run(frames: range, count: int, draw: int | None = None) -> range:
     """`count` neighbours, or all if there are fewer; fixed: those in the middle."""
-    room = max(len(frames) - count, 0) + 1
-    start = room // 2 if draw is None else below(draw, room)
+    chosen = _middle if draw is None else functools.partial(below, draw)
+    start = frame_indices.run_starts(np, chosen, len(frames), count)
     return frames[start : start + count]
+
+
+def _middle(limit):
+    """`below` where nothing is drawn: u = 1/2."""
+    return limit // 2
 
 
 def as_index(chosen: range | np.ndarray) -> slice | np.ndarray:

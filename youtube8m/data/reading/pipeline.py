@@ -25,7 +25,6 @@ import math
 import os
 import sys
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -33,8 +32,9 @@ import tensorflow as tf
 from youtube8m.config import DataConfig
 from youtube8m.config.fields import split_list
 from youtube8m.data.reading import decoding, frame_sampling, order, tfrecord
-from youtube8m.data.reading.batch import batch_signature, without_position
+from youtube8m.data.reading.batch import record_signature, without_position
 from youtube8m.data.reading.damage import Damage
+from youtube8m.data.reading.tfrecord import Location
 from youtube8m.errors import UserError
 
 _SHUFFLE_BATCHES = 5  # as the starter code's queue
@@ -44,19 +44,7 @@ _FILE_BITS, _INDEX_BITS = 20, 28  # of an origin; the rest counts epochs
 START = (0, 0, 0)  # the position of a run that begins
 WHOLE = (0, 1)  # the share of a reader that is alone
 
-
-class Place(NamedTuple):
-    """Where a record lies, and as which it comes in its epoch."""
-
-    epoch: int
-    number: int
-    file: int
-    index: int  # in its file
-    offset: int
-    length: int
-
-
-_PLACES = tf.TensorSpec([None, len(Place._fields)], tf.int64)
+_LOCATIONS = Location(*[tf.TensorSpec([None], tf.int64)] * len(Location._fields))
 _POSITION = tf.TensorSpec([len(START)], tf.int64)
 
 
@@ -139,18 +127,18 @@ class Shards:
         """
         buffer = shuffle_buffer or self.default_buffer(batch_size)
 
-        def places():
+        def locations():
             first, done, _ = map(int, start)
             for epoch in range(first, num_epochs):
                 found = self._shuffled(epoch, seed, num_readers, buffer)
                 yield from itertools.islice(found, done if epoch == first else 0, None)
 
         if self.config.segment_labels:
-            examples = self._load(places, batch_size, seed=seed).unbatch()
+            examples = self._load(locations, batch_size, seed=seed).unbatch()
             batches = _joined(examples.skip(start[2]), batch_size)
             batches = batches.filter(lambda batch: tf.size(batch["id"]) >= least_rows)
             return batches.map(functools.partial(_share_of, worker=worker))
-        batches = self._load(places, batch_size, seed, worker, least_rows=least_rows)
+        batches = self._load(locations, batch_size, seed, worker, least_rows)
         return batches.prefetch(1)
 
     def ordered_batches(
@@ -169,10 +157,10 @@ class Shards:
             parts of all bytes. The parts in their order make the whole.
         """
 
-        def places():
+        def locations():
             return self._in_turns(range(len(self.paths)), num_readers, shard=shard)
 
-        batches = self._load(places, batch_size, crop_starts=crop_starts)
+        batches = self._load(locations, batch_size, crop_starts=crop_starts)
         if self.config.segment_labels:
             batches = _joined(batches.unbatch(), batch_size)
         return batches.map(without_position).prefetch(1)
@@ -180,17 +168,17 @@ class Shards:
     def _shuffled(self, epoch, seed, num_readers, buffer):
         (of_files, of_records) = frame_sampling.draws(seed, [2 * epoch, 2 * epoch + 1])
         files = order.permutation(len(self.paths), int(of_files))
-        places = self._in_turns(files, num_readers, epoch)
-        mixed = order.shuffled(places, buffer, int(of_records))
-        for number, place in enumerate(mixed):
-            yield place._replace(number=number)
+        locations = self._in_turns(files, num_readers, epoch)
+        mixed = order.shuffled(locations, buffer, int(of_records))
+        for number, location in enumerate(mixed):
+            yield location._replace(number=number)
 
     def _in_turns(self, files, num_readers, epoch=0, shard=WHOLE):
         walks = (self._walk(epoch, file, shard) for file in files)
         return order.in_turns(walks, num_readers)
 
     def _walk(self, epoch, file, shard):
-        """The places of one file's records, as far as they lie in the shard."""
+        """The locations of one file's records, as far as they lie in the shard."""
         start, stop = 0, math.inf  # files may have grown since they were found
         if shard != WHOLE:
             before = sum(self.file_bytes[:file])
@@ -198,13 +186,19 @@ class Shards:
             start, stop = part.start - before, part.stop - before
             if start >= self.file_bytes[file] or stop <= 0:
                 return
-        for place in tfrecord.walk(self.paths[file], self.damage, start, stop):
-            yield Place(epoch, 0, file, *place)
+        for found in tfrecord.walk(self.paths[file], self.damage, start, stop):
+            yield Location(epoch, 0, file, *found)
 
     def _load(
-        self, places, batch_size, seed=None, worker=WHOLE, least_rows=1, crop_starts=()
+        self,
+        locations,
+        batch_size,
+        seed=None,
+        worker=WHOLE,
+        least_rows=1,
+        crop_starts=(),
     ):
-        """Batches of the records at `places`, a function that yields them.
+        """Batches of the records at `locations`, a function that yields them.
 
         With a seed, frames are drawn by it and the records' origins: anew in each
         epoch, and again the same when a run is resumed.
@@ -213,35 +207,36 @@ class Shards:
         decoder = decoding.decoder_for(
             self.config, self.labels, self.damage, crop_starts
         )
-        none = np.zeros((0, len(Place._fields)), np.int64)
-        example = self._decoded(decoder, none, seed)
-        names, signature = zip(*batch_signature(example).items(), strict=True)
+        signature = record_signature(self.config, self.labels)
 
         def plan():
-            for batch in order.batched(places(), batch_size):
+            for batch in order.batched(locations(), batch_size):
                 last, share = batch[-1], order.share(len(batch), *worker)
                 if len(batch) >= least_rows:
-                    yield np.array(batch[share]), (last.epoch, last.number + 1, 0)
+                    own = Location(*np.array(batch[share]).T)
+                    yield own, (last.epoch, last.number + 1, 0)
 
-        def load(places):
-            batch = self._decoded(decoder, places, seed)
+        def load(*columns):
+            batch = self._decoded(decoder, Location(*columns), seed)
             if worker != WHOLE and not len(batch["id"]):
                 # The other workers wait for this one's part of the step.
                 message = "a worker's part of a batch holds damaged records only"
-                error = UserError(f"{self.paths[places[0][2]]}: {message}")
+                file = Location(*columns).file[0]
+                error = UserError(f"{self.paths[file]}: {message}")
                 self.damage.fail(error)
                 raise error
-            return [batch[name] for name in names]
+            return [batch[name] for name in signature]
 
-        def to_batch(places, position):
-            types = [spec.dtype for spec in signature]
-            values = tf.numpy_function(load, [places], types)
-            for value, spec in zip(values, signature, strict=True):
-                value.set_shape(spec.shape)
-            return {"position": position, **dict(zip(names, values, strict=True))}
+        def to_batch(found, position):
+            types = [spec.dtype for spec in signature.values()]
+            values = tf.numpy_function(load, [*found], types)
+            batch = dict(zip(signature, values, strict=True))
+            for name, spec in signature.items():
+                batch[name].set_shape(spec.shape)
+            return {"position": position, **batch}
 
         planned = tf.data.Dataset.from_generator(
-            plan, output_signature=(_PLACES, _POSITION)
+            plan, output_signature=(_LOCATIONS, _POSITION)
         )
         # No prefetch between: at each header it would contend for Python's lock.
         loaded = planned.map(
@@ -249,20 +244,15 @@ class Shards:
         )
         return loaded.filter(lambda batch: tf.size(batch["id"]) > 0)
 
-    def _decoded(self, decoder, places, seed):
-        """Reads and decodes the records at `places`, int64 [B, 6]."""
-        epochs, numbers, files, indices, offsets, lengths = places.T
-        origins = (epochs << _FILE_BITS | files) << _INDEX_BITS | indices
+    def _decoded(self, decoder, columns, seed):
+        """Reads and decodes the records at a Location of arrays [B]."""
+        origins = columns.epoch << _FILE_BITS | columns.file
+        origins = origins << _INDEX_BITS | columns.index
         draws = None if seed is None else frame_sampling.draws(seed, origins)
-        lists = (files, indices, offsets, lengths)
+        locations = list(map(Location, *(column.tolist() for column in columns)))
         with tfrecord.RecordReader(self.paths, self.damage) as reader:
-            data = map(reader.read, *(values.tolist() for values in lists))
-            batch = decoder.decode(self.paths, files, indices, data, draws, lengths)
-        if self.config.segment_labels:
-            record, segment = batch.pop("place").T
-            position = (epochs[record], numbers[record], segment + 1)
-            batch["position"] = np.stack(position, axis=1).astype(np.int64)
-        return batch
+            records = map(reader.read, locations)
+            return decoder.decode(self.paths, locations, records, draws)
 
     def iterate(self, dataset: tf.data.Dataset) -> Iterator[dict]:
         """Iterates, raising the pipeline's errors as what they are.

@@ -3,7 +3,7 @@
     paths = find_shards("/data/train*.tfrecord, /data/validate*.tfrecord", "--flag")
     for index, offset, length in walk(path, damage): ...     # headers alone
     with RecordReader(paths, damage) as reader:
-        data = reader.read(file, index, offset, length)      # bytes, or None
+        data = reader.read(location)                         # bytes, or None
 
 A TFRecord is: length (8 bytes), its masked CRC-32C (4), data, the data's CRC (4).
 Walking from header to header costs next to nothing, so that records can be dealt,
@@ -18,6 +18,7 @@ import math
 import os
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import google_crc32c
 import numpy as np
@@ -29,6 +30,17 @@ from youtube8m.errors import UserError, reason
 
 HEADER, FOOTER = 12, 4  # bytes around the data
 _SEARCH_BLOCK = 4 << 20
+
+
+class Location(NamedTuple):
+    """Where a record lies, and which one of its epoch it is; of several, arrays [B]."""
+
+    epoch: int
+    number: int  # of the record in the order of its epoch
+    file: int  # its position in the list of shards
+    index: int  # of the record in its file
+    offset: int  # of its header in the file, in bytes
+    length: int  # of its data, in bytes
 
 
 def find_shards(pattern: str, flag: str) -> list[str]:
@@ -88,17 +100,18 @@ def walk(
         damage.record(path, f"cannot be read ({reason(error)})")
 
 
-def read_records(path: str, damage: Damage) -> Iterator[tuple[int, bytes]]:
-    """Yields (index, data) of each sound record of one file, in order."""
+def read_records(path: str, damage: Damage) -> Iterator[tuple[Location, bytes]]:
+    """Yields each sound record of one file, in order."""
     with RecordReader([path], damage) as reader:
-        for index, offset, length in walk(path, damage):
-            data = reader.read(0, index, offset, length)
+        for found in walk(path, damage):
+            location = Location(0, 0, 0, *found)
+            data = reader.read(location)
             if data is not None:
-                yield index, bytes(data)
+                yield location, bytes(data)
 
 
 class RecordReader(contextlib.ExitStack):
-    """Reads records of some files at known places; for one thread at a time.
+    """Reads records of some files at known locations; for one thread at a time.
 
     All go into the same memory, so a record must be used before the next is read:
     then it is still in the processor's cache, and no fresh memory is mapped for it.
@@ -111,8 +124,9 @@ class RecordReader(contextlib.ExitStack):
         self._files: dict = {}
         self._buffer = np.empty(0, np.uint8)
 
-    def read(self, file, index: int, offset: int, length: int) -> memoryview | None:
-        """The record at `offset` of paths[file], or None: told to `damage`."""
+    def read(self, location: Location) -> memoryview | None:
+        """The record's data, or None where it is reported to `damage`."""
+        _, _, file, index, offset, length = location
         path = self._paths[file]
         try:
             if file not in self._files:
@@ -213,8 +227,8 @@ def _valid_headers(data, remaining):
     lengths = headers[:, :8].copy().view("<u8")[:, 0]
     fits = candidates + lengths.astype(np.int64) + HEADER + FOOTER <= remaining
     valid = np.zeros(count, bool)
-    for place, header in zip(candidates[fits], headers[fits], strict=True):
-        valid[place] = _sound_length(header.tobytes()) >= 0
+    for offset, header in zip(candidates[fits], headers[fits], strict=True):
+        valid[offset] = _sound_length(header.tobytes()) >= 0
     return valid
 
 
