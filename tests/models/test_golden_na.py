@@ -78,7 +78,7 @@ def build(case):
 # TF1 weights in our layout ----------------------------------------------------------
 
 LSTM = re.compile(
-    r"rnn/(multi_rnn_cell/cell_(?P<layer>\d)/)?basic_lstm_cell/(?P<leaf>.*)"
+    r"rnn/(multi_rnn_cell/cell_(?P<layer>\d+)/)?basic_lstm_cell/(?P<leaf>.*)"
 )
 LAYER_NORM = "rnn/layer_norm_basic_lstm_cell/"
 
