@@ -182,7 +182,7 @@ def test_presets_have_the_name_of_their_papers_folder():
 @pytest.mark.parametrize("registry", [ENCODERS, CLASSIFIERS, LABEL_PROCESSING])
 def test_classes_are_reported_by_presets_that_name_them(registry):
     for cls in map(registry.get, registry):
-        preset = registered.reporting(cls)
+        preset = registered.find_report(cls)
         if preset:
             named = preset.flags.values()
             encoders = [ENCODERS.get(name) for name in ENCODERS if name in named]
@@ -194,9 +194,9 @@ def test_a_subclass_is_not_reported_by_its_bases_row():
     class Derived(models.MoeModel):
         pass
 
-    assert registered.reporting(models.MoeModel).name == "tang2017-moe"
-    assert registered.reporting(Derived) is None
-    assert registered.paper_of(Derived).name == "models"  # no paper's, but tests.models
+    assert registered.find_report(models.MoeModel).name == "tang2017-moe"
+    assert registered.find_report(Derived) is None
+    assert registered.find_paper(Derived).name == "models"  # of tests.models
 
 
 def test_a_module_of_a_users_own_brings_presets(tmp_path, monkeypatch):

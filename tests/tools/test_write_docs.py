@@ -1,11 +1,11 @@
 """The tables in the documents are those of the registries and presets."""
 
-import os
+import pathlib
 import shutil
 
 import pytest
 
-from tests.helpers.processes import ROOT
+from tests.helpers import processes
 from youtube8m.errors import UserError
 from youtube8m.models import preset as registered
 from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING
@@ -13,20 +13,20 @@ from youtube8m.models.preset import PAPERS, PRESETS, Paper, Preset
 from youtube8m.tools import write_docs
 
 COMMAND = "run: python -m youtube8m.tools.write_docs"
+ROOT = pathlib.Path(processes.ROOT)
 DOCUMENTS = write_docs.documents(ROOT)
 
 
-@pytest.mark.parametrize("name", [os.path.relpath(path, ROOT) for path in DOCUMENTS])
+@pytest.mark.parametrize("name", [str(path.relative_to(ROOT)) for path in DOCUMENTS])
 def test_documents_are_up_to_date(name):
-    path = os.path.join(ROOT, name)
-    assert os.path.exists(path), COMMAND
-    with open(path, encoding="utf-8") as file:
-        assert file.read() == DOCUMENTS[path], COMMAND
+    path = ROOT / name
+    assert path.exists(), COMMAND
+    assert path.read_text() == DOCUMENTS[path], COMMAND
 
 
 def test_every_model_is_in_the_readme():
-    (readme,) = (text for path, text in DOCUMENTS.items() if "README" in path)
-    table = readme.split("<!-- models: begin -->")[1].split("<!-- models: end -->")[0]
+    _, table = DOCUMENTS[ROOT / "README.md"].split("<!-- models: begin -->")
+    table, _ = table.split("<!-- models: end -->")
     for name in (*ENCODERS, *CLASSIFIERS, *LABEL_PROCESSING):
         assert f"`{name}`" in table, f"{name}: its folder has no PAPER"
 
@@ -41,7 +41,7 @@ def test_every_preset_and_open_question_is_in_a_document():
 
 def test_settings_and_row_together_are_the_flags():
     name = "tang2017-ensemble-11"
-    (text,) = (text for path, text in DOCUMENTS.items() if "tang2017" in path)
+    text = DOCUMENTS[ROOT / "docs" / "papers" / "tang2017.md"]
     settings = text.split("- on frames: `")[1].split("`")[0]
     row = text.split(f"| `{name}` |")[1].split("`")[1]
     words = [*settings.split(), *row.split()]
@@ -53,8 +53,8 @@ def test_settings_and_row_together_are_the_flags():
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     """A copy of the documents, in the current directory."""
-    shutil.copy(os.path.join(ROOT, "README.md"), tmp_path)
-    shutil.copytree(os.path.join(ROOT, "docs", "papers"), tmp_path / "docs" / "papers")
+    shutil.copy(ROOT / "README.md", tmp_path)
+    shutil.copytree(ROOT / "docs" / "papers", tmp_path / "docs" / "papers")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -66,7 +66,7 @@ def test_a_new_paper_gets_a_document(repository, monkeypatch, capsys):
     monkeypatch.setitem(registered.PRESETS, preset.name, preset)
     write_docs.main()
     written = capsys.readouterr().out.split()
-    assert written == ["./README.md", "./docs/papers/smith2020.md"]
+    assert written == ["README.md", "docs/papers/smith2020.md"]
     text = (repository / "docs" / "papers" / "smith2020.md").read_text()
     assert text.startswith("# Smith et al. 2020\n\n<!-- presets: begin -->\n[Pooling]")
     assert "docs/papers/smith2020.md" in (repository / "README.md").read_text()

@@ -111,12 +111,12 @@ def register_presets(module: ModuleType) -> None:
             raise ValueError(f"{module.__name__}: a second preset {preset.name}")
 
 
-def paper_of(cls: type) -> Paper:
+def find_paper(cls: type) -> Paper:
     """The paper that brings a model's class: that of its folder, or of its module."""
     return _paper(_folder(cls.__module__))
 
 
-def reporting(cls: type) -> Preset | None:
+def find_report(cls: type) -> Preset | None:
     """The preset whose row reports a model's class; a subclass needs its own."""
     name = vars(cls).get("reported_by")
     return find(name) if name else None

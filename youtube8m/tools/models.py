@@ -14,7 +14,7 @@ from youtube8m import models, schema
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.config.model import CLASS_FACTS
 from youtube8m.models.base import CLASSIFIERS, ENCODERS
-from youtube8m.models.preset import paper_of, reporting
+from youtube8m.models.preset import find_paper, find_report
 from youtube8m.registry import required
 from youtube8m.util.text import aligned
 
@@ -39,11 +39,11 @@ def row(name: str) -> dict:
     """What there is to say of the model `name`."""
     is_encoder = name in ENCODERS
     cls = (ENCODERS if is_encoder else CLASSIFIERS).get(name)
-    preset = reporting(cls)
+    preset = find_report(cls)
     return {
         "--model": name,
         "input": _input(cls, is_encoder),
-        "source": f"{preset.paper}, {preset.row}" if preset else paper_of(cls).name,
+        "source": f"{preset.paper}, {preset.row}" if preset else find_paper(cls).name,
         "reported": preset.figure if preset else "",
         "parameters": f"{_count(name, cls, is_encoder):,}",
         "what it is": cls.__doc__.splitlines()[0],
@@ -63,7 +63,7 @@ def _input(cls, is_encoder):
 
 def _count(name, cls, is_encoder):
     """Parameters of the reported row's model."""
-    preset = reporting(cls)
+    preset = find_report(cls)
     flags = preset.flags if preset else {}
     config = ModelConfig(
         name,

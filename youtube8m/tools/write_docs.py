@@ -11,41 +11,37 @@ from youtube8m import cli
 if __name__ == "__main__":
     cli.run("youtube8m.tools.write_docs")
 
-import collections
 import dataclasses
-import os
 import textwrap
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from youtube8m.config import DataConfig
 from youtube8m.errors import UserError
 from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING
-from youtube8m.models.preset import PAPERS, PRESETS, Paper, Preset, paper_of
+from youtube8m.models.preset import PAPERS, PRESETS, Paper, Preset, find_paper
 from youtube8m.tools.presets import format_flags, number_questions
 from youtube8m.training.config import TrainingConfig
 from youtube8m.util.files import replacing
 
 _SOURCES = "youtube8m.models."
-_STARTER = "youtube8m.models.starter"
 # The flags of a row that are no part of its model.
-_SETTINGS = {
-    field.name
-    for config_class in (DataConfig, TrainingConfig)
-    for field in dataclasses.fields(config_class)
-}
+_CONFIGS = (DataConfig, TrainingConfig)
+_SETTINGS = {field.name for config in _CONFIGS for field in dataclasses.fields(config)}
 
 
 def main() -> None:
     """Writes the documents that are not up to date, and prints their paths."""
-    for path, text in documents(".").items():
-        if not os.path.exists(path) or _read(path) != text:
-            with replacing(path) as file:
+    for path, text in documents(Path()).items():
+        if not path.exists() or path.read_text() != text:
+            with replacing(str(path)) as file:
                 file.write(text)
             print(path)
 
 
-def documents(root: str) -> dict[str, str]:
+def documents(root: Path) -> dict[Path, str]:
     """The paths of the documents in a repository, and the texts that they must have.
 
     Raises:
@@ -53,22 +49,17 @@ def documents(root: str) -> dict[str, str]:
     """
     papers = {  # without those of a user's own modules; the starter code first
         folder.removeprefix(_SOURCES): PAPERS[folder]
-        for folder in sorted(PAPERS, key=lambda name: (name != _STARTER, name))
+        for folder in sorted(PAPERS, key=lambda name: ("starter" not in name, name))
         if folder.startswith(_SOURCES)
     }
-    readme = os.path.join(root, "README.md")
-    texts = {readme: _fill(readme, _read(readme), "models", _models_table(papers))}
+    readme = root / "README.md"
+    texts = {readme: _fill(readme, readme.read_text(), "models", _models_table(papers))}
     for folder, paper in papers.items():
-        path = os.path.join(root, "docs", "papers", f"{folder}.md")
+        path = root / "docs" / "papers" / f"{folder}.md"
         text = f"# {paper.name}\n\n<!-- presets: begin -->\n<!-- presets: end -->\n"
-        text = _read(path) if os.path.exists(path) else text
+        text = path.read_text() if path.exists() else text
         texts[path] = _fill(path, text, "presets", _paper_section(paper))
     return texts
-
-
-def _read(path):
-    with open(path, encoding="utf-8") as file:
-        return file.read()
 
 
 def _fill(path, text, name, lines):
@@ -81,13 +72,13 @@ def _fill(path, text, name, lines):
     return "".join([before, begin, *(f"{line}\n" for line in lines), end, after])
 
 
-def _models_table(papers):
+def _models_table(papers: Mapping[str, Paper]) -> list[str]:
     """The lines of the README's table: the classes of each source, by their flags."""
     registries = (ENCODERS, CLASSIFIERS, LABEL_PROCESSING)
     table = [["source", *(f"`{registry.flag}`" for registry in registries)]]
     for folder, paper in papers.items():
         cells = [
-            ", ".join(f"`{n}`" for n in registry if paper_of(registry.get(n)) == paper)
+            _code(name for name in registry if find_paper(registry.get(name)) == paper)
             for registry in registries
         ]
         table.append([f"[{paper.name}](docs/papers/{folder}.md)", *cells])
@@ -98,79 +89,82 @@ def _paper_section(paper: Paper) -> list[str]:
     """The lines of a paper's document: where it is, its rows, its open questions."""
     where = f", {paper.read}" if paper.read else ""
     code = f"Code: <{paper.code}>." if paper.code else "No code was released."
-    lines = _wrapped(f"[{paper.title}]({paper.url}){where}. {code}")
+    lines = _wrapped("", f"[{paper.title}]({paper.url}){where}. {code}")
     presets = [preset for preset in PRESETS.values() if preset.paper == paper.name]
     if not presets:
         return lines
-    numbers = number_questions(presets)
-    settings = _settings_by_input(presets)
+    settings, numbers = _settings_by_input(presets), number_questions(presets)
     lines += ["", "Models have these settings, unless the table says otherwise:", ""]
     for on, flags in settings.items():
-        lines += _wrapped(f"- on {on}: `{format_flags(flags)}`", indent=2)
+        lines += _wrapped("- ", f"on {on}: `{format_flags(flags)}`")
     table = [["`--preset`", "row", "reported", "input", "model and training", "open"]]
     table += [_row(preset, settings, numbers) for preset in presets]
-    lines += ["", *_markdown(table)]
-    if numbers:
-        lines += ["", "Open questions:", ""]
+    lines += ["", *_markdown(table), *(["", "Open questions:", ""] if numbers else [])]
     for question, number in numbers.items():
-        lines += _wrapped(f"{number}. {question}", indent=3)
+        lines += _wrapped(f"{number}. ", question)
     return lines
 
 
 def _input(preset: Preset) -> str:
+    if preset.members:
+        return "predictions"
     if preset.first_stage:
         return "descriptors"
     return "frames" if preset.flags.get("frame_features") else "videos"
 
 
-def _settings_by_input(presets: Sequence[Preset]) -> dict[str, dict[str, Any]]:
+def _settings_by_input(presets: Iterable[Preset]) -> dict[str, dict[str, Any]]:
     """The settings that more than half of the models on an input have."""
-    models = [preset for preset in presets if not preset.members]
+    groups = defaultdict(list)
+    for preset in presets:
+        if preset.flags:
+            groups[_input(preset)].append(preset.flags)
     settings = {}
-    for on in dict.fromkeys(map(_input, models)):
-        flags = [preset.flags for preset in models if _input(preset) == on]
-        shared = [name for name in flags[0] if all(name in f for f in flags)]
-        settings[on] = {}
-        for name in (name for name in shared if name in _SETTINGS):
-            counts = collections.Counter(f[name] for f in flags)
-            value, count = counts.most_common(1)[0]
-            if 2 * count > len(flags):
-                settings[on][name] = value
+    for on, group in groups.items():
+        values = Counter(item for flags in group for item in flags.items())
+        names = Counter(name for flags in group for name in flags if name in _SETTINGS)
+        settings[on] = {
+            name: value
+            for (name, value), count in values.items()
+            if 2 * count > names[name] == len(group)
+        }
     return settings
 
 
 def _row(preset, settings, numbers):
     """The cells of a preset's row."""
-    on, what = "", []
-    if preset.members:
-        what.append("the mean of " + ", ".join(f"`{m}`" for m in preset.members))
-    else:
-        on = _input(preset)
-        common = settings[on].items()
-        own = [flag for flag in preset.flags.items() if flag not in common]
-        own.sort(key=lambda flag: (flag[0] in _SETTINGS, flag[0] != "model"))
-        what.append(f"`{format_flags(dict(own))}`")
-    if preset.first_stage:
-        on += f" of `{preset.first_stage}`"
+    common = settings.get(_input(preset), {}).items()
+    own = [flag for flag in preset.flags.items() if flag not in common]
+    own.sort(key=lambda flag: (flag[0] in _SETTINGS, flag[0] != "model"))
+    flags = (dict(own), preset.inference, preset.merge)
+    what = [f"`{format_flags(some)}`" for some in flags if some]
     if preset.validation:
         what.append("trained on the validation split too")
     if preset.starts:
-        what.append(f"from the starts {', '.join(map(str, preset.starts))}")
-    what += [f"`{format_flags(x)}`" for x in (preset.inference, preset.merge) if x]
-    questions = sorted(numbers[question] for question in preset.open_questions)
+        what.append(f"crops from the starts {', '.join(map(str, preset.starts))}")
+    of = _code(preset.members or filter(None, [preset.first_stage]))
     return [
         f"`{preset.name}`",
         preset.row,
         preset.figure,
-        on,
+        _input(preset) + (f" of {of}" if of else ""),
         "; ".join(what),
-        ", ".join(map(str, questions)),
+        ", ".join(map(str, sorted(numbers[q] for q in preset.open_questions))),
     ]
 
 
-def _wrapped(text: str, indent: int = 0) -> list[str]:
-    options = {"break_long_words": False, "break_on_hyphens": False}
-    return textwrap.wrap(text, 100, subsequent_indent=indent * " ", **options)
+def _code(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _wrapped(mark: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        mark + text,
+        100,
+        subsequent_indent=" " * len(mark),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _markdown(table: Sequence[Sequence[str]]) -> list[str]:
