@@ -76,7 +76,7 @@ class RunConfig:
     def to_json(self) -> str:
         """One flat JSON object; the starter code's five keys as it wrote them."""
         data, model = dataclasses.asdict(self.data), dataclasses.asdict(self.model)
-        values = {**model, **data}
+        values = {**model, **data, "segment_labels": False}  # an earlier version's key
         for name, value in values.items():
             if isinstance(value, tuple):
                 values[name] = ",".join(map(str, value))
