@@ -323,9 +323,14 @@ def test_damaged_model_flags_are_told(text, message):
         ({"feature_sizes": "0"}, "positive integer"),
         ({"feature_names": "a,a", "feature_sizes": "1,1"}, "given twice"),
         ({"num_classes": 0}, "--num_classes=0"),
-        ({"segment_labels": True}, "add --frame_features"),
+        ({"skip_frames": 1}, "add --frame_features"),
     ],
 )
 def test_impossible_data_is_told(values, message):
     with pytest.raises(UserError, match=message):
         DataConfig(**values)
+
+
+def test_records_of_video_level_have_no_segments():
+    with pytest.raises(UserError, match="--segment_labels .*add --frame_features"):
+        DataConfig().of_segments()

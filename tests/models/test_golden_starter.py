@@ -306,7 +306,7 @@ def serialized(case):
     return [case[f"serialized_{i}"].tobytes() for i in ordered]
 
 
-def decode(case, num_classes, **flags):
+def decode(case, num_classes, segments=False, **flags):
     """All records of a case as one batch; loses none."""
     data_sizes = case.meta["sizes"]
     prefix = "" if flags["frame_features"] else "mean_"
@@ -317,9 +317,10 @@ def decode(case, num_classes, **flags):
         **flags,
     )
     records = serialized(case)
-    decoder = decoder_for(config, labels=True, damage=Damage(strict=True))
+    damage = Damage(strict=True)
+    decoder = decoder_for(config, labels=True, damage=damage, segments=segments)
     batch = decode_records(decoder, records)
-    decoder.damage.check()
+    damage.check()
     return batch
 
 
@@ -356,7 +357,7 @@ def check_frame_reader(case):
     segments = "0_label_weights" in case.outputs
     expected = read_outputs(case, *names, *["label_weights"] * segments)
     shape = expected["video_matrix"].shape
-    flags = {"segment_labels": True} if segments else {"max_frames": shape[1]}
+    flags = {"segments": True} if segments else {"max_frames": shape[1]}
     num_classes = expected["labels"].shape[-1]
     batch = decode(case, num_classes, frame_features=True, **flags)
     check_ids_and_labels(batch, expected)

@@ -146,7 +146,7 @@ CROPS = {"frame_sampling": "crop", "crop_frames": 3, "released_code": True}
 LEVELS = {
     "video": DataConfig(("mean_rgb", "mean_audio"), (4, 2), num_classes=C),
     "frame": FRAMES,
-    "segment": dataclasses.replace(FRAMES, segment_labels=True),
+    "segment": FRAMES,
     "released crops": dataclasses.replace(FRAMES, **CROPS),
 }
 
@@ -172,12 +172,13 @@ LISTED = RECORDS[2].replace(b"mean_rgb", b"mean\nrgb")  # named in the error
 @given(record=mutated(*RECORDS), draw=st.none() | st.integers(0, 2**63))
 @example(LISTED, None)
 def test_records(level, record, draw):
-    decoder = decoding.decoder_for(LEVELS[level], True, Damage())
+    segments = level == "segment"
+    decoder = decoding.decoder_for(LEVELS[level], True, Damage(), segments=segments)
     with an_error_of_ours(RecordError):
         decoder.parse(record, draw)
     with an_error_of_ours():
         damage = Damage()
-        decoder = decoding.decoder_for(LEVELS[level], True, damage)
+        decoder = decoding.decoder_for(LEVELS[level], True, damage, segments=segments)
         batch = decode_records(decoder, [record])
         damage.check()
         if level in ("video", "frame", "released crops"):

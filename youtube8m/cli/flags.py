@@ -213,9 +213,5 @@ def warn_differing(run: RunConfig) -> None:
             same = split_list(flag.value or "") == split_list(own)
         else:
             same = flag.value == own
-        if flag.present and not same and name not in _COMMAND_FLAGS:
+        if flag.present and not same:
             logging.warning("--%s=%s: ignored, the run has %s", name, flag.value, own)
-
-
-# Fields of DataConfig that each command decides for itself.
-_COMMAND_FLAGS = {"segment_labels"}

@@ -63,8 +63,6 @@ class DataConfig:
     crop_start: int = flag(
         0, "Start of --frame_sampling=crop and interval where none is drawn."
     )
-    # Whether to read rated segments: up to each command, so no flag of the run.
-    segment_labels: bool = False
     # The model's hyper-parameter, kept here for crop and interval, which are then those
     # of the released code of Zou et al. 2017; see `records.ReleasedCropDecoder`.
     released_code: bool = False
@@ -104,7 +102,6 @@ class DataConfig:
             f"{', '.join(FRAME_SAMPLING)}",
         )
         for name, wanted in (
-            ("--segment_labels", self.segment_labels),
             ("--skip_frames", self.skip_frames > 0),
             ("--frame_sampling", self.frame_sampling != "all"),
         ):
@@ -123,16 +120,18 @@ class DataConfig:
         }
         return longest.get(self.frame_sampling, self.crop_frames)
 
-    def of_segments(self, rated: bool) -> "DataConfig":
+    def of_segments(self) -> "DataConfig":
         """As this, of five-second segments: cut from all frames, and never sampled.
 
-        Args:
-          rated: whether records are read as their rated segments, or as whole videos
-            that are yet to be cut.
+        Raises:
+          UserError: the records have no frames.
         """
+        require(
+            self.frame_features,
+            "--segment_labels needs frame-level records: add --frame_features",
+        )
         return dataclasses.replace(
             self,
-            segment_labels=rated,
             skip_frames=0,
             max_frames=schema.MAX_FRAMES,
             frame_sampling="all",

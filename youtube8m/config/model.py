@@ -133,7 +133,7 @@ class RunConfig:
     def to_json(self) -> str:
         """One flat JSON object; the starter code's five keys as it wrote them."""
         data, model = dataclasses.asdict(self.data), dataclasses.asdict(self.model)
-        values = {**model, **data}
+        values = {**model, **data, "segment_labels": False}  # an earlier version's key
         if self.model.num_verticals is None:  # as in files of earlier versions
             del values["num_verticals"]
         for name, value in values.items():

@@ -80,7 +80,7 @@ class Inference:
         """The fields of DataConfig by which a model reads records here."""
         data = member.run.data
         if self.config.segment_labels and data.frame_features:
-            data = data.of_segments(rated=False)
+            data = data.of_segments()
         if self.config.crop_starts:
             data = dataclasses.replace(data, crop_start=0)
         return dataclasses.asdict(data.as_predicted())

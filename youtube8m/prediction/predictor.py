@@ -70,10 +70,10 @@ class TrainedRun:
                 f"--segment_labels: the model in {self.directory.path} takes "
                 "video-level features; only frame-level models know segments"
             )
+        if segments and not labels:  # nothing says which: they are cut from videos
+            data, segments = data.of_segments(), False
         try:
-            if segments:
-                data = data.of_segments(rated=labels)
-            return Shards.open(pattern, flag, data, labels, strict)
+            return Shards.open(pattern, flag, data, labels, strict, segments)
         except UserError as error:
             level = "frame" if data.frame_features else "video"
             features = zip(data.feature_names, data.feature_sizes, strict=True)

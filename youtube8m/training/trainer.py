@@ -86,9 +86,10 @@ class Trainer:
         self.shards = Shards.open(
             config.train_data_pattern,
             "--train_data_pattern",
-            run.data.of_segments(rated=True) if config.segment_labels else run.data,
+            run.data,
             labels=self._supervised(),
             strict=config.strict_data,
+            segments=config.segment_labels,
         )
         with self.strategy.scope(), dtype_policy(config.precision):
             loss = losses.create(run)

@@ -121,10 +121,11 @@ def test_the_wrong_level_size_name_or_classes_name_file_and_remedy(folder, tmp_p
         (replace(CONFIG, feature_sizes=(5, 2)), "check --feature_sizes"),
         (replace(CONFIG, feature_names=("rgb", "flow")), "see --feature_names"),
         (replace(CONFIG, num_classes=2), "set --num_classes"),
-        (replace(CONFIG, segment_labels=True), "not a record of rated segments"),
     ):
         message = open_error(frame, config)
         assert message.startswith(first) and what in message
+    message = open_error(frame, segments=True)
+    assert message.startswith(first) and "not a record of rated segments" in message
     video = video_example("v", [1], {"mean_rgb": np.ones(4)})
     write_records(tmp_path / "video", [video])
     assert "drop --frame_features" in open_error(tmp_path / "video")
@@ -153,8 +154,7 @@ def test_estimated_examples_of_segments(tmp_path):
     rated = ([], [(0, 1, True), (5, 1, False)])
     videos = [example("v", length=14, segments=found) for found in rated]
     write_records(tmp_path / "x", [*videos, b"\xff"])
-    config = dataclasses.replace(CONFIG, segment_labels=True)
-    shards = Shards.open(str(tmp_path / "x"), "--f", config)
+    shards = Shards.open(str(tmp_path / "x"), "--f", CONFIG, segments=True)
     assert shards.record_examples == 1.0  # (0 + 2) / 2
 
 
@@ -218,14 +218,13 @@ def test_video_level_batches(tmp_path):
 
 def test_segments_come_in_full_batches(tmp_path):
     """Records hold 0 to 3 segments; batches count segments, not records."""
-    config = dataclasses.replace(CONFIG, segment_labels=True)
     numbers, expected, examples = [3, 0, 1, 2, 3, 0, 2], [], []
     for video, number in enumerate(numbers):
         rated = [(5 * k, video, float(k % 2)) for k in range(number)]
         examples.append(example(f"v{video}", length=14, segments=rated))
         expected += [(f"v{video}", start, label) for start, label, _ in rated]
     write_records(tmp_path / "x", examples)
-    shards = Shards.open(str(tmp_path / "x"), "--f", config)
+    shards = Shards.open(str(tmp_path / "x"), "--f", CONFIG, segments=True)
     batches = list(shards.iterate(shards.ordered_batches(4)))
     assert [len(ids(batch)) for batch in batches] == [4, 4, 3]
     rows = []
@@ -609,8 +608,7 @@ def segments(tmp_path):
             rated = [(5 * k, video, float(k % 2)) for k in range((video + file) % 4)]
             examples.append(example(f"{file}v{video}", length=14, segments=rated))
         write_records(tmp_path / f"{file}.tfrecord", examples)
-    config = dataclasses.replace(CONFIG, segment_labels=True)
-    return Shards.open(f"{tmp_path}/*.tfrecord", "--f", config)
+    return Shards.open(f"{tmp_path}/*.tfrecord", "--f", CONFIG, segments=True)
 
 
 def names_of(batch):

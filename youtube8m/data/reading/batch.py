@@ -26,13 +26,15 @@ def input_signature(config: DataConfig) -> dict[str, tf.TensorSpec]:
     }
 
 
-def record_signature(config: DataConfig, labels: bool) -> dict[str, tf.TensorSpec]:
-    """The specs of the batches that records are decoded to."""
+def record_signature(
+    config: DataConfig, labels: bool, segments: bool = False
+) -> dict[str, tf.TensorSpec]:
+    """The specs of the batches that records, or their rated segments, decode to."""
     ids = tf.TensorSpec([None, None], tf.int32)
     signature = {"id": tf.TensorSpec([None], tf.string), **input_signature(config)}
     if labels:
         signature["labels"] = ids
-    if config.segment_labels:
+    if segments:
         signature["rated"] = ids
         signature["segment_start"] = tf.TensorSpec([None], tf.int32)
         signature["position"] = tf.TensorSpec([None, None], tf.int64)

@@ -47,11 +47,17 @@ def decoder_for(
     labels: bool,
     damage: Damage,
     crop_starts: tuple[int, ...] = (),
+    segments: bool = False,
 ) -> "Decoder":
-    """The decoder of the records that `config` describes; see `FrameDecoder`."""
+    """The decoder of the records that `config` describes.
+
+    Args:
+      crop_starts: as of `FrameDecoder`.
+      segments: whether examples are the rated segments of the records.
+    """
     if not config.frame_features:
         return VideoDecoder(config, labels, damage)
-    if config.segment_labels:
+    if segments:
         return SegmentDecoder(config, labels, damage)
     kind = ReleasedCropDecoder if config.released_crops else FrameDecoder
     return kind(config, labels, damage, crop_starts=crop_starts)

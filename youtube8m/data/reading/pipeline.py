@@ -56,6 +56,7 @@ class Shards:
     config: DataConfig
     damage: Damage
     labels: bool
+    segments: bool
     record_bytes: int  # mean size of the first records
     record_examples: float  # in the mean, of those that decode
     file_bytes: list[int]
@@ -68,22 +69,32 @@ class Shards:
         config: DataConfig,
         labels: bool = True,
         strict: bool = False,
+        segments: bool = False,
     ) -> "Shards":
         """Finds the files and checks the first records that each glob finds.
+
+        Args:
+          labels: whether examples have labels.
+          strict: whether the first record that cannot be read ends the run.
+          segments: whether examples are the rated segments of the records.
 
         Raises:
           UserError: no file matches, the files are no TFRecords, or none of the
             first records has the features, sizes and labels that are expected.
         """
+        if segments:
+            config = config.of_segments()
+        decoder = decoding.decoder_for(config, labels, Damage(), segments=segments)
         names = split_list(pattern) or (pattern,)  # which tells that there is none
         globs = [tfrecord.find_shards(name, flag) for name in names]
-        probed = [pair for found in globs for pair in _probe(found, config, labels)]
+        probed = [pair for found in globs for pair in _probe(found, decoder)]
         paths = list(dict.fromkeys(path for found in globs for path in found))
         size = sum(size for size, _ in probed) // len(probed)
         examples = [count for _, count in probed if count is not None]
         mean = sum(examples) / len(examples)
         sizes = [tfrecord.file_size(path) for path in paths]
-        return cls(paths, config, Damage(strict), labels, size, mean, sizes)
+        damage = Damage(strict)
+        return cls(paths, config, damage, labels, segments, size, mean, sizes)
 
     @property
     def estimated_records(self) -> int:
@@ -133,7 +144,7 @@ class Shards:
                 found = self._shuffled(epoch, seed, num_readers, buffer)
                 yield from itertools.islice(found, done if epoch == first else 0, None)
 
-        if self.config.segment_labels:
+        if self.segments:
             examples = self._load(locations, batch_size, seed=seed).unbatch()
             batches = _joined(examples.skip(start[2]), batch_size)
             batches = batches.filter(lambda batch: tf.size(batch["id"]) >= least_rows)
@@ -161,7 +172,7 @@ class Shards:
             return self._in_turns(range(len(self.paths)), num_readers, shard=shard)
 
         batches = self._load(locations, batch_size, crop_starts=crop_starts)
-        if self.config.segment_labels:
+        if self.segments:
             batches = _joined(batches.unbatch(), batch_size)
         return batches.map(without_position).prefetch(1)
 
@@ -205,9 +216,9 @@ class Shards:
         """
         _keep_freed_memory()
         decoder = decoding.decoder_for(
-            self.config, self.labels, self.damage, crop_starts
+            self.config, self.labels, self.damage, crop_starts, self.segments
         )
-        signature = record_signature(self.config, self.labels)
+        signature = record_signature(self.config, self.labels, self.segments)
 
         def plan():
             for batch in order.batched(locations(), batch_size):
@@ -303,7 +314,7 @@ def _share_of(batch, worker):
     return {**{k: v[part] for k, v in batch.items()}, "position": position}
 
 
-def _probe(paths, config, labels):
+def _probe(paths, decoder):
     """(bytes, examples) of the first records, None for the examples of unusable ones.
 
     The first file that has any record decides; damage is left to the pipeline.
@@ -314,7 +325,7 @@ def _probe(paths, config, labels):
         found = itertools.islice(tfrecord.read_records(path, damage), _PROBED_RECORDS)
         probed = [record for _, record in found]
         if probed:
-            examples = _examples_in(path, probed, config, labels)
+            examples = _examples_in(path, probed, decoder)
             return list(zip(map(len, probed), examples, strict=True))
         what = min(damage.reports[path], default="is empty")
         if "cannot be read" in what:
@@ -327,9 +338,8 @@ def _probe(paths, config, labels):
     raise problem or UserError(f"{paths[0]}: holds no records, nor does any other file")
 
 
-def _examples_in(path, probed, config, labels):
+def _examples_in(path, probed, decoder):
     """The number of examples of each record; None if unusable, as not all may be."""
-    decoder = decoding.decoder_for(config, labels, Damage())
     counts, problems = [], []
     for index, record in enumerate(probed):
         try:
