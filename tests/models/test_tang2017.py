@@ -255,3 +255,12 @@ def test_counts_of_multi_attention():
     facts = {"num_classes": 4716, "verticals": verticals, "vertical_bias": False}
     classifier = construct(CLASSIFIERS.get("PerVerticalModel"), facts)
     assert size + built_size(classifier, [(None, 1152)] * 25) == 5_461_632
+
+
+def test_verticals_at_the_end_may_have_no_class():
+    encoder = construct(
+        ENCODERS.get("MultiAttentionBiLSTM"),
+        {"verticals": (0, 1, 1), "num_verticals": 4, "lstm_cells": 3},
+    )
+    encoder.build((None, None, 5))
+    assert encoder.query.shape == (3, 4)

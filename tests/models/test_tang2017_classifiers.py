@@ -62,6 +62,21 @@ def test_as_many_descriptors_as_verticals():
         PerVerticalModel(7, VERTICALS).build([(None, 5)] * 2)
 
 
+def test_verticals_at_the_end_may_have_no_class():
+    """No weights are made for them, and their descriptors are left out."""
+    layer = randomized(PerVerticalModel(7, VERTICALS, num_verticals=5), [(None, 5)] * 5)
+    assert len(layer.heads) == 3
+    few = PerVerticalModel(7, VERTICALS)
+    few.build([(None, 5)] * 3)
+    few.set_weights(layer.get_weights())
+    check(layer([X, 2 * X, 3 * X, X, X]), few([X, 2 * X, 3 * X]))
+    hierarchical = HierarchicalMoeModel(7, VERTICALS, num_verticals=5)
+    assert hierarchical(X)["coarse_predictions"].shape == (len(X), 5)
+    assert hierarchical.get_config()["num_verticals"] == 5
+    with pytest.raises(ValueError, match="num_verticals=2: a class has vertical 2"):
+        HierarchicalMoeModel(7, VERTICALS, num_verticals=2)
+
+
 def test_symbolic_calls_know_their_shapes():
     one = keras.KerasTensor((None, 5))
     layer = PerVerticalModel(7, VERTICALS)

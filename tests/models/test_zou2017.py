@@ -269,3 +269,10 @@ def test_classes_see_their_verticals_bilstm_alone():
         weight.assign(weight + 1.0)
     changed = (np.asarray(model(batch)["predictions"]) != before)[0]
     np.testing.assert_array_equal(changed, np.array(VERTICALS) == 1)
+
+
+def test_verticals_at_the_end_may_have_no_class():
+    encoder = models.PerVerticalBiLSTM(
+        (0, 0, 1), cells_per_class=2.0, min_lstm_cells=3, num_verticals=4
+    )
+    assert encoder.cells() == [(4,), (3,), (3,), (3,)]

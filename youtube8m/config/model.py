@@ -153,8 +153,8 @@ class RunConfig:
         except (ValueError, RecursionError) as error:
             raise UserError(f"{source}: not JSON ({error})") from None
         require(isinstance(values, dict), f"{source}: expected a JSON object")
-        required = {"model", "feature_names", "feature_sizes", "frame_features"}
-        missing = sorted(required - values.keys())
+        keys = {"model", "feature_names", "feature_sizes", "frame_features"}
+        missing = sorted(keys - values.keys())
         require(not missing, f"{source}: lacks the keys {', '.join(missing)}")
 
         def build(config_class):

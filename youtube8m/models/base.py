@@ -7,6 +7,7 @@
 Shapes: [B, T, D] are batch, frames, features; H the descriptor's length, C classes.
 """
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import keras
@@ -39,6 +40,18 @@ class SquarePenalty(keras.regularizers.L2):
 def weight_decay() -> keras.regularizers.Regularizer:
     """The L2 penalty that the starter code puts on fully connected weights."""
     return SquarePenalty(WEIGHT_DECAY)
+
+
+def count_verticals(verticals: Sequence[int], number: int | None = None) -> int:
+    """V: `number`, or without it as many as the verticals of classes reach to.
+
+    Raises:
+      ValueError: a class has a vertical beyond `number`.
+    """
+    least = max(verticals) + 1
+    if number is not None and number < least:
+        raise ValueError(f"num_verticals={number}: a class has vertical {least - 1}")
+    return least if number is None else number
 
 
 class Part(Configured, keras.layers.Layer):

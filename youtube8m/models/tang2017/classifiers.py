@@ -8,7 +8,7 @@ from keras import ops
 
 from youtube8m.layers.normalization import BatchNorm
 from youtube8m.layers.targets import cross_entropy, multi_hot
-from youtube8m.models.base import CLASSIFIERS
+from youtube8m.models.base import CLASSIFIERS, count_verticals
 from youtube8m.models.starter.classifiers import DenseClassifier, MoeModel
 from youtube8m.registry import AtLeast, require_share
 
@@ -23,7 +23,9 @@ class PerVerticalModel(DenseClassifier):
     Source: Tang et al. 2017 (without b); Zou et al. 2017, section 7.1.
 
     Args:
-      verticals: of each class, the place of its vertical: C integers in [0, V).
+      verticals: of each class, the number of its vertical: C integers in [0, V).
+      num_verticals: V, also where the last ones have no class; None: up to the last
+        one that has.
 
     Input shape: V descriptors [B, H_v], or one [B, H] for all verticals.
     Output shape: [B, C].
@@ -36,16 +38,19 @@ class PerVerticalModel(DenseClassifier):
         num_classes: int,
         verticals: tuple[int, ...],
         vertical_bias: Annotated[bool, "Give the logistic regressions a bias."] = True,
+        num_verticals: int | None = None,
         **kwargs,
     ):
         super().__init__(num_classes, **kwargs)
         self.verticals = _one_per_class("verticals", verticals, num_classes)
         self.vertical_bias = vertical_bias
+        self.num_verticals = count_verticals(self.verticals, num_verticals)
         order = np.argsort(self.verticals, kind="stable")
         self._places = np.argsort(order)  # of each class in the order of verticals
 
     def build(self, input_shape):
-        sizes = np.bincount(self.verticals)
+        sizes = np.bincount(self.verticals, minlength=self.num_verticals)
+        self._used = np.flatnonzero(sizes)  # verticals that have classes
         shared = not isinstance(input_shape[0], (tuple, list))
         shapes = [input_shape] * len(sizes) if shared else input_shape
         if len(shapes) != len(sizes):
@@ -57,12 +62,13 @@ class PerVerticalModel(DenseClassifier):
                 int(size), f"vertical_{number}", shape, use_bias=self.vertical_bias
             )
             for number, (size, shape) in enumerate(zip(sizes, shapes, strict=True))
+            if size
         ]
 
     def call(self, descriptor, training=False):
         shared = not isinstance(descriptor, (tuple, list))
-        descriptors = [descriptor] * len(self.heads) if shared else descriptor
-        pairs = zip(self.heads, descriptors, strict=True)
+        used = [descriptor if shared else descriptor[number] for number in self._used]
+        pairs = zip(self.heads, used, strict=True)
         logits = ops.concatenate([head(x) for head, x in pairs], axis=-1)
         logits = ops.take(ops.cast(logits, "float32"), self._places, axis=-1)
         return ops.sigmoid(logits)
@@ -82,7 +88,9 @@ class HierarchicalMoeModel(DenseClassifier):
     Source: Tang et al. 2017, Table 4, HMoE; their class HMoeModel.
 
     Args:
-      verticals: of each class, the place of its vertical: C integers in [0, V).
+      verticals: of each class, the number of its vertical: C integers in [0, V).
+      num_verticals: V, also where the last ones have no class; None: up to the last
+        one that has.
     """
 
     reported_by = "tang2017-hmoe"
@@ -100,6 +108,7 @@ class HierarchicalMoeModel(DenseClassifier):
         coarse_loss_weight: Annotated[
             float, "Factor of the verticals' cross entropy in the loss (w)."
         ] = 1.0,
+        num_verticals: int | None = None,
         **kwargs,
     ):
         super().__init__(num_classes, **kwargs)
@@ -107,7 +116,7 @@ class HierarchicalMoeModel(DenseClassifier):
         self.coarse_num_mixtures = coarse_num_mixtures
         self.label_num_mixtures = label_num_mixtures
         self.coarse_loss_weight = coarse_loss_weight
-        self.num_verticals = max(self.verticals) + 1
+        self.num_verticals = count_verticals(self.verticals, num_verticals)
 
     def build(self, input_shape):
         policy = {"dtype": self.dtype_policy}

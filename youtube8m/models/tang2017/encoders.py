@@ -19,7 +19,12 @@ from youtube8m.layers.inputs import zero_pads
 from youtube8m.layers.pooling import AttentionPooling, attend, masked_softmax
 from youtube8m.layers.recurrent import BidirectionalStack
 from youtube8m.layers.windows import split_windows, windowed_max
-from youtube8m.models.base import ENCODERS, FrameEncoder, ReproducedEncoder
+from youtube8m.models.base import (
+    ENCODERS,
+    FrameEncoder,
+    ReproducedEncoder,
+    count_verticals,
+)
 from youtube8m.registry import PACKAGE, AtLeast, Configured, require_choice
 
 WINDOW = 5  # frames, where the paper leaves no choice
@@ -228,7 +233,8 @@ class MultiAttentionBiLSTM(_Encoder):
     Source: Tang et al. 2017, Table 2, Multi-ATT+BiLSTM.
 
     Args:
-      verticals: of each class, the place of its vertical: integers in [0, V).
+      verticals: of each class, the number of its vertical: integers in [0, V).
+      num_verticals: V, as PerVerticalModel takes it.
       released_code: the softmax runs over all max_frames places; with pool_size also
         what MaxPoolBiLSTMAttention's does.
 
@@ -249,6 +255,7 @@ class MultiAttentionBiLSTM(_Encoder):
         pool_size: Annotated[
             int, "Frames in a max-pooling window (k); 0 for no pooling.", AtLeast(0)
         ] = 0,
+        num_verticals: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -256,6 +263,7 @@ class MultiAttentionBiLSTM(_Encoder):
             "attention_score", attention_score, "tanh-dense", "diagonal-bilinear"
         )
         self.verticals = tuple(verticals)
+        self.num_verticals = count_verticals(self.verticals, num_verticals)
         self.lstm_cells = lstm_cells
         self.attention_score = attention_score
         self.pool_size = pool_size
@@ -268,7 +276,7 @@ class MultiAttentionBiLSTM(_Encoder):
             shape = (None, None, cells)
         self.bilstm = _bilstm(shape, cells, "bilstm", self.dtype_policy)
         self.query = self.add_weight(
-            shape=(cells, max(self.verticals) + 1),
+            shape=(cells, self.num_verticals),
             initializer="glorot_uniform",
             name="query",
         )

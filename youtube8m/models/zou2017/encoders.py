@@ -13,7 +13,12 @@ from keras import ops
 from youtube8m.layers.inputs import NormalizedFeatures, take_frames
 from youtube8m.layers.pooling import masked_mean
 from youtube8m.layers.recurrent import BidirectionalStack, Stack, lstm_cell
-from youtube8m.models.base import ENCODERS, FrameEncoder, ReproducedEncoder
+from youtube8m.models.base import (
+    ENCODERS,
+    FrameEncoder,
+    ReproducedEncoder,
+    count_verticals,
+)
 
 
 class _TwoBiLSTMs(FrameEncoder):
@@ -199,7 +204,8 @@ class PerVerticalBiLSTM(FrameEncoder):
     Source: Zou et al. 2017, section 7.1 (the 25 tasks; tried, not in the results).
 
     Args:
-      verticals: of each class, the place of its vertical: C integers in [0, V).
+      verticals: of each class, the number of its vertical: C integers in [0, V).
+      num_verticals: V, as PerVerticalModel takes it.
 
     Input shape: [B, T, D]. Output shape: a list of V tensors [B, 2 H_v].
     """
@@ -216,10 +222,12 @@ class PerVerticalBiLSTM(FrameEncoder):
         min_lstm_cells: Annotated[int, "Fewest LSTM units of a vertical (Hmin)."] = 80,
         lstm_layers: Annotated[int, "Number of LSTM layers."] = 1,
         layer_norm: Annotated[bool, "Use layer-normalised LSTM cells."] = True,
+        num_verticals: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.verticals = tuple(verticals)
+        self.num_verticals = count_verticals(self.verticals, num_verticals)
         self.cells_per_class = cells_per_class
         self.min_lstm_cells = min_lstm_cells
         self.lstm_layers = lstm_layers
@@ -227,7 +235,7 @@ class PerVerticalBiLSTM(FrameEncoder):
 
     def cells(self) -> list[tuple[int, ...]]:
         """Units per direction of each layer, of each vertical."""
-        counts = np.bincount(self.verticals)
+        counts = np.bincount(self.verticals, minlength=self.num_verticals)
         units = [
             max(self.min_lstm_cells, int(self.cells_per_class * n)) for n in counts
         ]
