@@ -1,4 +1,4 @@
-"""Settings and sample data that several test files share."""
+"""Settings and fixtures of all tests."""
 
 import os
 
@@ -11,33 +11,11 @@ import numpy as np
 import pytest
 from absl import logging
 
+from tests.helpers.sample import SAMPLE
 from youtube8m.data.writing import synthetic
 
 # Under nohup and the like it is ignored, also by all processes that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-SAMPLE = synthetic.SampleConfig(
-    num_classes=12,
-    feature_names=("rgb", "audio"),
-    feature_sizes=(24, 8),
-    num_train=160,
-    num_validate=60,
-    num_test=20,
-    min_frames=8,
-    max_frames=24,
-)
-
-FRAME_FLAGS = (
-    "--frame_features",
-    "--feature_names=rgb,audio",
-    "--feature_sizes=24,8",
-    "--num_classes=12",
-)
-VIDEO_FLAGS = (
-    "--feature_names=mean_rgb,mean_audio",
-    "--feature_sizes=24,8",
-    "--num_classes=12",
-)
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,13 @@
-"""Rooms import only from rooms below them, and models from no TensorFlow."""
+"""Rooms import only from rooms below them, and tests from no other test."""
 
 import ast
 import pathlib
+import re
 
 import pytest
 
-PACKAGE = pathlib.Path(__file__).parents[1] / "youtube8m"
+TESTS = pathlib.Path(__file__).parent
+PACKAGE = TESTS.parent / "youtube8m"
 
 # From the ground up; what shares a line must not import one another.
 ROOMS = [
@@ -118,3 +120,40 @@ def test_modules_of_different_ideas_have_different_names():
         if room_of(path) != "tools" and path.stem not in SHARED_NAMES
     ]
     assert sorted(set(names)) == sorted(names)
+
+
+# What a module of tests is called, wherever it stands in an import.
+TEST_MODULE = re.compile(r"\b(test_\w+|conftest)\b")
+
+
+def imported_names(tree):
+    """`a.b` of `import a.b`, and `a.b.c` of `from a.b import c`, of all imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module or ''}.{alias.name}" for alias in node.names)
+
+
+def imports_in_strings(tree):
+    """Lines of scripts, which tests hold as strings."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            lines = map(str.strip, node.value.splitlines())
+            yield from (line for line in lines if re.match("(from|import) tests", line))
+
+
+def test_no_test_module_imports_another():
+    for path in TESTS.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        names = [name for name in imported_names(tree) if name.startswith("tests")]
+        for name in (*names, *imports_in_strings(tree)):
+            assert not TEST_MODULE.search(name), f"{path}: {name}"
+
+
+def test_helpers_hold_no_tests():
+    for path in TESTS.joinpath("helpers").rglob("*.py"):
+        assert not path.stem.startswith("test_"), path
+        for node in ast.walk(ast.parse(path.read_text())):
+            name = getattr(node, "name", None) or ""
+            assert not name.startswith(("test_", "Test")), f"{path}: {name}"

@@ -6,14 +6,13 @@ import pathlib
 import shutil
 import sys
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tests.helpers import processes
-from tests.models.test_all_models import (
+from tests.helpers.all_models import (
     CASES,
     FRAMES,
     NUM_CLASSES,
@@ -21,8 +20,8 @@ from tests.models.test_all_models import (
     random_batch,
     run_config,
 )
-from tests.models.test_backends import PYTHON, has
-from youtube8m import models
+from tests.helpers.backends import PYTHON, has
+from tests.helpers.exports import assert_same, make_run, serve
 from youtube8m.config import DataConfig, RunConfig
 from youtube8m.data.reading import frame_sampling
 from youtube8m.data.reading.parsing_ops import choose_frames
@@ -33,22 +32,8 @@ from youtube8m.prediction.config import InferenceConfig
 from youtube8m.prediction.inference import Inference
 from youtube8m.prediction.predictor import TrainedRun
 from youtube8m.runs.directory import RunDirectory
-from youtube8m.runs.weights import save_weights
 
 LENGTHS = (9, 30, 1, 4)
-
-
-def make_run(path, run, seed=0):
-    """A run directory with random weights, none of them zero."""
-    keras.utils.set_random_seed(seed)
-    model = models.create(run)
-    rng = np.random.default_rng(seed)
-    for weight in model.trainable_weights:
-        weight.assign_add(rng.normal(0, 0.2, weight.shape))
-    directory = RunDirectory(str(path))
-    directory.prepare(run, start_new=False)
-    save_weights(model, directory, step=1)
-    return str(path)
 
 
 def make_examples(data, seed=0):
@@ -108,29 +93,6 @@ def operations(path):
     graph = saved.meta_graphs[0].graph_def
     nodes = [graph.node, *(function.node_def for function in graph.library.function)]
     return {node.op for group in nodes for node in group}
-
-
-def serve(path, **inputs):
-    loaded = tf.saved_model.load(str(path))
-    assert list(loaded.signatures) == ["serving_default"]
-    outputs = loaded.signatures["serving_default"](**inputs)
-    return {name: value.numpy() for name, value in outputs.items()}
-
-
-def assert_same(served, ids, predictions, top_k=20):
-    """The confidences of the best, by plain sorting, and classes that have them.
-
-    Which of two classes comes first may hang on the last digit, and thus on the graph.
-    """
-    top_k = min(top_k, predictions.shape[1])
-    assert served["video_id"].tolist() == ids
-    best = -np.sort(-predictions, axis=1)[:, :top_k]
-    np.testing.assert_allclose(served["predictions"], best, atol=1e-6, rtol=0)
-    classes = served["class_indexes"]
-    assert classes.dtype == np.int32
-    assert all(len({*row}) == top_k for row in classes.tolist())
-    chosen = np.take_along_axis(predictions, classes, axis=1)
-    np.testing.assert_allclose(chosen, best, atol=1e-6, rtol=0)
 
 
 def frame_floats(serialized, data):

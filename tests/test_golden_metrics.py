@@ -8,9 +8,6 @@ import pytest
 from tests.helpers import golden
 from youtube8m.metrics import Metrics, average_precision, top_predictions
 
-# The starter code's classes that this file covers; test_golden_starter has the rest.
-CLASSES = ("AveragePrecisionCalculator", "eval_util")
-
 # E.g. batch0_gap20 (one batch, top_k 20), k5_n10_aps (all, top_k 5, top_n 10).
 OUTPUT = re.compile(
     r"(?:batch(?P<batch>\d+)_|k(?P<k>\d+)(?:_n(?P<n>\d+))?_)?(?:avg_)?"

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.training.test_trainer import (
+from tests.helpers.layers import check
+from tests.helpers.reference import softmax
+from tests.helpers.training_runs import (
+    CENTERS,
     FRAMES,
     TWO_REPLICAS,
     config,
     metrics_lines,
     run_python,
+    train,
 )
 from youtube8m import losses
 from youtube8m.config import ModelConfig, RunConfig
@@ -26,10 +30,6 @@ LABELS = (RNG.random((4, 6)) < 0.4).astype(np.float32)
 LABELS[2] = 0
 COUNTS = (1000, 500, 400, 10, 5, 1)
 TERMS = -np.log(np.where(LABELS > 0, PREDICTIONS, 1 - PREDICTIONS) + 1e-5)
-
-
-def check(actual, expected):
-    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_multi_hot():
@@ -55,9 +55,8 @@ def test_hinge():
 
 
 def test_softmax():
-    softmax = np.exp(PREDICTIONS) / np.exp(PREDICTIONS).sum(axis=1, keepdims=True)
     targets = LABELS / np.maximum(LABELS.sum(axis=1, keepdims=True), 1)
-    expected = -(targets * np.log(softmax)).sum(axis=1)
+    expected = -(targets * np.log(softmax(PREDICTIONS, axis=1))).sum(axis=1)
     check(losses.SoftmaxLoss().call(LABELS, PREDICTIONS), expected)
 
 
@@ -209,31 +208,8 @@ def test_center_loss_needs_one_descriptor_a_video(sample, tmp_path):
         assert "\n" not in str(error.value)
 
 
-ENCODED = ModelConfig(
-    "DbofModel",
-    "LogisticModel",
-    label_loss="CenterLoss",
-    hyperparameters={
-        "iterations": 24,
-        "sample_random_frames": False,
-        "dbof_cluster_size": 16,
-        "dbof_hidden_size": 8,
-        "center_loss_weight": 0.5,
-        "center_rate": 0.01,
-    },
-)
-
-
-def train(run, settings, strategy=None):
-    """All weights, and the centers."""
-    trainer = Trainer(run, settings, strategy)
-    trainer.train()
-    variables = [*trainer.state.model.variables, *trainer.state.loss.variables]
-    return [variable.numpy() for variable in variables]
-
-
 def test_resuming_keeps_the_centers(sample, tmp_path):
-    run = RunConfig(FRAMES, ENCODED)
+    run = RunConfig(FRAMES, CENTERS)
     whole = train(run, config(sample, tmp_path / "whole", max_steps=6))
     train(run, config(sample, tmp_path / "parts", max_steps=3))
     parts = train(run, config(sample, tmp_path / "parts", max_steps=6))
@@ -249,10 +225,10 @@ SCRIPT = (
     + """
 import dataclasses
 import numpy as np
-from tests import test_losses as t
+from tests.helpers import training_runs as t
 for mean in (False, True):
-    values = {**t.ENCODED.hyperparameters, "center_mean": mean}
-    model = dataclasses.replace(t.ENCODED, hyperparameters=values)
+    values = {**t.CENTERS.hyperparameters, "center_mean": mean}
+    model = dataclasses.replace(t.CENTERS, hyperparameters=values)
     settings = t.config({"frame/train": data}, f"{out}/{mean}", num_epochs=2,
         batch_size=int(batch), base_learning_rate=0.05,
         optimizer="GradientDescentOptimizer")

@@ -9,16 +9,15 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from tests.conftest import SAMPLE
+from tests.helpers.metrics import figures_within
 from tests.helpers.processes import LIMIT, started
-from tests.training.test_trainer import DBOF, FRAMES, config
+from tests.helpers.sample import SAMPLE
+from tests.helpers.training_runs import DBOF, FRAMES, config
 from youtube8m.config import RunConfig
 from youtube8m.data.reading.pipeline import Shards
 from youtube8m.errors import UserError
 from youtube8m.evaluation.config import EvaluationConfig
 from youtube8m.evaluation.evaluator import Evaluator
-from youtube8m.layers.targets import multi_hot
-from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.prediction.config import InferenceConfig
 from youtube8m.prediction.inference import Inference
 from youtube8m.training.trainer import Trainer
@@ -53,23 +52,6 @@ def predictions_of(run_directory, pattern, out, **values):
     with open(out, newline="") as file:
         rows = list(csv.reader(file))[1:]
     return {name: np.array(pairs.split(), float).reshape(-1, 2) for name, pairs in rows}
-
-
-def figures_within(noise, batches, top_k=20):
-    """The lowest and highest figures of predictions that may be off by `noise`.
-
-    Which of two near ties comes first hangs on the machine. The positives lose, or
-    gain, what they can in `batches` of predictions [B, C] and labels [B, L].
-    """
-    results = []
-    for gain in (-noise, noise):
-        metrics = Metrics(SAMPLE.num_classes, top_k)
-        for predictions, labels in batches:
-            hits = np.asarray(multi_hot(labels, SAMPLE.num_classes))
-            moved = predictions + gain * (2 * hits - 1)
-            metrics.update(top_predictions(moved, labels, top_k), labels)
-        results.append(metrics.result())
-    return results
 
 
 def test_evaluation_and_inference_agree(run_directory, sample, tmp_path):

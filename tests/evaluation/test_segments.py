@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import processes
-from tests.system.test_real_data import DATA
+from tests.helpers.real_data import DATA
 from youtube8m.data.labels.ratings import read_ratings
 from youtube8m.data.writing.records import frame_example, write_records
 from youtube8m.errors import UserError

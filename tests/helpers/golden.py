@@ -32,6 +32,27 @@ FOLDER = pathlib.Path(
 RTOL = 1e-5
 ATOL = 1e-6  # for values near 0: some ulps of the sums of O(1) terms behind them
 
+# Classes of cases that hold metrics.
+METRICS = ("AveragePrecisionCalculator", "eval_util")
+# Classes of cases that hold classifiers or losses alone, by source.
+CLASSIFIERS_AND_LOSSES = {
+    "na": (
+        "CenterLoss",
+        "losses",
+        "MoeWithLabelCorelationModel",
+        "Moe_2Layer_Model",
+        "NN",
+    ),
+    "tang": (
+        "MoeModel",
+        "HMoeModel",
+        "CCMoeModel",
+        "CCDistrMoeModel",
+        "CCOrigMoeModel",
+    ),
+    "zou": ("CrossEntropyLossMat, CrossEntropyLossSample",),
+}
+
 
 class Case(Mapping):
     """One file: arrays by name, with TF1's `/` written as `|`."""

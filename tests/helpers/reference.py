@@ -1,8 +1,10 @@
-"""Recurrent layers once more, in numpy, one video at a time.
+"""What several layers compute, in numpy.
+
+Recurrent layers read one video at a time:
 
     outputs, h, c = reference.lstm(frames[b, :n], layer)     # [n, H], [H], [H]
 
-They take a layer's weights, and no notice of padding: they are given real frames.
+They take a layer's weights, and real frames alone: they know of no padding.
 """
 
 import numpy as np
@@ -15,6 +17,26 @@ def sigmoid(x):
 def softmax(x, axis=0):
     e = np.exp(x - x.max(axis=axis, keepdims=True))
     return e / e.sum(axis=axis, keepdims=True)
+
+
+def normalized(x):
+    """Rows of length 1."""
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def mixture(gates, experts, classes=6):
+    """Logits [B, (M + 1) C] and [B, M C], by expert, to probabilities [B, C]."""
+    gates = np.exp(gates).reshape(len(gates), -1, classes)
+    gates = gates / gates.sum(axis=1, keepdims=True)
+    experts = sigmoid(experts).reshape(len(experts), -1, classes)
+    return (gates[:, :-1] * experts).sum(axis=1)
+
+
+def expert(x, number, weights):
+    """The answer to x [D] of one of the sparse experts."""
+    hidden = x @ weights["hidden_kernel"][number] + weights["hidden_bias"][number, 0]
+    output = weights["output_kernel"][number], weights["output_bias"][number, 0]
+    return np.maximum(hidden, 0) @ output[0] + output[1]
 
 
 def lstm(x, layer):

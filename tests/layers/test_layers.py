@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers.reference import normalized, sigmoid
 from youtube8m.layers.frame_selection import (
     SampleWindows,
     random_frame_indices,
@@ -39,7 +40,7 @@ def test_bytes_are_dequantised_normalised_and_masked():
     frames = RNG.integers(0, 256, (2, 3, 5), dtype=np.uint8)
     mask = np.array([[True, True, False], [True, True, True]])
     x = frames * 4.0 / 255 + 4 / 512 - 2
-    expected = x / np.linalg.norm(x, axis=-1, keepdims=True) * mask[..., None]
+    expected = normalized(x) * mask[..., None]
     result = NormalizedFeatures()(frames, mask)
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-7)
     assert (np.asarray(result)[0, 2] == 0).all()
@@ -119,10 +120,6 @@ def test_lstm_starts_like_tf1_and_follows_the_equations():
         c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
         h = sigmoid(o) * np.tanh(c)
     np.testing.assert_allclose(layer(x), h, atol=1e-5)
-
-
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
 
 
 def test_random_frames_are_floor_of_u_times_length():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import reference
+from tests.helpers.layers import LENGTHS, MASK, X, check_recurrent, randomized
 from youtube8m.layers.recurrent import (
     CELLS,
     BidirectionalStack,
@@ -15,20 +16,6 @@ from youtube8m.layers.recurrent import (
 )
 
 RNG = np.random.default_rng(0)
-LENGTHS = (9, 4, 1)
-MASK = np.arange(9)[None, :] < np.array(LENGTHS)[:, None]
-X = (RNG.normal(size=(3, 9, 5)) * MASK[..., None]).astype(np.float32)
-
-
-def randomized(layer):
-    layer(X, MASK)
-    for weight in layer.trainable_weights:
-        weight.assign(RNG.normal(0, 0.5, weight.shape))
-    return layer
-
-
-def check(actual, expected):
-    np.testing.assert_allclose(actual, expected, rtol=2e-4, atol=2e-5)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -40,8 +27,8 @@ def test_stack(cell, backward):
         x = X[b, :n][::-1] if backward else X[b, :n]
         for layer in stack.layers:
             x, h, *_ = reference.LAYERS[cell](x, layer)
-        check(final.h[b], h)
-        check(outputs[b, :n], x[::-1] if backward else x)
+        check_recurrent(final.h[b], h)
+        check_recurrent(outputs[b, :n], x[::-1] if backward else x)
         assert not np.any(outputs[b, n:])
 
 
@@ -54,10 +41,10 @@ def test_stack_with_states(cell):
         for layer in stack.layers:
             x, h, c = reference.LAYERS[cell](x, layer)
             states += [c, h]
-        check(outputs[b, :n], x)
-        check(final.states[b], np.concatenate(states))
-        check(final.c[b], c)
-        check(final.h[b], h)
+        check_recurrent(outputs[b, :n], x)
+        check_recurrent(final.states[b], np.concatenate(states))
+        check_recurrent(final.c[b], c)
+        check_recurrent(final.h[b], h)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -70,8 +57,8 @@ def test_independent_directions_meet_at_the_top(cell):
         for one, other in zip(forward.layers, backward.layers, strict=True):
             there, h, *_ = reference.LAYERS[cell](there, one)
             back, g, *_ = reference.LAYERS[cell](back, other)
-        check(outputs[b, :n], there + back[::-1])
-        check(final.h[b], h + g)
+        check_recurrent(outputs[b, :n], there + back[::-1])
+        check_recurrent(final.h[b], h + g)
 
 
 def test_interleaved_layers_see_both_directions():
@@ -84,8 +71,8 @@ def test_interleaved_layers_see_both_directions():
                 x, forward.layers[0], backward.layers[0]
             )
             x = np.concatenate([there, back], axis=-1)
-        check(outputs[b, :n], x)
-        check(final.h[b], np.concatenate([h, g]))
+        check_recurrent(outputs[b, :n], x)
+        check_recurrent(final.h[b], np.concatenate([h, g]))
 
 
 def test_cells_start_as_in_tf1():

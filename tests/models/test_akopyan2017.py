@@ -3,16 +3,14 @@
 import numpy as np
 import pytest
 
-from tests.helpers import processes, reference
-from tests.models.test_akopyan2017_experts import expert
+from tests.helpers import layers, processes, reference
+from tests.helpers.layers import LENGTHS, MASK, X, check_recurrent
+from tests.helpers.reference import expert
 from youtube8m import models
 from youtube8m.layers.normalization import BatchNorm
 from youtube8m.models.akopyan2017.encoders import BagOfFrames, LSTMMoE, WeightedLSTM
 
 RNG = np.random.default_rng(0)
-LENGTHS = (9, 4, 1)
-MASK = np.arange(9)[None, :] < np.array(LENGTHS)[:, None]
-X = (RNG.normal(size=(3, 9, 5)) * MASK[..., None]).astype(np.float32)
 
 
 def randomized(encoder):
@@ -20,9 +18,7 @@ def randomized(encoder):
     for weight in encoder.weights:
         if weight.dtype == "float32":  # no random state
             weight.assign(RNG.uniform(0.1, 1, weight.shape))
-    for weight in encoder.trainable_weights:
-        weight.assign(RNG.normal(0, 0.5, weight.shape))
-    return encoder
+    return layers.randomized(encoder)
 
 
 def norm(x, layer):
@@ -34,10 +30,6 @@ def weighted_sum(x, frames):
     return ((np.arange(len(x)) + 1) / frames) @ x
 
 
-def check(actual, expected):
-    np.testing.assert_allclose(actual, expected, rtol=2e-4, atol=2e-5)
-
-
 def test_bag_of_frames():
     encoder = randomized(BagOfFrames(hidden_size=6))
     result = encoder(X, MASK)
@@ -45,7 +37,7 @@ def test_bag_of_frames():
         x = norm(X[b, :n], encoder.input_norm).max(axis=0)
         x = np.maximum(norm(x @ encoder.hidden_1.get_weights()[0], encoder.norm_1), 0)
         x = np.maximum(norm(x @ encoder.hidden_2.get_weights()[0], encoder.norm_2), 0)
-        check(result[b], x)
+        check_recurrent(result[b], x)
 
 
 @pytest.mark.parametrize("residual", [False, True])
@@ -66,7 +58,7 @@ def test_weighted_lstm(residual, projection):
             elif projection:
                 y = y + x @ encoder.projection.get_weights()[0]
             x = y
-        check(result[b], weighted_sum(x, 7))
+        check_recurrent(result[b], weighted_sum(x, 7))
 
 
 def test_weights_of_the_sum():
@@ -92,7 +84,7 @@ def test_lstm_moe():
             gates = reference.softmax(scores[best])
             mixed.append(gates @ [expert(row, i, weights) for i in best])
         x, *_ = reference.lstm(np.array(mixed), encoder.second[0])
-        check(result[b], weighted_sum(x, 90))
+        check_recurrent(result[b], weighted_sum(x, 90))
 
 
 def test_losses_of_the_experts():
@@ -132,9 +124,9 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras, numpy as np
-from tests.models.test_akopyan2017 import MASK, X
+from tests.helpers.layers import MASK, X
 from youtube8m.layers.normalization import BatchNorm
-from youtube8m.models.akopyan2017 import LSTMMoE
+from youtube8m.models.akopyan2017.encoders import LSTMMoE
 keras.utils.set_random_seed(0)
 strategy = (tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
             if sys.argv[1] == "2" else tf.distribute.OneDeviceStrategy("CPU:0"))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.helpers.reference import softmax
+from tests.helpers.layers import MASK
+from tests.helpers.reference import expert, softmax
 from youtube8m.models.akopyan2017.experts import (
     Dispatch,
     SparseExperts,
@@ -15,8 +16,6 @@ from youtube8m.models.akopyan2017.experts import (
 )
 
 RNG = np.random.default_rng(0)
-LENGTHS = (9, 4, 1)
-MASK = np.arange(9)[None, :] < np.array(LENGTHS)[:, None]
 X = RNG.normal(size=(3, 9, 5)).astype(np.float32)  # pads hold something
 EXPERTS, ACTIVE = 8, 3
 
@@ -27,12 +26,6 @@ def randomized(**kwargs):
     for weight in layer.trainable_weights:
         weight.assign(RNG.normal(size=weight.shape))
     return layer, {w.name: np.asarray(w) for w in layer.trainable_weights}
-
-
-def expert(x, number, weights):
-    hidden = x @ weights["hidden_kernel"][number] + weights["hidden_bias"][number, 0]
-    output = weights["output_kernel"][number], weights["output_bias"][number, 0]
-    return np.maximum(hidden, 0) @ output[0] + output[1]
 
 
 def expected(x, weights, noise=None):

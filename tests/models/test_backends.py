@@ -5,19 +5,15 @@ not have TensorFlow; by default it is the one that runs the tests.
 """
 
 import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 
 from tests.helpers import processes
-from tests.helpers.processes import LIMIT
-from tests.models.test_all_models import CASES, predict, random_batch, run_config
+from tests.helpers.all_models import CASES, predict, random_batch, run_config
+from tests.helpers.backends import PYTHON, has
 from youtube8m import models
-
-PYTHON = os.environ.get("YT8M_BACKEND_PYTHON", sys.executable)
 
 SCRIPT = """
 import sys, numpy as np, keras
@@ -34,12 +30,6 @@ for folder in sys.argv[2:]:
     predictions = keras.ops.convert_to_numpy(outputs["predictions"])
     np.save(folder + "/predictions.npy", predictions)
 """
-
-
-def has(module):
-    check = f"from importlib.util import find_spec; assert find_spec({module!r})"
-    command = [PYTHON, "-c", check]
-    return subprocess.run(command, capture_output=True, timeout=LIMIT).returncode == 0
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])

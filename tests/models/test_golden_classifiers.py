@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from tests.helpers import golden
 from tests.helpers.golden import ATOL, assert_close, assert_known
-from tests.models import test_golden_na, test_golden_tang, test_golden_zou
 from youtube8m import losses
 from youtube8m.data.labels.cooccurrence import correlation_matrix
 from youtube8m.layers.targets import cross_entropy
@@ -19,21 +18,13 @@ from youtube8m.models.base import CLASSIFIERS
 from youtube8m.registry import construct
 from youtube8m.runs.starter_code import by_expert
 
-OTHERS = {
-    "LstmModel",  # of Tang et al., in test_golden_na
-    "YT8MFrameFeatureReader",
-}
 # Of Na et al.'s code, not in their paper.
 NOT_TAKEN_OVER = {"L2_CrossEntropyLoss", "L2_HingeLoss", "Huber_HingeLoss"}
 
 
 def cases():
-    for source, module in (
-        ("na", test_golden_na),
-        ("tang", test_golden_tang),
-        ("zou", test_golden_zou),
-    ):
-        yield from golden.cases(source, classes={*module.ELSEWHERE} - OTHERS)
+    for source, classes in golden.CLASSIFIERS_AND_LOSSES.items():
+        yield from golden.cases(source, classes=classes)
 
 
 @pytest.mark.parametrize("case", cases())

@@ -15,14 +15,6 @@ from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.registry import hyperparameters
 from youtube8m.runs.starter_code import by_expert
 
-# Classifiers and losses, which are no encoders.
-ELSEWHERE = (
-    "CenterLoss",
-    "losses",
-    "MoeWithLabelCorelationModel",
-    "Moe_2Layer_Model",
-    "NN",
-)
 # The released class -> ours, and what it is told beside the case's own flags.
 MODELS = {
     "LstmModel": ("LSTMMemory", {"lstm_memory": "none"}),
@@ -40,7 +32,7 @@ NOT_OURS = {"feature_dim", "kernel_width", "dropout"}
 
 @pytest.mark.parametrize(
     "case",
-    golden.cases("na", without=ELSEWHERE)
+    golden.cases("na", without=golden.CLASSIFIERS_AND_LOSSES["na"])
     + golden.cases("tang", classes=("LstmModel",)),
 )
 def test_na(case):

@@ -13,10 +13,7 @@ from youtube8m.registry import construct
 from youtube8m.runs.starter_code import by_expert
 
 # Readers and losses, which are no models.
-ELSEWHERE = (
-    "YT8MFrameFeatureReader",
-    "CrossEntropyLossMat, CrossEntropyLossSample",
-)
+ELSEWHERE = ("YT8MFrameFeatureReader", *golden.CLASSIFIERS_AND_LOSSES["zou"])
 # The last commit of the kunxu branch, which changed BiLstmModel to pick two frames.
 PICKING = "0679e473fa49a68874b66970e3f26d8414f020ef"
 FLAGS = ("lstm_cells", "lstm_layers", "moe_num_mixtures")

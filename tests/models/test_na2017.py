@@ -6,30 +6,15 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers import reference
+from tests.helpers.layers import LENGTHS, MASK, check_recurrent, randomized
+from tests.helpers.layers import X as FRAMES
+from tests.helpers.reference import normalized
 from youtube8m import models
 from youtube8m.models.na2017 import encoders
 
 RNG = np.random.default_rng(0)
-LENGTHS = (9, 4, 1)
-MASK = np.arange(9)[None, :] < np.array(LENGTHS)[:, None]
-FRAMES = (RNG.normal(size=(3, 9, 5)) * MASK[..., None]).astype(np.float32)
 VIDEOS = [frames[:n] for frames, n in zip(FRAMES, LENGTHS, strict=True)]
 LABELS = np.array([[0, 2, -1], [1, -1, -1], [-1, -1, -1]], np.int32)
-
-
-def randomized(encoder):
-    encoder.build(FRAMES.shape)
-    for weight in encoder.trainable_weights:
-        weight.assign(RNG.normal(0, 0.5, weight.shape))
-    return encoder
-
-
-def unit(x):
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
-
-
-def check(actual, expected):
-    np.testing.assert_allclose(actual, np.array(expected), rtol=2e-4, atol=2e-5)
 
 
 @pytest.mark.parametrize("memory", ["none", "m", "m-o"])
@@ -46,9 +31,9 @@ def test_lstm_memory(memory, layers, layer_norm):
         for layer in encoder.stack.layers:
             x, h, c = step(x, layer)
             states += [c, h]
-        before = [unit(x.sum(axis=0))] if memory == "m-o" else []
-        after = [] if memory == "none" else [unit(video.sum(axis=0))]
-        check(result[b], np.concatenate(before + states + after))
+        before = [normalized(x.sum(axis=0))] if memory == "m-o" else []
+        after = [] if memory == "none" else [normalized(video.sum(axis=0))]
+        check_recurrent(result[b], np.concatenate(before + states + after))
 
 
 def test_layer_norm_lstm_drops_candidates_in_training_only():
@@ -66,7 +51,7 @@ def test_temporal_cnn():
         video = np.pad(video, ((0, max(5 - len(video), 0)), (0, 0)))
         windows = [video[t : t + 5] for t in range(len(video) - 4)]
         answers = [np.tensordot(window, kernel) + bias for window in windows]
-        check(result[b], np.maximum(answers, 0).max(axis=0))
+        check_recurrent(result[b], np.maximum(answers, 0).max(axis=0))
 
 
 def test_position_encoding():
@@ -75,7 +60,7 @@ def test_position_encoding():
         n, size = video.shape
         t, j = np.arange(1, n + 1)[:, None], np.arange(1, size + 1)
         weights = (1 - t / n) - (j / size) * (1 - 2 * t / n)
-        check(result[b], (weights * video).sum(axis=0))
+        check_recurrent(result[b], (weights * video).sum(axis=0))
 
 
 @pytest.mark.parametrize("projection", [False, True])
@@ -92,22 +77,22 @@ def test_indirect_clustering(projection, post):
         if post == "layer_norm_relu":
             gain, shift = (np.asarray(w) for w in encoder.norm.weights)
             x = np.maximum((x - x.mean()) / x.std() * gain + shift, 0)
-        check(result[b], unit(x) if post == "l2" else x)
+        check_recurrent(result[b], normalized(x) if post == "l2" else x)
 
 
 def test_adaptive_noise():
     encoder = encoders.AdaptiveNoise(class_counts=(4, 1, 2, 0), seed=7)
     totals = FRAMES.sum(axis=1)
-    check(encoder(FRAMES, MASK), unit(totals))
-    check(encoder(FRAMES, MASK, labels=LABELS), unit(totals))
-    check(encoder(FRAMES, MASK, training=True), unit(totals))
+    check_recurrent(encoder(FRAMES, MASK), normalized(totals))
+    check_recurrent(encoder(FRAMES, MASK, labels=LABELS), normalized(totals))
+    check_recurrent(encoder(FRAMES, MASK, training=True), normalized(totals))
     gamma = [[(1 / 4 + 1 / 2) / 2], [1.0], [0.0]]
-    check(encoder.gamma(LABELS), gamma)
+    check_recurrent(encoder.gamma(LABELS), gamma)
     seed = keras.random.SeedGenerator(7)
     for _ in range(2):  # anew at each step
         noise = np.asarray(keras.random.normal(totals.shape, seed=seed))
-        expected = unit(totals + gamma * np.sqrt(LENGTHS)[:, None] * noise)
-        check(encoder(FRAMES, MASK, training=True, labels=LABELS), expected)
+        expected = normalized(totals + gamma * np.sqrt(LENGTHS)[:, None] * noise)
+        check_recurrent(encoder(FRAMES, MASK, training=True, labels=LABELS), expected)
 
 
 def test_adaptive_noise_is_told_the_labels_by_the_model():
@@ -128,7 +113,7 @@ def many_to_many(**kwargs):
     model = models.VideoModel(classifier, encoder)
 
     def scores(video):
-        h, *_ = reference.lstm(unit(video), encoder.stack.layers[0])
+        h, *_ = reference.lstm(normalized(video), encoder.stack.layers[0])
         return reference.sigmoid(h @ kernel + bias)
 
     return model, scores, reference.sigmoid(bias)
@@ -140,7 +125,9 @@ def predict(model, lengths):
 
 def test_many_to_many():
     model, scores, _ = many_to_many()
-    check(predict(model, LENGTHS), [scores(video).mean(axis=0) for video in VIDEOS])
+    check_recurrent(
+        predict(model, LENGTHS), [scores(video).mean(axis=0) for video in VIDEOS]
+    )
 
 
 def test_released_many_to_many_counts_pads():
@@ -149,8 +136,8 @@ def test_released_many_to_many_counts_pads():
         (scores(video).sum(axis=0) + (12 - len(video)) * of_pads) / 12
         for video in VIDEOS
     ]
-    check(predict(model, LENGTHS), expected)
-    check(predict(model, (0, 0, 0)), [of_pads] * 3)
+    check_recurrent(predict(model, LENGTHS), expected)
+    check_recurrent(predict(model, (0, 0, 0)), [of_pads] * 3)
 
 
 @pytest.mark.parametrize(

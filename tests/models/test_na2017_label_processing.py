@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.helpers.reference import sigmoid
-from tests.models.test_starter_classifiers import built_size, check, mixture
+from tests.helpers.layers import check, count_built
+from tests.helpers.reference import mixture, normalized, sigmoid
 from youtube8m import losses, models
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.models.base import VideoModel
@@ -65,7 +65,7 @@ def test_gradients_reach_the_trained_matrix():
 
 
 def test_count_of_the_matrix():
-    assert built_size(LabelCorrelation(4716), (None, 4716)) == 22_240_656
+    assert count_built(LabelCorrelation(4716), (None, 4716)) == 22_240_656
 
 
 def test_label_correlation_moe():
@@ -137,5 +137,4 @@ def test_predictions_are_processed_behind_the_classifier():
     mixed = p + 0.2 * p @ TRAINED.T + 0.1 * p @ TRAINED.T
     check(model(BATCH)["predictions"], np.clip(mixed, 0, 1))
     kernel = np.asarray(model.classifier.logits.kernel)
-    x = BATCH["features"] / np.linalg.norm(BATCH["features"], axis=1, keepdims=True)
-    check(p, sigmoid(x @ kernel))
+    check(p, sigmoid(normalized(BATCH["features"]) @ kernel))

@@ -3,9 +3,10 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from tests.helpers.reference import sigmoid
+from tests.helpers import layers
+from tests.helpers.layers import check, count_built
+from tests.helpers.reference import mixture, sigmoid
 from youtube8m import models
 from youtube8m.errors import UserError
 from youtube8m.models.base import CLASSIFIERS, Classifier, VideoModel
@@ -17,22 +18,8 @@ X = RNG.normal(size=(4, 5)).astype(np.float32)
 
 
 def randomized(layer):
-    layer.build(X.shape)
-    for weight in layer.weights:
-        weight.assign(RNG.normal(size=weight.shape))
+    layers.randomized(layer, X.shape, scale=1)
     return [np.asarray(weight) for weight in layer.weights]
-
-
-def mixture(gates, experts, classes=6):
-    """Logits [B, (M + 1) C] and [B, M C], by expert, to probabilities [B, C]."""
-    gates = np.exp(gates).reshape(len(gates), -1, classes)
-    gates = gates / gates.sum(axis=1, keepdims=True)
-    experts = sigmoid(experts).reshape(len(experts), -1, classes)
-    return (gates[:, :-1] * experts).sum(axis=1)
-
-
-def check(actual, expected):
-    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_logistic():
@@ -170,12 +157,6 @@ def test_impossible_shares_are_told(keep):
 # Sizes ------------------------------------------------------------------------------
 
 
-def built_size(part, shape):
-    with tf.Graph().as_default():  # makes variables without their values
-        part.build(shape)
-    return models.count_parameters(part)
-
-
 @pytest.mark.parametrize(
     "mixtures, size, count",
     [
@@ -188,8 +169,8 @@ def built_size(part, shape):
     ],
 )
 def test_counts_of_moe(mixtures, size, count):
-    assert built_size(models.MoeModel(4716, mixtures), (None, size)) == count
+    assert count_built(models.MoeModel(4716, mixtures), (None, size)) == count
 
 
 def test_count_of_the_mlp():
-    assert built_size(MlpModel(4716), (None, 1152)) == 57_614_336
+    assert count_built(MlpModel(4716), (None, 1152)) == 57_614_336

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.helpers import reference
+from tests.helpers import layers, reference
+from tests.helpers.layers import count_built
 from youtube8m import models
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.errors import UserError
@@ -28,10 +29,7 @@ SMALL = {
 def randomized(name, **values):
     """An encoder with arbitrary weights."""
     encoder = construct(ENCODERS.get(name), SMALL | values)
-    encoder.build(X.shape)
-    for weight in encoder.trainable_weights:
-        weight.assign(RNG.normal(0, 0.5, weight.shape))
-    return encoder
+    return layers.randomized(encoder, X.shape)
 
 
 def encode(encoder, frames, mask):
@@ -223,12 +221,6 @@ def test_unknown_scores_are_told():
         randomized("MultiAttentionBiLSTM", attention_score="dense")
 
 
-def built_size(part, shape):
-    with tf.Graph().as_default():  # makes variables without their values
-        part.build(shape)
-    return models.count_parameters(part)
-
-
 @pytest.mark.parametrize(
     "name, values, count",
     [
@@ -241,7 +233,7 @@ def built_size(part, shape):
 def test_counts_of_the_paper(name, values, count):
     facts = {"feature_sizes": (1024, 128)}
     encoder = construct(ENCODERS.get(name), facts | values)
-    assert built_size(encoder, (None, None, 1152)) == count
+    assert count_built(encoder, (None, None, 1152)) == count
 
 
 def test_counts_of_multi_attention():
@@ -251,10 +243,10 @@ def test_counts_of_multi_attention():
         ENCODERS.get("MultiAttentionBiLSTM"),
         {"verticals": verticals, "lstm_cells": 1152},
     )
-    size = built_size(encoder, (None, None, 1152)) - 2 * 10_621_440
+    size = count_built(encoder, (None, None, 1152)) - 2 * 10_621_440
     facts = {"num_classes": 4716, "verticals": verticals, "vertical_bias": False}
     classifier = construct(CLASSIFIERS.get("PerVerticalModel"), facts)
-    assert size + built_size(classifier, [(None, 1152)] * 25) == 5_461_632
+    assert size + count_built(classifier, [(None, 1152)] * 25) == 5_461_632
 
 
 def test_verticals_at_the_end_may_have_no_class():

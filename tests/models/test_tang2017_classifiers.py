@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.helpers.reference import sigmoid
-from tests.models.test_starter_classifiers import built_size, check, mixture
+from tests.helpers.layers import check, count_built
+from tests.helpers.reference import mixture, sigmoid
 from youtube8m.models.tang2017.classifiers import (
     ClassifierChainModel,
     HierarchicalMoeModel,
@@ -139,7 +139,7 @@ def test_gradients_of_the_classes_reach_the_verticals():
 
 def test_count_of_the_hierarchical_moe():
     layer = HierarchicalMoeModel(4716, PAPER_VERTICALS, 4, 4)
-    assert built_size(layer, (None, 1152)) == 50_234_752
+    assert count_built(layer, (None, 1152)) == 50_234_752
     assert layer.fine.gates.kernel.shape[0] == 1177
 
 
@@ -230,5 +230,5 @@ def test_chains_drop_in_training_alone():
 def test_count_of_the_chain():
     layer = ClassifierChainModel(4716)
     without_biases_before_normalisation = 128_615_264 - (512 + 1024)
-    assert built_size(layer, (None, 1152)) == without_biases_before_normalisation
+    assert count_built(layer, (None, 1152)) == without_biases_before_normalisation
     assert layer.groups[0].gates.kernel.shape == (1536, 3537)

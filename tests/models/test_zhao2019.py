@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import reference
+from tests.helpers.layers import LENGTHS, MASK, X, check_recurrent, randomized
 from youtube8m import models
 from youtube8m.models.zhao2019.encoders import (
     BiGRUAttention,
@@ -12,23 +13,8 @@ from youtube8m.models.zhao2019.encoders import (
     StackedBiLSTM,
 )
 
-RNG = np.random.default_rng(0)
-LENGTHS = (9, 4, 1)
 SIZES = (3, 2)
-MASK = np.arange(9)[None, :] < np.array(LENGTHS)[:, None]
-X = (RNG.normal(size=(3, 9, 5)) * MASK[..., None]).astype(np.float32)
 ENCODERS = [StackedBiLSTM, StackedBiGRU, BiGRUAttention]
-
-
-def randomized(layer):
-    layer(X, MASK)
-    for weight in layer.trainable_weights:
-        weight.assign(RNG.normal(0, 0.5, weight.shape))
-    return layer
-
-
-def check(actual, expected):
-    np.testing.assert_allclose(actual, expected, rtol=2e-4, atol=2e-5)
 
 
 @pytest.mark.parametrize("cls, cell", [(StackedBiLSTM, "lstm"), (StackedBiGRU, "gru")])
@@ -49,7 +35,7 @@ def test_stacks(cls, cell, interleaved):
             if interleaved:
                 there = np.concatenate([there, back[::-1]], axis=1)
                 back = there[::-1]
-        check(result[b], np.concatenate([h, g]))
+        check_recurrent(result[b], np.concatenate([h, g]))
 
 
 def test_attention():
@@ -66,7 +52,7 @@ def test_attention():
         weights = reference.softmax(
             np.tanh(h @ kernel + bias) @ encoder.attention.query
         )
-        check(result[b], weights[:, 0] @ h)
+        check_recurrent(result[b], weights[:, 0] @ h)
 
 
 @pytest.mark.parametrize("mode", ["concat", "shared", "projection"])
@@ -81,11 +67,11 @@ def test_fusion(mode):
     pairs = zip(parts, fusion.maps, strict=True)
     v, a = (part @ layer.get_weights()[0] for part, layer in pairs)
     if mode == "shared":
-        check(fused, v + a)
+        check_recurrent(fused, v + a)
         return
-    check(fused, np.concatenate([v, a], axis=-1))
+    check_recurrent(fused, np.concatenate([v, a], axis=-1))
     squares = ((v - a) ** 2).sum(axis=-1)
-    check(distance, [squares[b, :n].mean() for b, n in enumerate(LENGTHS)])
+    check_recurrent(distance, [squares[b, :n].mean() for b, n in enumerate(LENGTHS)])
 
 
 def test_maps_start_small():

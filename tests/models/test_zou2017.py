@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.helpers import reference
-from tests.models.test_all_models import FRAMES, NUM_CLASSES, VERTICALS
+from tests.helpers import layers, reference
+from tests.helpers.all_models import FRAMES, NUM_CLASSES, VERTICALS
+from tests.helpers.reference import normalized
 from youtube8m import models
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.errors import UserError
@@ -14,10 +15,6 @@ from youtube8m.layers.recurrent import BidirectionalStack
 
 SIZES = (5, 3)  # of the modalities
 LENGTHS = np.array([9, 4, 1])
-
-
-def normalized(x):
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
 def random_frames(lengths=LENGTHS):
@@ -31,11 +28,7 @@ def random_frames(lengths=LENGTHS):
 def encoder(name, size=8, **values):
     """An encoder with random weights, biases and gains included."""
     encoder = models.ENCODERS.get(name)(**values)
-    encoder.build((None, None, size))
-    rng = np.random.default_rng(1)
-    for weight in encoder.weights:
-        weight.assign(rng.normal(size=weight.shape))
-    return encoder
+    return layers.randomized(encoder, (None, None, size), scale=1)
 
 
 def small(name, **values):

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.training.test_trainer import DBOF, FRAMES, config
+from tests.helpers.training_runs import DBOF, FRAMES, config
 from youtube8m.config import ModelConfig, RunConfig
 from youtube8m.data.reading.pipeline import Shards
 from youtube8m.errors import UserError

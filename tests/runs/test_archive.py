@@ -8,9 +8,9 @@ import tarfile
 
 import pytest
 
-from tests.models.test_all_models import run_config
-from tests.test_export import make_run
-from tests.tools.test_scripts import run
+from tests.helpers.all_models import run_config
+from tests.helpers.exports import make_run
+from tests.helpers.scripts import run
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.errors import UserError
 from youtube8m.prediction.config import InferenceConfig

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 
 import numpy as np
 import pytest
@@ -10,8 +9,21 @@ import tensorflow as tf
 
 from tests.helpers import golden, reference
 from tests.helpers.golden import ATOL, assert_close
-from tests.models.test_golden_starter import NOISE, descriptor, train_step
-from tests.training.test_trainer import VIDEO, config
+from tests.helpers.golden_starter import NOISE, descriptor, train_step
+from tests.helpers.starter_checkpoints import (
+    STEP,
+    C,
+    D,
+    dbof,
+    logistic,
+    lstm,
+    moe,
+    name_both_features,
+    random_variables,
+    save,
+    write,
+)
+from tests.helpers.training_runs import VIDEO, config
 from youtube8m import models, optimizers
 from youtube8m.config import ModelConfig, RunConfig
 from youtube8m.errors import UserError
@@ -26,83 +38,6 @@ from youtube8m.training.saver import Saver
 from youtube8m.training.steps import TrainingState
 from youtube8m.training.trainer import Trainer
 from youtube8m.training.workers import split_batch
-
-D, C, STEP = 6, 5, 7
-
-
-def save(prefix, variables, scope="tower/", step=STEP):
-    """Writes variables as a TF1 Saver does."""
-    tensors = {scope + name: np.float32(value) for name, value in variables.items()}
-    tensors = {**tensors, "global_step": np.int64(step)}
-    os.makedirs(os.path.dirname(prefix), exist_ok=True)
-    tf.raw_ops.SaveV2(
-        prefix=prefix,
-        tensor_names=list(tensors),
-        shape_and_slices=[""] * len(tensors),
-        tensors=[tf.constant(value) for value in tensors.values()],
-    )
-
-
-def write(path, model, variables, size=D, name=f"model.ckpt-{STEP}", **kwargs):
-    """A train directory with the five keys and one checkpoint; returns its path."""
-    frames = model not in ("LogisticModel", "MoeModel")
-    save(str(path / name), variables, **kwargs)
-    keys = {
-        "model": model,
-        "feature_sizes": str(size),
-        "feature_names": "rgb" if frames else "mean_rgb",
-        "frame_features": frames,
-        "label_loss": "CrossEntropyLoss",
-    }
-    (path / "model_flags.json").write_text(json.dumps(keys))
-    return str(path)
-
-
-def name_both_features(path):
-    """As the sample data set has them."""
-    file = os.path.join(path, "model_flags.json")
-    with open(file) as opened:
-        keys = json.load(opened)
-    keys |= {"feature_names": "mean_rgb,mean_audio", "feature_sizes": "24,8"}
-    with open(file, "w") as opened:
-        json.dump(keys, opened)
-
-
-def random(shapes, seed=0):
-    rng = np.random.default_rng(seed)
-    return {name: rng.standard_normal(shape) for name, shape in shapes.items()}
-
-
-def logistic(size=D, classes=C):
-    names = {"weights": (size, classes), "biases": (classes,)}
-    return {f"fully_connected/{name}": shape for name, shape in names.items()}
-
-
-def moe(size=D, classes=C, mixtures=4):
-    return {
-        "gates/weights": (size, classes * (mixtures + 1)),
-        "experts/weights": (size, classes * mixtures),
-        "experts/biases": (classes * mixtures,),
-    }
-
-
-def lstm(layers, cells=3):
-    cell = "rnn/multi_rnn_cell/cell_{}/basic_lstm_cell/"
-    shapes = {}
-    for layer in range(layers):
-        inputs = cells if layer else D
-        shapes[cell.format(layer) + "kernel"] = (inputs + cells, 4 * cells)
-        shapes[cell.format(layer) + "bias"] = (4 * cells,)
-    return shapes
-
-
-def dbof(clusters=4, hidden=3):
-    return {
-        "cluster_weights": (D, clusters),
-        "cluster_biases": (clusters,),
-        "hidden1_weights": (clusters, hidden),
-        "hidden1_biases": (hidden,),
-    }
 
 
 def trained(path, **hyperparameters):
@@ -169,19 +104,19 @@ def by_hand_lstm(variables, frames, layers, cells=3):
 
 
 def test_moe_of_four_mixtures(tmp_path):
-    variables = random(moe(mixtures=4))
+    variables = random_variables(moe(mixtures=4))
     run = trained(write(tmp_path, "MoeModel", variables))
     assert run.run.data.num_classes == C
     assert run.run.model.hyperparameters["moe_num_mixtures"] == 4
     x = np.random.default_rng(1).standard_normal((3, D)).astype(np.float32)
-    normal = x / np.linalg.norm(x, axis=1, keepdims=True)
+    normal = reference.normalized(x)
     predictions = run.predict({"features": tf.constant(x)})["predictions"]
     assert_close(predictions, by_hand_moe(variables, normal, 4), "p", 1e-5, 1e-6)
 
 
 @pytest.mark.parametrize("layers", [1, 3])
 def test_lstm_with_logistic_regressions(layers, tmp_path):
-    variables = random({**lstm(layers), **logistic(size=3)})
+    variables = random_variables({**lstm(layers), **logistic(size=3)})
     run = trained(write(tmp_path, "LstmModel", variables, scope=""))
     assert run.run.model.video_level_classifier_model == "LogisticModel"
     assert run.run.model.hyperparameters["lstm_layers"] == layers
@@ -200,7 +135,7 @@ def test_lstm_with_logistic_regressions(layers, tmp_path):
 
 @pytest.mark.parametrize("pooling", ["max", "average"])
 def test_dbof_without_batch_norm(pooling, tmp_path, caplog):
-    variables = random({**dbof(), **logistic(size=3)})
+    variables = random_variables({**dbof(), **logistic(size=3)})
     path = write(tmp_path, "DbofModel", variables)
     with caplog.at_level(logging.INFO):
         run = trained(path, dbof_pooling_method=pooling, dbof_cluster_size=99)
@@ -223,7 +158,7 @@ def test_dbof_without_batch_norm(pooling, tmp_path, caplog):
 
 
 def test_checkpoints_are_found_wherever_the_directory_has_come_to(tmp_path):
-    variables = random(logistic())
+    variables = random_variables(logistic())
     path = write(tmp_path, "LogisticModel", variables, name="model.ckpt-90", step=90)
     save(f"{path}/model.ckpt-110", variables, step=110)
     save(f"{path}/inference_model/inference_model", variables, step=110)
@@ -245,7 +180,7 @@ def test_checkpoints_are_found_wherever_the_directory_has_come_to(tmp_path):
 
 @pytest.mark.parametrize("folder", ["inference_model/", ""])
 def test_of_copies_for_inference_the_newest_counts(folder, tmp_path):
-    variables = random(logistic())
+    variables = random_variables(logistic())
     first, second = (
         str(tmp_path / folder / name)
         for name in ("segment_inference_model", "inference_model")
@@ -259,7 +194,7 @@ def test_of_copies_for_inference_the_newest_counts(folder, tmp_path):
 
 
 def test_a_directory_without_checkpoints(tmp_path):
-    path = write(tmp_path, "LogisticModel", random(logistic()), name="other")
+    path = write(tmp_path, "LogisticModel", random_variables(logistic()), name="other")
     with pytest.raises(UserError, match="no checkpoint"):
         TrainedRun(path)
 
@@ -268,7 +203,7 @@ def test_a_directory_without_checkpoints(tmp_path):
 
 
 def test_all_variables_that_do_not_fit_are_listed(tmp_path):
-    variables = random({**lstm(2), **moe(size=3)})
+    variables = random_variables({**lstm(2), **moe(size=3)})
     kernel = "rnn/multi_rnn_cell/cell_{}/basic_lstm_cell/kernel"
     del variables["rnn/multi_rnn_cell/cell_0/basic_lstm_cell/bias"]
     variables[kernel.format(1)] = np.zeros((9, 12))
@@ -287,7 +222,7 @@ def test_all_variables_that_do_not_fit_are_listed(tmp_path):
 
 
 def test_other_feature_sizes_than_the_variables_have(tmp_path):
-    path = write(tmp_path, "MoeModel", random(moe()), size=D + 1)
+    path = write(tmp_path, "MoeModel", random_variables(moe()), size=D + 1)
     with pytest.raises(UserError, match=r"gates/weights \[6, 25\]: must be \[7, 25\]"):
         trained(path)
 
@@ -307,14 +242,14 @@ def test_other_feature_sizes_than_the_variables_have(tmp_path):
     ],
 )
 def test_what_is_no_model_of_the_starter_codes(model, shapes, message, tmp_path):
-    path = write(tmp_path, model, random(shapes))
+    path = write(tmp_path, model, random_variables(shapes))
     with pytest.raises(UserError, match=message):
         trained(path)
 
 
 @pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
 def test_damaged_files(part, tmp_path):
-    path = write(tmp_path, "MoeModel", random(moe(size=D)))
+    path = write(tmp_path, "MoeModel", random_variables(moe(size=D)))
     file = tmp_path / f"model.ckpt-{STEP}.{part}"
     file.write_bytes(file.read_bytes()[:-40])
     with pytest.raises(UserError, match=f"ckpt-{STEP}: cannot be read"):
@@ -322,7 +257,7 @@ def test_damaged_files(part, tmp_path):
 
 
 def test_train_and_warm_start_name_the_tool(sample, tmp_path):
-    path = write(tmp_path, "LogisticModel", random(logistic()))
+    path = write(tmp_path, "LogisticModel", random_variables(logistic()))
     run = RunConfig(VIDEO, ModelConfig("LogisticModel"))
     with pytest.raises(UserError, match="tools.convert_checkpoint"):
         Trainer(run, config(sample, path, "video"))
@@ -332,8 +267,8 @@ def test_train_and_warm_start_name_the_tool(sample, tmp_path):
 
 
 def test_start_new_model_replaces_such_a_run(sample, tmp_path):
-    path = write(tmp_path, "LogisticModel", random(logistic()))
-    save(f"{path}/inference_model/inference_model", random(logistic()))
+    path = write(tmp_path, "LogisticModel", random_variables(logistic()))
+    save(f"{path}/inference_model/inference_model", random_variables(logistic()))
     run = RunConfig(VIDEO, ModelConfig("LogisticModel"))
     flags = {"start_new_model": True, "max_steps": 1}
     Trainer(run, config(sample, path, "video", **flags)).train()
@@ -343,7 +278,7 @@ def test_start_new_model_replaces_such_a_run(sample, tmp_path):
 
 
 def test_summaries_that_cannot_be_written_are_no_error(sample, tmp_path, caplog):
-    variables = random(logistic(VIDEO.feature_size, VIDEO.num_classes))
+    variables = random_variables(logistic(VIDEO.feature_size, VIDEO.num_classes))
     path = write(tmp_path, "LogisticModel", variables, VIDEO.feature_size)
     name_both_features(path)
     (tmp_path / "eval").write_text("in the way, as a directory that is read-only")
@@ -412,7 +347,7 @@ def test_adam_goes_on_as_the_starter_code_did(case, scope, tmp_path):
 
 def test_slots_of_an_lstm_lie_as_its_weights_do(tmp_path):
     """Slots equal to the weights, and to their squares, stay so, less the 1 added."""
-    variables = random({**lstm(2), **logistic(size=3)})
+    variables = random_variables({**lstm(2), **logistic(size=3)})
     slots = {f"{name}/Adam": value for name, value in variables.items()}
     slots |= {f"{name}/Adam_1": value**2 for name, value in variables.items()}
     path = write(tmp_path / "old", "LstmModel", {**variables, **slots}, scope="")
@@ -457,7 +392,7 @@ def converted(path, output, **flags):
     ],
 )
 def test_the_updates_that_adam_counts(power, updates, tmp_path):
-    variables = random(logistic())
+    variables = random_variables(logistic())
     variables |= adam_slots(variables)
     variables |= {} if power is None else {"beta1_power": 0.5, "beta2_power": power}
     path = write(tmp_path / "old", "LogisticModel", variables)
@@ -476,7 +411,7 @@ def test_the_updates_that_adam_counts(power, updates, tmp_path):
 def test_an_optimizer_without_its_state_there_begins_anew(
     optimizer, slots, found, tmp_path, caplog
 ):
-    variables = random(logistic())
+    variables = random_variables(logistic())
     variables |= {f"{n}/{slot}": v for slot in slots for n, v in variables.items()}
     path = write(tmp_path / "old", "LogisticModel", variables)
     state = converted(path, str(tmp_path / "new"), optimizer=optimizer)
@@ -487,10 +422,10 @@ def test_an_optimizer_without_its_state_there_begins_anew(
 
 def test_moving_statistics_have_no_slots(tmp_path):
     shapes = {name: shape for name, shape in dbof().items() if "biases" not in name}
-    trained, moving = random({**shapes, **logistic(size=3)}), {}
+    trained, moving = random_variables({**shapes, **logistic(size=3)}), {}
     for scope, size in {"input_bn": D, "cluster_bn": 4, "hidden1_bn": 3}.items():
-        trained |= random({f"{scope}/gamma": size, f"{scope}/beta": size})
-        moving |= random(
+        trained |= random_variables({f"{scope}/gamma": size, f"{scope}/beta": size})
+        moving |= random_variables(
             {f"{scope}/moving_mean": size, f"{scope}/moving_variance": size}
         )
     variables = {**trained, **moving, **adam_slots(trained)}
@@ -506,7 +441,7 @@ def test_moving_statistics_have_no_slots(tmp_path):
 
 
 def test_slots_that_are_missing_are_listed(tmp_path):
-    variables = random(logistic())
+    variables = random_variables(logistic())
     slots = adam_slots(variables)
     del slots["fully_connected/biases/Adam_1"]
     path = write(tmp_path / "old", "LogisticModel", {**variables, **slots, **POWERS})
@@ -517,7 +452,9 @@ def test_slots_that_are_missing_are_listed(tmp_path):
 
 def test_converted_runs_are_tied_to_their_optimizer(sample, tmp_path):
     size, classes = VIDEO.feature_size, VIDEO.num_classes
-    path = write(tmp_path / "old", "LogisticModel", random(logistic(size, classes)))
+    path = write(
+        tmp_path / "old", "LogisticModel", random_variables(logistic(size, classes))
+    )
     name_both_features(path)
     output = str(tmp_path / "new")
     converted(path, output)
@@ -532,7 +469,7 @@ def test_converted_runs_are_tied_to_their_optimizer(sample, tmp_path):
 
 
 def test_convert_refuses(tmp_path):
-    path = write(tmp_path / "old", "LogisticModel", random(logistic()))
+    path = write(tmp_path / "old", "LogisticModel", random_variables(logistic()))
     with pytest.raises(UserError, match="--output_dir=.*not empty"):
         convert(ConvertConfig(train_dir=path, output_dir=path))
     output = str(tmp_path / "new")

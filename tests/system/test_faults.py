@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import FRAME_FLAGS, SAMPLE, VIDEO_FLAGS
 from tests.helpers import processes
 from tests.helpers.processes import started
-from tests.training.test_trainer import (
+from tests.helpers.sample import FRAME_FLAGS, SAMPLE, VIDEO_FLAGS
+from tests.helpers.training_runs import (
     DBOF,
     FRAMES,
     config,

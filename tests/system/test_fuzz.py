@@ -17,9 +17,9 @@ import tensorflow as tf
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.helpers import training_runs
 from tests.helpers.decoding import decode_records
-from tests.runs.test_starter_code import logistic, random, save
-from tests.training import test_trainer as training
+from tests.helpers.starter_checkpoints import logistic, random_variables, save
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.data.labels import ratings
 from youtube8m.data.labels.cooccurrence import CooccurrenceCounts, read_counts
@@ -464,7 +464,7 @@ def test_archives(content):
 @functools.cache
 def starters_files():
     with tempfile.TemporaryDirectory() as folder:
-        save(os.path.join(folder, "model.ckpt-7"), random(logistic()))
+        save(os.path.join(folder, "model.ckpt-7"), random_variables(logistic()))
         names = ("index", "data-00000-of-00001")
         return {
             name: open(os.path.join(folder, f"model.ckpt-7.{name}"), "rb").read()
@@ -486,7 +486,7 @@ def test_checkpoints_of_the_starter_code(index):
         checkpoint.values(shapes, 5)
 
 
-LOGISTIC = RunConfig(training.VIDEO, ModelConfig("LogisticModel"))
+LOGISTIC = RunConfig(training_runs.VIDEO, ModelConfig("LogisticModel"))
 PARTS = ("index", "data-00000-of-00001")
 OURS = ("checkpoint", *(f"model.ckpt-1.{part}" for part in PARTS))
 
@@ -495,7 +495,7 @@ OURS = ("checkpoint", *(f"model.ckpt-1.{part}" for part in PARTS))
 def trained(sample, tmp_path_factory):
     """A trainer behind its first step, and the files of its checkpoint."""
     path = tmp_path_factory.mktemp("trained")
-    settings = training.config(sample, path, "video", max_steps=1)
+    settings = training_runs.config(sample, path, "video", max_steps=1)
     trainer = Trainer(LOGISTIC, settings)
     trainer.train()
     names = (*OURS, "model_flags.json")
@@ -629,14 +629,16 @@ def test_contents_of_directories_that_are_replaced(content):
 @pytest.mark.parametrize("content", [b"", b"\x80", b"model_checkpoint_path: 7"])
 def test_a_damaged_checkpoint_file_costs_no_checkpoint(sample, tmp_path, content):
     """It lists them; without it they are found by their names, and it is mended."""
-    run = RunConfig(training.FRAMES, training.DBOF)
+    run = RunConfig(training_runs.FRAMES, training_runs.DBOF)
     values = {"max_steps": 4, "export_model_steps": 1}
-    training.train(run, training.config(sample, tmp_path, **values))
+    training_runs.train(run, training_runs.config(sample, tmp_path, **values))
     (tmp_path / "checkpoint").write_bytes(content)
     directory = RunDirectory(str(tmp_path))
     names = [os.path.basename(prefix) for prefix in directory.checkpoints()]
     assert names == [f"model.ckpt-{step}" for step in range(1, 5)]
-    training.train(run, training.config(sample, tmp_path, **{**values, "max_steps": 6}))
+    training_runs.train(
+        run, training_runs.config(sample, tmp_path, **{**values, "max_steps": 6})
+    )
     state = tf.train.get_checkpoint_state(directory.path)
     kept = [path[-1] for path in state.all_model_checkpoint_paths]
     assert kept == ["2", "3", "4", "5", "6"]

@@ -9,10 +9,9 @@ import re
 
 import pytest
 
-from tests.helpers.processes import ROOT
-from tests.tools.test_scripts import read_csv, run
+from tests.helpers.real_data import DATA
+from tests.helpers.scripts import read_csv, run
 
-DATA = os.environ.get("YT8M_DATA", os.path.join(ROOT, "..", "shared", "data"))
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(

@@ -18,8 +18,8 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers import golden, processes
-from tests.system.test_real_data import DATA
-from tests.test_export import assert_same, serve
+from tests.helpers.exports import assert_same, serve
+from tests.helpers.real_data import DATA
 from youtube8m.evaluation.config import EvaluationConfig
 from youtube8m.evaluation.evaluator import Evaluator
 from youtube8m.layers.inputs import dequantize

@@ -7,9 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.conftest import SAMPLE
 from tests.helpers import processes
-from tests.tools.test_scripts import assert_one_line, read_csv, run, train
+from tests.helpers.sample import SAMPLE
+from tests.helpers.scripts import assert_one_line, read_csv, run, train
 from youtube8m.config import DataConfig
 from youtube8m.data.reading.pipeline import Shards
 from youtube8m.prediction.predictor import TrainedRun

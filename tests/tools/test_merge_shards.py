@@ -5,9 +5,9 @@ import concurrent.futures
 import numpy as np
 import pytest
 
-from tests.conftest import SAMPLE
-from tests.tools.test_scripts import run
-from tests.training.test_trainer import DBOF, FRAMES, config, train
+from tests.helpers.sample import SAMPLE
+from tests.helpers.scripts import run
+from tests.helpers.training_runs import DBOF, FRAMES, config, train
 from youtube8m.config import RunConfig
 from youtube8m.errors import UserError
 from youtube8m.evaluation.config import EvaluationConfig

@@ -1,6 +1,5 @@
 """The scripts as a user runs them: whole runs, and one line for each mistake."""
 
-import csv
 import os
 import re
 import signal
@@ -8,30 +7,11 @@ import signal
 import numpy as np
 import pytest
 
-from tests.conftest import FRAME_FLAGS, SAMPLE, VIDEO_FLAGS
 from tests.helpers import processes
+from tests.helpers.sample import FRAME_FLAGS, SAMPLE
+from tests.helpers.scripts import assert_one_line, read_csv, run, train
 from youtube8m.cli import startup
 from youtube8m.data.writing.records import frame_example, write_records
-
-
-# One process of each script, and what is told before flags are read, start from
-# nothing; the others would take as long only to load the same libraries again.
-def run(script, *arguments, status=0, fresh=False):
-    """Runs a script from the project's root; returns what it wrote to stderr."""
-    execute = processes.run if fresh else processes.forked
-    return execute(script, *arguments, status=status).stderr
-
-
-def train(sample, train_dir, *arguments, level="video", **values):
-    return run(
-        "train.py",
-        f"--train_dir={train_dir}",
-        f"--train_data_pattern={sample[f'{level}/train']}",
-        *(FRAME_FLAGS if level == "frame" else VIDEO_FLAGS),
-        "--batch_size=32",
-        *arguments,
-        **values,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +30,6 @@ def trained(sample, tmp_path_factory):
         fresh=True,
     )
     return path, log
-
-
-def read_csv(path):
-    with open(path, newline="") as file:
-        return list(csv.reader(file))
 
 
 def test_training_says_what_it_does_and_nothing_else(trained):
@@ -227,15 +202,6 @@ def test_mistakes_in_training_are_one_line(sample, tmp_path, name):
     fresh = name == "unquoted glob"
     log = train(sample, tmp_path / "run", *arguments, status=1, fresh=fresh)
     assert_one_line(log, message)
-
-
-def assert_one_line(log, message):
-    """The last line, and no other, is an error that says `message`."""
-    *before, last = log.splitlines()
-    assert last.startswith("error: ")
-    assert re.search(message, last), log
-    # What may precede it is the line with which training or prediction begins.
-    assert all(line.startswith(("training ", "predicting ")) for line in before), log
 
 
 def test_another_models_directory_is_one_line(trained, sample):

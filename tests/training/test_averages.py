@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.training.test_trainer import (
+from tests.helpers.training_runs import (
+    DBOF,
     FRAMES,
+    LOGISTIC,
     TWO_REPLICAS,
-    VIDEO,
     config,
     run_python,
     train,
 )
 from youtube8m import models
-from youtube8m.config import ModelConfig, RunConfig
+from youtube8m.config import RunConfig
 from youtube8m.errors import UserError
 from youtube8m.evaluation.config import EvaluationConfig
 from youtube8m.evaluation.evaluator import Evaluator
@@ -24,18 +25,7 @@ from youtube8m.tools import average_checkpoints as tool
 from youtube8m.tools.average_checkpoints import AverageConfig
 from youtube8m.training.trainer import Trainer
 
-LOGISTIC = RunConfig(VIDEO, ModelConfig("LogisticModel"))
-DBOF = RunConfig(
-    FRAMES,
-    ModelConfig(
-        "DbofModel",
-        hyperparameters={
-            "iterations": 4,
-            "dbof_cluster_size": 16,
-            "dbof_hidden_size": 8,
-        },
-    ),
-)
+RUN = RunConfig(FRAMES, DBOF)
 STEPS, DECAY = 6, 0.8
 
 
@@ -44,7 +34,7 @@ def averaged(sample, tmp_path_factory):
     """A run with averages, every step of it kept."""
     path = tmp_path_factory.mktemp("averaged")
     train(
-        DBOF,
+        RUN,
         config(
             sample,
             path,
@@ -89,7 +79,7 @@ def test_averages_are_those_of_the_weights_after_each_step(averaged):
 def test_averages_are_stored_once(averaged):
     reader = tf.train.load_checkpoint(str(averaged / f"model.ckpt-{STEPS}"))
     shapes = reader.get_variable_to_shape_map()
-    wanted = models.count_parameters(models.create(DBOF))
+    wanted = models.count_parameters(models.create(RUN))
     for part, copies in (("average", 1), ("optimizer", 2)):
         sizes = [np.prod(s) for key, s in shapes.items() if key.startswith(f"{part}/")]
         assert copies * wanted <= sum(sizes) <= copies * wanted + 2
@@ -97,7 +87,7 @@ def test_averages_are_stored_once(averaged):
 
 def test_predictions_use_averages_and_the_rest_of_the_weights(averaged):
     averages, weights = (stored(averaged, STEPS, p) for p in ("average", "model"))
-    loaded = used(averaged, DBOF, STEPS)
+    loaded = used(averaged, RUN, STEPS)
     assert loaded.keys() == weights.keys()
     for name, found in loaded.items():
         np.testing.assert_array_equal(found, {**weights, **averages}[name])
@@ -123,7 +113,7 @@ def test_evaluation_is_of_the_averages(averaged, sample):
 
 def test_resuming_gives_the_averages_of_an_undisturbed_run(averaged, sample, tmp_path):
     for steps in (2, STEPS):
-        train(DBOF, config(sample, tmp_path, max_steps=steps, ema_decay=DECAY))
+        train(RUN, config(sample, tmp_path, max_steps=steps, ema_decay=DECAY))
     for part in ("model", "average", "optimizer"):
         whole, parts = (stored(p, STEPS, part) for p in (averaged, tmp_path))
         assert whole.keys() == parts.keys()
@@ -132,7 +122,7 @@ def test_resuming_gives_the_averages_of_an_undisturbed_run(averaged, sample, tmp
 
 
 def test_a_run_keeps_its_decay(averaged, sample):
-    trainer = Trainer(DBOF, config(sample, averaged, ema_decay=0.5))
+    trainer = Trainer(RUN, config(sample, averaged, ema_decay=0.5))
     with pytest.raises(UserError, match=r"--ema_decay=0.5: .* begun with 0.8"):
         trainer.train()
 
@@ -201,8 +191,8 @@ def test_the_mean_of_checkpoints_predicts(plain, sample, tmp_path):
 def test_the_last_checkpoints_of_a_run_with_averages(averaged, tmp_path):
     """Averages are averaged, statistics too, and random states stay the last's."""
     average(train_dir=averaged, last=3, output_dir=tmp_path / "mean")
-    found = used(tmp_path / "mean", DBOF, STEPS)
-    each = [used(averaged, DBOF, step) for step in range(STEPS - 2, STEPS + 1)]
+    found = used(tmp_path / "mean", RUN, STEPS)
+    each = [used(averaged, RUN, step) for step in range(STEPS - 2, STEPS + 1)]
     assert any(value.dtype.kind != "f" for value in found.values())
     for name, value in found.items():
         values = [one[name] for one in each]

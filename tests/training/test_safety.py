@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import SAMPLE
-from tests.training.test_trainer import (
+from tests.helpers.sample import SAMPLE
+from tests.helpers.training_runs import (
     DBOF,
     FRAMES,
-    VIDEO,
+    LOGISTIC,
     config,
     metrics_lines,
     train,
@@ -30,7 +30,6 @@ from youtube8m.runs.directory import RunDirectory
 from youtube8m.training.trainer import Trainer
 
 SUFFIXES = ("data-00000-of-00001", "index")
-LOGISTIC = RunConfig(VIDEO, ModelConfig("LogisticModel"))
 
 
 def checkpoints(train_dir):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import SAMPLE
-from tests.evaluation.test_evaluator import figures_within
-from tests.tools.test_scripts import read_csv, train
-from tests.training.test_trainer import FRAMES, config, metrics_lines
-from tests.training.test_trainer import train as trained_weights
+from tests.helpers.metrics import figures_within
+from tests.helpers.sample import SAMPLE
+from tests.helpers.scripts import read_csv, train
+from tests.helpers.training_runs import FRAMES, config, metrics_lines
+from tests.helpers.training_runs import train as trained_weights
 from youtube8m import losses
 from youtube8m.config import ModelConfig, RunConfig
 from youtube8m.errors import UserError

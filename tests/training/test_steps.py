@@ -7,21 +7,22 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import SAMPLE
-from tests.models import test_all_models as test_models
-from tests.models.test_all_models import SUPERVISED
-from tests.training.test_trainer import (
+from tests.helpers import all_models
+from tests.helpers.all_models import SUPERVISED
+from tests.helpers.sample import SAMPLE
+from tests.helpers.training_runs import (
     DBOF,
+    FIXED_DBOF,
     FRAMES,
+    LOGISTIC,
     TWO_REPLICAS,
-    VIDEO,
     config,
     metrics_lines,
     run_python,
     train,
 )
 from youtube8m import losses, models, optimizers
-from youtube8m.config import ModelConfig, RunConfig
+from youtube8m.config import RunConfig
 from youtube8m.errors import UserError
 from youtube8m.evaluation.config import EvaluationConfig
 from youtube8m.evaluation.evaluator import Evaluator
@@ -29,10 +30,7 @@ from youtube8m.models.base import CLASSIFIERS
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.training.config import PRECISIONS, TrainingConfig
 from youtube8m.training.steps import TrainingState, TrainStep, padded
-from youtube8m.training.trainer import Trainer, dtype_policy
-
-LOGISTIC = RunConfig(VIDEO, ModelConfig("LogisticModel"))
-__all__ = ["Trainer"]  # for LOOP_SCRIPT
+from youtube8m.training.trainer import dtype_policy
 
 
 def train_step(run, **values):
@@ -51,7 +49,7 @@ def train_step(run, **values):
 
 
 def labelled_batch(run):
-    batch = test_models.random_batch(run.data)
+    batch = all_models.random_batch(run.data)
     labels = np.array([[1, 2], [3, -1], [0, 5]], np.int32)
     return {k: tf.constant(v) for k, v in {**batch, "labels": labels}.items()}
 
@@ -73,7 +71,7 @@ DRAWING = {
 @pytest.mark.slow
 def test_models_train_in_half_precision_and_compiled(name):
     classifier = name if name in CLASSIFIERS else "MoeModel"
-    run = test_models.run_config((name, classifier, {}))
+    run = all_models.run_config((name, classifier, {}))
     found = {}
     for way in TOLERANCES:
         values = {"jit_compile": True} if way == "xla" else {"precision": way}
@@ -112,7 +110,7 @@ def test_gradients_are_clipped_as_they_are_without_a_scaled_loss(precision):
     assert all(v.dtype == np.float32 for v in after)
 
 
-LOGISTIC_7 = test_models.run_config(("LogisticModel", "LogisticModel", {}))
+LOGISTIC_7 = all_models.run_config(("LogisticModel", "LogisticModel", {}))
 
 
 def test_float16_skips_a_step_whose_gradients_overflow():
@@ -172,8 +170,7 @@ def test_padding_for_the_compiler_keeps_what_is_there():
 @pytest.mark.slow
 def test_a_compiled_run_learns_the_same(sample, tmp_path):
     """But for rounding; DBoF here takes its frames in a fixed order."""
-    fixed = {**DBOF.hyperparameters, "sample_random_frames": False, "iterations": 24}
-    run = RunConfig(FRAMES, ModelConfig("DbofModel", hyperparameters=fixed))
+    run = RunConfig(FRAMES, FIXED_DBOF)
     values = {"max_steps": 4, "optimizer": "GradientDescentOptimizer"}
     plain = train(run, config(sample, tmp_path / "plain", **values))
     values["jit_compile"] = True
@@ -214,7 +211,7 @@ LOOP_SCRIPT = (
     + """
 import keras
 import numpy as np
-from tests.training import test_steps as t
+from tests.helpers import training_runs as t
 for loop in (1, 3):
     settings = t.config({"frame/train": data}, f"{out}/{loop}", batch_size=int(batch),
                         steps_per_loop=loop)

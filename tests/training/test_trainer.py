@@ -6,18 +6,28 @@ import os
 import re
 import shutil
 import signal
-import textwrap
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import SAMPLE, VIDEO_FLAGS
 from tests.helpers import processes
-from youtube8m.config import DataConfig, ModelConfig, RunConfig
+from tests.helpers.sample import VIDEO_FLAGS
+from tests.helpers.training_runs import (
+    CLIP,
+    DBOF,
+    FRAMES,
+    TWO_REPLICAS,
+    VIDEO,
+    assert_clipped,
+    config,
+    metrics_lines,
+    run_python,
+    train,
+)
+from youtube8m.config import ModelConfig, RunConfig
 from youtube8m.data.writing.records import video_example, write_records
 from youtube8m.errors import UserError
-from youtube8m.runs.checkpoint_files import step_of
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.weights import load_weights
 from youtube8m.training.config import TrainingConfig
@@ -26,40 +36,6 @@ from youtube8m.training.steps import decayed_learning_rate
 from youtube8m.training.trainer import Trainer
 from youtube8m.training.warm_start import warm_start
 from youtube8m.training.workers import Workers
-
-FRAMES = DataConfig(("rgb", "audio"), (24, 8), True, num_classes=SAMPLE.num_classes)
-VIDEO = DataConfig(("mean_rgb", "mean_audio"), (24, 8), num_classes=SAMPLE.num_classes)
-DBOF = ModelConfig(
-    "DbofModel",
-    hyperparameters={
-        "iterations": 4,
-        "dbof_cluster_size": 16,
-        "dbof_hidden_size": 8,
-    },
-)
-
-
-def config(sample, train_dir, level="frame", **values):
-    values = {"batch_size": 32, "num_epochs": 2, "num_readers": 2, **values}
-    return TrainingConfig(
-        train_dir=str(train_dir), train_data_pattern=sample[f"{level}/train"], **values
-    )
-
-
-def train(run, settings):
-    trainer = Trainer(run, settings)
-    trainer.train()
-    return [variable.numpy() for variable in trainer.state.model.variables]
-
-
-def last_step(train_dir):
-    """The step that a killed run has saved, and goes on from."""
-    return step_of(RunDirectory(str(train_dir)).checkpoint())
-
-
-def metrics_lines(train_dir):
-    with open(train_dir / "metrics.jsonl") as file:
-        return [json.loads(line) for line in file]
 
 
 @pytest.mark.parametrize(
@@ -446,16 +422,6 @@ def test_a_loss_that_is_not_finite_stops_the_run(sample, tmp_path):
         train(run, settings)
 
 
-# Begins scripts that take: replicas (1 or 2), data, output, batch size.
-TWO_REPLICAS = """
-import sys, tensorflow as tf
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0],
-    [tf.config.LogicalDeviceConfiguration()] * 2)
-replicas, data, out, batch = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
-strategy = (tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]) if replicas == 2
-            else tf.distribute.OneDeviceStrategy("CPU:0"))
-"""
 TRAINING_SCRIPT = (
     TWO_REPLICAS
     + """
@@ -464,18 +430,14 @@ shares = strategy.experimental_local_results(
     split_batch(strategy, {"frames": tf.zeros([5, 3])})["frames"])
 assert [s.device[-5:] for s in shares] == ["CPU:0", "CPU:1"][:replicas]
 assert sum(s.shape[0] for s in shares) == 5
-from tests.training import test_trainer as t
-from youtube8m.training.trainer import Trainer
-model = t.ModelConfig("DbofModel", hyperparameters={**t.DBOF.hyperparameters,
-                      "sample_random_frames": False, "iterations": 24})
+from tests.helpers import training_runs as t
 for optimizer, rate in ("GradientDescentOptimizer", 0.05), ("AdamOptimizer", 0.001):
     settings = t.TrainingConfig(train_dir=f"{out}/{optimizer}", train_data_pattern=data,
         batch_size=int(batch), num_epochs=4, clip_gradient_norm=t.CLIP,
         optimizer=optimizer, base_learning_rate=rate, regularization_penalty=1e6)
-    Trainer(t.RunConfig(t.FRAMES, model), settings, strategy).train()
+    t.train(t.RunConfig(t.FRAMES, t.FIXED_DBOF), settings, strategy)
 """
 )
-CLIP = 0.1
 
 
 def test_two_replicas_of_half_the_batch_give_the_same_weights(sample, tmp_path):
@@ -510,16 +472,6 @@ def model_keys(reader):
     for key in reader.get_variable_to_shape_map():
         if found := re.fullmatch("model/(.*)/.ATTRIBUTES/VARIABLE_VALUE", key):
             yield found[1].replace(".S", "/"), key
-
-
-def assert_clipped(train_dir, limit, count):
-    """At least one of at most `count` gradients was longer than the limit, always."""
-    norms = [line["gradient_norm"] for line in metrics_lines(train_dir)]
-    assert min(norms) > limit * count**0.5
-
-
-def run_python(script, *arguments):
-    return processes.forked("-c", textwrap.dedent(script), *arguments)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

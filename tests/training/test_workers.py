@@ -16,29 +16,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import FRAME_FLAGS, SAMPLE
 from tests.helpers.processes import started
-from tests.training.test_trainer import (
+from tests.helpers.sample import FRAME_FLAGS, SAMPLE
+from tests.helpers.training_runs import (
     CLIP,
-    DBOF,
-    FRAMES,
     TWO_REPLICAS,
     assert_clipped,
     last_step,
     metrics_lines,
     run_python,
 )
-from youtube8m.config import ModelConfig, RunConfig
-from youtube8m.data.reading.tfrecord import RecordReader
+from tests.helpers.workers import EPOCHS
 from youtube8m.errors import UserError
 from youtube8m.runs.directory import RunDirectory
-from youtube8m.training.config import TrainingConfig
-from youtube8m.training.trainer import Trainer
 from youtube8m.training.workers import Workers
 
-__all__ = ["FRAMES", "RunConfig", "Trainer", "TrainingConfig"]  # for SCRIPT
-
-EPOCHS = 4
 CLUSTER = {"chief": ["a:1"], "worker": ["b:2", "c:3"]}
 
 
@@ -178,32 +170,8 @@ def weights(train_dir):
     return {name: reader.get_tensor(name) for name in names if "CHECKPOINT" not in name}
 
 
-class Seen:
-    """What a trainer is given, [epoch, video], and which records are read for that."""
-
-    def __init__(self, trainer):
-        self.reads, ids, batches = [], [], trainer._batches
-        self._ids, read = ids, RecordReader.read
-
-        def noted_read(reader, location):
-            self.reads.append((location.file, location.index))
-            return read(reader, location)
-
-        def noted_batches():
-            for batch in batches():
-                ids.append(batch["id"].numpy())
-                yield batch
-
-        RecordReader.read, trainer._batches = noted_read, noted_batches
-
-    @property
-    def ids(self):
-        """Epochs end with batches here."""
-        return np.array(self._ids).astype(str).reshape(EPOCHS, -1)
-
-
-# Takes: replicas, data, output, batch size, one of MODELS. Without TF_CONFIG as the
-# scripts of two replicas.
+# Takes: replicas, data, output, batch size, FIXED_DBOF or CENTERS. Without TF_CONFIG
+# it begins as the scripts of two replicas do.
 SCRIPT = (
     """
 import os
@@ -214,14 +182,16 @@ else:"""
     + textwrap.indent(TWO_REPLICAS, "    ")
     + """
 import numpy as np
-from tests.training import test_workers as t
-workers = t.Workers.from_environment(os.environ)
-settings = t.TrainingConfig(train_dir=out, train_data_pattern=data, num_epochs=t.EPOCHS,
+from tests.helpers import training_runs as t
+from tests.helpers.workers import EPOCHS, Seen
+from youtube8m.training.workers import Workers
+workers = Workers.from_environment(os.environ)
+settings = t.TrainingConfig(train_dir=out, train_data_pattern=data, num_epochs=EPOCHS,
     batch_size=int(batch), base_learning_rate=0.05, clip_gradient_norm=t.CLIP,
     optimizer="GradientDescentOptimizer", regularization_penalty=1e6)
-run = t.RunConfig(t.FRAMES, t.MODELS[sys.argv[5]])
+run = t.RunConfig(t.FRAMES, getattr(t, sys.argv[5]))
 trainer = t.Trainer(run, settings, strategy, workers)
-seen = t.Seen(trainer)
+seen = Seen(trainer)
 trainer.train()
 state = trainer.state
 np.savez(out + f"/weights{workers.index}.npz",
@@ -229,20 +199,10 @@ np.savez(out + f"/weights{workers.index}.npz",
 np.savez(out + f"/seen{workers.index}.npz", ids=seen.ids, reads=seen.reads)
 """
 )
-_DBOF = {**DBOF.hyperparameters, "sample_random_frames": False, "iterations": 24}
-MODELS = {
-    "batch norm": ModelConfig("DbofModel", hyperparameters=_DBOF),
-    "centers": ModelConfig(
-        "DbofModel",
-        "LogisticModel",
-        label_loss="CenterLoss",
-        hyperparameters={**_DBOF, "center_loss_weight": 0.5, "center_rate": 0.01},
-    ),
-}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["batch norm", "centers"])
+@pytest.mark.parametrize("model", ["FIXED_DBOF", "CENTERS"])
 def test_two_workers_of_half_the_batch_give_the_same_weights(sample, tmp_path, model):
     """1 x 2B, 2 replicas x B and 2 workers x B, after 20 steps with clipping, weight
     decay, and what depends on the whole batch."""

@@ -1,0 +1,127 @@
+"""A small example of every registered model, and batches for it."""
+
+import keras
+import numpy as np
+import pytest
+
+from youtube8m import models
+from youtube8m.config import DataConfig, ModelConfig, RunConfig
+from youtube8m.models.base import CLASSIFIERS, ENCODERS
+from youtube8m.registry import hyperparameters
+
+NUM_CLASSES = 7
+FRAMES = DataConfig(
+    ("rgb", "audio"), (12, 4), True, num_classes=NUM_CLASSES, max_frames=30
+)
+VIDEO = DataConfig(("mean_rgb",), (16,), num_classes=NUM_CLASSES)
+VERTICALS = (0, 1, 2, 0, 1, 2, 0)
+COUNTS = (500, 400, 300, 90, 50, 20, 10)
+# Sizes for tests, by constructor argument; used where a class takes them.
+SMALL = {
+    "chain_groups": 3,
+    "feature_bottleneck": 5,
+    "distribution_bottleneck": 4,
+    "moe_hidden_size": 5,
+    "mlp_size": 8,
+    "lstm_cells": 6,
+    "gru_cells": 6,
+    "visual_lstm_cells": 6,
+    "audio_lstm_cells": 3,
+    "top_lstm_cells": 5,
+    "min_lstm_cells": 4,
+    "iterations": 5,
+    "dbof_cluster_size": 10,
+    "dbof_hidden_size": 9,
+    "num_channels": 8,
+    "hidden_size": 8,
+    "num_experts": 4,
+    "active_experts": 2,
+    "expert_size": 7,
+    "fusion_size": 5,
+    "embedding_size": 5,
+    "attention_size": 5,
+}
+# Every way of building a model that deserves the whole matrix.
+SUPERVISED = [name for name in ENCODERS if ENCODERS.get(name).supervised]
+RELEASED = [
+    n for n in SUPERVISED if "released_code" in hyperparameters(ENCODERS.get(n))
+]
+FRAME_CASES = [
+    *((name, "MoeModel", {}) for name in SUPERVISED),
+    *((name, "MoeModel", {"released_code": True}) for name in RELEASED),
+    ("LstmModel", "LogisticModel", {"lstm_layers": 1}),
+    ("LstmModel", "LogisticModel", {"layer_norm": True}),
+    ("DbofModel", "MoeModel", {"dbof_add_batch_norm": False}),
+    ("DbofModel", "MoeModel", {"dbof_pooling_method": "average"}),
+    ("DbofModel", "MoeModel", {"sample_random_frames": False}),
+    ("BiLSTM", "MoeModel", {"lstm_layers": 2}),
+    ("MaxPoolBiLSTMAttention", "LogisticModel", {"pool_size": 5}),
+    ("MultiAttentionBiLSTM", "", {"attention_score": "diagonal-bilinear"}),
+    ("MultiAttentionBiLSTM", "", {"vertical_bias": False, "pool_size": 3}),
+    ("RandomBiLSTMAttention", "MoeModel", {"lstm_layers": 2}),
+    ("LSTMMemory", "MoeModel", {"lstm_memory": "none", "lstm_layers": 2}),
+    ("LSTMMemory", "MoeModel", {"layer_norm": True, "released_code": True}),
+    (
+        "PositionEncoding",
+        "MoeModel",
+        {"released_code": True, "integer_division": False},
+    ),
+    (
+        "IndirectClustering",
+        "MoeModel",
+        {"clustering_projection": True, "clustering_post": "layer_norm_relu"},
+    ),
+    ("IndirectClustering", "MoeModel", {"clustering_post": "l2"}),
+    ("StackedBiLSTMLN", "MoeModel", {"layer_norm": False}),
+    ("StackedBiLSTMLN", "MoeModel", {"layer_norm": False, "released_code": True}),
+    ("PerVerticalBiLSTM", "", {"lstm_layers": 2}),
+    ("WeightedLSTM", "LogisticModel", {"residual": True, "lstm_layers": 3}),
+    (
+        "WeightedLSTM",
+        "LogisticModel",
+        {"residual": True, "residual_projection": True},
+    ),
+    ("StackedBiLSTM", "MoeModel", {"interleaved": True}),
+    ("StackedBiGRU", "MoeModel", {"modality_fusion": "shared"}),
+    ("StackedBiGRU", "MoeModel", {"modality_fusion": "projection"}),
+]
+CASES = [
+    *FRAME_CASES,
+    *((name, name, {}) for name in CLASSIFIERS),
+    ("MultiLayerMoeModel", "MultiLayerMoeModel", {"released_code": True}),
+    ("MlpModel", "MlpModel", {"mlp_layer_norm": False, "mlp_activation": "relu6"}),
+]
+
+
+def run_config(case):
+    name, classifier, values = case
+    data = VIDEO if name in CLASSIFIERS else FRAMES
+    taken = set()
+    for cls in filter(None, models.parts(ModelConfig(name, classifier))):
+        taken |= hyperparameters(cls).keys()
+    small = {key: value for key, value in SMALL.items() if key in taken}
+    facts = {"verticals": VERTICALS, "class_counts": COUNTS}
+    config = ModelConfig(name, classifier, hyperparameters=small | values, **facts)
+    return RunConfig(data, config)
+
+
+def random_batch(data, lengths=(9, 4, 1), seed=0):
+    rng = np.random.default_rng(seed)
+    if not data.frame_features:
+        return {"features": rng.normal(size=(3, 16)).astype(np.float32)}
+    frames = rng.integers(0, 256, (len(lengths), max(lengths), 16), dtype=np.uint8)
+    for row, length in zip(frames, lengths, strict=True):
+        row[length:] = 0
+    return {"frames": frames, "num_frames": np.array(lengths, np.int32)}
+
+
+def parameters(cases):
+    """Every model in a quick run, its variants too in a slow one."""
+    for name, classifier, values in cases:
+        label = "-".join((name, classifier, *values))
+        marks = [pytest.mark.slow] if values else []
+        yield pytest.param((name, classifier, values), id=label, marks=marks)
+
+
+def predict(model, batch):
+    return keras.ops.convert_to_numpy(model(batch)["predictions"])

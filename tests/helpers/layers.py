@@ -1,0 +1,37 @@
+"""Frames with padding, arbitrary weights, and comparisons for tests of layers."""
+
+import numpy as np
+import tensorflow as tf
+
+from youtube8m import models
+
+LENGTHS = (9, 4, 1)
+MASK = np.arange(9)[None, :] < np.array(LENGTHS)[:, None]
+X = np.random.default_rng(0).normal(size=(3, 9, 5)) * MASK[..., None]
+X = X.astype(np.float32)  # [B, T, D]; padding is 0
+
+
+def randomized(layer, shape=X.shape, scale=0.5):
+    """The layer, built, its trainable weights drawn from N(0, scale)."""
+    rng = np.random.default_rng(1)
+    if not layer.built:
+        layer.build(shape)
+    for weight in layer.trainable_weights:
+        weight.assign(rng.normal(0, scale, weight.shape))
+    return layer
+
+
+def count_built(layer, shape):
+    """How many parameters a layer has for inputs of a shape."""
+    with tf.Graph().as_default():  # makes variables without their values
+        layer.build(shape)
+    return models.count_parameters(layer)
+
+
+def check(actual, expected):
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+
+
+def check_recurrent(actual, expected):
+    """For what rounding moves further: sums over many steps."""
+    np.testing.assert_allclose(actual, expected, rtol=2e-4, atol=2e-5)

@@ -1,0 +1,7 @@
+"""The folder of real records."""
+
+import os
+
+from tests.helpers.processes import ROOT
+
+DATA = os.environ.get("YT8M_DATA", os.path.join(ROOT, "..", "shared", "data"))
