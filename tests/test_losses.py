@@ -20,7 +20,6 @@ from tests.helpers.training_runs import (
 from youtube8m import losses
 from youtube8m.config import ModelConfig, RunConfig
 from youtube8m.errors import UserError
-from youtube8m.layers.targets import multi_hot
 from youtube8m.registry import construct
 from youtube8m.training.trainer import Trainer
 
@@ -30,14 +29,6 @@ LABELS = (RNG.random((4, 6)) < 0.4).astype(np.float32)
 LABELS[2] = 0
 COUNTS = (1000, 500, 400, 10, 5, 1)
 TERMS = -np.log(np.where(LABELS > 0, PREDICTIONS, 1 - PREDICTIONS) + 1e-5)
-
-
-def test_multi_hot():
-    ids = np.array([[0, 3, -1], [-1, -1, -1], [5, -1, -1]], np.int32)
-    expected = np.zeros((3, 6))
-    expected[0, [0, 3]] = expected[2, 5] = 1
-    np.testing.assert_array_equal(multi_hot(ids, 6), expected)
-    assert multi_hot(np.zeros((2, 0), np.int32), 6).shape == (2, 6)
 
 
 def test_cross_entropy():
@@ -122,6 +113,22 @@ def test_unlikely_negatives_do_not_count():
     check(value, np.where(ignored, -np.log(1 + 1e-5), TERMS).sum(axis=1))
     gradient = np.asarray(tape.gradient(value, predictions))
     np.testing.assert_array_equal(gradient != 0, ~ignored)
+
+
+@pytest.mark.parametrize("threshold", [0.15, 0.2])
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_negative_at_the_threshold(threshold, counts):
+    """It counts for p >= threshold, the sample loss, and not for p > threshold."""
+    loss = losses.NegativeMaskedCrossEntropyLoss(threshold, counts)
+    at = np.float32(threshold)
+    predictions = tf.constant([[np.nextafter(at, 0), at, np.nextafter(at, 1)]])
+    with tf.GradientTape() as tape:
+        tape.watch(predictions)
+        terms = loss.terms(tf.zeros([1, 3]), predictions)
+    gradient = np.asarray(tape.gradient(terms, predictions))
+    kept = np.array([[False, counts, True]])
+    check(terms, np.where(kept, -np.log(1 - at + 1e-5), -np.log(1 + 1e-5)))
+    np.testing.assert_array_equal(gradient != 0, kept)
 
 
 # Center loss ------------------------------------------------------------------------

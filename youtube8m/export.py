@@ -24,7 +24,7 @@ from youtube8m.config.fields import flag, require_given, require_positive
 from youtube8m.config.trained_run import CHECKPOINT_HELP, TrainedRunConfig
 from youtube8m.data.reading.parsing_ops import choose_frames, parse_records
 from youtube8m.errors import UserError, reason
-from youtube8m.layers.recurrent import without_cudnn
+from youtube8m.layers.cells import disable_cudnn
 from youtube8m.prediction.predictor import TrainedRun
 from youtube8m.util.files import replacing_directory
 
@@ -113,7 +113,7 @@ def _write_mediapipe(trained, path, _):
 
 def _save(trained, serve, path, *inputs):
     """Writes a SavedModel of one signature, a function of the model's outputs."""
-    without_cudnn(trained.model)
+    disable_cudnn(trained.model)
     module = tf.Module()
     # The model itself would drag its Keras objects along, and lose layers in lists.
     module.weights = [variable.value for variable in trained.model.variables]

@@ -4,9 +4,9 @@
     per_example = loss.call(labels, predictions)        # [B]
     loss(labels, predictions)                           # their mean
 
-Labels are multi-hot float32 [B, C]; each loss sums over classes, and the trainer
-takes the mean over the global batch (Keras' own losses average over classes too, so
-learning rates do not carry over). `label_weights` [B, C] weighs each term.
+Labels are multi-hot float32 [B, C]. Each loss sums over classes, and the trainer takes
+the mean over the global batch. (Keras' own losses average over classes too, so they
+need other learning rates.) `label_weights` [B, C] are factors of the terms.
 """
 
 from typing import Annotated
@@ -17,13 +17,13 @@ from keras import ops
 
 from youtube8m.config import RunConfig
 from youtube8m.errors import UserError
-from youtube8m.layers.normalization import replica_sum
+from youtube8m.layers.replicas import sum_over_replicas
 from youtube8m.layers.targets import cross_entropy, multi_hot
 from youtube8m.registry import Configured, Registry
 
 LOSSES = Registry("--label_loss")
 
-_ABSENT = -1e4  # exp of it is 0 beside any probability's
+_ABSENT = -1e4  # its exp is 0 beside that of any probability
 
 
 def create(run: RunConfig) -> "LabelLoss":
@@ -39,22 +39,22 @@ def label_arrays(batch: dict, num_classes: int):
 
 
 def rated_predictions(predictions, batch: dict):
-    """Predictions [B, C] as metrics see them: 0 for the unrated classes of segments."""
+    """Predictions [B, C] for the metrics: 0 for the unrated classes of segments."""
     if "rated" not in batch:
         return predictions
     return predictions * multi_hot(batch["rated"], predictions.shape[-1])
 
 
 class LabelLoss(Configured, keras.losses.Loss):
-    """Base: subclasses give the terms [B, C] of each class."""
+    """The base of all label losses. Subclasses define the terms of each class."""
 
-    variables: tuple = ()  # what a loss keeps and changes from step to step
+    variables: tuple = ()  # the state of a loss, which changes from step to step
 
     def build(self, num_classes: int, descriptor_shape: tuple | None) -> None:
-        """Makes `variables`, where there are any.
+        """Makes `variables`, if the loss has any.
 
         Args:
-          descriptor_shape: of a batch's descriptors; None if there are several.
+          descriptor_shape: of a batch's descriptor; None if there are several.
 
         Raises:
           UserError: the loss needs a descriptor [B, H] and the model has none.
@@ -65,7 +65,7 @@ class LabelLoss(Configured, keras.losses.Loss):
         raise NotImplementedError
 
     def auxiliary_losses(self, outputs: dict, batch: dict) -> dict:
-        """Terms that need more than predictions; as `models.base.Part` has them."""
+        """Terms that need more than predictions; see `models.base.Part`."""
         return {}
 
     def call(self, labels, predictions, label_weights=None):
@@ -104,13 +104,13 @@ class HingeLoss(LabelLoss):
 class SoftmaxLoss(LabelLoss):
     """Cross entropy of softmax(p) against the labels, normalised to sum to 1.
 
-    The starter code applies it to what the model returns, so to probabilities. Of
-    segments the rated classes alone compete: one that is rated for a single class gives
-    no gradient.
+    The starter code applies the softmax to probabilities, the model's output. In
+    segments, it is over the rated classes alone, so a segment with a single rated class
+    has no gradient.
     """
 
     def call(self, labels, predictions, label_weights=None):
-        if label_weights is not None:  # classes that do not count do not compete
+        if label_weights is not None:  # the softmax is over the rated classes
             counts = ops.cast(label_weights, predictions.dtype) > 0
             predictions = ops.where(counts, predictions, _ABSENT)
         return super().call(labels, predictions, label_weights)
@@ -123,11 +123,10 @@ class SoftmaxLoss(LabelLoss):
 
 @LOSSES.register
 class PseudoHuberLoss(LabelLoss):
-    """sum_c d^2 (sqrt(1 + (ce_c / d)^2) - 1), of the cross entropy ce_c of each class.
+    """sum_c d^2 (sqrt(1 + (ce_c / d)^2) - 1), with the cross entropy ce_c of a class.
 
-    About ce^2 / 2 for small ce, about d ce for large.
-    Source: Na et al. 2017, Table 4: GAP 0.803 with d = 0.5, 0.801 with
-    1.0, 0.798 with 2.0, 0.794 with 3.0; cross entropy 0.798.
+    This is about ce^2 / 2 for small ce, and about d ce for large ce.
+    Source: Na et al. 2017, Table 4, Pseudo-Huber.
     """
 
     def __init__(
@@ -145,21 +144,23 @@ class PseudoHuberLoss(LabelLoss):
 
     def terms(self, labels, predictions):
         square = ops.square(cross_entropy(labels, predictions) / self.huber_delta)
-        # sqrt(1 + s) - 1, without its cancellation for small s.
+        # sqrt(1 + s) - 1, without the cancellation for small s.
         return self.huber_delta**2 * square / (ops.sqrt(1.0 + square) + 1.0)
 
 
 @LOSSES.register
 class WeightedCrossEntropyLoss(LabelLoss):
-    """Cross entropy that weighs what it costs to miss a label, rare ones most.
+    """Cross entropy with larger weights for the labels of rare classes.
 
-    sum_c -[w_c y log(p + e) + (1 - y) log(1 - p + e)], w_c = min(cap, (n_1 / n_c)^k),
-    n_c the training videos of class c and n_1 those of the most frequent.
-    Source: Akopyan & Khashba 2017, Table 3. They give no constant; with
-    k = 1 and their counts, weights reach 8,600.
+        sum_c -[w_c y log(p + e) + (1 - y) log(1 - p + e)]
+        w_c = min(cap, (n_1 / n_c)^k)
+
+    n_c are the training videos of class c, and n_1 those of the most frequent class.
+    Source: Akopyan & Khashba 2017, Table 3. They give no constant; with k = 1 and their
+    counts, weights reach 8,600.
 
     Args:
-      class_counts: n_c, C of them.
+      class_counts: n_c of each class.
     """
 
     def __init__(
@@ -190,9 +191,9 @@ class WeightedCrossEntropyLoss(LabelLoss):
 class NegativeMaskedCrossEntropyLoss(LabelLoss):
     """Cross entropy without the negatives whose probability is below a threshold.
 
-    Their p counts as 0, so they give next to no loss and no gradient.
-    Source: Zou et al. 2017, section 7.2; their CrossEntropyLossSample (0.15) and
-    CrossEntropyLossMat (0.2).
+    Their p is replaced by 0, so they have almost no loss and no gradient.
+    Source: Zou et al. 2017, section 7.2. Their CrossEntropyLossSample counts negatives
+    with p >= 0.15; their CrossEntropyLossMat those with p > 0.2.
     """
 
     def __init__(
@@ -200,13 +201,18 @@ class NegativeMaskedCrossEntropyLoss(LabelLoss):
         negative_threshold: Annotated[
             float, "Probability below which a negative class does not count."
         ] = 0.15,
+        negative_threshold_counts: Annotated[
+            bool, "Count a negative class exactly at negative_threshold."
+        ] = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.negative_threshold = negative_threshold
+        self.negative_threshold_counts = negative_threshold_counts
 
     def terms(self, labels, predictions):
-        counts = (labels > 0) | (predictions >= self.negative_threshold)
+        exceeds = ops.greater_equal if self.negative_threshold_counts else ops.greater
+        counts = (labels > 0) | exceeds(predictions, self.negative_threshold)
         kept = ops.where(counts, predictions, ops.zeros_like(predictions))
         return cross_entropy(labels, kept)
 
@@ -218,13 +224,12 @@ class CenterLoss(CrossEntropyLoss):
         loss = ce + w * sum over labels k of |x - m_k|^2 / n
         m_k <- m_k - r * sum over the n_k videos with label k of (m_k - x) / (1 + n_k)
 
-    x [H] is the descriptor, n the number of labels of the video; the centers m [C, H]
-    start at 0, get no gradient, and move after the loss has seen them.
-    Source: Na et al. 2017, Table 4: GAP 0.799 with w = 0.001; Wen et al.
-    2016, equation 4. Na et al.'s code never runs its update, which lacks the division
-    and so diverges where a label has more than 2 / r videos in a batch. `center_mean`
-    gives that update, and that code's other factor of the loss: the mean over all pairs
-    (video, label) of the batch and over H.
+    x [H] is the descriptor, n the number of labels of the video. The centers m [C, H]
+    start at 0, get no gradient, and move after the loss is computed.
+    The code of Na et al. never runs its update. That update lacks the division, so it
+    diverges where a label has more than 2 / r videos in a batch. `center_mean` gives
+    that update and the code's loss, a mean over the batch's pairs (video, label) and H.
+    Source: Na et al. 2017, Table 4, center loss; Wen et al. 2016, equation 4.
     """
 
     def __init__(
@@ -271,11 +276,11 @@ class CenterLoss(CrossEntropyLoss):
         distances = self._distances(descriptor, labels)  # summed over pairs
         pairs = ops.sum(labels, axis=-1)
         if self.center_mean:
-            terms = replica_sum(ops.sum(pairs)) * self.centers.shape[-1]
-            term = replica_sum(ops.sum(distances)) / ops.maximum(terms, 1.0)
+            terms = sum_over_replicas(ops.sum(pairs)) * self.centers.shape[-1]
+            term = sum_over_replicas(ops.sum(distances)) / ops.maximum(terms, 1.0)
         else:
             term = distances / ops.maximum(pairs, 1.0)
-        self._move(descriptor, labels)
+        self._move_centers(descriptor, labels)
         return {"center_loss": self.center_loss_weight * term}
 
     def _distances(self, x, labels):
@@ -286,10 +291,10 @@ class CenterLoss(CrossEntropyLoss):
         towards = ops.sum(x * ops.matmul(labels, centers), axis=-1)
         return count * ops.sum(ops.square(x), axis=-1) - 2 * towards + squares[:, 0]
 
-    def _move(self, x, labels):
+    def _move_centers(self, x, labels):
         x = ops.stop_gradient(x)
-        count = replica_sum(ops.sum(labels, axis=0))[:, None]
-        total = replica_sum(ops.matmul(ops.transpose(labels), x))
+        count = sum_over_replicas(ops.sum(labels, axis=0))[:, None]
+        total = sum_over_replicas(ops.matmul(ops.transpose(labels), x))
         centers = ops.convert_to_tensor(self.centers)
         rate = self.center_rate
         if not self.center_mean:

@@ -4,13 +4,13 @@
     metrics.update(top_predictions(predictions, labels, k=20), labels, loss)
     metrics.result()["gap"]                # other.merge(metrics) joins two parts
 
-The numbers are the starter code's (github.com/google/youtube-8m, eval_util.py).
-Shapes: [B, C] videos, classes; L labels of a row; K ranks kept of a row; G rankings;
-N pairs (class, score) in them.
+The definitions are the starter code's (github.com/google/youtube-8m, eval_util.py).
+Shapes: [B, C] videos, classes; L labels of a video; K ranks kept of a video; G
+rankings; N pairs (class, score) in them.
 
-Ties. Within a row the lower class id ranks first. For pooled pairs of equal score an
-average precision is the mean over all their orders, so neither the order of arrival
-nor merging changes it. (The starter code takes one order, at random.)
+Ties. In a video, the lower class id ranks first. Among pooled pairs of equal score, an
+average precision is the mean over all their orders, so neither the order of the batches
+nor merging changes it. (The starter code takes one random order.)
 """
 
 from collections.abc import Mapping
@@ -25,23 +25,24 @@ _LOSSES = ("loss", "rated_loss")
 
 
 def top_predictions(predictions, labels, k: int) -> dict[str, Any]:
-    """What `Metrics` needs of a batch, small enough to leave the device.
+    """The best classes of each video, all that `Metrics` needs of a batch.
 
-    PERR looks at as many ranks as a row has labels, hence K = min(C, max(k, L)).
+    PERR uses as many ranks as a video has labels, so K = min(C, max(k, L)).
 
     Args:
         predictions: float [B, C].
         labels: int [B, L], class ids padded with -1; L may be unknown in a graph.
-        k: ranks wanted, at least 1.
+        k: number of ranks, at least 1.
 
     Returns:
-        `scores` float32 [B, K] falling, `classes` int32 [B, K], `hits` bool [B, K]:
-        whether the class is among the row's labels. Equal scores: lower id first
-        (as TensorFlow's and JAX's top_k do; PyTorch's does not promise it).
+        `scores` float32 [B, K] in falling order, `classes` int32 [B, K], and `hits`
+        bool [B, K]: whether the class is a label of the video. Of equal scores, the
+        lower id is first (as in the top_k of TensorFlow and JAX; PyTorch's does not
+        promise it).
     """
     labels = ops.cast(labels, "int32")
     num_ranks = _num_ranks(ops.shape(predictions)[1], ops.shape(labels)[1], k)
-    # Cast first: a tie that float32 makes is then broken by the rule as well.
+    # Cast first, so that the rule also holds for scores that are equal in float32.
     scores, classes = ops.top_k(ops.cast(predictions, "float32"), num_ranks)
     classes = ops.cast(classes, "int32")
     hits = ops.any(ops.equal(classes[:, :, None], labels[:, None, :]), axis=-1)
@@ -58,21 +59,21 @@ def _num_ranks(num_classes, num_labels, k: int):
 def average_precision(scores, hits, num_positives=None, top_n=None) -> float:
     """Average precision of one ranking, as the starter code's `ap_at_n`.
 
-    AP = sum over the hits i of precision(i) / P, with precision(i) the share of
-    hits among the ranks up to i's, and P the number of positives. With `top_n`
-    only that many ranks count and P is at most `top_n`.
+    AP = sum over the hits i of precision(i) / P. precision(i) is the share of hits
+    among the ranks up to that of i, and P the number of positives. With `top_n`, only
+    that many ranks count, and P is at most `top_n`.
 
     Args:
         scores: float [N], in any order.
         hits: bool or number [N]; above 0 means positive.
-        num_positives: P where positives are missing from the list; default: hits.
+        num_positives: P, if positives are missing from the list; by default the hits.
         top_n: positive int, or None for all ranks.
 
     Returns:
         A float; 0.0 if there is no positive.
 
     Raises:
-        ValueError: if the lengths differ, or `num_positives` or `top_n` is too low.
+        ValueError: the lengths differ, or `num_positives` or `top_n` is too low.
     """
     scores, hits = np.ravel(scores).astype(np.float64), np.ravel(hits) > 0
     if scores.size != hits.size:
@@ -88,14 +89,14 @@ def average_precision(scores, hits, num_positives=None, top_n=None) -> float:
 
 
 class Metrics:
-    """Collects batches; `result` gives the metrics of all of them.
+    """Collects batches; `result` computes the metrics of all of them.
 
-    Each of a row's top_k pairs is kept as 8 bytes: 160 MB for a million videos and
-    top_k=20, twice that while `result` ranks them. Scores are kept in float32.
+    Each of a video's top_k pairs takes 8 bytes: 160 MB for a million videos and
+    top_k=20, and twice that while `result` ranks them. Scores are float32.
 
     Args:
         num_classes: C, at least 1.
-        top_k: pairs of each video that compete in GAP and mAP, at least 1.
+        top_k: pairs of each video that count in GAP and mAP, at least 1.
     """
 
     def __init__(self, num_classes: int, top_k: int = 20):
@@ -117,55 +118,55 @@ class Metrics:
 
         Args:
             top: `top_predictions` of the batch, with k of at least `top_k`.
-            labels: int [B, L], padded with -1; an id that repeats counts once.
-            loss: float [B], or the batch's mean as a scalar; optional.
-            rated_loss: of segments, that of the rated classes alone; optional.
+            labels: int [B, L], padded with -1; a repeated id counts once.
+            loss: float [B], or the mean of the batch as a scalar; optional.
+            rated_loss: the loss of the rated classes alone, of segments; optional.
 
         Raises:
-            ValueError: if shapes do not fit each other, too few ranks are given or
-                a class id is not below `num_classes`.
+            ValueError: the shapes do not match, there are too few ranks, or a class
+                id is not below `num_classes`.
         """
         scores, classes, hits = (
             np.asarray(top[name]) for name in ("scores", "classes", "hits")
         )
-        labels = _without_repeats(np.asarray(labels))
+        labels = _drop_repeats(np.asarray(labels))
         self._check(scores, classes, hits, labels)
-        kept = np.s_[:, : self.top_k]
-        self._pairs.append(_pack(scores[kept], classes[kept], hits[kept]).ravel())
+        top = np.s_[:, : self.top_k]
+        self._pairs.append(_pack(scores[top], classes[top], hits[top]).ravel())
         self._positives += np.bincount(labels[labels >= 0], minlength=self.num_classes)
         self._sums["examples"] += len(scores)
         self._sums["hits"] += np.count_nonzero(hits[:, 0])
-        self._sums["precision"] += _precisions(scores, hits, labels).sum()
+        self._sums["precision"] += _compute_precisions(scores, hits, labels).sum()
         for name, values in zip(_LOSSES, (loss, rated_loss), strict=True):
             if values is not None:
                 self._add_loss(name, np.asarray(values, np.float64), len(scores))
 
     def merge(self, other: "Metrics") -> None:
-        """Adds all that `other` (left as it is) has collected.
+        """Adds everything that `other` has collected; `other` stays as it is.
 
         Raises:
-            ValueError: if `other` counts other classes or another top_k.
+            ValueError: `other` has other num_classes or another top_k.
         """
-        mine, its = (self.num_classes, self.top_k), (other.num_classes, other.top_k)
-        if mine != its:
-            raise ValueError(f"cannot merge (num_classes, top_k) {its} into {mine}")
+        ours, theirs = (self.num_classes, self.top_k), (other.num_classes, other.top_k)
+        if ours != theirs:
+            raise ValueError(f"cannot merge (num_classes, top_k) {theirs} into {ours}")
         self._pairs.extend(other._pairs)
         self._positives += other._positives
         for name, value in other._sums.items():
             self._sums[name] += value
 
     def state(self) -> dict[str, np.ndarray]:
-        """All that was collected, as arrays."""
+        """Everything collected so far, as arrays."""
         return {
             "sizes": np.array([self.num_classes, self.top_k]),
-            "pairs": self._ranked_pairs(),
+            "pairs": self._sort_pairs(),
             "positives": self._positives,
             "sums": np.array(list(self._sums.values()), np.float64),
         }
 
     @classmethod
     def from_state(cls, state: Mapping[str, np.ndarray]) -> "Metrics":
-        """What had that `state`. Raises KeyError or ValueError if nothing had."""
+        """Metrics with this `state`. Raises KeyError or ValueError if it is not one."""
         metrics = cls(*state["sizes"].tolist())
         metrics._pairs = [state["pairs"].astype(np.uint64, casting="equiv")]
         metrics._positives += state["positives"]
@@ -176,34 +177,35 @@ class Metrics:
 
     @property
     def num_examples(self) -> int:
-        """Videos so far."""
+        """The number of videos so far."""
         return self._sums["examples"]
 
     def result(self, top_n: int | None = None) -> dict[str, Any]:
         """The metrics of everything added so far; more may be added afterwards.
 
         Args:
-            top_n: ranks of each class that count towards its average precision and
-                mAP (all if None). GAP always ranks every pair.
+            top_n: ranks of each class that count in its average precision and in mAP;
+                None for all. GAP always ranks every pair.
 
         Returns:
-            A dict of numbers, 0 where there was no example:
-            hit_at_one: share of videos whose best class is right.
-            perr: mean over videos of the precision among the top n, n being the
+            A dict of numbers, which are 0 without an example:
+            hit_at_one: share of videos whose best class is a label.
+            perr: mean over videos of the precision among the top n, where n is the
                 video's number of labels (0 for a video without labels).
             gap: average precision of all videos' pairs in one ranking.
             map: mean of `average_precisions` over classes with a positive.
             average_precisions: float64 [C], nan for classes without a positive.
             positives: int64 [C], videos of each class.
-            num_examples, num_classes: videos; classes with a positive.
+            num_examples: the number of videos.
+            num_classes: the number of classes with a positive.
             loss, rated_loss: means over examples; absent if none was given.
 
         Raises:
-            ValueError: if `top_n` is not a positive integer.
+            ValueError: `top_n` is not a positive integer.
         """
         _check_top_n(top_n)
         sums, present = self._sums, self._positives > 0
-        pairs = self._ranked_pairs()
+        pairs = self._sort_pairs()
         by_class = self._average_precisions(pairs, top_n)
         result = {
             "hit_at_one": _mean(sums["hits"], sums["examples"]),
@@ -221,7 +223,7 @@ class Metrics:
         return result
 
     def _check(self, scores, classes, hits, labels) -> None:
-        """Raises ValueError unless the batch, labels [B, L], fits itself and us."""
+        """Raises ValueError unless the arrays of a batch match each other and us."""
         shapes = [array.shape for array in (scores, classes, hits, labels)]
         if scores.ndim != 2 or len(set(shapes[:3])) > 1 or len(scores) != len(labels):
             raise ValueError(f"scores, classes, hits, labels: shapes {shapes} disagree")
@@ -240,15 +242,15 @@ class Metrics:
         self._sums[name] += np.broadcast_to(loss, num_examples).sum()
         self._sums[f"{name}_examples"] += num_examples
 
-    def _ranked_pairs(self) -> np.ndarray:
-        """All pairs [N], sorted; kept in that form so as not to hold them twice."""
+    def _sort_pairs(self) -> np.ndarray:
+        """All pairs [N], sorted, and kept so in place of the batches to save memory."""
         pairs = np.concatenate([np.empty(0, np.uint64), *self._pairs])
         self._pairs = [pairs]
         pairs.sort()
         return pairs
 
     def _average_precisions(self, pairs, top_n: int | None) -> np.ndarray:
-        """Average precision of each class [C], nan where it has no positive."""
+        """Average precision of each class [C], nan without a positive."""
         first_of_class = np.arange(self.num_classes + 1, dtype=np.uint64) << 33
         starts = np.searchsorted(pairs, first_of_class)
         return ranked_average_precisions(pairs, starts, self._positives, top_n)
@@ -261,10 +263,10 @@ class Metrics:
 
 
 def _pack(scores: np.ndarray, classes: np.ndarray, hits: np.ndarray) -> np.ndarray:
-    """Pairs as uint64, so that sorting the numbers ranks the pairs.
+    """Packs pairs into uint64, so that sorting the numbers ranks the pairs.
 
-    From the highest bit: class (31 bits), score (32 bits, falling), hit (1 bit):
-    sorted by class, then from high to low score, wrong before right. Sorting plain
+    From the highest bit: class (31 bits), score (32 bits, falling), hit (1 bit). So
+    pairs are sorted by class, then from high to low score, misses before hits. Sorting
     integers in place is many times faster than np.lexsort and needs no memory.
     """
     packed = classes.astype(np.uint64) << 32
@@ -277,8 +279,8 @@ def _pack(scores: np.ndarray, classes: np.ndarray, hits: np.ndarray) -> np.ndarr
 def _falling_bits(scores: np.ndarray) -> np.ndarray:
     """uint32 numbers that rise as the scores fall, equal for equal scores.
 
-    The bits of IEEE 754 floats, read as integers, rise with the float's magnitude:
-    flipped for floats of positive sign, left alone for those of negative sign.
+    The bits of an IEEE 754 float, read as an integer, rise with its magnitude. They are
+    flipped for positive floats, and stay as they are for negative ones.
     """
     scores = np.where(np.isnan(scores), -np.inf, scores).astype(np.float32)
     bits = (scores + np.float32(0)).view(np.uint32)  # the sum turns -0.0 into 0.0
@@ -286,38 +288,40 @@ def _falling_bits(scores: np.ndarray) -> np.ndarray:
 
 
 def _hits(pairs: np.ndarray) -> np.ndarray:
-    """Whether each packed pair is right, bool [N]."""
-    return (pairs.astype(np.uint8) & 1).view(bool)  # small numbers first: less memory
+    """Whether each packed pair is a hit, bool [N]."""
+    return (pairs.astype(np.uint8) & 1).view(bool)  # uint8 first, to save memory
 
 
 def ranked_average_precisions(pairs, starts, num_positives, top_n) -> np.ndarray:
-    """Average precisions of G rankings laid end to end.
+    """Average precisions of G rankings, one after the other in an array.
 
-    Of n tied pairs, k of them right, behind N pairs with K right, the i-th (from 0) is
-    right in k / n of all orders, and has then i (k - 1) / (n - 1) right ones among the
-    tied before it: it adds k / n (K + 1 + i (k - 1) / (n - 1)) / (N + i + 1).
+    Take n pairs of equal score, k of them hits, after N pairs with K hits. The i-th of
+    them (from 0) is a hit in k / n of all orders, and then there are on average
+    i (k - 1) / (n - 1) hits among the i before it. So it adds
+    k / n (K + 1 + i (k - 1) / (n - 1)) / (N + i + 1).
     Source: McSherry & Najork 2008, Computing information retrieval performance measures
     efficiently in the presence of tied scores.
 
     Args:
-        pairs: uint64 [N], sorted; the lowest bit says that a pair is right, and pairs
-            are tied where the other bits are equal.
+        pairs: uint64 [N], sorted; the lowest bit is 1 for a hit, and scores are equal
+            where the other bits are.
         starts: int [G + 1]; ranking g is `pairs[starts[g]:starts[g + 1]]`.
         num_positives: int [G], also those that are missing from the ranking.
-        top_n: ranks of each ranking that count; all if None.
+        top_n: ranks of each ranking that count; None for all.
 
     Returns:
         float64 [G]; nan where there is no positive.
     """
     limit = np.inf if top_n is None else top_n
-    places = np.flatnonzero(_hits(pairs))  # only ties with a hit add to the sums
-    ties = np.searchsorted(pairs, pairs[places] - np.uint64(1))  # hits are odd numbers
+    positions = np.flatnonzero(_hits(pairs))  # only ties with a hit add to the sums
+    # Hits are odd numbers, so the tie of a hit starts at the even number below.
+    ties = np.searchsorted(pairs, pairs[positions] - np.uint64(1))
     ties, hit, k = np.unique(ties, return_index=True, return_counts=True)
-    n = places[hit] + k - ties  # hits rank last in their tie
+    n = positions[hit] + k - ties  # hits are last in their tie
     group = np.searchsorted(starts, ties, side="right") - 1
-    hits_before = hit - np.searchsorted(places, starts)[group]
+    hits_before = hit - np.searchsorted(positions, starts)[group]
     others = (k - 1) / np.maximum(n - 1, 1)
-    # From here on one entry for each tied pair.
+    # From here on, arrays have one entry for each pair in a tie.
     tie = np.repeat(np.arange(n.size), n)
     i = np.arange(tie.size) - (np.cumsum(n) - n)[tie]
     ranks = (ties - starts[group] + 1)[tie] + i
@@ -337,19 +341,19 @@ def _single_average_precision(pairs, num_positives, top_n) -> float:
     return float(ranked_average_precisions(pairs, starts, num_positives, top_n)[0])
 
 
-def _precisions(scores, hits, labels) -> np.ndarray:
-    """Precision of each row's top n, n its number of labels [B, L]; 0 if n is 0.
+def _compute_precisions(scores, hits, labels) -> np.ndarray:
+    """Precision of each video's top n, where n is its number of labels; 0 if n is 0.
 
-    As in the starter code a score of 0 is no prediction, so it is never right.
+    As in the starter code, a score of 0 is no prediction, so it is never a hit.
     """
     num_labels = np.count_nonzero(labels >= 0, axis=1)
     counts = np.arange(hits.shape[1]) < num_labels[:, None]
-    right = np.count_nonzero(counts & hits & (scores > 0), axis=1)
-    return right / np.maximum(num_labels, 1)
+    found = np.count_nonzero(counts & hits & (scores > 0), axis=1)
+    return found / np.maximum(num_labels, 1)
 
 
-def _without_repeats(labels: np.ndarray) -> np.ndarray:
-    """Labels [B, L] sorted within rows, each id once, the rest padding."""
+def _drop_repeats(labels: np.ndarray) -> np.ndarray:
+    """Labels [B, L] sorted in each row, with padding instead of repeated ids."""
     labels = np.sort(labels, axis=1)
     repeats = labels[:, 1:] == labels[:, :-1]
     labels[:, 1:][repeats] = LABEL_PADDING
@@ -357,7 +361,7 @@ def _without_repeats(labels: np.ndarray) -> np.ndarray:
 
 
 def _mean(total, count) -> float:
-    """total / count, and 0.0 of nothing."""
+    """total / count, or 0.0 if the count is 0."""
     return float(total) / int(count) if count else 0.0
 
 

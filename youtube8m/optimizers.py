@@ -14,9 +14,9 @@ from youtube8m.registry import PACKAGE
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class RMSPropFromOnes(keras.optimizers.RMSprop):
-    """RMSProp as TF1 starts it: the mean of squared gradients begins at one.
+    """RMSProp whose mean of squared gradients starts at one, as in TF1.
 
-    Keras begins at zero, which makes its first steps about three times as long.
+    In Keras it starts at zero, which makes the first steps about three times as long.
     """
 
     def build(self, variables):
@@ -27,9 +27,9 @@ class RMSPropFromOnes(keras.optimizers.RMSprop):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class FusedAdam(keras.optimizers.Adam):
-    """Keras' Adam, but a variable's update is one operation: a dozen fewer passes.
+    """Keras' Adam with one operation per variable, which saves a dozen passes over it.
 
-    Under TensorFlow, and for dense gradients; Keras' own operations otherwise.
+    That is for TensorFlow and dense gradients; otherwise it runs Keras' operations.
     """
 
     def update_step(self, gradient, variable, learning_rate):
@@ -53,7 +53,7 @@ class FusedAdam(keras.optimizers.Adam):
         )
 
 
-# TF1's name -> class and the defaults in which TF1 differs from Keras.
+# TF1's name -> Keras' class, and the defaults of TF1 that differ from Keras.
 _TF1 = {
     "AdadeltaOptimizer": (keras.optimizers.Adadelta, {"epsilon": 1e-8}),
     "AdagradOptimizer": (keras.optimizers.Adagrad, {"epsilon": 0.0}),
@@ -65,7 +65,7 @@ _TF1 = {
 }
 
 
-def names() -> list[str]:
+def list_names() -> list[str]:
     """All names that `create` knows."""
     keras_names = {
         name
@@ -83,13 +83,13 @@ def create(
 ) -> keras.optimizers.Optimizer:
     """Builds the optimizer called `name`.
 
-    TF1's MomentumOptimizer could never be built by the starter code, which gave it
-    no momentum; here it has 0.9.
+    The starter code gave TF1's MomentumOptimizer no momentum, so it could not be built;
+    here its momentum is 0.9.
 
     Args:
-      ema_decay: of the moving average of the weights that it keeps; 0: none.
-      scales_loss: so that float16's gradients do not vanish; steps whose gradients
-        are not finite are then skipped, and the scale is halved.
+      ema_decay: decay of the moving average of the weights; 0 for no average.
+      scales_loss: scale the loss, so that the gradients of float16 do not vanish. Steps
+        whose gradients are not finite are then skipped, and halve the scale.
 
     Raises:
       UserError: an unknown name.
@@ -103,8 +103,8 @@ def create(
     if name in _TF1:
         cls, defaults = _TF1[name]
         return cls(**values, **defaults)
-    if name not in names():
-        raise unknown_name("--optimizer", name, names())
+    if name not in list_names():
+        raise unknown_name("--optimizer", name, list_names())
     try:
         return getattr(keras.optimizers, name)(**values)
     except TypeError as error:

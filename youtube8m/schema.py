@@ -1,10 +1,10 @@
 """Facts of the YouTube-8M data: feature names and sizes, quantisation, formats.
 
-Everything here is fixed by the published records; what a user can choose lives in
-`config`. Shapes are written [B, T, D]: batch, frames, features; C classes.
+The published records fix all of these; what a user can choose is in `config`. Shapes
+are written [B, T, D]: batch, frames, features; C classes.
 """
 
-NUM_CLASSES_2018 = 3862  # and since; 527 in AudioSet
+NUM_CLASSES_2018 = 3862  # and later; AudioSet has 527
 NUM_CLASSES_2017 = 4716
 
 MAX_FRAMES = 300  # one frame a second; longer videos are cut
@@ -14,7 +14,7 @@ SEGMENT_FRAMES = 5  # a rated segment lasts five seconds
 QUANTIZED_MIN = -2.0
 QUANTIZED_MAX = 2.0
 
-# The 2017 release and AudioSet say `video_id`, everything since May 2018 `id`.
+# The key is `video_id` in the 2017 release and AudioSet, `id` since May 2018.
 ID_KEYS = ("id", "video_id")
 LABELS_KEY = "labels"
 SEGMENT_START_TIMES_KEY = "segment_start_times"
@@ -22,4 +22,4 @@ SEGMENT_END_TIMES_KEY = "segment_end_times"
 SEGMENT_LABELS_KEY = "segment_labels"
 SEGMENT_SCORES_KEY = "segment_scores"
 
-LABEL_PADDING = -1  # fills the rows of a batch's `labels` [B, L]
+LABEL_PADDING = -1  # in a batch's `labels` [B, L]

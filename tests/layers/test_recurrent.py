@@ -5,15 +5,7 @@ import pytest
 
 from tests.helpers import reference
 from tests.helpers.layers import LENGTHS, MASK, X, check_recurrent, randomized
-from youtube8m.layers.recurrent import (
-    CELLS,
-    BidirectionalStack,
-    LayerNormLSTM,
-    Stack,
-    glorot_limit,
-    gru,
-    lstm,
-)
+from youtube8m.layers.recurrent import CELLS, BidirectionalStack, Stack
 
 RNG = np.random.default_rng(0)
 
@@ -73,31 +65,3 @@ def test_interleaved_layers_see_both_directions():
             x = np.concatenate([there, back], axis=-1)
         check_recurrent(outputs[b, :n], x)
         check_recurrent(final.h[b], np.concatenate([h, g]))
-
-
-def test_cells_start_as_in_tf1():
-    layer = lstm(5, 4)
-    layer.build((None, None, 5))
-    kernel, recurrent, bias = layer.get_weights()
-    limit = glorot_limit(5, 4, gates=4)
-    assert limit == pytest.approx(np.sqrt(6 / (9 + 16)))
-    for matrix in (kernel, recurrent):
-        assert 0.5 * limit < np.abs(matrix).max() <= limit
-    np.testing.assert_array_equal(bias, [0] * 4 + [1] * 4 + [0] * 8)
-    layer = gru(5, 4)
-    layer.build((None, None, 5))
-    np.testing.assert_array_equal(layer.get_weights()[2], [1] * 8 + [0] * 4)
-
-
-def test_candidates_are_dropped_in_training_alone():
-    layer = LayerNormLSTM(64, dropout=0.5, seed=0)
-    x = RNG.normal(size=(2, 3, 5)).astype(np.float32)
-    outputs, _, _ = layer(x)
-    again, _, _ = layer(x)
-    np.testing.assert_array_equal(outputs, again)
-    first, second = (layer(x, training=True)[0] for _ in range(2))
-    assert not np.allclose(first, outputs) and not np.allclose(first, second)
-    plain = LayerNormLSTM(64)
-    plain.build(x.shape)
-    plain.set_weights(layer.get_weights()[: len(plain.get_weights())])
-    np.testing.assert_allclose(plain(x)[0], outputs, rtol=1e-6)

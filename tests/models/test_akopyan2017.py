@@ -66,7 +66,7 @@ def test_weights_of_the_sum():
     encoder = WeightedLSTM(2)
     x = np.zeros((2, 95, 1), np.float32)
     x[0, 0] = x[1, 89] = 1
-    result = encoder._weighted_sum(x, np.ones((2, 95), bool))
+    result = encoder._sum_frames(x, np.ones((2, 95), bool))
     np.testing.assert_allclose(result[:, 0], [1 / 90, 1], rtol=1e-6)
 
 

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from tests.helpers.layers import MASK
 from tests.helpers.reference import expert, softmax
+from youtube8m.models.akopyan2017.dispatch import Dispatch
 from youtube8m.models.akopyan2017.experts import (
-    Dispatch,
     SparseExperts,
     squared_variation,
 )
@@ -97,11 +97,11 @@ def test_gradients_are_those_of_computing_all_experts():
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("places", [1, 5, 1000])
+@pytest.mark.parametrize("tokens", [1, 5, 1000])
 @pytest.mark.parametrize("uneven", [False, True])
-def test_every_choice_has_a_slot_of_its_expert(places, uneven):
-    """However uneven the shares, and with places that have no expert."""
-    scores = RNG.random((places, EXPERTS)) * (10.0 ** -np.arange(8) if uneven else 1)
+def test_every_choice_has_a_slot_of_its_expert(tokens, uneven):
+    """However uneven the shares, and with tokens that have no expert."""
+    scores = RNG.random((tokens, EXPERTS)) * (10.0 ** -np.arange(8) if uneven else 1)
     experts = np.argsort(-scores, axis=1)[:, :ACTIVE].astype(np.int32)
     experts[::4] = EXPERTS
     dispatch = Dispatch(experts, EXPERTS)
@@ -109,7 +109,7 @@ def test_every_choice_has_a_slot_of_its_expert(places, uneven):
         np.asarray(v) for v in (dispatch.sources, dispatch.targets, dispatch.owners)
     )
     real = experts < EXPERTS
-    of_targets = np.broadcast_to(np.arange(places)[:, None], experts.shape)
+    of_targets = np.broadcast_to(np.arange(tokens)[:, None], experts.shape)
     np.testing.assert_array_equal(sources.ravel()[targets[real]], of_targets[real])
     owner_of_slots = np.repeat(owners, sources.shape[1])
     np.testing.assert_array_equal(owner_of_slots[targets[real]], experts[real])
@@ -117,11 +117,11 @@ def test_every_choice_has_a_slot_of_its_expert(places, uneven):
 
 
 def test_only_the_chosen_experts_are_computed():
-    """Rows given to an expert: 1.5 k N, against n N for all experts."""
-    places, n, k = 11520, 64, 4
-    experts = np.argsort(RNG.random((places, n)), axis=1)[:, :k].astype(np.int32)
+    """Experts compute 1.5 k N rows in all, against n N if each computed all tokens."""
+    tokens, n, k = 11520, 64, 4
+    experts = np.argsort(RNG.random((tokens, n)), axis=1)[:, :k].astype(np.int32)
     rows = np.asarray(Dispatch(experts, n).sources).size
-    assert places * k <= rows <= 1.51 * places * k
+    assert tokens * k <= rows <= 1.51 * tokens * k
 
 
 def test_equal_scores_go_to_the_lower_numbers():

@@ -237,10 +237,10 @@ def loss_of(name):
         return None
     if huber := re.fullmatch(r"Huber_CrossEntropyLoss_delta([\d.]+)", name):
         return losses.PseudoHuberLoss(huber_delta=float(huber[1]))
-    if threshold := {"CrossEntropyLossMat": 0.2, "CrossEntropyLossSample": 0.15}.get(
-        name
-    ):
-        return losses.NegativeMaskedCrossEntropyLoss(negative_threshold=threshold)
+    if name == "CrossEntropyLossMat":  # p > 0.2
+        return losses.NegativeMaskedCrossEntropyLoss(0.2, False)
+    if name == "CrossEntropyLossSample":  # p >= 0.15
+        return losses.NegativeMaskedCrossEntropyLoss(0.15, True)
     return losses.LOSSES.get(name)()
 
 

@@ -10,13 +10,13 @@ from tests.helpers import golden
 from tests.helpers.golden import ATOL, assert_close, assert_equal, assert_known
 from youtube8m import models
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
-from youtube8m.layers.frame_selection import window_indices
 from youtube8m.layers.inputs import frame_mask
+from youtube8m.models.tang2017.windows import window_indices
 from youtube8m.runs.starter_code import by_expert
 
 # The descriptor of the released LstmModel is [c, h]: test_golden_na compares it.
 ELSEWHERE = ("LstmModel", *golden.CLASSIFIERS_AND_LOSSES["tang"])
-# The released class -> ours, and where its scopes and variables are in our encoder.
+# The released class -> ours, and the attributes of our encoder for its variables.
 CLASSES = {
     "BiLstmModel": ("BiLSTM", {"": "bilstm"}),
     "ATT_BiLstm": (
@@ -146,11 +146,11 @@ def load(model, case):
 
 def matched(model, case):
     """(name, our variable, TF1's values in our layout) of all TF1 variables."""
-    places = CLASSES[case.meta["class"]][1]
+    attributes = CLASSES[case.meta["class"]][1]
     matches = []
     for name, value in case.variables.items():
         if match := LSTM_VARIABLE.fullmatch(name):
-            stack = operator.attrgetter(places[match["scope"]])(model.encoder)
+            stack = operator.attrgetter(attributes[match["scope"]])(model.encoder)
             directions = dict(zip(("fw", "bw"), stack.levels[0], strict=True))
             layer = directions[match["direction"]].layers[int(match["layer"])]
             matches += golden.lstm_weights(name, layer.cell, match["leaf"], value)
@@ -165,9 +165,9 @@ def matched(model, case):
             variable = operator.attrgetter(CLASSIFIER[name])(model.classifier)
             matches.append((name, variable, value))
         else:
-            assert name in places, f"unknown variable {name}"
+            assert name in attributes, f"unknown variable {name}"
             if "belongs" in case:  # columns of verticals without classes say nothing
                 value = value[:, np.unique(case["belongs"])]
-            variable = operator.attrgetter(places[name])(model.encoder)
+            variable = operator.attrgetter(attributes[name])(model.encoder)
             matches.append((name, variable, value))
     return matches

@@ -87,7 +87,7 @@ def test_adaptive_noise():
     check_recurrent(encoder(FRAMES, MASK, labels=LABELS), normalized(totals))
     check_recurrent(encoder(FRAMES, MASK, training=True), normalized(totals))
     gamma = [[(1 / 4 + 1 / 2) / 2], [1.0], [0.0]]
-    check_recurrent(encoder.gamma(LABELS), gamma)
+    check_recurrent(encoder.noise_scale(LABELS), gamma)
     seed = keras.random.SeedGenerator(7)
     for _ in range(2):  # anew at each step
         noise = np.asarray(keras.random.normal(totals.shape, seed=seed))

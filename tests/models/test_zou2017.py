@@ -95,23 +95,23 @@ def test_released_code_differs_for_plain_cells_alone():
 def test_segment_attention(length, places):
     layer = small("SegmentAttentionBiLSTM")
 
-    def mean_of_places(x):
+    def mean_of_thirds(x):
         outputs, _ = two_bilstms(layer, x)
         return outputs[list(places)].mean(axis=0)
 
-    check(layer, mean_of_places, lengths=np.array([length]))
+    check(layer, mean_of_thirds, lengths=np.array([length]))
 
 
-def test_released_segment_attention_reads_two_fixed_places():
+def test_released_segment_attention_reads_two_fixed_frames():
     layer = small("SegmentAttentionBiLSTM", released_code=True)
 
-    def two_places(x):
+    def two_frames(x):
         outputs, _ = bilstm(x, layer.bottom.levels[0])
         outputs, _, _ = reference.lstm(outputs, layer.top.layers[0])
         outputs = np.pad(outputs, ((0, 45), (0, 0)))
         return 0.33 * outputs[29] + 0.66 * outputs[44]
 
-    check(layer, two_places, lengths=np.array([50, 31, 4]))
+    check(layer, two_frames, lengths=np.array([50, 31, 4]))
 
 
 def test_late_fusion():

@@ -1,9 +1,9 @@
-"""From the bytes of a batch to the features that models see.
+"""From the bytes of a batch to the features that models get.
 
 x = dequantize(frames)                       # uint8 [B, T, D] -> float32
 mask = frame_mask(num_frames, T)             # bool [B, T]
 some = take_frames(x, indices)               # [B, T, D] at [B, k]: [B, k, D]
-x = NormalizedFeatures()(frames, mask)       # L2-normalised, pads exactly 0
+x = NormalizedFeatures()(frames, mask)       # L2-normalised, padding exactly 0
 """
 
 import keras
@@ -12,7 +12,7 @@ from keras import ops
 from youtube8m import schema
 from youtube8m.registry import PACKAGE
 
-_NORM_EPSILON = 1e-12  # of the squared norm, as tf.nn.l2_normalize
+_NORM_EPSILON = 1e-12  # of the squared norm, as in tf.nn.l2_normalize
 
 
 def dequantize(
@@ -32,11 +32,11 @@ def _scale_and_offset(minimum=schema.QUANTIZED_MIN, maximum=schema.QUANTIZED_MAX
 
 
 def frame_mask(num_frames, max_frames):
-    """bool [B, T]: which frames are real, for lengths [B]."""
+    """Marks the real frames: lengths [B] -> bool [B, T]."""
     return ops.arange(max_frames)[None, :] < ops.cast(num_frames, "int32")[:, None]
 
 
-def zero_pads(x, frame_mask):
+def zero_padding(x, frame_mask):
     """x [B, T, H] with zeros where not frame_mask, as TF1's dynamic_rnn returns it."""
     return ops.where(frame_mask[..., None], x, ops.zeros_like(x))
 
@@ -44,7 +44,7 @@ def zero_pads(x, frame_mask):
 def take_frames(x, indices):
     """Frames of each video: x [B, T, D] at int32 [B, k] in [0, T): [B, k, D].
 
-    Whole rows are copied; ops.take_along_axis transposes x and picks each number.
+    It copies whole rows; ops.take_along_axis transposes x and copies single numbers.
     """
     batch, steps, size = ops.shape(x)
     rows = steps * ops.arange(batch, dtype="int32")[:, None] + indices
@@ -53,11 +53,11 @@ def take_frames(x, indices):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class NormalizedFeatures(keras.layers.Layer):
-    """Dequantises bytes, divides each vector by its L2 norm, zeroes the pads.
+    """Dequantises bytes, divides each vector by its L2 norm, and zeroes the padding.
 
-    rgb and audio share one norm: it is taken over the concatenation, as the starter
-    code does before every model. Bytes are dequantised first; floats are taken as
-    they are. The maths is float32 whatever the policy, as bytes need 8 good bits.
+    The norm is that of all modalities of a frame together, as in the starter code,
+    which does this before every model. Floats are not dequantised. The maths is
+    float32 under every policy, since a byte needs 8 exact bits.
 
     Input shape: [B, T, D] with mask [B, T], or [B, D] without.
     Output shape: that of the input, in the policy's compute dtype.
@@ -72,13 +72,15 @@ class NormalizedFeatures(keras.layers.Layer):
             keras.backend.standardize_dtype(x.dtype)
         )
         x, epsilon = ops.cast(x, "float32"), _NORM_EPSILON
-        if is_bytes:  # dequantised but for the scale, which the norm takes out again
+        if (
+            is_bytes
+        ):  # dequantised without the scale, which division by the norm cancels
             scale, offset = _scale_and_offset()
             x, epsilon = x + offset / scale, epsilon / scale**2
         squared = ops.sum(ops.square(x), axis=-1, keepdims=True)
         scale = ops.rsqrt(ops.maximum(squared, epsilon))
         if frame_mask is not None:
-            # Byte 0 stands for -1.99, so pads must be cleared after dequantising.
+            # Byte 0 stands for -1.99, so padding must be cleared after dequantising.
             scale = ops.where(frame_mask[..., None], scale, 0.0)
         return ops.cast(x * scale, self.compute_dtype)
 

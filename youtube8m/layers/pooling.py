@@ -10,6 +10,10 @@ from keras import ops
 
 from youtube8m.registry import PACKAGE, Configured
 
+# Below all values that are compared. Not -inf, whose gradient where a video has no real
+# frame would be NaN.
+LOWEST = -3e4
+
 
 def masked_sum(x, mask):
     """sum over t of x [B, T, H] where mask [B, T]: [B, H]."""
@@ -17,31 +21,30 @@ def masked_sum(x, mask):
 
 
 def masked_mean(x, mask):
-    """Mean over t of x [B, T, H] where mask [B, T]: [B, H]; at least one is set."""
+    """Mean over t of x [B, T, H] where mask [B, T], which has one True: [B, H]."""
     count = ops.sum(ops.cast(mask, "float32"), axis=1, keepdims=True)
     return masked_sum(x, mask) / ops.cast(ops.maximum(count, 1.0), x.dtype)
 
 
 def masked_max(x, mask):
-    """Maximum over t of x [B, T, H] where mask [B, T]: [B, H]; at least one is set."""
-    # Not -inf, whose gradient in a row without real frames would be NaN.
-    lowest = ops.full_like(x, -3e4)
+    """Maximum over t of x [B, T, H] where mask [B, T], which has one True: [B, H]."""
+    lowest = ops.full_like(x, LOWEST)
     return ops.max(ops.where(mask[..., None], x, lowest), axis=1)
 
 
 def masked_softmax(scores, mask=None, axis: int = 1):
-    """Softmax over `axis` in float32, 0 where not mask; None: over all places.
+    """Softmax over `axis` in float32, 0 where not mask.
 
     Args:
       scores: [B, T] or [B, T, Q].
-      mask: bool [B, T], or of the rank of `scores`.
+      mask: bool [B, T], or of the rank of `scores`; None: all scores count.
     """
     scores = ops.cast(scores, "float32")
     if mask is not None:
         if len(mask.shape) < len(scores.shape):
             mask = mask[..., None]
         scores = ops.where(mask, scores, -1e30)
-    # Not ops.softmax, which warns of the one frame that a short video may have.
+    # Not ops.softmax, which warns where a short video has a single frame.
     highest = ops.stop_gradient(ops.max(scores, axis=axis, keepdims=True))
     weights = ops.exp(scores - highest)
     if mask is not None:
@@ -57,21 +60,22 @@ def attend(x, weights):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class AttentionPooling(Configured, keras.layers.Layer):
-    """Means of the frames, weighted by how well they answer learned queries.
+    """Weighted means of the frames, with weights from learned queries.
 
         u_t = tanh(x_t)                    or tanh(x_t Wu + bu), with `units`
         e_t = u_t Wq                       Wq [H or units, Q]
         a   = softmax of e over the frames of the mask
         r_q = sum_t a[t, q] x_t
 
+    Source: Yang et al. 2016, as used by Tang et al. 2017 and Zhao 2019.
+
     Args:
-      queries: Q. With one, the output has no axis for it.
+      queries: Q. With one query, the output has no axis for it.
       units: size of a hidden layer before the queries; 0: none.
       initializer: of Wq and Wu.
 
     Input shape: x [B, T, H], mask bool [B, T] or None for all frames.
     Output shape: [B, H], or [B, Q, H] with several queries.
-    Source: Yang et al. 2016, as used by Tang et al. 2017 and Zhao 2019.
     """
 
     def __init__(
@@ -105,8 +109,8 @@ class AttentionPooling(Configured, keras.layers.Layer):
         )
 
     def call(self, x, frame_mask=None):
-        answers = self.hidden(x) if self.units else ops.tanh(x)
-        weights = masked_softmax(ops.matmul(answers, self.query), frame_mask)
+        hidden = self.hidden(x) if self.units else ops.tanh(x)
+        weights = masked_softmax(ops.matmul(hidden, self.query), frame_mask)
         pooled = attend(x, weights)
         return ops.squeeze(pooled, axis=1) if self.queries == 1 else pooled
 

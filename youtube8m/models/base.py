@@ -21,26 +21,6 @@ ENCODERS = Registry("--model")
 CLASSIFIERS = Registry("--video_level_classifier_model")
 LABEL_PROCESSING = Registry("--label_processing")
 
-# slim's l2_regularizer(x) is x * sum(w^2) / 2, Keras' L2(x) is x * sum(w^2).
-WEIGHT_DECAY = 1e-8 / 2
-
-
-@keras.saving.register_keras_serializable(PACKAGE)
-class SquarePenalty(keras.regularizers.L2):
-    """keras.regularizers.L2, with fewer passes over the weights under TensorFlow."""
-
-    def __call__(self, x):
-        if keras.backend.backend() != "tensorflow":
-            return super().__call__(x)
-        import tensorflow as tf  # whose l2_loss has x itself for a gradient
-
-        return 2.0 * self.l2 * tf.nn.l2_loss(x)
-
-
-def weight_decay() -> keras.regularizers.Regularizer:
-    """The L2 penalty that the starter code puts on fully connected weights."""
-    return SquarePenalty(WEIGHT_DECAY)
-
 
 def count_verticals(verticals: Sequence[int], number: int | None = None) -> int:
     """V: `number`, or without it as many as the verticals of classes reach to.
@@ -55,53 +35,57 @@ def count_verticals(verticals: Sequence[int], number: int | None = None) -> int:
 
 
 class Part(Configured, keras.layers.Layer):
-    """What encoders and classifiers share."""
+    """A part of a model: an encoder, a classifier or label processing."""
 
-    # The preset, by name, whose row reports this class; not passed on to subclasses.
+    # The name of the preset whose row reports this class; subclasses do not inherit it.
     reported_by: str = ""
 
     def sublayer(self, cls: type, size: int, name: str, **kwargs) -> keras.layers.Layer:
-        """A layer of the part's policy, its weights made for inputs [..., size]."""
+        """A layer with the part's dtype policy, built for inputs [..., size]."""
         layer = cls(name=name, **{"dtype": self.dtype_policy, **kwargs})
         layer.build((None, size))
         return layer
 
     def auxiliary_losses(self, outputs: dict, batch: dict) -> dict:
-        """The part's own terms of the training loss, by name; none unless overridden.
+        """The part's own terms of the training loss, by name; by default none.
 
         Args:
-          outputs: of the whole model, with the extras that the part added.
-          batch: what the model was given, with `labels` as ids [B, L] padded with -1.
+          outputs: the outputs of the whole model, with the extras of its parts.
+          batch: the inputs of the model, with `labels` as ids [B, L] padded with -1.
 
         Returns:
-          float32 tensors, [B] with a term per example or [] with one per batch. They
-          are added to the label loss as they are, so a part applies its own factors.
+          float32 tensors, [B] for a term per example or [] for one per batch. The
+          trainer adds them to the label loss, so a part applies its own factors.
         """
         return {}
 
 
 class FrameEncoder(Part):
-    """Frames of any number to one descriptor per video.
+    """Any number of frames to one descriptor per video.
 
     Subclasses implement `call(frames, frame_mask, training)`: [B, T, D] and bool
     [B, T] to the descriptor [B, H], or to a dict of `descriptor` and named extras.
-    Pads are zero on entry, and must not change the result.
+    Padding is zero in `frames`, and must not change the result.
     """
 
-    # Whether exactly two modalities are needed, visual first.
+    # The encoder takes exactly two modalities, visual first.
     needs_two_modalities: bool = False
-    # Encoders that are tied to one classifier name it here.
+    # The name of the one classifier that works with this encoder; None for any.
     fixed_classifier: str | None = None
-    # Without: there is no classifier and no label loss, only auxiliary losses.
+    # If False, there is no classifier and no label loss, only auxiliary losses.
     supervised: bool = True
-    # With: `call` also takes `labels`, ids [B, L] padded with -1, None where unknown.
+    # `call` also takes `labels`, ids [B, L] padded with -1, None where unknown.
     uses_labels: bool = False
-    # With: the descriptor is [B, T, H] and comes with the extra `frame_mask` [B, T];
-    # each frame's is classified, and the predictions are averaged over the mask.
+    # The descriptor is [B, T, H] and comes with the extra `frame_mask` [B, T]: each
+    # frame is classified, and the predictions are averaged over the mask.
     classifies_frames: bool = False
 
-    def two_modalities(self, feature_sizes, instead: str) -> tuple[int, int]:
-        """`feature_sizes` as they are. Raises ValueError unless they are two."""
+    def require_two_modalities(self, feature_sizes, instead: str) -> tuple[int, int]:
+        """Returns `feature_sizes`. Raises ValueError unless there are two.
+
+        Args:
+          instead: another encoder, which the message proposes.
+        """
         sizes = tuple(feature_sizes)
         if len(sizes) != 2:
             raise ValueError(
@@ -112,10 +96,10 @@ class FrameEncoder(Part):
         return sizes
 
     def select(self, frames, frame_mask, training=False):
-        """The frames that `call` is to be given, chosen while they are still bytes.
+        """Chooses the frames for `call` while they are still bytes; by default all.
 
         Returns:
-          frames [B, k, D] and mask [B, k]; all of them unless overridden.
+          frames [B, k, D] and mask [B, k].
         """
         return frames, frame_mask
 
@@ -126,8 +110,8 @@ class ReproducedEncoder(FrameEncoder):
     The class's docstring says what `released_code` changes.
 
     Args:
-      max_frames: the frames that videos are padded to with `released_code`, as the
-        authors' were; None leaves them at the batch's length.
+      max_frames: the length that `released_code` pads videos to, as the authors did;
+        None leaves them at the batch's length.
     """
 
     def __init__(
@@ -155,8 +139,8 @@ class Classifier(Part):
     """A descriptor to the probabilities of all classes.
 
     Subclasses implement `call(descriptor, training)`: [B, H] to float32 [B, C] in
-    [0, 1], or to a dict of `predictions` and named extras. They compute in the
-    policy's dtype up to the logits and in float32 from there.
+    [0, 1], or to a dict of `predictions` and named extras. They compute logits in the
+    policy's dtype, and everything after the logits in float32.
     """
 
     def __init__(self, num_classes: int, **kwargs):
@@ -166,18 +150,18 @@ class Classifier(Part):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class VideoModel(Configured, keras.Model):
-    """Bytes in, probabilities out: normalisation, encoder and classifier.
+    """Normalisation, encoder and classifier: bytes in, probabilities out.
+
+    Call with a dict: `frames` [B, T, D] (uint8, or floats already dequantised) and
+    `num_frames` [B], or `features` [B, D]; other keys are ignored. Returns a dict:
+    `predictions` float32 [B, C], `descriptor` [B, H] and the extras of both parts.
+
+    The dropout before the classifier is that of Tang et al. 2017, equation 11.
 
     Args:
       classifier: a Classifier; None for an encoder that trains without labels.
       encoder: a FrameEncoder, or None for video-level features.
       label_processing: a Part from predictions to predictions, or None.
-
-    Source: dropout before the classifier: Tang et al. 2017, equation 11.
-
-    Call with a dict: `frames` [B, T, D] (uint8, or floats already dequantised) and
-    `num_frames` [B], or `features` [B, D]; other keys are ignored. Returns a dict:
-    `predictions` float32 [B, C], `descriptor` [B, H] and the extras of both parts.
     """
 
     def __init__(
@@ -202,7 +186,7 @@ class VideoModel(Configured, keras.Model):
         )
 
     def build(self, input_shape=None):
-        # Weights are made by the first call; see `models.create`.
+        # The first call makes the weights; see `models.create`.
         self.built = True
 
     def call(self, inputs, training=False):
@@ -220,16 +204,18 @@ class VideoModel(Configured, keras.Model):
             lambda x: self.dropout(x, training=training), outputs["descriptor"]
         )
         if self.encoder is None or not self.encoder.classifies_frames:
-            return _named(self.classifier(descriptor, training=training), "predictions")
+            return _to_dict(
+                self.classifier(descriptor, training=training), "predictions"
+            )
         frames = ops.reshape(descriptor, (-1, descriptor.shape[-1]))
         classified = self.classifier(frames, training=training)
-        scores = _named(classified, "predictions")["predictions"]
+        scores = _to_dict(classified, "predictions")["predictions"]
         shape = (*ops.shape(descriptor)[:2], scores.shape[-1])
         scores = masked_mean(ops.reshape(scores, shape), outputs["frame_mask"])
         return {"predictions": scores}
 
     def encode(self, inputs, training=False) -> dict:
-        """The outputs up to the `descriptor` [B, H] that the classifier is given."""
+        """The outputs up to the `descriptor` [B, H], the input of the classifier."""
         if self.encoder is None:
             return {"descriptor": self.normalize(inputs["features"])}
         frames = inputs["frames"]
@@ -238,10 +224,10 @@ class VideoModel(Configured, keras.Model):
         frames = self.normalize(frames, mask)
         labels = {"labels": inputs.get("labels")} if self.encoder.uses_labels else {}
         encoded = self.encoder(frames, mask, training=training, **labels)
-        return _named(encoded, "descriptor")
+        return _to_dict(encoded, "descriptor")
 
     def auxiliary_losses(self, outputs: dict, batch: dict) -> dict:
-        """The terms that the parts add to the training loss; see `Part`."""
+        """The terms of all parts for the training loss; see `Part`."""
         parts = (self.encoder, self.classifier, self.label_processing)
         parts = [part for part in parts if part is not None]
         terms = [part.auxiliary_losses(outputs, batch) for part in parts]
@@ -264,5 +250,5 @@ class VideoModel(Configured, keras.Model):
 _PARTS = ("classifier", "encoder", "label_processing")
 
 
-def _named(output, name: str) -> dict:
+def _to_dict(output, name: str) -> dict:
     return dict(output) if isinstance(output, dict) else {name: output}

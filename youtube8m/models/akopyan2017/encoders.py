@@ -1,8 +1,10 @@
-"""The frame-level models of Akopyan and Khashba 2017, "Large-Scale YouTube-8M Video
-Understanding with Deep Neural Networks" (arxiv.org/abs/1706.04488).
+"""The frame-level models of Akopyan and Khashba 2017.
 
-No code was released. Shapes: frames I [B, T, D], of which the first L of each video
-are real; H LSTM cells. BN is batch normalisation over the real frames of all videos.
+Akopyan, Khashba: Large-Scale YouTube-8M Video Understanding with Deep Neural Networks,
+arxiv.org/abs/1706.04488. No code was released.
+
+Shapes: frames I [B, T, D], of which the first L of each video are real; H LSTM units.
+BN is batch normalisation over the real frames of all videos.
 """
 
 from typing import Annotated
@@ -10,10 +12,11 @@ from typing import Annotated
 import keras
 from keras import ops
 
-from youtube8m.layers.inputs import zero_pads
-from youtube8m.layers.normalization import BatchNorm, replica_sum
+from youtube8m.layers.cells import make_lstm
+from youtube8m.layers.inputs import zero_padding
+from youtube8m.layers.normalization import BatchNorm
 from youtube8m.layers.pooling import masked_max
-from youtube8m.layers.recurrent import lstm
+from youtube8m.layers.replicas import sum_over_replicas
 from youtube8m.models.akopyan2017.experts import SparseExperts, squared_variation
 from youtube8m.models.base import ENCODERS, FrameEncoder
 from youtube8m.registry import require_share
@@ -29,12 +32,12 @@ class _Regularized(FrameEncoder):
         require_share("dropout_rate", dropout_rate, excluded=1.0)
         self.dropout_rate = dropout_rate
 
-    def _dropout(self, name):
+    def _make_dropout(self, name):
         return keras.layers.Dropout(
             self.dropout_rate, dtype=self.dtype_policy, name=name
         )
 
-    def _dense(self, size, units, name):
+    def _make_dense(self, size, units, name):
         dense = keras.layers.Dense
         return self.sublayer(dense, size, name, units=units, use_bias=False)
 
@@ -47,9 +50,9 @@ class BagOfFrames(_Regularized):
         a = dropout(relu(BN(m W1)))                     W1 [D, H], no bias before BN
         x = relu(BN(a W2))                              W2 [H, H]
 
-    The paper does not name the activation, its place, or whether its dropout of 0.3
-    is the share dropped; ReLU after BN and the share dropped are our reading.
-    Source: section "BoF_4096", with one sigmoid layer behind.
+    The paper does not say which activation there is, where it is, and whether its
+    dropout of 0.3 is the share that is dropped. We use a ReLU after BN, and drop 0.3.
+    Source: section "BoF_4096", followed by one sigmoid layer.
 
     Input shape: [B, T, D]. Output shape: [B, H].
     """
@@ -72,11 +75,11 @@ class BagOfFrames(_Regularized):
     def build(self, frames_shape, *_):
         size, hidden = frames_shape[-1], self.hidden_size
         self.input_norm = self.sublayer(BatchNorm, size, "input_norm")
-        self.input_dropout = self._dropout("input_dropout")
-        self.hidden_1 = self._dense(size, hidden, "hidden_1")
+        self.input_dropout = self._make_dropout("input_dropout")
+        self.hidden_1 = self._make_dense(size, hidden, "hidden_1")
         self.norm_1 = self.sublayer(BatchNorm, hidden, "norm_1")
-        self.hidden_dropout = self._dropout("hidden_dropout")
-        self.hidden_2 = self._dense(hidden, hidden, "hidden_2")
+        self.hidden_dropout = self._make_dropout("hidden_dropout")
+        self.hidden_2 = self._make_dense(hidden, hidden, "hidden_2")
         self.norm_2 = self.sublayer(BatchNorm, hidden, "norm_2")
 
     def call(self, frames, frame_mask, training=False):
@@ -91,8 +94,8 @@ class _WeightedSum(_Regularized):
     """LSTM layers whose outputs are summed with weights that grow over the video.
 
     Args:
-      max_frames: N, the frames read of a video, of which the last has weight 1; None:
-        the paper's 90.
+      max_frames: N, the frames read of a video, of which the last has weight 1; None
+        for the paper's 90.
     """
 
     def __init__(
@@ -109,42 +112,40 @@ class _WeightedSum(_Regularized):
     def build(self, frames_shape, *_):
         self.input_norm = self.sublayer(BatchNorm, frames_shape[-1], "input_norm")
 
-    def _lstm(self, size, number):
+    def _make_lstm(self, size, number):
         name = f"lstm_{number}"
         kwargs = {"return_sequences": True, "dtype": self.dtype_policy, "name": name}
-        layer = lstm(size, self.lstm_cells, **kwargs)
+        layer = make_lstm(size, self.lstm_cells, **kwargs)
         layer.build((None, None, size))
-        return layer, self._dropout(f"dropout_{number}")
+        return layer, self._make_dropout(f"dropout_{number}")
 
     @staticmethod
-    def _recur(pair, x, training):
-        """x through an LSTM layer and its dropout: [B, T, H]."""
+    def _run_lstm(pair, x, training):
+        """The output [B, T, H] of an LSTM layer and its dropout."""
         layer, dropout = pair
-        # Pads come last: no real frame's output depends on them.
+        # Padding is at the end, so no output at a real frame depends on it.
         return dropout(layer(x, training=training), training=training)
 
-    def _weighted_sum(self, x, frame_mask):
+    def _sum_frames(self, x, frame_mask):
         """sum_t (t / N) x_t over real frames t = 1 ...: [B, T, H] -> [B, H]."""
-        places = ops.arange(1, ops.shape(x)[1] + 1, dtype="float32")
-        weighted = ops.cast(x, "float32") * (places / self.max_frames)[:, None]
-        return ops.cast(ops.sum(zero_pads(weighted, frame_mask), axis=1), x.dtype)
+        steps = ops.arange(1, ops.shape(x)[1] + 1, dtype="float32")
+        weighted = ops.cast(x, "float32") * (steps / self.max_frames)[:, None]
+        return ops.cast(ops.sum(zero_padding(weighted, frame_mask), axis=1), x.dtype)
 
 
 @ENCODERS.register
 class WeightedLSTM(_WeightedSum):
-    """Stacked LSTMs, later outputs with larger weights (Simple_LSTM).
+    """Stacked LSTMs whose later outputs have larger weights (Simple_LSTM).
 
         y^0 = BN(I)
         y^l = dropout(LSTM_l(y^{l-1})) [+ y^{l-1}]      [B, T, H]
         x   = sum_{t <= L} (t / N) y^top_t              [B, H]
 
-    With `residual` the term in brackets is added from the second layer on; the paper
-    has it in both, where the input's size is another one, so `residual_projection`
-    adds y^0 P, P [D, H], to the first.
-    Source: section "Simple_LSTM", with one sigmoid layer behind. N is the number of
-    frames read.
-
+    With `residual`, the term in brackets is added from the second layer on. The paper
+    has it in both layers, but the input of the first has another size, so
+    `residual_projection` adds y^0 P, P [D, H], to the first.
     The paper's dropout of 0.4 might be the share that is kept; here it is dropped.
+    Source: section "Simple_LSTM", followed by one sigmoid layer.
 
     Args:
       max_frames: N, the frames read of a video; None for the paper's 90.
@@ -174,8 +175,7 @@ class WeightedLSTM(_WeightedSum):
         super().__init__(lstm_cells, dropout_rate, **kwargs)
         if residual_projection and not residual:
             raise ValueError(
-                "--residual_projection: is part of the residual connections; add "
-                "--residual"
+                "--residual_projection: needs residual connections; add --residual"
             )
         self.lstm_layers = lstm_layers
         self.residual = residual
@@ -185,17 +185,17 @@ class WeightedLSTM(_WeightedSum):
         super().build(frames_shape)
         size, cells = frames_shape[-1], self.lstm_cells
         sizes = [size] + [cells] * (self.lstm_layers - 1)
-        self.layers = [self._lstm(size, n) for n, size in enumerate(sizes)]
+        self.layers = [self._make_lstm(size, n) for n, size in enumerate(sizes)]
         self.projection = None
         if self.residual_projection:
-            self.projection = self._dense(size, cells, "projection")
+            self.projection = self._make_dense(size, cells, "projection")
 
     def call(self, frames, frame_mask, training=False):
         x = self.input_norm(frames, frame_mask, training=training)
         for number, pair in enumerate(self.layers):
-            y = self._recur(pair, x, training)
+            y = self._run_lstm(pair, x, training)
             x = y if not self.residual else y + self._shortcut(x, number)
-        return self._weighted_sum(x, frame_mask)
+        return self._sum_frames(x, frame_mask)
 
     def _shortcut(self, x, number):
         if number > 0:
@@ -205,7 +205,7 @@ class WeightedLSTM(_WeightedSum):
 
 @ENCODERS.register
 class LSTMMoE(_WeightedSum):
-    """Two LSTMs, and between them experts that each see some of the frames.
+    """Two LSTMs, and between them experts that each compute some of the frames.
 
         u = dropout(LSTM_1(BN(I)))              [B, T, H]
         e = SparseExperts(u)                    [B, T, H]
@@ -213,10 +213,10 @@ class LSTMMoE(_WeightedSum):
         x = sum_{t <= L} (t / N) v_t            [B, H]
 
     The training loss has two more terms, importance_weight CV(importance)^2 and
-    load_weight CV(load)^2, where CV is the standard deviation over the mean, for
-    importance and load of the experts in all real frames of the global batch.
-    Source: section "LSTM_MoE", with one sigmoid layer behind.
-    The paper gives neither weight, nor the experts' second layer's size (here H).
+    load_weight CV(load)^2. CV is the standard deviation over the mean, of the experts'
+    importance or load in all real frames of the global batch.
+    The paper gives neither weight, nor the size of the experts' second layer (here H).
+    Source: section "LSTM_MoE", followed by one sigmoid layer.
 
     Args:
       max_frames: N, the frames read of a video; None for the paper's 90.
@@ -260,21 +260,21 @@ class LSTMMoE(_WeightedSum):
     def build(self, frames_shape, *_):
         super().build(frames_shape)
         cells = self.lstm_cells
-        self.first = self._lstm(frames_shape[-1], 1)
+        self.first = self._make_lstm(frames_shape[-1], 1)
         self.experts.build((None, None, cells))
-        self.second = self._lstm(cells, 2)
+        self.second = self._make_lstm(cells, 2)
 
     def call(self, frames, frame_mask, training=False):
         x = self.input_norm(frames, frame_mask, training=training)
-        x = self._recur(self.first, x, training)
+        x = self._run_lstm(self.first, x, training)
         x, importance, load = self.experts(x, frame_mask, training=training)
-        x = self._recur(self.second, x, training)
-        descriptor = self._weighted_sum(x, frame_mask)
+        x = self._run_lstm(self.second, x, training)
+        descriptor = self._sum_frames(x, frame_mask)
         return {"descriptor": descriptor, "importance": importance, "load": load}
 
     def auxiliary_losses(self, outputs, batch):
         weights = {"importance": self.importance_weight, "load": self.load_weight}
-        sums = replica_sum(ops.stack([outputs[name] for name in weights]))
+        sums = sum_over_replicas(ops.stack([outputs[name] for name in weights]))
         return {
             name: weight * squared_variation(sums[number])
             for number, (name, weight) in enumerate(weights.items())

@@ -1,4 +1,4 @@
-"""The classifiers of Na et al. 2017."""
+"""The classifiers of Na et al. 2017: a descriptor [B, H] to probabilities [B, C]."""
 
 from typing import Annotated
 
@@ -14,10 +14,12 @@ from youtube8m.registry import require_choice, require_share
 class MultiLayerMoeModel(MoeModel):
     """A mixture of experts whose gates and experts have a linear hidden layer.
 
-    As MoeModel, on h = x O + b' in place of x; O [H, h] is one for the gates of all
-    classes and another for the experts.
+    As MoeModel, on h = x O + b' in place of x. There is one O [H, h] for the gates of
+    all classes and one for the experts.
+    With `released_code`, only the gates have the hidden layer.
     Source: Na et al. 2017, Table 2, Multi-layer MoE.
-    `released_code=True`: the gates alone have the hidden layer.
+
+    Input shape: [B, H]. Output shape: [B, C].
     """
 
     reported_by = "na2017-2l-moe-2"
@@ -40,17 +42,17 @@ class MultiLayerMoeModel(MoeModel):
     def build(self, input_shape):
         size = self.moe_hidden_size
         hidden = (*input_shape[:-1], size)
-        self.gate_hidden = self.dense(size, "gate_hidden", input_shape)
+        self.gate_hidden = self.make_dense(size, "gate_hidden", input_shape)
         self.expert_hidden = None
         if not self.released_code:
-            self.expert_hidden = self.dense(size, "expert_hidden", input_shape)
+            self.expert_hidden = self.make_dense(size, "expert_hidden", input_shape)
         self.build_mixture(hidden, input_shape if self.released_code else hidden)
 
     def call(self, descriptor, training=False):
         gates = self.gates(self.gate_hidden(descriptor))
         if self.expert_hidden is not None:
             descriptor = self.expert_hidden(descriptor)
-        return self.mixture(gates, self.experts(descriptor))
+        return self.mix(gates, self.experts(descriptor))
 
 
 @CLASSIFIERS.register
@@ -58,11 +60,13 @@ class MlpModel(DenseClassifier):
     """Fully connected layers, then logistic regressions.
 
         x <- dropout(act(LN(x W)))            or act(x W + b) without normalisation
-        p = sigmoid(x V)                      with a bias only if the layers have one
+        p = sigmoid(x V)                      with a bias if the hidden layers have one
 
     LN is over the units, with gain and shift, epsilon 1e-12.
     Source: Na et al. 2017, Table 2 (3 layers of 4096; their class NN), and Zou et al.
     2017 (one of 1024 with relu6, without LN).
+
+    Input shape: [B, H]. Output shape: [B, C].
     """
 
     reported_by = "na2017-mlp-4096-ln"
@@ -98,16 +102,16 @@ class MlpModel(DenseClassifier):
         self.hidden, self.norms = [], []
         for number in range(self.mlp_layers):
             name = f"hidden_{number}"
-            layer = self.dense(self.mlp_size, name, shape, use_bias=bias)
+            layer = self.make_dense(self.mlp_size, name, shape, use_bias=bias)
             self.hidden.append(layer)
             shape = (*shape[:-1], self.mlp_size)
-            self.norms.append(self._norm(f"norm_{number}"))
+            self.norms.append(self._make_norm(f"norm_{number}"))
         self.dropout = keras.layers.Dropout(
             self.mlp_dropout, dtype=self.dtype_policy, name="dropout"
         )
-        self.logits = self.dense(self.num_classes, "logits", shape, use_bias=bias)
+        self.logits = self.make_dense(self.num_classes, "logits", shape, use_bias=bias)
 
-    def _norm(self, name):
+    def _make_norm(self, name):
         if not self.mlp_layer_norm:
             return None
         norm = keras.layers.LayerNormalization
@@ -125,12 +129,14 @@ class MlpModel(DenseClassifier):
 
 @CLASSIFIERS.register
 class LabelCorrelationMoeModel(MoeModel):
-    """A mixture of experts whose logits are mixed by label correlation.
+    """A mixture of experts whose logits are mixed with those of correlated labels.
 
     As MoeModel, with e_m = sigmoid((1 - g) z_m + g z_m M) for the logits z_m [B, C] of
-    expert m; M [C, C] is trained, from --label_correlation_file on.
-    Source: Na et al. 2017, Table 3, as their code has it: its class
+    expert m. M [C, C] starts from --label_correlation_file and is trained.
+    Source: Na et al. 2017, Table 3, in the form of their code's class
     MoeWithLabelCorelationModel (g = 0.1).
+
+    Input shape: [B, H]. Output shape: [B, C].
     """
 
     def __init__(
@@ -150,7 +156,7 @@ class LabelCorrelationMoeModel(MoeModel):
         self.matrix = self.add_weight(shape=shape, initializer="zeros", name="matrix")
 
     def set_label_correlation(self, matrix) -> None:
-        """Starts M from a matrix [C, C]."""
+        """Sets M to a matrix [C, C]."""
         self.matrix.assign(matrix)
 
     def call(self, descriptor, training=False):
@@ -159,4 +165,4 @@ class LabelCorrelationMoeModel(MoeModel):
         mixed = ops.matmul(ops.reshape(logits, shape), self.matrix)
         mixed = ops.reshape(mixed, ops.shape(logits))
         g = self.logit_correlation
-        return self.mixture(self.gates(descriptor), (1.0 - g) * logits + g * mixed)
+        return self.mix(self.gates(descriptor), (1.0 - g) * logits + g * mixed)

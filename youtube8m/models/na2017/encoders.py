@@ -1,7 +1,9 @@
-"""Na et al. 2017, "Encoding Video and Label Priors for Multi-label Video
-Classification on YouTube-8M dataset" (arxiv.org/abs/1706.07960): the video encoders.
+"""The video encoders of Na et al. 2017.
 
-Shapes: frames I [B, T, D], of which the first n of each video are real; H LSTM cells.
+Na, Yu, Lee, Kim, Kim: Encoding Video and Label Priors for Multi-label Video
+Classification on YouTube-8M dataset, arxiv.org/abs/1706.07960.
+
+Shapes: frames I [B, T, D], of which the first n of each video are real; H LSTM units.
 """
 
 import math
@@ -11,58 +13,52 @@ import keras
 import numpy as np
 from keras import ops
 
-from youtube8m.layers.inputs import zero_pads
+from youtube8m.layers.inputs import zero_padding
 from youtube8m.layers.pooling import attend, masked_max, masked_softmax
-from youtube8m.layers.recurrent import Stack, lstm_cell
-from youtube8m.models.base import (
-    ENCODERS,
-    FrameEncoder,
-    ReproducedEncoder,
-    weight_decay,
-)
+from youtube8m.layers.recurrent import Stack, choose_lstm
+from youtube8m.models.base import ENCODERS, FrameEncoder, ReproducedEncoder
+from youtube8m.models.starter.regularization import weight_decay
 from youtube8m.registry import require_choice, require_share
 
 
-def _sum(x):
-    """sum over t of x [B, T, H], whose pads are zero: float32 [B, H]."""
+def _sum_frames(x):
+    """sum over t of x [B, T, H], zero at the padding: float32 [B, H]."""
     return ops.sum(ops.cast(x, "float32"), axis=1)
 
 
-def _unit(x, epsilon: float = 1e-12):
+def _l2_normalize(x, epsilon: float = 1e-12):
     """x [B, H] divided by its L2 norm, as tf.nn.l2_normalize."""
     squared = ops.sum(ops.square(x), axis=-1, keepdims=True)
     return x * ops.rsqrt(ops.maximum(squared, epsilon))
 
 
 class _FixedLengthEncoder(ReproducedEncoder):
-    """An encoder whose released code takes the pads for frames."""
+    """An encoder whose released code counts the padding as frames."""
 
-    def _counted(self, frame_mask):
-        """Which frames the video has: bool [B, T]."""
+    def _mark_frames(self, frame_mask):
+        """The frames that count: bool [B, T]."""
         return ops.ones_like(frame_mask) if self.released_code else frame_mask
 
-    def _length(self, frame_mask):
-        """How many, at least 1: float32 [B, 1]."""
-        counted = ops.cast(self._counted(frame_mask), "float32")
-        return ops.maximum(ops.sum(counted, axis=1, keepdims=True), 1.0)
+    def _count_frames(self, frame_mask):
+        """How many frames count, at least 1: float32 [B, 1]."""
+        frames = ops.cast(self._mark_frames(frame_mask), "float32")
+        return ops.maximum(ops.sum(frames, axis=1, keepdims=True), 1.0)
 
 
 @ENCODERS.register
 class LSTMMemory(ReproducedEncoder):
-    """An LSTM whose last state is joined by sums over the whole video (LSTM-M-O).
+    """The last state of an LSTM, with sums over the whole video (LSTM-M-O).
 
         O = sum_t h_t / |sum_t h_t|           h_t the outputs of the top layer  [B, H]
         M = sum_t I_t / |sum_t I_t|                                             [B, D]
         x = [O, c_1, h_1, c_2, h_2 ..., M]    c_l, h_l of layer l after frame n
 
-    The paper calls the sum in O the output but writes the candidate, and is silent on
-    the norms: h_t, the norms and the order are those of the released code. The paper
-    counts the states of one layer; the released LSTM and LSTM-M have 2 by default. The
-    paper's "dropout rate 0.8" is the share that its code keeps.
+    The paper calls the sum in O the output but writes the candidate, and does not
+    mention the norms. Here h_t, the norms and the order are those of the released code.
+    The paper counts the states of one layer; the released LSTM and LSTM-M have two by
+    default. The paper's "dropout rate 0.8" is the share that its code keeps.
+    With `released_code` and `layer_norm`, there is no O.
     Source: Table 1, LSTM, LSTM-M, LSTM-M-O and LSTM-M-O-LN.
-
-    Args:
-      released_code: has no O with `layer_norm`, and is the same otherwise.
 
     Input shape: [B, T, D]. Output shape: [B, H + 2 H lstm_layers + D] with "m-o".
     """
@@ -98,7 +94,7 @@ class LSTMMemory(ReproducedEncoder):
     def build(self, frames_shape, *_):
         self.stack = Stack(
             (self.lstm_cells,) * self.lstm_layers,
-            lstm_cell(self.layer_norm),
+            choose_lstm(self.layer_norm),
             states=True,
             dropout=self.dropout_rate,
             dtype=self.dtype_policy,
@@ -110,25 +106,23 @@ class LSTMMemory(ReproducedEncoder):
         outputs, final = self.stack(frames, frame_mask, training=training)
         parts = [final.states]
         if self.lstm_memory != "none":
-            parts.append(_unit(_sum(frames)))
+            parts.append(_l2_normalize(_sum_frames(frames)))
         if self.lstm_memory == "m-o" and not (self.released_code and self.layer_norm):
-            parts.insert(0, _unit(_sum(outputs)))
+            parts.insert(0, _l2_normalize(_sum_frames(outputs)))
         dtype = self.compute_dtype
         return ops.concatenate([ops.cast(part, dtype) for part in parts], axis=-1)
 
 
 @ENCODERS.register
 class TemporalCNN(_FixedLengthEncoder):
-    """Filters over some frames in a row, and the largest answer of each.
+    """Filters over neighbouring frames, and the largest output of each filter.
 
         a_t = relu(sum_k I_{t+k} W_k + b)     k < kernel_height; W [k, D, N], b [N]
         x   = max_t a_t                       over windows inside the video
 
-    A video shorter than the window has one, filled up with zeros.
+    A video shorter than the window has one window, filled up with zeros.
+    With `released_code`, windows of padding count too, and x is divided by its L2 norm.
     Source: Table 1, CNN.
-
-    Args:
-      released_code: windows of pads compete as well, and x is divided by its L2 norm.
 
     Input shape: [B, T, D]. Output shape: [B, N].
     """
@@ -161,28 +155,26 @@ class TemporalCNN(_FixedLengthEncoder):
 
     def call(self, frames, frame_mask, training=False):
         starts = ops.arange(ops.shape(frames)[1], dtype="float32")
-        last = ops.maximum(self._length(frame_mask) - self.kernel_height, 0.0)
-        # One window from each frame, and those that end beyond the video left out.
+        last = ops.maximum(self._count_frames(frame_mask) - self.kernel_height, 0.0)
+        # A window starts at each frame; those that end after the video are left out.
         frames = ops.pad(frames, [[0, 0], [0, self.kernel_height - 1], [0, 0]])
         pooled = masked_max(self.conv(frames), starts <= last)
         if not self.released_code:
             return pooled
-        return ops.cast(_unit(ops.cast(pooled, "float32")), pooled.dtype)
+        return ops.cast(_l2_normalize(ops.cast(pooled, "float32")), pooled.dtype)
 
 
 @ENCODERS.register
 class PositionEncoding(_FixedLengthEncoder):
-    """The sum of the frames, weighted by place in the video and in the vector.
+    """The sum of the frames, weighted by the positions of frame and feature.
 
         x_j  = sum_t L_tj I_tj                          t = 1 .. n, j = 1 .. D
         L_tj = (1 - t / n) - (j / D) (1 - 2 t / n)      Sukhbaatar et al. 2015
 
+    With `released_code`, x is divided by its L2 norm. That code is written for Python 2
+    and divides integers, so all its weights are 1. Without `integer_division` it
+    divides as in Python 3, counts t and j from 0, and n is `max_frames`.
     Source: Table 1, Position Encoding.
-
-    Args:
-      released_code: x is divided by its L2 norm. Written for Python 2, the code
-        divides integers, so that all weights are 1; without `integer_division` it
-        divides as Python 3 does, counts t and j from 0, and n is `max_frames`.
 
     Input shape: [B, T, D]. Output shape: [B, D].
     """
@@ -201,19 +193,20 @@ class PositionEncoding(_FixedLengthEncoder):
 
     def call(self, frames, frame_mask, training=False):
         if self.released_code and self.integer_division:
-            pooled = _sum(frames)
+            pooled = _sum_frames(frames)
         else:
             pooled = self._weighted_sum(frames, frame_mask)
         if self.released_code:
-            pooled = _unit(pooled, epsilon=1e-6)
+            pooled = _l2_normalize(pooled, epsilon=1e-6)
         return ops.cast(pooled, self.compute_dtype)
 
     def _weighted_sum(self, frames, frame_mask):
         first = 0.0 if self.released_code else 1.0
         _, steps, size = ops.shape(frames)
-        t = (ops.arange(steps, dtype="float32") + first) / self._length(frame_mask)
+        n = self._count_frames(frame_mask)
+        t = (ops.arange(steps, dtype="float32") + first) / n
         j = (ops.arange(size, dtype="float32") + first) / size
-        # L is a difference of two products, so no weights [B, T, D] are needed.
+        # L is a difference of two products, so this needs no weights [B, T, D].
         weights = ops.stack([1.0 - t, 1.0 - 2.0 * t], axis=-1)
         sums = attend(ops.cast(frames, "float32"), weights)
         return sums[:, 0] - j * sums[:, 1]
@@ -221,7 +214,7 @@ class PositionEncoding(_FixedLengthEncoder):
 
 @ENCODERS.register
 class IndirectClustering(ReproducedEncoder):
-    """The sum of the frames, each weighted by how much it is like the others.
+    """The sum of the frames, each weighted by its similarity to the others.
 
         s_t = alpha sum_i f(I_t) . f(I_i) = alpha f(I_t) . sum_i f(I_i)
         x   = post(sum_t p_t I_t)              p = softmax of s over the n frames
@@ -229,12 +222,10 @@ class IndirectClustering(ReproducedEncoder):
 
     f and alpha are the released code's; the paper has f(I) = I and no alpha. W has an
     L2 penalty of 1e-8.
+    With `released_code`, the softmax is over an axis of length 1, so every p_t is 1, f
+    and alpha have no effect, and post is "layer_norm_relu". The projection still has
+    weights, but no gradient reaches them.
     Source: Table 1, Indirect Clustering.
-
-    Args:
-      released_code: the softmax is over an axis of length 1, so that every p_t is 1,
-        and f and alpha have no effect; post is "layer_norm_relu". A projection has
-        its weights all the same, but no gradient reaches them.
 
     Input shape: [B, T, D]. Output shape: [B, D].
     """
@@ -274,7 +265,7 @@ class IndirectClustering(ReproducedEncoder):
             )
             self.projection.build(frames_shape)
         if self.released_code or self.clustering_post == "layer_norm_relu":
-            # float32, as its input is a sum of many frames.
+            # float32, since its input is a sum of many frames.
             norm = keras.layers.LayerNormalization
             self.norm = self.sublayer(
                 norm, size, "norm", epsilon=1e-12, dtype="float32"
@@ -282,38 +273,38 @@ class IndirectClustering(ReproducedEncoder):
 
     def call(self, frames, frame_mask, training=False):
         if self.released_code:
-            pooled = _sum(frames)
+            pooled = _sum_frames(frames)
         else:
-            pooled = self._attend(frames, frame_mask)
-        return ops.cast(self._post(pooled), self.compute_dtype)
+            pooled = self._attend_frames(frames, frame_mask)
+        return ops.cast(self._postprocess(pooled), self.compute_dtype)
 
-    def _attend(self, frames, frame_mask):
+    def _attend_frames(self, frames, frame_mask):
         projected = self.projection(frames) if self.clustering_projection else frames
-        # float32, as the scores of n frames are of order n, and go to a softmax.
-        projected = ops.cast(zero_pads(projected, frame_mask), "float32")
-        scores = ops.matmul(projected, _sum(projected)[..., None])
+        # float32, since the scores of n frames are of order n, and go to a softmax.
+        projected = ops.cast(zero_padding(projected, frame_mask), "float32")
+        scores = ops.matmul(projected, _sum_frames(projected)[..., None])
         weights = masked_softmax(self.clustering_alpha * scores, frame_mask)
         return ops.cast(ops.squeeze(attend(frames, weights), axis=1), "float32")
 
-    def _post(self, pooled):
+    def _postprocess(self, pooled):
         if self.released_code or self.clustering_post == "layer_norm_relu":
             return ops.relu(self.norm(pooled))
-        return _unit(pooled) if self.clustering_post == "l2" else pooled
+        return _l2_normalize(pooled) if self.clustering_post == "l2" else pooled
 
 
 @ENCODERS.register
 class AdaptiveNoise(FrameEncoder):
-    """The sum of the frames, disturbed in training the more the rarer the labels are.
+    """The sum of the frames, with more noise in training the rarer the labels are.
 
         x = v / |v|,  v = sum_t (I_t + gamma Z_t)     Z_t ~ N(0, 1)^D, in training only
         gamma = mean over the video's labels y of 1 / S(y)
 
     S(y) is the number of training videos with label y. A video without labels gets no
-    noise. No code was released; the L2 norm is that of the released PositionEncoding.
+    noise. No code was released; the L2 norm is taken from PositionEncoding's code.
     Source: Table 1, Adaptive Noise.
 
     Args:
-      class_counts: S, by class.
+      class_counts: S of each class.
       seed: of the noise.
 
     Input shape: [B, T, D]; labels, ids [B, L] padded with -1, or None.
@@ -331,16 +322,16 @@ class AdaptiveNoise(FrameEncoder):
         self._rarity = (1.0 / np.maximum(self.class_counts, 1)).astype("float32")
 
     def call(self, frames, frame_mask, training=False, labels=None):
-        pooled = _sum(frames)
+        pooled = _sum_frames(frames)
         if training and labels is not None:
-            # The sum of n draws from N(0, 1) is one from N(0, n).
-            length = _sum(frame_mask[..., None])
+            # The sum of n samples of N(0, 1) is a sample of N(0, n).
+            length = _sum_frames(frame_mask[..., None])
             noise = keras.random.normal(ops.shape(pooled), seed=self.seed_generator)
-            pooled = pooled + self.gamma(labels) * ops.sqrt(length) * noise
-        return ops.cast(_unit(pooled), self.compute_dtype)
+            pooled = pooled + self.noise_scale(labels) * ops.sqrt(length) * noise
+        return ops.cast(_l2_normalize(pooled), self.compute_dtype)
 
-    def gamma(self, labels):
-        """The size of the noise: [B, L] -> float32 [B, 1]."""
+    def noise_scale(self, labels):
+        """gamma: ids [B, L] -> float32 [B, 1]."""
         known = ops.cast(labels >= 0, "float32")
         rarity = known * ops.take(self._rarity, ops.maximum(labels, 0))
         count = ops.sum(known, axis=1, keepdims=True)
@@ -349,16 +340,14 @@ class AdaptiveNoise(FrameEncoder):
 
 @ENCODERS.register
 class ManyToManyLSTM(_FixedLengthEncoder):
-    """An LSTM whose outputs are classified one by one; the mean of the scores counts.
+    """An LSTM whose outputs are each classified; predictions are their means.
 
         p = sum_t sigmoid(h_t W + b) / n          h_t [B, H], W [H, C], b [C]
 
+    With `released_code`, the mean is over all T time steps; padding has h_t = 0.
     Source: Table 2, Many-to-Many.
 
-    Args:
-      released_code: the mean is over all T positions; pads have h_t = 0.
-
-    Input shape: [B, T, D]. Output shape: [B, T, H], and which of them count, [B, T].
+    Input shape: [B, T, D]. Output shape: [B, T, H], and which time steps count, [B, T].
     """
 
     fixed_classifier = "LogisticModel"
@@ -379,4 +368,4 @@ class ManyToManyLSTM(_FixedLengthEncoder):
 
     def call(self, frames, frame_mask, training=False):
         outputs, _ = self.stack(frames, frame_mask, training=training)
-        return {"descriptor": outputs, "frame_mask": self._counted(frame_mask)}
+        return {"descriptor": outputs, "frame_mask": self._mark_frames(frame_mask)}

@@ -1,4 +1,4 @@
-"""What happens to predictions behind the classifier: label correlation."""
+"""Label correlation, a step after the classifier."""
 
 from typing import Annotated
 
@@ -10,12 +10,12 @@ from youtube8m.models.base import LABEL_PROCESSING, Part
 
 @LABEL_PROCESSING.register
 class LabelCorrelation(Part):
-    """Predictions mixed with those of the labels that occur with them.
+    """Predictions mixed with those of correlated labels.
 
-    p' = clip(a p + b M p + g M' p, 0, 1)
+        p' = clip(a p + b M p + g M' p, 0, 1)
 
-    M [C, C] is fixed, M' is trained from M on; the trainer sets both from
-    --label_correlation_file. p' can leave [0, 1], so it is cut off there.
+    M [C, C] is fixed; M' starts as M and is trained. The trainer sets both from
+    --label_correlation_file. The clip keeps p' in [0, 1].
     Source: Na et al. 2017, Table 3. Their code: LabelCorrelationMoeModel.
 
     Input shape: [B, C]. Output shape: [B, C].
@@ -47,11 +47,11 @@ class LabelCorrelation(Part):
     def build(self, input_shape):
         self.fixed = self.trained = None
         if self.correlation_beta:
-            self.fixed = self._matrix("fixed", trainable=False)
+            self.fixed = self._add_matrix("fixed", trainable=False)
         if self.correlation_gamma:
-            self.trained = self._matrix("trained", trainable=True)
+            self.trained = self._add_matrix("trained", trainable=True)
 
-    def _matrix(self, name, trainable):
+    def _add_matrix(self, name, trainable):
         return self.add_weight(
             shape=(self.num_classes, self.num_classes),
             initializer="zeros",
@@ -60,7 +60,7 @@ class LabelCorrelation(Part):
         )
 
     def set_label_correlation(self, matrix) -> None:
-        """Starts M and M' from a matrix [C, C]."""
+        """Sets M and M' to a matrix [C, C]."""
         for weight in filter(lambda w: w is not None, (self.fixed, self.trained)):
             weight.assign(matrix)
 

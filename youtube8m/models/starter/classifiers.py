@@ -1,7 +1,4 @@
-"""Video-level classifiers: a descriptor [B, H] to probabilities [B, C].
-
-Those that use what is known of the labels are in `label_structure`.
-"""
+"""The starter code's classifiers: a descriptor [B, H] to probabilities [B, C]."""
 
 import functools
 from typing import Annotated
@@ -9,13 +6,16 @@ from typing import Annotated
 import keras
 from keras import ops
 
-from youtube8m.models.base import CLASSIFIERS, Classifier, weight_decay
+from youtube8m.models.base import CLASSIFIERS, Classifier
+from youtube8m.models.starter.regularization import weight_decay
 
 
 class DenseClassifier(Classifier):
-    """What classifiers made of fully connected layers share."""
+    """A classifier made of fully connected layers."""
 
-    def dense(self, units: int, name: str, input_shape, **kwargs) -> keras.layers.Dense:
+    def make_dense(
+        self, units: int, name: str, input_shape, **kwargs
+    ) -> keras.layers.Dense:
         """A built layer with the starter code's weight decay."""
         kwargs.setdefault("kernel_regularizer", weight_decay())
         size = input_shape[-1]
@@ -30,14 +30,16 @@ class DenseClassifier(Classifier):
 class LogisticModel(DenseClassifier):
     """Independent logistic regressions: p = sigmoid(x W + b).
 
-    W [H, C] starts Glorot-uniform, b at 0; L2 penalty 1e-8 on W.
+    W [H, C] starts Glorot-uniform, b at 0; W has an L2 penalty of 1e-8.
     Source: the starter code's LogisticModel.
+
+    Input shape: [B, H]. Output shape: [B, C].
     """
 
     reported_by = "zhao2019-lr"
 
     def build(self, input_shape):
-        self.logits = self.dense(self.num_classes, "logits", input_shape)
+        self.logits = self.make_dense(self.num_classes, "logits", input_shape)
 
     def call(self, descriptor, training=False):
         return ops.sigmoid(ops.cast(self.logits(descriptor), "float32"))
@@ -45,17 +47,19 @@ class LogisticModel(DenseClassifier):
 
 @CLASSIFIERS.register
 class MoeModel(DenseClassifier):
-    """A mixture of M logistic experts per class, and one that always says no.
+    """A mixture of M logistic experts per class, and a dummy expert that predicts 0.
 
         g = softmax over M + 1 of x Wg        Wg [H, (M+1) C], no bias
         e = sigmoid(x We + be)                We [H, M C]
         p_c = sum over m < M of g[m, c] e[m, c]
 
     The last gate belongs to the dummy expert. Both matrices start Glorot-uniform
-    over their whole shape and have an L2 penalty of 1e-8. They are laid out by
+    over their whole shape and have an L2 penalty of 1e-8. Their columns are ordered by
     expert, then class (the starter code: by class, then expert), which keeps each
     expert's logits together.
     Source: the starter code's MoeModel; Jordan & Jacobs 1994.
+
+    Input shape: [B, H]. Output shape: [B, C].
     """
 
     reported_by = "tang2017-moe"
@@ -77,31 +81,31 @@ class MoeModel(DenseClassifier):
     def build_mixture(self, gate_shape, expert_shape):
         """Makes `gates` and `experts` for inputs of these shapes."""
         experts, classes = self.moe_num_mixtures, self.num_classes
-        self.gates = self.dense(
+        self.gates = self.make_dense(
             (experts + 1) * classes, "gates", gate_shape, use_bias=False
         )
-        self.experts = self.dense(experts * classes, "experts", expert_shape)
+        self.experts = self.make_dense(experts * classes, "experts", expert_shape)
 
     def call(self, descriptor, training=False):
-        return self.mixture(self.gates(descriptor), self.experts(descriptor))
+        return self.mix(self.gates(descriptor), self.experts(descriptor))
 
-    def mixture(self, gates, experts):
+    def mix(self, gates, experts):
         """Logits [B, (M + 1) C] and [B, M C] -> probabilities float32 [B, C]."""
-        gates = self.by_expert(gates, self.moe_num_mixtures + 1)
-        experts = self.by_expert(experts, self.moe_num_mixtures)
-        # Over a list: on [B, M, C] softmax and slice took a third of the step.
+        gates = self._split_experts(gates, self.moe_num_mixtures + 1)
+        experts = self._split_experts(experts, self.moe_num_mixtures)
+        # A list of experts: softmax and slices of [B, M, C] took a third of the step.
         highest = ops.stop_gradient(functools.reduce(ops.maximum, gates))
         gates = [ops.exp(gate - highest) for gate in gates]
         chosen = [
             gate * ops.sigmoid(expert)
             for gate, expert in zip(gates[:-1], experts, strict=True)
         ]
-        # The relu changes no sum of exponentials, but keeps TensorFlow from adding all
-        # at once, where the order, and so the last digit, is up to chance.
+        # The relu changes no sum of exponentials. It keeps TensorFlow from adding all
+        # terms at once in a random order, which would change the last digit.
         total = functools.reduce(lambda one, other: ops.relu(one) + other, gates)
         return sum(chosen) / total
 
     @staticmethod
-    def by_expert(logits, experts):
+    def _split_experts(logits, experts):
         """[B, M C] -> M times float32 [B, C]."""
         return ops.split(ops.cast(logits, "float32"), experts, axis=-1)

@@ -7,24 +7,25 @@ from keras import ops
 
 from youtube8m.layers.frame_selection import SampleFrames
 from youtube8m.layers.normalization import BatchNorm
-from youtube8m.layers.recurrent import Stack, lstm_cell
+from youtube8m.layers.recurrent import Stack, choose_lstm
 from youtube8m.models.base import ENCODERS, FrameEncoder
 from youtube8m.registry import require_choice
 
 
 @ENCODERS.register
 class FrameLevelLogisticModel(FrameEncoder):
-    """The mean of the frames: x = sum_t I_t / n, for a logistic classifier.
+    """The mean of the frames, for a logistic classifier: x = sum_t I_t / n.
+
+    Source: the starter code's FrameLevelLogisticModel.
 
     Input shape: [B, T, D]. Output shape: [B, D].
-    Source: the starter code's FrameLevelLogisticModel.
     """
 
     fixed_classifier = "LogisticModel"
 
     def call(self, frames, frame_mask, training=False):
         num_frames = ops.sum(ops.cast(frame_mask, "float32"), axis=1, keepdims=True)
-        total = ops.sum(frames, axis=1)  # pads are zero
+        total = ops.sum(frames, axis=1)  # padding is zero
         return total / ops.cast(num_frames, total.dtype)
 
 
@@ -37,12 +38,10 @@ class DbofModel(FrameEncoder):
         p   = max (or mean) of a over frames    [B, K]
         x   = act(BN(p Wh))                     Wh [K, H]
 
-    Without batch normalisation, biases take its place (and the input has none).
+    Without batch normalisation, the two layers have biases instead.
     Source: the starter code's DbofModel; Abu-El-Haija et al. 2016, section 4.1.1.
 
-    `select` takes the frames, `call` all that it is given.
-
-    Input shape: [B, k, D]. Output shape: [B, H].
+    Input shape: [B, k, D], the frames that `select` takes. Output shape: [B, H].
     """
 
     reported_by = "tang2017-dbof"
@@ -78,22 +77,22 @@ class DbofModel(FrameEncoder):
 
     def build(self, frames_shape, *_):
         size = frames_shape[-1]
-        self.input_norm = self._norm(size, "input_norm")
-        self.cluster = self._dense(
+        self.input_norm = self._make_norm(size, "input_norm")
+        self.cluster = self._make_dense(
             size, self.dbof_cluster_size, "cluster", bias_scale=size**-0.5
         )
-        self.cluster_norm = self._norm(self.dbof_cluster_size, "cluster_norm")
-        self.hidden = self._dense(
+        self.cluster_norm = self._make_norm(self.dbof_cluster_size, "cluster_norm")
+        self.hidden = self._make_dense(
             self.dbof_cluster_size, self.dbof_hidden_size, "hidden", bias_scale=0.01
         )
-        self.hidden_norm = self._norm(self.dbof_hidden_size, "hidden_norm")
+        self.hidden_norm = self._make_norm(self.dbof_hidden_size, "hidden_norm")
 
-    def _norm(self, size, name):
+    def _make_norm(self, size, name):
         return (
             self.sublayer(BatchNorm, size, name) if self.dbof_add_batch_norm else None
         )
 
-    def _dense(self, fan_in, units, name, bias_scale):
+    def _make_dense(self, fan_in, units, name, bias_scale):
         normal = keras.initializers.RandomNormal
         return self.sublayer(
             keras.layers.Dense,
@@ -151,7 +150,7 @@ class LstmModel(FrameEncoder):
 
     def build(self, frames_shape, *_):
         cells = (self.lstm_cells,) * self.lstm_layers
-        cell = lstm_cell(self.layer_norm)
+        cell = choose_lstm(self.layer_norm)
         self.stack = Stack(cells, cell, dtype=self.dtype_policy, name="stack")
         self.stack.build(frames_shape)
 

@@ -1,4 +1,7 @@
-"""Classifiers that use what is known of the labels: verticals, frequencies, chains."""
+"""The classifiers of Tang et al. 2017, which use facts of the classes.
+
+These are the vertical of each class and how frequent it is.
+"""
 
 from typing import Annotated
 
@@ -15,19 +18,20 @@ from youtube8m.registry import AtLeast, require_share
 
 @CLASSIFIERS.register
 class PerVerticalModel(DenseClassifier):
-    """Logistic regressions of each class on the descriptor of its vertical.
+    """A logistic regression of each class on the descriptor of its vertical.
 
-    p_c = sigmoid(x_v W_v + b_v)[c], v the vertical of class c: a matrix W_v [H_v, C_v]
-    for the C_v classes of each vertical, not a descriptor gathered for each class.
-    L2 penalty 1e-8 on W_v.
+        p_c = sigmoid(x_v W_v + b_v)[c]       v the vertical of class c; W_v [H_v, C_v]
+
+    There is one matrix W_v for the C_v classes of each vertical, so no descriptor is
+    copied for each class. W_v has an L2 penalty of 1e-8.
     Source: Tang et al. 2017 (without b); Zou et al. 2017, section 7.1.
 
     Args:
-      verticals: of each class, the number of its vertical: C integers in [0, V).
-      num_verticals: V, also where the last ones have no class; None: up to the last
-        one that has.
+      verticals: the vertical of each class, C integers in [0, V).
+      num_verticals: V, if the last verticals have no class; None counts the verticals
+        up to the last one with a class.
 
-    Input shape: V descriptors [B, H_v], or one [B, H] for all verticals.
+    Input shape: V tensors [B, H_v], or one [B, H] for all verticals.
     Output shape: [B, C].
     """
 
@@ -42,11 +46,11 @@ class PerVerticalModel(DenseClassifier):
         **kwargs,
     ):
         super().__init__(num_classes, **kwargs)
-        self.verticals = _one_per_class("verticals", verticals, num_classes)
+        self.verticals = _require_one_per_class("verticals", verticals, num_classes)
         self.vertical_bias = vertical_bias
         self.num_verticals = count_verticals(self.verticals, num_verticals)
         order = np.argsort(self.verticals, kind="stable")
-        self._places = np.argsort(order)  # of each class in the order of verticals
+        self._position_of_class = np.argsort(order)  # in the order of the verticals
 
     def build(self, input_shape):
         sizes = np.bincount(self.verticals, minlength=self.num_verticals)
@@ -58,7 +62,7 @@ class PerVerticalModel(DenseClassifier):
                 f"{len(shapes)} descriptors: expected {len(sizes)}, one per vertical"
             )
         self.heads = [
-            self.dense(
+            self.make_dense(
                 int(size), f"vertical_{number}", shape, use_bias=self.vertical_bias
             )
             for number, (size, shape) in enumerate(zip(sizes, shapes, strict=True))
@@ -70,27 +74,27 @@ class PerVerticalModel(DenseClassifier):
         used = [descriptor if shared else descriptor[number] for number in self._used]
         pairs = zip(self.heads, used, strict=True)
         logits = ops.concatenate([head(x) for head, x in pairs], axis=-1)
-        logits = ops.take(ops.cast(logits, "float32"), self._places, axis=-1)
+        logits = ops.take(ops.cast(logits, "float32"), self._position_of_class, axis=-1)
         return ops.sigmoid(logits)
 
 
 @CLASSIFIERS.register
 class HierarchicalMoeModel(DenseClassifier):
-    """A mixture of experts for verticals, whose answer helps one for the classes.
+    """A mixture of experts for the verticals, then one for the classes.
 
-        q = MoE_V(x)                          [B, V], supervised by labels' verticals
+        q = MoE_V(x)                          [B, V], trained on the labels' verticals
         p = MoE_C(concat(x, q))               [B, C]
         loss += w * cross entropy(q, verticals of the labels)
 
-    Gradients flow from p into q. The paper's text concatenates what comes before q's
-    softmax, its code the probabilities q; these are the default. Of rated segments,
-    verticals without a rated class do not count.
+    Gradients flow from p into q. The paper's text concatenates the values before q's
+    softmax, its code the probabilities q, as here. In rated segments, verticals without
+    a rated class do not count.
     Source: Tang et al. 2017, Table 4, HMoE; their class HMoeModel.
 
     Args:
-      verticals: of each class, the number of its vertical: C integers in [0, V).
-      num_verticals: V, also where the last ones have no class; None: up to the last
-        one that has.
+      verticals: the vertical of each class, C integers in [0, V).
+      num_verticals: V, if the last verticals have no class; None counts the verticals
+        up to the last one with a class.
     """
 
     reported_by = "tang2017-hmoe"
@@ -112,7 +116,7 @@ class HierarchicalMoeModel(DenseClassifier):
         **kwargs,
     ):
         super().__init__(num_classes, **kwargs)
-        self.verticals = _one_per_class("verticals", verticals, num_classes)
+        self.verticals = _require_one_per_class("verticals", verticals, num_classes)
         self.coarse_num_mixtures = coarse_num_mixtures
         self.label_num_mixtures = label_num_mixtures
         self.coarse_loss_weight = coarse_loss_weight
@@ -146,14 +150,14 @@ class HierarchicalMoeModel(DenseClassifier):
         }
 
     def auxiliary_losses(self, outputs, batch):
-        truth = self._verticals_of(batch["labels"])
+        truth = self._mark_verticals(batch["labels"])
         terms = cross_entropy(truth, outputs["coarse_predictions"])
         if "rated" in batch:
-            terms = terms * self._verticals_of(batch["rated"])
+            terms = terms * self._mark_verticals(batch["rated"])
         return {"coarse_loss": self.coarse_loss_weight * ops.sum(terms, axis=-1)}
 
-    def _verticals_of(self, classes):
-        """Ids [B, L], padded with -1, to float32 [B, V]: 1 where one is in V."""
+    def _mark_verticals(self, classes):
+        """Class ids [B, L], padded with -1 -> float32 [B, V]: 1 for their verticals."""
         classes = ops.cast(classes, "int32")
         table = np.array(self.verticals, np.int32)
         verticals = ops.take(table, ops.maximum(classes, 0))
@@ -163,24 +167,27 @@ class HierarchicalMoeModel(DenseClassifier):
 
 @CLASSIFIERS.register
 class ClassifierChainModel(DenseClassifier):
-    """Groups of classes in turn, each of which sees the predictions before it.
+    """Groups of classes in a chain: each gets the predictions of the groups before it.
 
-        f   = relu(BN(x Wr))                  Wr [H, F]; f = x without bottleneck
-        b_g = relu(BN_g(d_g Wd))              Wd [C, K], for all groups the same;
-                                              b_g = d_g without bottleneck
+        f   = relu(BN(x Wr))                  Wr [H, F]; f = x if F is 0
+        b_g = relu(BN_g(d_g Wd))              Wd [C, K], the same for all groups;
+                                              b_g = d_g if K is 0
         p_g = MoE_g(dropout(concat(b_g, f)))  [B, C / G]
         d_g : [B, C], p_0 ... p_{g-1}, then zeros
 
-    Groups are of equal size (but for a remainder) in the order of falling frequency,
-    which is that of the ids unless counts are given. d_g Wd grows by one slice of Wd
-    per group, so the chain costs one product with Wd in all. Biases before batch
-    normalisation, which it would take away again, are left out. Predictions, not
-    labels, are fed back in training too.
-    Source: Tang et al. 2017, Table 4, CC; their class CCMoeModel (no
-    bottleneck of features: CCDistrMoeModel; none at all: CCOrigMoeModel).
+    The groups have equal sizes, up to a remainder, in the order of falling frequency;
+    without counts this is the order of the ids. A group adds the product with its own
+    slice of Wd to d_g Wd, so the whole chain costs one product with Wd. There are no
+    biases before batch normalisation, which would cancel them. The groups get
+    predictions, not labels, in training too.
+    Source: Tang et al. 2017, Table 4, CC; their class CCMoeModel, with F = 0
+    CCDistrMoeModel, with F = K = 0 CCOrigMoeModel.
 
     Args:
-      class_counts: training videos of each class; None: ids are sorted by frequency.
+      class_counts: training videos of each class; None if the ids are sorted by
+        frequency.
+
+    Input shape: [B, H]. Output shape: [B, C].
     """
 
     reported_by = "tang2017-cc"
@@ -220,9 +227,9 @@ class ClassifierChainModel(DenseClassifier):
         self.chain_dropout = chain_dropout
         order = np.arange(num_classes)
         if class_counts is not None:
-            counts = _one_per_class("class_counts", class_counts, num_classes)
+            counts = _require_one_per_class("class_counts", class_counts, num_classes)
             order = np.argsort(-np.array(counts), kind="stable")
-        self._places = np.argsort(order)  # of each class in the chain
+        self._position_of_class = np.argsort(order)  # in the chain
         groups = np.array_split(order, min(chain_groups, num_classes))
         sizes = [len(group) for group in groups]
         self._ends = [int(end) for end in np.cumsum(sizes)]
@@ -232,7 +239,7 @@ class ClassifierChainModel(DenseClassifier):
         *batch, size = input_shape
         self.reduce = self.reduce_norm = self.bottleneck = None
         if self.feature_bottleneck:
-            self.reduce, self.reduce_norm = self._bottleneck(
+            self.reduce, self.reduce_norm = self._make_bottleneck(
                 "reduce", size, self.feature_bottleneck
             )
             size = self.feature_bottleneck
@@ -261,8 +268,8 @@ class ClassifierChainModel(DenseClassifier):
             group.build((*batch, known + size))
             self.groups.append(group)
 
-    def _bottleneck(self, name, size, units):
-        layer = self.dense(units, name, (None, size), use_bias=False)
+    def _make_bottleneck(self, name, size, units):
+        layer = self.make_dense(units, name, (None, size), use_bias=False)
         return layer, self.sublayer(BatchNorm, units, f"{name}_norm", scale=False)
 
     def call(self, descriptor, training=False):
@@ -277,16 +284,17 @@ class ClassifierChainModel(DenseClassifier):
             known = projected
             if self.norms:
                 known = ops.relu(self.norms[number](projected, training=training))
-            seen = ops.concatenate([known, features], axis=-1)
-            scores.append(group(self.dropout(seen, training=training)))
-            projected = projected + self._projection(number, scores[-1])
-        return ops.take(ops.concatenate(scores, axis=-1), self._places, axis=-1)
+            inputs = ops.concatenate([known, features], axis=-1)
+            scores.append(group(self.dropout(inputs, training=training)))
+            projected = projected + self._project(number, scores[-1])
+        scores = ops.concatenate(scores, axis=-1)
+        return ops.take(scores, self._position_of_class, axis=-1)
 
     def _known_size(self):
         return self.distribution_bottleneck or self.num_classes
 
-    def _projection(self, number, scores):
-        """What group `number` adds to d Wd, or to d itself."""
+    def _project(self, number, scores):
+        """The part of d Wd, or of d itself, that comes from group `number`."""
         end = self._ends[number]
         start = end - self._sizes[number]
         scores = ops.cast(scores, self.compute_dtype)
@@ -295,7 +303,7 @@ class ClassifierChainModel(DenseClassifier):
         return ops.pad(scores, [[0, 0], [start, self.num_classes - end]])
 
 
-def _one_per_class(name, values, num_classes):
+def _require_one_per_class(name, values, num_classes):
     if len(values) != num_classes:
         raise ValueError(
             f"{name} has {len(values)} entries: expected one for each of "

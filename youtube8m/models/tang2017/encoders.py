@@ -1,95 +1,48 @@
 """The frame-level models of Tang et al. 2017: attention over bidirectional LSTMs.
 
 Tang, Deng, Zhao, Yi: Hierarchical Deep Recurrent Architecture for Video Understanding,
-arXiv:1707.03296; code: Tsingularity/youtube-8m. The paper writes GRU equations where
-its titles and its code have LSTMs; these are LSTMs.
+arXiv:1707.03296; code: Tsingularity/youtube-8m. The paper writes GRU equations, but
+its titles and its code have LSTMs; so have these models.
 
-Of each video, h_t are the outputs of a BiLSTM, both directions summed, zero at pads.
-In the authors' code the softmax of the attention runs over the pads too: they take
-weight from the real frames and add nothing. By default it runs over real frames.
+h_t are the outputs of a BiLSTM, the sum of both directions, zero at the padding. In the
+authors' code the softmax of the attention is over the padding too, which takes weight
+from the real frames and adds nothing. By default it is over the real frames.
 """
 
 from typing import Annotated
 
-import keras
 from keras import ops
 
-from youtube8m.layers.frame_selection import SampleWindows
-from youtube8m.layers.inputs import zero_pads
-from youtube8m.layers.pooling import AttentionPooling, attend, masked_softmax
-from youtube8m.layers.recurrent import BidirectionalStack
-from youtube8m.layers.windows import split_windows, windowed_max
+from youtube8m.layers.inputs import zero_padding
+from youtube8m.layers.pooling import attend, masked_softmax
 from youtube8m.models.base import (
     ENCODERS,
     FrameEncoder,
     ReproducedEncoder,
     count_verticals,
 )
-from youtube8m.registry import PACKAGE, AtLeast, Configured, require_choice
+from youtube8m.models.tang2017.attentive_bilstm import AttentiveBiLSTM, make_bilstm
+from youtube8m.models.tang2017.windows import (
+    SampleWindows,
+    split_windows,
+    windowed_max,
+)
+from youtube8m.registry import AtLeast, require_choice
 
 WINDOW = 5  # frames, where the paper leaves no choice
-
-
-def _bilstm(frames_shape, cells, name, dtype, layers=1, states=False):
-    """LSTMs in both directions, two stacks that are summed at the top."""
-    stack = BidirectionalStack(
-        (cells,) * layers, merge="sum", states=states, dtype=dtype, name=name
-    )
-    stack.build(frames_shape)
-    return stack
-
-
-@keras.saving.register_keras_serializable(PACKAGE)
-class AttentiveBiLSTM(Configured, keras.layers.Layer):
-    """What most of these models end with: a BiLSTM, attention over time and a tanh.
-
-        h = BiLSTM(x)                                   [B, T, H]
-        a = softmax over t of w . tanh(h_t)             w [H]
-        y = tanh(sum_t a_t h_t)                         [B, H]
-
-    Args:
-      cells: H.
-      layers: of LSTMs, in each direction.
-      attends_pads: softmax over all T places instead of those of the mask.
-
-    Input shape: x [B, T, D], mask bool [B, T]. Output shape: [B, H].
-    """
-
-    def __init__(
-        self, cells: int, layers: int = 1, attends_pads: bool = False, **kwargs
-    ):
-        super().__init__(**kwargs)
-        self.cells = cells
-        self.layers = layers
-        self.attends_pads = attends_pads
-
-    def build(self, x_shape, *_):
-        self.bilstm = _bilstm(
-            x_shape, self.cells, "bilstm", self.dtype_policy, self.layers
-        )
-        self.attention = AttentionPooling(dtype=self.dtype_policy, name="attention")
-        self.attention.build((None, None, self.cells))
-
-    def call(self, x, frame_mask, training=False):
-        outputs, _ = self.bilstm(x, frame_mask, training=training)
-        mask = None if self.attends_pads else frame_mask
-        return ops.tanh(self.attention(outputs, mask))
-
-    def compute_output_spec(self, x, frame_mask, training=False):
-        return keras.KerasTensor((x.shape[0], self.cells), self.compute_dtype)
 
 
 class _Encoder(ReproducedEncoder):
     """The steps that several of the models share."""
 
-    def _head(self, size, cells, name="head", layers=1):
+    def _make_head(self, size, cells, name="head", layers=1):
         head = AttentiveBiLSTM(
             cells, layers, self.released_code, dtype=self.dtype_policy, name=name
         )
         head.build((None, None, size))
         return head
 
-    def _pooled(self, frames, frame_mask, training):
+    def _pool_windows(self, frames, frame_mask, training):
         """Maxima of `local`'s outputs [B, W, H], and which windows are real [B, W]."""
         outputs, _ = self.local(frames, frame_mask, training=training)
         real = ops.ones_like(frame_mask) if self.released_code else frame_mask
@@ -121,7 +74,7 @@ class BiLSTM(FrameEncoder):
         self.lstm_layers = lstm_layers
 
     def build(self, frames_shape, *_):
-        self.bilstm = _bilstm(
+        self.bilstm = make_bilstm(
             frames_shape,
             self.lstm_cells,
             "bilstm",
@@ -137,15 +90,13 @@ class BiLSTM(FrameEncoder):
 
 @ENCODERS.register
 class BiLSTMAttention(_Encoder):
-    """A BiLSTM whose outputs are weighted by one attention; see AttentiveBiLSTM.
+    """A BiLSTM whose outputs one attention weighs; see AttentiveBiLSTM.
 
         x = tanh(sum_t a_t h_t),  a = softmax over t of w . tanh(h_t)
 
     The directions are two independent stacks of `lstm_layers`.
+    With `released_code`, the softmax is over all max_frames time steps.
     Source: Tang et al. 2017, Table 2, Single-ATT+BiLSTM.
-
-    Args:
-      released_code: the softmax runs over all max_frames places.
 
     Input shape: [B, T, D]. Output shape: [B, H].
     """
@@ -163,7 +114,7 @@ class BiLSTMAttention(_Encoder):
         self.lstm_layers = lstm_layers
 
     def build(self, frames_shape, *_):
-        self.head = self._head(
+        self.head = self._make_head(
             frames_shape[-1], self.lstm_cells, layers=self.lstm_layers
         )
 
@@ -177,12 +128,12 @@ class SplitBiLSTMAttention(_Encoder):
 
         x = [tanh(sum_t a_t h_t) of visual, the same of audio]
 
-    The frames keep the norm that both modalities share.
+    Both modalities of a frame are divided by one norm, as everywhere.
+    With `released_code`, the softmax is over all max_frames time steps.
     Source: Tang et al. 2017, Table 2, Split+ATT.
 
     Args:
       feature_sizes: of the first modality (visual) and the second (audio).
-      released_code: the softmax runs over all max_frames places.
 
     Input shape: [B, T, sum of feature_sizes]. Output shape: [B, Hv + Ha].
     """
@@ -202,14 +153,15 @@ class SplitBiLSTMAttention(_Encoder):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.feature_sizes = self.two_modalities(feature_sizes, "BiLSTMAttention")
+        sizes = self.require_two_modalities(feature_sizes, "BiLSTMAttention")
+        self.feature_sizes = sizes
         self.visual_lstm_cells = visual_lstm_cells
         self.audio_lstm_cells = audio_lstm_cells
 
     def build(self, frames_shape, *_):
         visual_size, audio_size = self.feature_sizes
-        self.visual = self._head(visual_size, self.visual_lstm_cells, "visual")
-        self.audio = self._head(audio_size, self.audio_lstm_cells, "audio")
+        self.visual = self._make_head(visual_size, self.visual_lstm_cells, "visual")
+        self.audio = self._make_head(audio_size, self.audio_lstm_cells, "audio")
 
     def call(self, frames, frame_mask, training=False):
         visual, audio = ops.split(frames, [self.feature_sizes[0]], axis=-1)
@@ -220,25 +172,25 @@ class SplitBiLSTMAttention(_Encoder):
 
 @ENCODERS.register
 class MultiAttentionBiLSTM(_Encoder):
-    """A BiLSTM and an attention for each vertical, which its classes are given.
+    """A BiLSTM and an attention for each vertical, for the classes of the vertical.
 
         x_v = sum_t a[t, v] h_t                       [B, H] for each of V verticals
         a   = softmax over t of e
         e   = tanh(h) W                               'tanh-dense',        W [H, V]
         e_v = h A b_v                                 'diagonal-bilinear', A diagonal
 
-    As A b_v is one vector in effect, the paper's score is the code's without the tanh.
+    Since A b_v is one vector, the paper's score is the code's without the tanh.
     With `pool_size`, the maxima of the outputs over windows go through a second BiLSTM,
     as in MaxPoolBiLSTMAttention; the released code has k = 3, the paper's table none.
+    With `released_code`, the softmax is over all max_frames time steps, and with
+    `pool_size` the windows are those of MaxPoolBiLSTMAttention's released code.
     Source: Tang et al. 2017, Table 2, Multi-ATT+BiLSTM.
 
     Args:
-      verticals: of each class, the number of its vertical: integers in [0, V).
-      num_verticals: V, as PerVerticalModel takes it.
-      released_code: the softmax runs over all max_frames places; with pool_size also
-        what MaxPoolBiLSTMAttention's does.
+      verticals: the vertical of each class, integers in [0, V).
+      num_verticals: V; see PerVerticalModel.
 
-    Input shape: [B, T, D]. Output shape: V times [B, H].
+    Input shape: [B, T, D]. Output shape: V tensors [B, H].
     """
 
     fixed_classifier = "PerVerticalModel"
@@ -272,9 +224,9 @@ class MultiAttentionBiLSTM(_Encoder):
         cells, shape = self.lstm_cells, frames_shape
         self.local = None
         if self.pool_size:
-            self.local = _bilstm(shape, cells, "local", self.dtype_policy)
+            self.local = make_bilstm(shape, cells, "local", self.dtype_policy)
             shape = (None, None, cells)
-        self.bilstm = _bilstm(shape, cells, "bilstm", self.dtype_policy)
+        self.bilstm = make_bilstm(shape, cells, "bilstm", self.dtype_policy)
         self.query = self.add_weight(
             shape=(cells, self.num_verticals),
             initializer="glorot_uniform",
@@ -288,7 +240,7 @@ class MultiAttentionBiLSTM(_Encoder):
 
     def call(self, frames, frame_mask, training=False):
         if self.local is not None:
-            frames, frame_mask = self._pooled(frames, frame_mask, training)
+            frames, frame_mask = self._pool_windows(frames, frame_mask, training)
         outputs, _ = self.bilstm(frames, frame_mask, training=training)
         keys = ops.tanh(outputs) if self.diagonal is None else outputs * self.diagonal
         scores = ops.matmul(keys, self.query)
@@ -299,17 +251,15 @@ class MultiAttentionBiLSTM(_Encoder):
 
 @ENCODERS.register
 class MaxPoolBiLSTMAttention(_Encoder):
-    """A BiLSTM, maxima over windows, and an AttentiveBiLSTM over these.
+    """A BiLSTM, its maxima over windows, and an AttentiveBiLSTM on the maxima.
 
         m_w = max over t in window w of h_t             [B, W, H], W = ceil(T / k)
         x   = AttentiveBiLSTM(m)                        [B, H]
 
+    A window counts if it holds a real frame, and its maximum is that of real frames.
+    With `released_code`, the maxima include the padding, and the second BiLSTM and its
+    attention run over all windows of max_frames.
     Source: Tang et al. 2017, Table 3, ATT+MaxPool+BiLSTM.
-
-    Args:
-      released_code: pads take part in the maxima, and the second BiLSTM and its
-        attention run over all windows of max_frames. By default a video has the
-        windows that hold a real frame, and their maxima are of real frames.
 
     Input shape: [B, T, D]. Output shape: [B, H].
     """
@@ -328,11 +278,11 @@ class MaxPoolBiLSTMAttention(_Encoder):
 
     def build(self, frames_shape, *_):
         cells = self.lstm_cells
-        self.local = _bilstm(frames_shape, cells, "local", self.dtype_policy)
-        self.head = self._head(cells, cells)
+        self.local = make_bilstm(frames_shape, cells, "local", self.dtype_policy)
+        self.head = self._make_head(cells, cells)
 
     def call(self, frames, frame_mask, training=False):
-        pooled, mask = self._pooled(frames, frame_mask, training)
+        pooled, mask = self._pool_windows(frames, frame_mask, training)
         return self.head(pooled, mask, training=training)
 
 
@@ -340,17 +290,15 @@ class MaxPoolBiLSTMAttention(_Encoder):
 class RandomBiLSTMAttention(BiLSTMAttention):
     """BiLSTMAttention on one random frame of each window of five.
 
-    The frame is drawn anew at every training step, for all modalities at once, from
-    the window's real frames; in evaluation it is the middle one of these. (The
-    authors' graph draws there too.)
+    Every training step draws one of the window's real frames, the same for all
+    modalities; evaluation takes the middle one. (The authors' graph draws there too.)
+    With `released_code`, windows that are not full of real frames are left out (a video
+    of less than five frames has none), and the softmax is over all windows of
+    max_frames.
     Source: Tang et al. 2017, Table 3, ATT+Random+BiLSTM.
 
-    Args:
-      released_code: windows that are not full of real frames are left out (a video
-        of less than five frames has none), and the softmax runs over all windows of
-        max_frames.
-
-    Input shape: [B, ceil(T / 5), D]: `select` takes the frames. Output shape: [B, H].
+    Input shape: [B, ceil(T / 5), D], the frames that `select` takes.
+    Output shape: [B, H].
     """
 
     reported_by = "tang2017-random-1"
@@ -372,20 +320,18 @@ class RandomBiLSTMAttention(BiLSTMAttention):
 
 @ENCODERS.register
 class HierarchicalBiLSTMAttention(_Encoder):
-    """BiLSTMs over groups of five frames, groups of five groups, and what is left.
+    """BiLSTMs over groups of five frames, over groups of five groups, and over those.
 
         g_i = c forward + c backward after group i of frames          [B, T/5, H]
         s_j = c forward + c backward after group j of the g           [B, T/25, H]
         x   = AttentiveBiLSTM(s)                                      [B, H]
 
-    c is the LSTM's cell state, as in the authors' code. Within a level all groups
-    share the weights; the three levels have their own.
+    c is the LSTM's cell state, as in the authors' code. All groups of a level share
+    the weights; each of the three levels has its own. The last group of a level may
+    have less than five members, and groups without any are padding.
+    With `released_code`, padding counts as frames on all levels and in the softmax:
+    every video has max_frames frames.
     Source: Tang et al. 2017, Table 3, ATT+Hierarchical+BiLSTM.
-
-    Args:
-      released_code: pads count as frames, on all levels and in the softmax: every
-        video has max_frames frames. By default it has its own, the last group of a
-        level may have less than five members, and groups without any are pads.
 
     Input shape: [B, T, D]. Output shape: [B, H].
     """
@@ -403,21 +349,22 @@ class HierarchicalBiLSTMAttention(_Encoder):
     def build(self, frames_shape, *_):
         cells, policy = self.lstm_cells, self.dtype_policy
         shape = (None, WINDOW, cells)
-        self.frames = _bilstm(frames_shape, cells, "frames", policy, states=True)
-        self.groups = _bilstm(shape, cells, "groups", policy, states=True)
-        self.head = self._head(cells, cells)
+        self.frames = make_bilstm(frames_shape, cells, "frames", policy, states=True)
+        self.groups = make_bilstm(shape, cells, "groups", policy, states=True)
+        self.head = self._make_head(cells, cells)
 
     def call(self, frames, frame_mask, training=False):
         x = frames
         mask = ops.ones_like(frame_mask) if self.released_code else frame_mask
         for bilstm in (self.frames, self.groups):
-            x, mask = self._summaries(bilstm, x, mask, training)
+            x, mask = self._summarize_groups(bilstm, x, mask, training)
         return self.head(x, mask, training=training)
 
-    def _summaries(self, bilstm, x, mask, training):
+    def _summarize_groups(self, bilstm, x, mask, training):
         """[B, T, D] and mask [B, T] -> c of each group [B, W, H], mask [B, W]."""
         groups, real = split_windows(x, mask, WINDOW)
-        # cuDNN refuses sequences without a step: empty groups get one, to no effect.
+        # cuDNN refuses sequences without a step, so empty groups get one. Their c is
+        # set to 0 below.
         steps = ops.logical_or(real, ops.arange(WINDOW) == 0)
         _, final = bilstm(
             ops.reshape(groups, (-1, WINDOW, x.shape[-1])),
@@ -426,4 +373,4 @@ class HierarchicalBiLSTMAttention(_Encoder):
         )
         mask = ops.any(real, axis=2)
         shape = (-1, ops.shape(groups)[1], self.lstm_cells)
-        return zero_pads(ops.reshape(final.c, shape), mask), mask
+        return zero_padding(ops.reshape(final.c, shape), mask), mask

@@ -1,6 +1,6 @@
 """The frame-level models of Zou et al. 2017: two recurrent layers, cropped frames.
 
-Code: taufikxu/youtube, whose two branches kunxu and zhs differ in much. [B, T, D] are
+Code: taufikxu/youtube, whose branches kunxu and zhs differ a lot. Shapes: [B, T, D] are
 batch, frames, features; H units, V verticals.
 """
 
@@ -12,7 +12,7 @@ from keras import ops
 
 from youtube8m.layers.inputs import NormalizedFeatures, take_frames
 from youtube8m.layers.pooling import masked_mean
-from youtube8m.layers.recurrent import BidirectionalStack, Stack, lstm_cell
+from youtube8m.layers.recurrent import BidirectionalStack, Stack, choose_lstm
 from youtube8m.models.base import (
     ENCODERS,
     FrameEncoder,
@@ -22,7 +22,7 @@ from youtube8m.models.base import (
 
 
 class _TwoBiLSTMs(FrameEncoder):
-    """Two BiLSTM layers, the second upon both directions of the first."""
+    """Two BiLSTM layers, the second on both directions of the first."""
 
     def __init__(
         self,
@@ -40,16 +40,16 @@ class _TwoBiLSTMs(FrameEncoder):
         self.top_lstm_cells = top_lstm_cells
         self.layer_norm = layer_norm
 
-    def _forward_only(self) -> bool:
-        """Whether the descriptor is made of the second layer's forward half alone."""
+    def _is_forward_only(self) -> bool:
+        """Whether the descriptor needs only the second layer's forward half."""
         return False
 
     def build(self, frames_shape, *_):
-        kwargs = {"cell": lstm_cell(self.layer_norm), "dtype": self.dtype_policy}
+        kwargs = {"cell": choose_lstm(self.layer_norm), "dtype": self.dtype_policy}
         self.bottom = BidirectionalStack((self.lstm_cells,), name="bottom", **kwargs)
         self.bottom.build(frames_shape)
-        # A backward half that nothing reads is not made: it would learn nothing.
-        top = Stack if self._forward_only() else BidirectionalStack
+        # No backward half where nothing reads it: it would learn nothing.
+        top = Stack if self._is_forward_only() else BidirectionalStack
         self.top = top((self.top_lstm_cells,), name="top", **kwargs)
         self.top.build((*frames_shape[:-1], 2 * self.lstm_cells))
 
@@ -61,23 +61,22 @@ class _TwoBiLSTMs(FrameEncoder):
 
 @ENCODERS.register
 class StackedBiLSTMLN(_TwoBiLSTMs, ReproducedEncoder):
-    """Two BiLSTM layers; x = the final outputs of both directions of the second.
+    """Two BiLSTM layers; x = the last outputs of both directions of the second.
 
         o = [forward; backward](I)             [B, T, 2 H1]
-        x = [forward(o) after the last frame; backward(o) after the first]
+        x = [forward(o) after the last frame; backward(o) after the first frame]
 
+    With `released_code` and plain cells, x is only the forward half, [B, H]. With layer
+    normalisation, the released code agrees with the paper.
     Source: Zou et al. 2017, rows BiLSTM+LR+LN (1024 and 768 layer-normalised cells,
     LogisticModel) and BiLSTM+MoE (plain cells, 1024 in both layers, MoeModel).
-
-    `released_code`: with plain cells x is the forward half alone, [B, H]. With layer
-    normalisation the released code agrees with the paper.
 
     Input shape: [B, T, D]. Output shape: [B, 2 H].
     """
 
     reported_by = "zou2017-bilstm-lr-ln"
 
-    def _forward_only(self):
+    def _is_forward_only(self):
         return self.released_code and not self.layer_norm
 
     def call(self, frames, frame_mask, training=False):
@@ -87,16 +86,16 @@ class StackedBiLSTMLN(_TwoBiLSTMs, ReproducedEncoder):
 
 @ENCODERS.register
 class SegmentAttentionBiLSTM(_TwoBiLSTMs, ReproducedEncoder):
-    """Two BiLSTM layers; x = the mean of the outputs at the ends of three thirds.
+    """Two BiLSTM layers; x = the mean of the outputs at the ends of the video's thirds.
 
         o = the second layer's outputs         [B, T, 2 H]
         x = (o[n/3 - 1] + o[2n/3 - 1] + o[n - 1]) / 3
 
-    for n real frames, counted from 0 and rounded down, never before frame 0.
-    Source: Zou et al. 2017: row BiLSTM+MoE+attention, with n = 45.
-
-    `released_code`: x = 0.33 o[29] + 0.66 o[44] of the forward half, [B, H], whatever
-    n is; outputs behind the video are zero, so x is 0 for fewer than 30 frames.
+    n is the number of real frames. Indices count from 0, are rounded down, and are at
+    least 0.
+    With `released_code`, x = 0.33 o[29] + 0.66 o[44] of the forward half, [B, H], for
+    every n. Outputs after the video are zero, so x is 0 for fewer than 30 frames.
+    Source: Zou et al. 2017, row BiLSTM+MoE+attention, with n = 45.
 
     Input shape: [B, T, D]. Output shape: [B, 2 H].
     """
@@ -110,7 +109,7 @@ class SegmentAttentionBiLSTM(_TwoBiLSTMs, ReproducedEncoder):
     ):
         super().__init__(layer_norm=layer_norm, **kwargs)
 
-    def _forward_only(self):
+    def _is_forward_only(self):
         return self.released_code
 
     def call(self, frames, frame_mask, training=False):
@@ -127,15 +126,15 @@ class SegmentAttentionBiLSTM(_TwoBiLSTMs, ReproducedEncoder):
 
 @ENCODERS.register
 class LateFusionLSTM(FrameEncoder):
-    """A BiLSTM for each modality, and an LSTM on both; x = its last output.
+    """A BiLSTM for each modality, and an LSTM on both; x = the last output.
 
         v = BiLSTM(visual / |visual|)          [B, T, 2 Hv]
         a = BiLSTM(audio / |audio|)            [B, T, 2 Ha]
         x = LSTM([v; a]) after the last frame  [B, H]
 
-    Each frame's modalities are L2-normalised apart, as in the released code; the paper
-    does not say. Apart from that the two agree.
-    Source: Zou et al. 2017: LSTM+late fusion+LR, a member of the 36-ensemble.
+    Each modality of a frame is divided by its own L2 norm, as in the released code; the
+    paper does not say. Otherwise the two agree.
+    Source: Zou et al. 2017, LSTM+late fusion+LR, a member of the 36-ensemble.
 
     Args:
       feature_sizes: of the two modalities.
@@ -162,14 +161,14 @@ class LateFusionLSTM(FrameEncoder):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.feature_sizes = self.two_modalities(feature_sizes, "LstmModel")
+        self.feature_sizes = self.require_two_modalities(feature_sizes, "LstmModel")
         self.visual_lstm_cells = visual_lstm_cells
         self.audio_lstm_cells = audio_lstm_cells
         self.top_lstm_cells = top_lstm_cells
         self.layer_norm = layer_norm
 
     def build(self, frames_shape, *_):
-        kwargs = {"cell": lstm_cell(self.layer_norm), "dtype": self.dtype_policy}
+        kwargs = {"cell": choose_lstm(self.layer_norm), "dtype": self.dtype_policy}
         cells = {"visual": self.visual_lstm_cells, "audio": self.audio_lstm_cells}
         self.visual, self.audio = (
             BidirectionalStack((units,), name=name, **kwargs)
@@ -195,17 +194,17 @@ class LateFusionLSTM(FrameEncoder):
 
 @ENCODERS.register
 class PerVerticalBiLSTM(FrameEncoder):
-    """A BiLSTM of its own for each vertical, for the classifiers of its classes.
+    """A BiLSTM for each vertical, whose descriptor serves the classes of the vertical.
 
-        x_v = the final outputs of both directions of BiLSTM_v    [B, 2 H_v]
+        x_v = the last outputs of both directions of BiLSTM_v     [B, 2 H_v]
         H_v = max(Hmin, floor(r C_v))          C_v classes in vertical v
 
     All layers have H_v units; each sees both directions of the layer below.
     Source: Zou et al. 2017, section 7.1 (the 25 tasks; tried, not in the results).
 
     Args:
-      verticals: of each class, the number of its vertical: C integers in [0, V).
-      num_verticals: V, as PerVerticalModel takes it.
+      verticals: the vertical of each class, C integers in [0, V).
+      num_verticals: V; see PerVerticalModel.
 
     Input shape: [B, T, D]. Output shape: a list of V tensors [B, 2 H_v].
     """
@@ -234,7 +233,7 @@ class PerVerticalBiLSTM(FrameEncoder):
         self.layer_norm = layer_norm
 
     def cells(self) -> list[tuple[int, ...]]:
-        """Units per direction of each layer, of each vertical."""
+        """Units of each layer, per direction, for each vertical."""
         counts = np.bincount(self.verticals, minlength=self.num_verticals)
         units = [
             max(self.min_lstm_cells, int(self.cells_per_class * n)) for n in counts
@@ -247,7 +246,7 @@ class PerVerticalBiLSTM(FrameEncoder):
             stack = BidirectionalStack(
                 cells,
                 interleaved=True,
-                cell=lstm_cell(self.layer_norm),
+                cell=choose_lstm(self.layer_norm),
                 dtype=self.dtype_policy,
                 name=f"vertical_{number}",
             )
@@ -262,20 +261,20 @@ class PerVerticalBiLSTM(FrameEncoder):
 
 @ENCODERS.register
 class CrossModalAutoencoder(_TwoBiLSTMs):
-    """Trains a StackedBiLSTMLN without labels: it tells all modalities from the first.
+    """Trains a StackedBiLSTMLN without labels, to reconstruct all modalities from one.
 
         v = visual / |visual|                  [B, T, Dv], the first modality
         o, x = two BiLSTM layers of v          as in StackedBiLSTMLN
         y = LSTM(o) W + b                      [B, T, D]
         loss = mean of (y_t - I_t)^2 over the real frames and D features
 
-    `bottom` and `top` have the names and shapes of a StackedBiLSTMLN's on visual
-    features alone, and see the same inputs: a classifier can start from them.
-    Source: Zou et al. 2017, section 7.3 (not finished). Their LstmModel_un has audio
-    alone for its target.
+    `bottom` and `top` have the names, shapes and inputs of the layers of a
+    StackedBiLSTMLN on visual features alone, so training can start from them.
+    Source: Zou et al. 2017, section 7.3 (not finished). The target of their
+    LstmModel_un is audio alone.
 
     Args:
-      feature_sizes: of the modalities; with one, that one is its own target.
+      feature_sizes: of the modalities; a single modality is its own target.
 
     Input shape: [B, T, D]. Output: `descriptor` [B, 2 H] and `reconstruction_error`,
     the loss of each video [B].
@@ -299,7 +298,7 @@ class CrossModalAutoencoder(_TwoBiLSTMs):
         super().build((*frames_shape[:-1], self.feature_sizes[0]))
         cells = (self.decoder_lstm_cells,)
         self.decoder = Stack(
-            cells, lstm_cell(self.layer_norm), dtype=self.dtype_policy, name="decoder"
+            cells, choose_lstm(self.layer_norm), dtype=self.dtype_policy, name="decoder"
         )
         self.decoder.build((None, None, 2 * self.top_lstm_cells))
         self.reconstruct = keras.layers.Dense(
