@@ -69,7 +69,7 @@ def test_tang(case):
     predictions = model.classifier(descriptor)
     if isinstance(descriptor, list):
         # The released features are those of each class's vertical.
-        classes = [descriptor[v] for v in verticals(case)]
+        classes = [descriptor[v] for v in case["belongs"]]
         features = case.outputs["features"]
         descriptor = np.stack(classes, axis=1).reshape(features.shape)
     for name in case.outputs.keys() - {"predictions"}:
@@ -77,11 +77,6 @@ def test_tang(case):
     noise = case.meta["max_abs_change_of_predictions_for_1e6_relative_input_noise"]
     expected = case.outputs["predictions"]
     assert_close(predictions, expected, "predictions", atol=max(ATOL, noise))
-
-
-def verticals(case):
-    """Numbers of the verticals that have classes, for each class."""
-    return np.unique(case["belongs"], return_inverse=True)[1]
 
 
 def build(case):
@@ -99,11 +94,15 @@ def build(case):
         num_classes=sizes["classes"],
         max_frames=case["input"].shape[1],
     )
+    facts = {}
+    if "belongs" in case:
+        facts["verticals"] = case["belongs"].tolist()
+        facts["num_verticals"] = case.variables["attention_w"].shape[-1]
     config = ModelConfig(
         CLASSES[kind][0],
         classifier,
         hyperparameters=flags | {"released_code": True, "vertical_bias": False},
-        verticals=tuple(map(int, verticals(case))) if "belongs" in case else (),
+        **facts,
     )
     return models.create(RunConfig(data, config))
 
@@ -155,9 +154,10 @@ def matched(model, case):
             layer = directions[match["direction"]].layers[int(match["layer"])]
             matches += golden.lstm_weights(name, layer.cell, match["leaf"], value)
         elif name == "tang":  # [C, H, 1], a vector for each class
+            with_classes = np.unique(case["belongs"])
             matches += [
-                (name, head.kernel, value[verticals(case) == v, :, 0].T)
-                for v, head in enumerate(model.classifier.heads)
+                (name, head.kernel, value[case["belongs"] == v, :, 0].T)
+                for v, head in zip(with_classes, model.classifier.heads, strict=True)
             ]
         elif name in CLASSIFIER:
             if not name.startswith("fully_connected"):
@@ -166,8 +166,6 @@ def matched(model, case):
             matches.append((name, variable, value))
         else:
             assert name in attributes, f"unknown variable {name}"
-            if "belongs" in case:  # columns of verticals without classes say nothing
-                value = value[:, np.unique(case["belongs"])]
             variable = operator.attrgetter(attributes[name])(model.encoder)
             matches.append((name, variable, value))
     return matches

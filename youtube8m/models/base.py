@@ -23,10 +23,14 @@ LABEL_PROCESSING = Registry("--label_processing")
 
 
 def count_verticals(verticals: Sequence[int], number: int | None = None) -> int:
-    """V: `number`, or without it as many as the verticals of classes reach to.
+    """The number of verticals V.
+
+    Args:
+      verticals: the vertical of each class.
+      number: V; None counts the verticals up to the last one with a class.
 
     Raises:
-      ValueError: a class has a vertical beyond `number`.
+      ValueError: a class has a vertical that is not below `number`.
     """
     least = max(verticals) + 1
     if number is not None and number < least:
