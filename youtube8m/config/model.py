@@ -76,7 +76,9 @@ class RunConfig:
     def to_json(self) -> str:
         """One flat JSON object; the starter code's five keys as it wrote them."""
         data, model = dataclasses.asdict(self.data), dataclasses.asdict(self.model)
-        values = {**model, **data, "segment_labels": False}  # an earlier version's key
+        # For readers of before `released_crops`.
+        before = {"segment_labels": False, "released_code": self.data.released_crops}
+        values = {**model, **data, **before}
         for name, value in values.items():
             if isinstance(value, tuple):
                 values[name] = ",".join(map(str, value))
@@ -110,7 +112,10 @@ class RunConfig:
             return config_class(**known)
 
         try:
-            return cls(build(DataConfig), build(ModelConfig))
+            data = build(DataConfig)
+            if "released_crops" not in values:
+                data = data.with_released_code(values.get("released_code") is True)
+            return cls(data, build(ModelConfig))
         except UserError as error:
             prefix = "" if str(error).startswith(source) else f"{source}: "
             raise UserError(f"{prefix}{error}") from None
