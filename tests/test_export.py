@@ -385,7 +385,7 @@ def test_a_failed_export_leaves_the_earlier_one(tmp_path, monkeypatch):
         ("LogisticModel", {}, {"checkpoint": "model.ckpt-7"}, "--checkpoint=model"),
         (
             "StackedBiLSTMLN",
-            {"frame_sampling": "crop", "released_code": True},
+            {"frame_sampling": "crop", "released_crops": True},
             {},
             "crops of the released code",
         ),

@@ -231,10 +231,29 @@ def test_released_crops_are_a_matter_of_the_data():
     cropped = parsed(*frames, "--frame_sampling=interval")
     assert cropped.data.released_crops
     assert "released_code" not in cropped.model.hyperparameters
-    assert not parsed(*frames).data.released_code
+    assert not parsed(*frames).data.released_crops
     biased = parsed("--frame_features", "--model=LSTMMemory", "--released_code")
     assert biased.model.hyperparameters["released_code"]
-    assert not biased.data.released_code
+    assert not biased.data.released_crops
+
+
+def test_released_crops_have_a_flag_of_their_own():
+    frames = ("--frame_features", "--model=LSTMMemory", "--frame_sampling=crop")
+    run = parsed(*frames, "--released_crops")
+    assert run.data.released_crops
+    assert not run.model.hyperparameters["released_code"]
+
+
+@pytest.mark.parametrize("model", ["LstmModel", "LSTMMemory"])
+def test_released_crops_of_an_earlier_version_are_read(model):
+    frames = ("--frame_features", f"--model={model}", "--frame_sampling=crop")
+    run = parsed(*frames, "--released_code")
+    values = json.loads(run.to_json())
+    assert values["released_code"]  # for an earlier version to read
+    assert values.pop("released_crops")
+    assert RunConfig.from_json(json.dumps(values)) == run
+    values["released_code"] = False
+    assert not RunConfig.from_json(json.dumps(values)).data.released_crops
 
 
 def test_runs_whose_data_kept_released_code_without_crops_go_on(tmp_path):
@@ -271,8 +290,11 @@ def test_reading_is_compared_by_what_prediction_uses():
             if field.name.startswith(("crop_", "skip_", "max_")):
                 differs = reading(used, **{field.name: 7}) != reading(used)
                 assert differs == (field.name in names.split()), (used, field.name)
-        released = reading(used, released_code=True) != reading(used)
-        assert released == (used in CROPS)
+        if used in CROPS:
+            assert reading(used, released_crops=True) != reading(used)
+        else:
+            with pytest.raises(UserError, match="--released_crops needs --frame_samp"):
+                reading(used, released_crops=True)
     assert DataConfig(max_frames=7).as_predicted() == DataConfig()
 
 

@@ -213,7 +213,7 @@ def test_resuming_draws_what_an_undisturbed_run_draws(sample, tmp_path):
 @pytest.mark.parametrize("scheme", ["crop", "interval"])
 def test_released_crops_train_and_predict(sample, tmp_path, scheme):
     """Floats in place of bytes, from training to the CSV; segments stay bytes."""
-    data = dataclasses.replace(CROP, frame_sampling=scheme, released_code=True)
+    data = dataclasses.replace(CROP, frame_sampling=scheme, released_crops=True)
     sizes = {"lstm_cells": 4, "top_lstm_cells": 4, "released_code": True}
     sizes["layer_norm"] = False  # whose gradient overflows on frames of zeros
     run = RunConfig(data, ModelConfig("StackedBiLSTMLN", hyperparameters=sizes))
@@ -230,7 +230,7 @@ def test_released_crops_train_and_predict(sample, tmp_path, scheme):
 
 
 def test_shards_know_released_crops(sample):
-    data = dataclasses.replace(CROP, released_code=True)
+    data = dataclasses.replace(CROP, released_crops=True)
     shards = Shards.open(sample["frame/train"], "--f", data)
     (batch, *_) = shards.iterate(shards.ordered_batches(4))
     assert batch["frames"].dtype == "float32"

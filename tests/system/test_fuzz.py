@@ -142,7 +142,7 @@ def texts(*sound):
 # Records.
 
 FRAMES = DataConfig(("rgb", "audio"), (4, 2), frame_features=True, num_classes=C)
-CROPS = {"frame_sampling": "crop", "crop_frames": 3, "released_code": True}
+CROPS = {"frame_sampling": "crop", "crop_frames": 3, "released_crops": True}
 LEVELS = {
     "video": DataConfig(("mean_rgb", "mean_audio"), (4, 2), num_classes=C),
     "frame": FRAMES,

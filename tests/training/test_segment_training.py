@@ -158,7 +158,7 @@ def test_segments_do_not_go_on_in_a_run_of_videos(sample, tmp_path):
 
 def test_segments_are_never_sampled(sample, tmp_path):
     """Whatever the run's videos are: with released crops even floats."""
-    crops = {"frame_sampling": "crop", "crop_frames": 3, "released_code": True}
+    crops = {"frame_sampling": "crop", "crop_frames": 3, "released_crops": True}
     data = dataclasses.replace(FRAMES, **crops)
     settings = config(sample, tmp_path, "segment", segment_labels=True, max_steps=1)
     run_config = RunConfig(data, LSTM)

@@ -12,6 +12,7 @@ from youtube8m import models
 from youtube8m.benchmarks import measuring
 from youtube8m.config import RunConfig
 from youtube8m.config.fields import flag, require_positive
+from youtube8m.data.reading import order
 from youtube8m.data.reading.pipeline import Shards
 from youtube8m.data.writing import records
 from youtube8m.errors import UserError
@@ -109,19 +110,20 @@ class Workload:
     def _write_records(self):
         """Shards of random bytes; returns their glob."""
         rng = np.random.default_rng(0)
-        counts = np.diff(np.linspace(0, self.num_videos, _SHARDS + 1).astype(int))
+        numbers = range(self.num_videos)
         with Progress("writing records", self.num_videos) as progress:
-            for shard, count in enumerate(counts):
+            for shard in range(_SHARDS):
                 path = os.path.join(self.directory, f"records{shard}.tfrecord")
-                records.write_records(path, self._examples(rng, count))
-                progress.update(int(counts[: shard + 1].sum()))
+                part = numbers[order.share(self.num_videos, shard, _SHARDS)]
+                records.write_records(path, self._examples(rng, part))
+                progress.update(part.stop)
         return os.path.join(self.directory, "records*.tfrecord")
 
-    def _examples(self, rng, count):
+    def _examples(self, rng, numbers):
         data = self.run.data
         sizes = dict(zip(data.feature_names, data.feature_sizes, strict=True))
         shortest = math.ceil(0.4 * self.num_frames)  # 120 of 300, as in YouTube-8M
-        for number in range(count):
+        for number in numbers:
             labels = rng.integers(data.num_classes, size=LABELS)
             name = f"{number:04d}"
             if data.frame_features:

@@ -156,16 +156,15 @@ def read_run() -> RunConfig:
     loss = LOSSES.get(config.label_loss) if classifier else None
     classes = [c for c in (*parts, models.VideoModel, loss) if c is not None]
     taken, given = defaults(*classes), config.hyperparameters
-    # Released crops are a matter of the data, so that any model may have them.
-    of_crops = {"released_code"} if data.frame_sampling in CROPS else set()
-    known = taken.keys() | of_crops
+    data = data.with_released_code(given.get("released_code", False))
+    known = taken.keys() | (
+        {"released_code"} if data.frame_sampling in CROPS else set()
+    )
     for name in sorted(given.keys() - known):
         logging.warning("--%s: %s does not take it; ignored", name, config.model)
     _warn_unused_parts(config, parts)
     # All of them, defaults too: a later version's defaults must not change a run.
     values = {name: given.get(name, default) for name, default in taken.items()}
-    crops = {name: given[name] for name in of_crops & given.keys()}
-    data = dataclasses.replace(data, **crops)
     config = dataclasses.replace(
         config,
         video_level_classifier_model=classifier.__name__ if classifier else "",
@@ -205,7 +204,7 @@ def _warn_unused_parts(config, parts):
 def warn_differing(run: RunConfig) -> None:
     """Warns of model flags that are given but differ from what the run has."""
     saved = {**dataclasses.asdict(run.data), **dataclasses.asdict(run.model)}
-    saved |= run.model.hyperparameters
+    saved |= {"released_code": run.data.released_crops, **run.model.hyperparameters}
     for name in sorted({*saved, *all_hyperparameters()} & set(FLAGS)):
         flag = FLAGS[name]
         own = saved.get(name)

@@ -63,9 +63,12 @@ class DataConfig:
     crop_start: int = flag(
         0, "Start of --frame_sampling=crop and interval where none is drawn."
     )
-    # The model's hyper-parameter, kept here for crop and interval, which are then those
-    # of the released code of Zou et al. 2017; see `records.ReleasedCropDecoder`.
-    released_code: bool = False
+    released_crops: bool = flag(
+        False,
+        "Crop frames as the released code of Zou et al. 2017 does: each feature has "
+        "a start of its own, and pads count as frames. Also with --released_code and "
+        "--frame_sampling=crop or interval.",
+    )
 
     def __post_init__(self):
         names = split_list(self.feature_names)
@@ -101,6 +104,11 @@ class DataConfig:
             f"--frame_sampling={self.frame_sampling}: there is no such way; choose "
             f"{', '.join(FRAME_SAMPLING)}",
         )
+        require(
+            not self.released_crops or self.frame_sampling in CROPS,
+            f"--released_crops needs --frame_sampling={' or '.join(CROPS)}, not "
+            f"{self.frame_sampling}",
+        )
         for name, wanted in (
             ("--skip_frames", self.skip_frames > 0),
             ("--frame_sampling", self.frame_sampling != "all"),
@@ -135,7 +143,14 @@ class DataConfig:
             skip_frames=0,
             max_frames=schema.MAX_FRAMES,
             frame_sampling="all",
+            released_crops=False,
         )
+
+    def with_released_code(self, released_code: bool) -> "DataConfig":
+        """As this; --released_code of a model also means released crops, if any."""
+        if released_code and self.frame_sampling in CROPS:
+            return dataclasses.replace(self, released_crops=True)
+        return self
 
     def as_predicted(self) -> "DataConfig":
         """As this, with defaults for what does not change how prediction reads."""
@@ -146,12 +161,7 @@ class DataConfig:
             for field in dataclasses.fields(self)
             if field.name.startswith(("crop_", "max_frames")) and field.name not in used
         }
-        return dataclasses.replace(self, **unused, released_code=self.released_crops)
-
-    @property
-    def released_crops(self) -> bool:
-        """Whether crops are those of the released code of Zou et al. 2017."""
-        return self.released_code and self.frame_sampling in CROPS
+        return dataclasses.replace(self, **unused)
 
     @property
     def feature_size(self) -> int:

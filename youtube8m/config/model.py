@@ -133,8 +133,10 @@ class RunConfig:
     def to_json(self) -> str:
         """One flat JSON object; the starter code's five keys as it wrote them."""
         data, model = dataclasses.asdict(self.data), dataclasses.asdict(self.model)
-        values = {**model, **data, "segment_labels": False}  # an earlier version's key
-        if self.model.num_verticals is None:  # as in files of earlier versions
+        # Keys that earlier versions read.
+        earlier = {"segment_labels": False, "released_code": self.data.released_crops}
+        values = {**model, **data, **earlier}
+        if self.model.num_verticals is None:
             del values["num_verticals"]
         for name, value in values.items():
             if isinstance(value, tuple):
@@ -169,7 +171,10 @@ class RunConfig:
             return config_class(**known)
 
         try:
-            return cls(build(DataConfig), build(ModelConfig))
+            data = build(DataConfig)
+            if "released_crops" not in values:
+                data = data.with_released_code(values.get("released_code") is True)
+            return cls(data, build(ModelConfig))
         except UserError as error:
             prefix = "" if str(error).startswith(source) else f"{source}: "
             raise UserError(f"{prefix}{error}") from None

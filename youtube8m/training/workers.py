@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from youtube8m.data.reading import order
 from youtube8m.errors import UserError
 
 # What comes of JSON that is none, or of other things in it than expected.
@@ -171,9 +172,9 @@ def split_batch(strategy: tf.distribute.Strategy, batch: dict):
         return None
 
     def share(number):
-        start, end = rows * number // replicas, rows * (number + 1) // replicas
+        part = order.share(rows, number, replicas)
         with tf.device(devices[number]):
-            return {k: tf.identity(v[start:end]) for k, v in batch.items()}
+            return {k: tf.identity(v[part]) for k, v in batch.items()}
 
     if replicas == 1:
         return share(0)

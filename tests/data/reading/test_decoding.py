@@ -182,7 +182,7 @@ def test_crops_of_a_record_lie_side_by_side():
 @pytest.mark.parametrize("scheme", ["crop", "interval"])
 def test_released_crops_draw_for_each_modality(scheme):
     """Short ones: a crop counts 45 frames, an interval those of the first feature."""
-    config = dataclasses.replace(FRAME, frame_sampling=scheme, released_code=True)
+    config = dataclasses.replace(FRAME, frame_sampling=scheme, released_crops=True)
     content = frames(np.random.default_rng(1), 12)
     draws = frame_sampling.draws(3, range(50))
     batch = decode(config, [frame_example("v", [1], content)] * 50, draws=draws)

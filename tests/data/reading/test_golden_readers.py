@@ -17,7 +17,7 @@ OUTPUT = re.compile(r"interval(\d+)_start(\d+)_len(\d+)_(matrix|num_frames)")
 CASES = golden.cases("zou", classes=("YT8MFrameFeatureReader",))
 
 
-def config(case, interval, start, released_code=True):
+def config(case, interval, start, released_crops=True):
     sizes = case.meta["sizes"]
     return DataConfig(
         ("rgb", "audio"),
@@ -26,7 +26,7 @@ def config(case, interval, start, released_code=True):
         frame_sampling={"kunxu": "crop", "zhs": "interval"}[case.meta["branch"]],
         crop_stride=interval,
         crop_start=start,
-        released_code=released_code,
+        released_crops=released_crops,
     )
 
 
@@ -59,7 +59,7 @@ def test_ours_are_the_same_frames_without_the_pads(case):
         interval, start, length, kind = OUTPUT.fullmatch(name).groups()
         if kind == "num_frames":
             continue
-        wanted = config(case, int(interval), int(start), released_code=False)
+        wanted = config(case, int(interval), int(start), released_crops=False)
         quantized = case[f"quantized_len{length}"]
         frames, (count,) = decode(wanted, quantized)
         real = np.count_nonzero(expected.any(axis=1))

@@ -58,7 +58,7 @@ def sample(
     match config.frame_sampling:
         case "crop":
             start = _start(config, config.crop_range, draw, start)
-            if config.released_code:  # none at all of a video that ends before
+            if config.released_crops:  # none at all of a video that ends before
                 return frames[start::stride][:count]
             return crop(frames, start, stride, count)
         case "interval":

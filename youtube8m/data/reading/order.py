@@ -1,8 +1,9 @@
-"""In which order the records of several files come: no input or output.
+"""In which order the records of several files come, and who gets them: no files.
 
     files = permutation(len(paths), seed)
     turns = in_turns((walk(file) for file in files), width=8)
-    for place in shuffled(turns, buffer=640, seed=seed): ...
+    for location in shuffled(turns, buffer=640, seed=seed): ...
+    rows = batch[share(len(batch), index=0, shares=2)]
 
 All are functions of their arguments alone, on every machine and in every version.
 """

@@ -14,7 +14,6 @@ Shapes: T frames, D values of all features together, d of one, C classes, S scen
 import contextlib
 import csv
 import dataclasses
-import itertools
 import os
 import string
 from collections.abc import Callable
@@ -26,6 +25,7 @@ import tensorflow as tf
 from youtube8m import schema
 from youtube8m.config import DataConfig
 from youtube8m.config.fields import flag, require_not_negative, require_positive
+from youtube8m.data.reading import order
 from youtube8m.data.writing.records import (
     RatedSegment,
     add_segments,
@@ -310,10 +310,9 @@ def write_sample(
 
 
 def _shards(videos: list[_Video], count: int) -> list[list[_Video]]:
-    """`videos` in `count` runs of nearly equal length, none of them empty."""
+    """`videos` in `count` even parts, or fewer, so that none of them is empty."""
     count = min(count, len(videos))
-    ends = [len(videos) * number // max(count, 1) for number in range(count + 1)]
-    return [videos[start:end] for start, end in itertools.pairwise(ends)]
+    return [videos[order.share(len(videos), n, count)] for n in range(count)]
 
 
 class _SampleWriter:
