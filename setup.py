@@ -6,6 +6,7 @@ setup(
     description="Multi-label video classification on the features of YouTube-8M",
     license="Apache-2.0",
     packages=find_packages(include=["youtube8m", "youtube8m.*"]),
+    entry_points={"console_scripts": ["youtube8m = youtube8m.cli.startup:main"]},
     python_requires=">=3.11",
     install_requires=[
         "tensorflow>=2.21,<2.22",

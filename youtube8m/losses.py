@@ -19,7 +19,7 @@ from youtube8m.config import RunConfig
 from youtube8m.errors import UserError
 from youtube8m.layers.replicas import sum_over_replicas
 from youtube8m.layers.targets import cross_entropy, multi_hot
-from youtube8m.registry import Configured, Registry
+from youtube8m.registry import Configured, Registry, construct
 
 LOSSES = Registry("--label_loss")
 
@@ -28,7 +28,7 @@ _ABSENT = -1e4  # its exp is 0 beside that of any probability
 
 def create(run: RunConfig) -> "LabelLoss":
     """The label loss of a run. Raises UserError as `registry.construct`."""
-    return run.construct(LOSSES.get(run.model.label_loss))
+    return construct(LOSSES.get(run.model.label_loss), run.constructor_values)
 
 
 def label_arrays(batch: dict, num_classes: int):

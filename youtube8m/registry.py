@@ -15,14 +15,14 @@ arguments are facts of the data (`num_classes`, `feature_sizes` ...).
 
 import contextlib
 import inspect
-import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, NamedTuple
 
 import keras
 
 from youtube8m.errors import UserError, unknown_name
+from youtube8m.schema import CLASS_FACTS
 
 PACKAGE = "youtube8m"
 
@@ -97,7 +97,7 @@ class Argument(NamedTuple):
         """Of a parameter, whose annotation may be text that `names` resolve."""
         annotation, extras = parameter.annotation, ()
         if isinstance(annotation, str):  # from __future__ import annotations
-            with contextlib.suppress(NameError):
+            with contextlib.suppress(Exception):  # then it is no plain type
                 annotation = eval(annotation, dict(names))
         if typing.get_origin(annotation) is Annotated:
             annotation, *extras = typing.get_args(annotation)
@@ -145,28 +145,9 @@ def hyperparameters(cls: type) -> dict[str, Argument]:
     return {name: argument for name, argument in known if argument.is_hyperparameter}
 
 
-def meanings(cls: type) -> dict[str, str]:
-    """What docstrings say under `Args:` of the constructor's arguments, by name.
-
-    The first sentence each, without a symbol before it ("H, units of each layer."); of
-    a class and its base that both say something, the base's, which is of more models.
-    """
-    found = {}
-    for base in cls.__mro__:
-        if base.__module__.split(".")[0] == "keras":
-            break
-        section = _ARGS.search(inspect.cleandoc(vars(base).get("__doc__") or ""))
-        for names, text in _ARGUMENT.findall(section[1] if section else ""):
-            sentence = _SENTENCE.match(" ".join(text.split()))[1]
-            sentence = _SYMBOL.sub("", sentence)
-            found |= {name: sentence for name in names.split(", ") if sentence}
-    return found
-
-
-_ARGS = re.compile(r"^Args:\n((?: .*\n?)+)", re.MULTILINE)
-_ARGUMENT = re.compile(r"^  (\w[\w, ]*): (.*\n?(?:    .*\n?)*)", re.MULTILINE)
-_SENTENCE = re.compile(r"(.*?)(?<!\bal)(?:\. |\.?$)")
-_SYMBOL = re.compile(r"^[A-Za-z]\w{0,3}([,;] |$)")
+def summary(cls: type) -> str:
+    """The first line of its docstring; "" where there is none."""
+    return (cls.__doc__ or "").strip().partition("\n")[0]
 
 
 def defaults(*classes: type | None) -> dict[str, Any]:
@@ -177,6 +158,16 @@ def defaults(*classes: type | None) -> dict[str, Any]:
         if cls is not None
         for name, p in hyperparameters(cls).items()
     }
+
+
+def require_class_facts(cls: type, known: Iterable[str] = ()) -> None:
+    """Raises UserError if a constructor needs a class fact that is not `known`."""
+    for name in sorted(required(cls).intersection(CLASS_FACTS).difference(known)):
+        raise UserError(
+            f"{cls.__name__} needs {CLASS_FACTS[name].meaning}: give "
+            "--vocabulary_file, the vocabulary.csv of the data set or a CSV file with "
+            "the same columns"
+        )
 
 
 def construct(cls: type, values: Mapping[str, Any], **also: Any) -> Any:
@@ -192,10 +183,9 @@ def construct(cls: type, values: Mapping[str, Any], **also: Any) -> Any:
         if kind in HYPERPARAMETER_TYPES and not _is_of(kind, value):
             raise UserError(f"--{key}={value!r}: must be of type {kind.__name__}")
         least = accepted[key].minimum
-        if key in getattr(cls, "may_be_zero", ()):
-            least = 0
         if kind is int and value < least:
             raise UserError(f"--{key}={value}: must be at least {least}")
+    require_class_facts(cls, values)
     if missing := sorted(required(cls) - {*chosen, *also}):
         raise UserError(
             f"{cls.__name__} needs {' and '.join(missing)}, which no run has; give "

@@ -4,6 +4,8 @@ The published records fix all of these; what a user can choose is in `config`. S
 are written [B, T, D]: batch, frames, features; C classes.
 """
 
+from typing import NamedTuple
+
 NUM_CLASSES_2018 = 3862  # and later; AudioSet has 527
 NUM_CLASSES_2017 = 4716
 
@@ -23,3 +25,37 @@ SEGMENT_LABELS_KEY = "segment_labels"
 SEGMENT_SCORES_KEY = "segment_scores"
 
 LABEL_PADDING = -1  # in a batch's `labels` [B, L]
+
+
+class ClassFact(NamedTuple):
+    """A constructor argument whose value is a column of a vocabulary.
+
+    Attributes:
+      meaning: what it is, for messages.
+      attribute: the name of the value in a Vocabulary.
+      least: the least value that the vocabulary of a data set has.
+      lack: what a class with a smaller value lacks.
+      remedy: the file that has it.
+    """
+
+    meaning: str
+    attribute: str
+    least: int
+    lack: str
+    remedy: str
+
+
+_VERTICALS = ("no vertical", "a file that names one for each class")
+CLASS_FACTS = {
+    "verticals": ClassFact("the vertical of each class", "vertical_of", 0, *_VERTICALS),
+    "num_verticals": ClassFact(
+        "the number of verticals", "num_verticals", 1, *_VERTICALS
+    ),
+    "class_counts": ClassFact(
+        "how many training videos each class has",
+        "train_counts",
+        1,
+        "no training videos",
+        "the data set's vocabulary.csv, whose TrainVideoCount counts them",
+    ),
+}

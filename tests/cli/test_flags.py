@@ -15,7 +15,6 @@ from youtube8m.config.data import CROPS
 from youtube8m.errors import UserError
 from youtube8m.evaluation.config import EvaluationConfig
 from youtube8m.prediction.config import InferenceConfig
-from youtube8m.registry import meanings
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.training.config import TrainingConfig
 
@@ -115,7 +114,7 @@ STARTER_TOOLS = {
 
 @pytest.mark.parametrize("tool", STARTER_TOOLS)
 def test_the_starter_codes_scripts_are_modules_with_its_flags(tool):
-    done = processes.forked("-m", f"youtube8m.tools.{tool}", "--help", status=1)
+    done = processes.forked("-m", f"youtube8m.tools.{tool}", "--helpfull", status=1)
     listed = set(re.findall(r"^ +--(?:\[no\])?(\w+):", done.stdout, re.MULTILINE))
     assert STARTER_TOOLS[tool] <= listed
 
@@ -130,9 +129,9 @@ def test_names_and_defaults_are_the_starter_codes(config):
 def test_hyperparameters_are_the_starter_codes():
     found = flags.all_hyperparameters()
     for name, value in STARTER_HYPERPARAMETERS.items():
-        _, defaults = found[name]
-        starter = {"LstmModel", "DbofModel", "MoeModel"} & defaults.keys()
-        assert {defaults[owner] for owner in starter} == {value}
+        owners = found[name]
+        starter = {"LstmModel", "DbofModel", "MoeModel"} & owners.keys()
+        assert {owners[owner].default for owner in starter} == {value}
         assert absl_flags.FLAGS[name].default is None
 
 
@@ -149,45 +148,14 @@ def test_help_says_what_hyperparameters_mean():
     for name in flags.all_hyperparameters():
         meaning, _, defaults = help_of(name).partition(" By default ")
         assert re.match(r"[A-Z'\"].{9}", meaning) and defaults, name
+        assert meaning.endswith("."), name
     assert help_of("mlp_size") == (
         "Units of each hidden layer. By default MlpModel 4096."
     )
     assert help_of("top_lstm_cells").startswith(
-        "Units of the second layer, per direction; units of the LSTM on both. By"
+        "Units of the top LSTM layer, per direction (H). By"
     )
     assert help_of("released_code").startswith("Compute what the authors' code does")
-
-
-class General:
-    """Says it first.
-
-    Args:
-      size, other: H, how many
-        there are (A et al. 2016). Some.
-      mode: k; 0: none.
-
-    Shape: [B, H].
-    """
-
-
-class Special(General):
-    """Args: none of these.
-
-    Args:
-      size: more of them.
-      name: M.
-      own: whether, and why: yes.
-    """
-
-
-def test_meanings_are_first_sentences():
-    assert meanings(Special) == {
-        "size": "how many there are (A et al. 2016)",
-        "other": "how many there are (A et al. 2016)",
-        "mode": "0: none",
-        "own": "whether, and why: yes",
-    }
-    assert meanings(int) == {}
 
 
 def parsed(*arguments):
@@ -312,6 +280,25 @@ def test_run_config_reads_the_starter_codes_five_keys():
     assert run.data == DataConfig(("rgb", "audio"), (64, 16), True)
     assert run.model == ModelConfig("LstmModel")
     assert RunConfig.from_json(run.to_json()) == run
+
+
+def test_the_number_of_verticals_is_kept_and_may_be_missing():
+    known = ModelConfig("HierarchicalMoeModel", verticals=(0, 2, 1))
+    run = RunConfig(DataConfig(num_classes=3), known)
+    values = json.loads(run.to_json())
+    assert values.pop("num_verticals") == 3 == run.constructor_values["num_verticals"]
+    assert RunConfig.from_json(json.dumps(values)) == run  # of an earlier version
+    more = dataclasses.replace(run, model=dataclasses.replace(known, num_verticals=5))
+    assert RunConfig.from_json(more.to_json()) == more
+    for number in (2, "3", True, 3.0):
+        text = json.dumps(values | {"num_verticals": number})
+        with pytest.raises(UserError, match="num_verticals is .* at least 3"):
+            RunConfig.from_json(text)
+
+
+def test_files_have_no_keys_that_say_nothing():
+    kept = json.loads(RunConfig(DataConfig(), ModelConfig()).to_json())
+    assert not kept.keys() & {"import", "imports", "num_verticals"}
 
 
 @pytest.mark.parametrize(

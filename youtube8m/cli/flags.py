@@ -10,9 +10,11 @@ same name has no default of its own, so that an unset flag leaves the constructo
 """
 
 import collections
+import contextlib
 import dataclasses
 import types
 import typing
+from collections.abc import Sequence
 from typing import Any
 
 from absl import flags, logging
@@ -21,17 +23,28 @@ from youtube8m import models
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.config.data import CROPS
 from youtube8m.config.fields import split_list
-from youtube8m.config.model import CLASS_FACTS, require_class_facts
 from youtube8m.data.labels.vocabulary import read_vocabulary
 from youtube8m.errors import UserError
 from youtube8m.losses import LOSSES
 from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING
 from youtube8m.models.preset import find
-from youtube8m.registry import arguments, defaults, hyperparameters, meanings
+from youtube8m.registry import (
+    Argument,
+    arguments,
+    defaults,
+    hyperparameters,
+    require_class_facts,
+)
+from youtube8m.schema import CLASS_FACTS
 
 FLAGS = flags.FLAGS
 
-_MOST_MEANINGS = 3  # that a help text lists, of models that differ
+# Flags of hyper-parameters, and their types.
+hyperparameter_flags: dict[str, type] = {}
+# Flags that --help leaves out.
+unlisted: set[str] = set()
+
+_MOST_MEANINGS = 3  # in one help text, where classes differ
 
 _DEFINE = {
     bool: flags.DEFINE_boolean,
@@ -44,8 +57,9 @@ _DEFINE = {
 def define(*config_classes: type) -> None:
     """Defines a flag for each field that has a help text; the first of a name wins."""
     for config_class in config_classes:
-        hints = typing.get_type_hints(config_class)
-        for field in dataclasses.fields(config_class):
+        hints, own = typing.get_type_hints(config_class), vars(config_class)
+        fields = dataclasses.fields(config_class)
+        for field in sorted(fields, key=lambda f: f.name not in own["__annotations__"]):
             if "help" in field.metadata and field.name not in FLAGS:
                 _define(field.name, hints[field.name], field.default, field.metadata)
 
@@ -71,9 +85,10 @@ def read(config_class: type) -> Any:
 
 
 def define_model_flags() -> None:
-    """Defines --model and its like, and a flag for each hyper-parameter, once."""
+    """Defines --import, --model and its like, and a flag for each hyper-parameter."""
     if "vocabulary_file" in FLAGS:
         return
+    define_import()
     define(ModelConfig)
     flags.DEFINE_string(
         "vocabulary_file",
@@ -81,45 +96,108 @@ def define_model_flags() -> None:
         "CSV of the classes, for models that sort them by vertical or frequency: the "
         "data set's vocabulary.csv, or two columns label_id,vertical.",
     )
-    said = _said_of_arguments()
-    for name, (parameter, owners) in all_hyperparameters().items():
-        if parameter.help:
-            said[name][parameter.help.rstrip(".")] += 1
-        meaning = "; ".join(text for text, _ in said[name].most_common(_MOST_MEANINGS))
-        defaults = {f"{owner} {value}" for owner, value in owners.items()}
-        help_text = f"{meaning}. By default {', '.join(sorted(defaults))}."
-        _DEFINE[parameter.annotation](name, None, help_text[0].upper() + help_text[1:])
+    _define_hyperparameters()
 
 
-def _said_of_arguments():
-    """Name -> what docstrings say of it, and how many classes say so."""
-    said = collections.defaultdict(collections.Counter)
-    for cls in _configured_classes():
-        for name, meaning in meanings(cls).items():
-            said[name][meaning] += 1
-    return said
+def define_run_flags(*config_classes: type) -> None:
+    """Defines flags whose values a run has itself, for a command that reads one.
+
+    They parse, as the starter code's do, and `warn_differing` compares them. --help
+    does not list them.
+    """
+    listed = {*FLAGS}
+    define(*config_classes)
+    define_model_flags()
+    unlisted.update({*FLAGS} - listed - {"import"})
 
 
-def _configured_classes():
+def define_import() -> None:
+    """Defines --import, which `import_modules` reads before the other flags."""
+    if "import" in FLAGS:
+        return
+    flags.DEFINE_string(
+        "import",
+        "",
+        "Modules of your own with models, losses or presets, comma-separated: names, "
+        "or paths of .py files. A run keeps them, and what reads it imports them.",
+    )
+
+
+def import_modules(argv: Sequence[str]) -> None:
+    """Imports what --import names, and defines flags for the classes there.
+
+    Raises:
+      UserError: a module cannot be imported, or has an argument that cannot be a flag.
+    """
+    if "import" not in FLAGS:
+        return
+    own = flags.FlagValues()
+    flags.DEFINE_string("import", "", "", flag_values=own)
+    own.set_gnu_getopt()
+    with contextlib.suppress(flags.Error):  # the parser of all flags will tell
+        own(argv, known_only=True)
+    for name in split_list(own["import"].value):
+        models.import_module(name)
+    if hyperparameter_flags:
+        _define_hyperparameters()
+
+
+def _define_hyperparameters():
+    """Defines the flags that are missing; help texts name the owners of each."""
+    for name, owners in all_hyperparameters().items():
+        owner, argument = next(iter(owners.items()))
+        if name not in hyperparameter_flags:
+            if name in FLAGS:
+                raise UserError(
+                    f"{owner}: its argument {name} has the name of another flag; "
+                    "choose another name"
+                )
+            hyperparameter_flags[name] = argument.annotation
+            _DEFINE[argument.annotation](name, None, "")
+        for owner, argument in owners.items():
+            if argument.annotation is not hyperparameter_flags[name]:
+                raise UserError(
+                    f"{owner}: its argument {name} is of type "
+                    f"{argument.annotation.__name__}; other classes have one of type "
+                    f"{hyperparameter_flags[name].__name__}; choose another name"
+                )
+        FLAGS[name].help = _help_of(owners)
+
+
+def _help_of(owners):
+    """What most classes say of an argument, and its default in each class."""
+    said = collections.Counter(a.help for a in owners.values() if a.help)
+    sentences = [sentence for sentence, _ in said.most_common(_MOST_MEANINGS)]
+    defaults = sorted(f"{owner} {a.default}" for owner, a in owners.items())
+    return " ".join([*sentences, f"By default {', '.join(defaults)}."])
+
+
+def all_hyperparameters() -> dict[str, dict[str, Argument]]:
+    """Name -> class -> argument, over all models, classifiers and losses."""
     registries = (ENCODERS, CLASSIFIERS, LABEL_PROCESSING, LOSSES)
-    registered = [registry.get(name) for registry in registries for name in registry]
-    return [*registered, models.VideoModel]
-
-
-def all_hyperparameters() -> dict[str, tuple]:
-    """Name -> (parameter, {class: default}), over all models, classifiers, losses."""
-    found: dict[str, tuple] = {}
-    for cls in _configured_classes():
-        for name, parameter in hyperparameters(cls).items():
-            owners = found.setdefault(name, (parameter, {}))[1]
-            owners[cls.__name__] = parameter.default
+    classes = [registry.get(name) for registry in registries for name in registry]
+    found: dict[str, dict[str, Argument]] = {}
+    for cls in [*classes, models.VideoModel]:
+        for name, argument in hyperparameters(cls).items():
+            found.setdefault(name, {})[cls.__name__] = argument
     return found
 
 
 def given_hyperparameters() -> dict[str, Any]:
     """The hyper-parameters whose flags have a value."""
-    given = {name: FLAGS[name].value for name in all_hyperparameters()}
+    given = {name: FLAGS[name].value for name in hyperparameter_flags}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def chosen_classes(config: ModelConfig) -> list[type]:
+    """The classes whose hyper-parameters count: the model's parts, and the loss.
+
+    Raises:
+      UserError: an unknown name.
+    """
+    parts = models.parts(config)
+    loss = [LOSSES.get(config.label_loss)] if parts.classifier else []
+    return [*filter(None, parts), models.VideoModel, *loss]
 
 
 def apply_preset() -> None:
@@ -151,10 +229,8 @@ def read_run() -> RunConfig:
       UserError: an unknown name, or values that do not fit together.
     """
     config, data = read(ModelConfig), read(DataConfig)
-    parts = models.parts(config)
+    parts, classes = models.parts(config), chosen_classes(config)
     classifier = parts.classifier
-    loss = LOSSES.get(config.label_loss) if classifier else None
-    classes = [c for c in (*parts, models.VideoModel, loss) if c is not None]
     taken, given = defaults(*classes), config.hyperparameters
     data = data.with_released_code(given.get("released_code", False))
     known = taken.keys() | (
@@ -169,6 +245,7 @@ def read_run() -> RunConfig:
         config,
         video_level_classifier_model=classifier.__name__ if classifier else "",
         hyperparameters=values,
+        imports=map(models.import_module, split_list(FLAGS["import"].value)),
         **_vocabulary_facts(data, classes),
     )
     return RunConfig(data, config)
@@ -205,7 +282,7 @@ def warn_differing(run: RunConfig) -> None:
     """Warns of model flags that are given but differ from what the run has."""
     saved = {**dataclasses.asdict(run.data), **dataclasses.asdict(run.model)}
     saved |= {"released_code": run.data.released_crops, **run.model.hyperparameters}
-    for name in sorted({*saved, *all_hyperparameters()} & set(FLAGS)):
+    for name in sorted({*saved, *hyperparameter_flags} & set(FLAGS)):
         flag = FLAGS[name]
         own = saved.get(name)
         if isinstance(own, tuple):

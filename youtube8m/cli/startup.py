@@ -1,62 +1,104 @@
 """Starting a command: quiet libraries, plain log lines, errors without a trace.
 
-    from youtube8m import cli
-
-    if __name__ == "__main__":
-        cli.run("youtube8m.tools.train")  # imports this module again, by its name
-
-    import tensorflow as tf ...
-
-A tool's first lines: what loads TensorFlow comes behind them, because its start-up
-noise can only be silenced from outside.
+cli.run("youtube8m.tools.train")       # of a script: imports the tool
+cli.run(main)                          # the last line of a tool
+main()                                 # `youtube8m train ...`
 """
 
+import ast
 import atexit
 import contextlib
 import importlib
 import logging
 import os
+import pkgutil
 import signal
 import sys
+from collections.abc import Callable
+
+from youtube8m.errors import UserError, unknown_name
 
 
-def run(module_name: str) -> None:
-    """Imports a module that defines flags and `main()`, and runs it.
+def run(command: str | Callable[..., None]) -> None:
+    """Runs a tool: a module's name, or the `main` of the module that is started.
 
-    If it has `COMMANDS`, the first argument must be one of them, and goes to `main`;
+    The module defines flags, and has a docstring, which --help prints. If it has
+    `COMMANDS`, the first argument must be one of them, and goes to `main`;
     `COMMANDS = None` leaves all arguments to `main`.
     """
-    # Errors that matter come as exceptions; the rest is about processor features.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    with _silenced_stderr():  # these lines heed no setting
-        import tensorflow as tf
-
-        for device in tf.config.list_physical_devices("GPU"):
-            # Only as it is needed, so that commands run beside one another.
-            tf.config.experimental.set_memory_growth(device, True)
+    load_tensorflow()
     from absl import app
     from absl import logging as absl_logging
 
-    module = importlib.import_module(module_name)
+    if isinstance(command, str):
+        command = importlib.import_module(command).main
+    tool = command.__globals__
     absl_logging.use_absl_handler()
     absl_logging.set_verbosity(absl_logging.INFO)
     handler = absl_logging.get_absl_handler()
     handler.setFormatter(None)
     handler.addFilter(_is_ours_or_serious)
     logging.getLogger("tensorflow").handlers.clear()  # it would say things twice
-    _list_our_flags(module)
+    purpose = sys.modules["__main__"].__doc__ = tool["__doc__"]  # for --helpfull
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    commands = getattr(module, "COMMANDS", ())
+    commands = tool.get("COMMANDS", ())
     status = 0
     try:
-        app.run(lambda argv: _guarded(module.main, argv[1:], commands))
+        app.run(
+            lambda argv: _guarded(_execute, command, argv[1:], commands),
+            flags_parser=lambda argv: _guarded(_parse, argv, purpose),
+        )
     except SystemExit as stop:
         status = stop.code
     except BaseException:
         sys.excepthook(*sys.exc_info())
         status = 1
     _leave(status)
+
+
+def main() -> None:
+    """The console command: `youtube8m NAME --flags` runs the tool NAME."""
+    folder = os.path.join(os.path.dirname(os.path.dirname(__file__)), "tools")
+    names = [module.name for module in pkgutil.iter_modules([folder])]
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in names:
+        sys.argv[:2] = [f"youtube8m {name}"]
+        run(f"youtube8m.tools.{name}")
+    elif not name.startswith("-"):
+        sys.exit(f"error: {unknown_name('command', name, names)}")
+    else:
+        for name in names:
+            with open(os.path.join(folder, f"{name}.py"), encoding="utf-8") as file:
+                purpose = ast.get_docstring(ast.parse(file.read()))
+            print(f"youtube8m {name}\n    {purpose.partition(chr(10))[0]}")
+        sys.exit(1)
+
+
+def load_tensorflow() -> None:
+    """Imports TensorFlow, Keras' backend here, without its lines about processors."""
+    # Errors that matter come as exceptions; the rest is about processor features.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    with _silenced_stderr():  # these lines heed no setting
+        import tensorflow as tf
+
+        with contextlib.suppress(RuntimeError):  # they are in use already
+            for device in tf.config.list_physical_devices("GPU"):
+                # Only as it is needed, so that commands run beside one another.
+                tf.config.experimental.set_memory_growth(device, True)
+
+
+def _parse(argv, purpose):
+    """As absl parses flags, behind --import, whose classes define some, and --help."""
+    from absl import app
+
+    from youtube8m.cli import flags, help
+
+    flags.import_modules(argv)
+    if help.is_wanted(argv):
+        print(help.text(purpose, argv))
+        sys.exit(1)
+    return app.parse_flags_with_usage(argv)
 
 
 def _leave(status):
@@ -77,29 +119,21 @@ def _leave(status):
     os._exit(status or 0)
 
 
-def _list_our_flags(module):
-    """Makes --help list the flags of the whole package, under the tool's docstring."""
-    from absl import flags
-
-    sys.modules["__main__"].__doc__ = module.__doc__
-    for name, defined in flags.FLAGS.flags_by_module_dict().items():
-        if name.startswith("youtube8m"):
-            for flag in defined:
-                flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
-
-
 def _is_ours_or_serious(record):
     """Keeps TensorFlow's chatter, logged through absl too, out of our lines."""
-    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # youtube8m/
+    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     return record.levelno > logging.INFO or record.pathname.startswith(ours)
 
 
-def _guarded(main, arguments, commands):
-    from youtube8m.errors import UserError
+def _execute(main, arguments, commands):
+    _check(arguments, commands)
+    main(*arguments)
 
+
+def _guarded(call, *arguments):
+    """Calls; what a user can put right ends the process with one line, no trace."""
     try:
-        _check(arguments, commands)
-        main(*arguments)
+        return call(*arguments)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
@@ -120,8 +154,6 @@ def _check(arguments, commands):
     """Raises UserError unless the arguments are one of `commands`, if there are any."""
     if commands is None:
         return
-    from youtube8m.errors import UserError, unknown_name
-
     extra = arguments[1:] if commands else arguments
     if commands and not arguments:
         raise UserError(f"name a sub-command: {', '.join(commands)}")

@@ -7,57 +7,13 @@ RunConfig.from_json(run.to_json()) == run
 import dataclasses
 import json
 import typing
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 from youtube8m.config.data import DataConfig
 from youtube8m.config.fields import flag, require, split_list
 from youtube8m.errors import UserError
-from youtube8m.registry import construct, required
-
-
-class ClassFact(NamedTuple):
-    """A constructor argument whose value --vocabulary_file holds.
-
-    Attributes:
-      meaning: what it is, for messages.
-      attribute: the name of the value in a Vocabulary.
-      least: the least value that the vocabulary of a data set has.
-      lack: what a class with a smaller value lacks.
-      remedy: the file that has it.
-    """
-
-    meaning: str
-    attribute: str
-    least: int
-    lack: str
-    remedy: str
-
-
-_VERTICALS = ("no vertical", "a file that names one for each class")
-CLASS_FACTS = {
-    "verticals": ClassFact("the vertical of each class", "vertical_of", 0, *_VERTICALS),
-    "num_verticals": ClassFact(
-        "the number of verticals", "num_verticals", 1, *_VERTICALS
-    ),
-    "class_counts": ClassFact(
-        "how many training videos each class has",
-        "train_counts",
-        1,
-        "no training videos",
-        "the data set's vocabulary.csv, whose TrainVideoCount counts them",
-    ),
-}
-
-
-def require_class_facts(cls: type, known: Iterable[str] = ()) -> None:
-    """Raises UserError if a constructor needs a class fact that is not `known`."""
-    for name in sorted(required(cls).intersection(CLASS_FACTS).difference(known)):
-        raise UserError(
-            f"{cls.__name__} needs {CLASS_FACTS[name].meaning}: give "
-            "--vocabulary_file, the vocabulary.csv of the data set or a CSV file with "
-            "the same columns"
-        )
+from youtube8m.schema import CLASS_FACTS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,12 +38,14 @@ class ModelConfig:
     verticals: tuple[int, ...] = ()
     class_counts: tuple[int, ...] = ()
     num_verticals: int | None = None
+    imports: tuple[str, ...] = ()  # --import; "import" in model_flags.json
 
     def __post_init__(self):
         require(
             isinstance(self.hyperparameters, Mapping),
             f"hyperparameters are {self.hyperparameters!r}; expected names and values",
         )
+        object.__setattr__(self, "imports", split_list(self.imports))
         for name in ("verticals", "class_counts"):
             numbers = tuple(map(int, split_list(getattr(self, name))))
             object.__setattr__(self, name, numbers)
@@ -124,20 +82,16 @@ class RunConfig:
         }
         return {**self.model.hyperparameters, **facts, **self.model.class_facts}
 
-    def construct(self, cls: type, **also: Any) -> Any:
-        """Builds a part of the model, or the loss; see `registry.construct`."""
-        values = self.constructor_values
-        require_class_facts(cls, values)
-        return construct(cls, values, **also)
-
     def to_json(self) -> str:
         """One flat JSON object; the starter code's five keys as it wrote them."""
         data, model = dataclasses.asdict(self.data), dataclasses.asdict(self.model)
         # Keys that earlier versions read.
         earlier = {"segment_labels": False, "released_code": self.data.released_crops}
         values = {**model, **data, **earlier}
-        if self.model.num_verticals is None:
-            del values["num_verticals"]
+        values["import"] = values.pop("imports")
+        for name in ("num_verticals", "import"):
+            if not values[name]:  # as in files of earlier versions
+                del values[name]
         for name, value in values.items():
             if isinstance(value, tuple):
                 values[name] = ",".join(map(str, value))
@@ -158,6 +112,7 @@ class RunConfig:
         keys = {"model", "feature_names", "feature_sizes", "frame_features"}
         missing = sorted(keys - values.keys())
         require(not missing, f"{source}: lacks the keys {', '.join(missing)}")
+        values["imports"] = values.pop("import", ())
 
         def build(config_class):
             hints = typing.get_type_hints(config_class)

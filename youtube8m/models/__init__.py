@@ -23,6 +23,7 @@ from youtube8m.models.build import (
     dummy_batch,
     parts,
 )
+from youtube8m.models.imports import import_classes, import_module
 from youtube8m.models.preset import import_source
 
 for _source in pkgutil.iter_modules(__path__, f"{__name__}."):
@@ -47,6 +48,8 @@ __all__ = [
     "create",
     "descriptor_shape",
     "dummy_batch",
+    "import_classes",
+    "import_module",
     "import_source",
     "parts",
     *_REGISTERED,

@@ -12,6 +12,7 @@ import numpy as np
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.errors import UserError, unknown_name
 from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING, VideoModel
+from youtube8m.registry import construct
 
 
 class Parts(typing.NamedTuple):
@@ -50,11 +51,12 @@ def create(run: RunConfig) -> VideoModel:
     """
     classes = parts(run.model)
     _check_level(run, classes.encoder)
+    values = run.constructor_values
     built = {
-        name: cls and run.construct(cls, name=name)
+        name: cls and construct(cls, values, name=name)
         for name, cls in classes._asdict().items()
     }
-    model = run.construct(VideoModel, **built, name=run.model.model)
+    model = construct(VideoModel, values, **built, name=run.model.model)
     model(dummy_batch(run.data))
     return model
 

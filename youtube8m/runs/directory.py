@@ -252,5 +252,6 @@ class RunDirectory:
 
 
 def _flat(values):
-    """model_flags.json with each hyper-parameter on its own."""
-    return {**values, **values["hyperparameters"], "hyperparameters": None}
+    """model_flags.json with each hyper-parameter on its own, wherever code lies."""
+    left_out = {"hyperparameters": None, "import": None}
+    return {**values, **values["hyperparameters"], **left_out}

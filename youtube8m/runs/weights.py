@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
+from youtube8m import models
 from youtube8m.config import RunConfig
 from youtube8m.errors import UserError, reason
 from youtube8m.runs.checkpoint_files import CheckpointReader
@@ -34,6 +35,7 @@ def read_run(directory: RunDirectory, given: Mapping[str, Any]) -> RunConfig:
       UserError: the directory holds no run.
     """
     run = directory.read_run()
+    models.import_classes(run.model, directory.path)
     if not directory.is_starters:
         return run
     return StarterCheckpoint(directory.checkpoint()).complete(run, given)
@@ -89,9 +91,7 @@ def shapes_of(variables: dict[str, tf.Variable]) -> dict[str, list[int]]:
     return {name: variable.shape.as_list() for name, variable in variables.items()}
 
 
-def load_newest(
-    directory: RunDirectory, load: Callable[[str], None]
-) -> str | None:
+def load_newest(directory: RunDirectory, load: Callable[[str], None]) -> str | None:
     """Loads the newest checkpoint, or an older one where `load` raises a UserError.
 
     Returns:

@@ -9,18 +9,13 @@ run with --ema_decay, else the weights. The output has neither optimizer nor pla
 the data: it predicts, and --warm_start_from takes it, but it does not train on.
 """
 
-from youtube8m import cli
-
-if __name__ == "__main__":
-    cli.run("youtube8m.tools.average_checkpoints")
-
 import dataclasses
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from youtube8m import models
+from youtube8m import cli, models
 from youtube8m.cli import flags
 from youtube8m.config import RunConfig
 from youtube8m.config.fields import flag, require_given, split_list
@@ -58,7 +53,7 @@ class AverageConfig(TrainedRunConfig):
 
 
 flags.define(AverageConfig)
-flags.define_model_flags()
+flags.define_run_flags()
 
 
 def main() -> None:
@@ -116,3 +111,7 @@ def _average(model, prefixes):
             progress.update(done)
     for name, variable in floats.items():
         variable.assign(tf.cast(sums[name] / len(prefixes), variable.dtype))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -15,11 +15,6 @@ suite runs the whole speed table and keeps the ratios alone. compare prints two 
 files side by side; its status is 1 if a ratio fell by more than --tolerance.
 """
 
-from youtube8m import cli
-
-if __name__ == "__main__":
-    cli.run("youtube8m.tools.benchmark")
-
 import contextlib
 import dataclasses
 import json
@@ -28,6 +23,7 @@ import tempfile
 from absl import flags as absl_flags
 from absl import logging
 
+from youtube8m import cli
 from youtube8m.benchmarks import (
     BENCHMARKS,
     BenchmarkConfig,
@@ -166,3 +162,7 @@ def _json(command, config: BenchmarkConfig, run: RunConfig, report: Report) -> s
     settings = {**dataclasses.asdict(config), **json.loads(run.to_json())}
     parts = {"benchmark": command, "settings": settings, "figures": figures}
     return json.dumps({**parts, **report.facts}, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    cli.run(main)

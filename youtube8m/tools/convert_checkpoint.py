@@ -9,16 +9,11 @@ the next step reads the first batch of the first epoch. eval.py and inference.py
 the starter code's directories as they are.
 """
 
-from youtube8m import cli
-
-if __name__ == "__main__":
-    cli.run("youtube8m.tools.convert_checkpoint")
-
 import dataclasses
 
 from absl import logging
 
-from youtube8m import models, optimizers
+from youtube8m import cli, models, optimizers
 from youtube8m.cli import flags
 from youtube8m.config import RunConfig
 from youtube8m.config.fields import flag, require_given, require_positive
@@ -61,7 +56,7 @@ class ConvertConfig(TrainedRunConfig):
 
 
 flags.define(ConvertConfig)
-flags.define_model_flags()
+flags.define_run_flags()
 
 
 def main() -> None:
@@ -130,3 +125,7 @@ def _load_adam(state, checkpoint):
         for name, variable in zip(trained, ours, strict=True):
             variable.assign(values[name])
     optimizer.iterations.assign(checkpoint.adam_updates)
+
+
+if __name__ == "__main__":
+    cli.run(main)

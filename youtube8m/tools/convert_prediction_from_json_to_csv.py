@@ -9,17 +9,13 @@ A line is what an exported SavedModel says of one video: {"video_id": "aAbc",
 in a list of its own) is taken too.
 """
 
-from youtube8m import cli
-
-if __name__ == "__main__":
-    cli.run("youtube8m.tools.convert_prediction_from_json_to_csv")
-
 import dataclasses
 import json
 import math
 
 from absl import logging
 
+from youtube8m import cli
 from youtube8m.cli import flags
 from youtube8m.config.fields import flag, require_given
 from youtube8m.data.reading.tfrecord import find_shards
@@ -134,3 +130,7 @@ def _is_class(value):
 
 def _is_number(value):
     return type(value) in (int, float) and math.isfinite(value)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -3,11 +3,6 @@
 python -m youtube8m.tools.demo --directory=yt8m_demo
 """
 
-from youtube8m import cli
-
-if __name__ == "__main__":
-    cli.run("youtube8m.tools.demo")
-
 import os
 import shlex
 import subprocess
@@ -16,6 +11,7 @@ import time
 
 from absl import flags as absl_flags
 
+from youtube8m import cli
 from youtube8m.data.writing import synthetic
 from youtube8m.errors import UserError
 from youtube8m.util.files import local_path
@@ -86,3 +82,7 @@ def _show(path):
     with open(path, encoding="utf-8") as file:
         for _ in range(3):
             print(f"  {file.readline().rstrip()[:100]}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -17,17 +17,13 @@ score: Hit@1, PERR, MAP and GAP of each file, and of several files merged.
 select: adds, again and again, the file that raises the merged GAP most.
 """
 
-from youtube8m import cli
-
-if __name__ == "__main__":
-    cli.run("youtube8m.tools.ensemble")
-
 import collections
 import dataclasses
 import shlex
 
 from absl import logging
 
+from youtube8m import cli
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig
 from youtube8m.config.fields import flag, require_given, require_positive, split_list
@@ -242,3 +238,7 @@ def _validation_gaps(config):
 
 
 COMMANDS = {"merge": merge, "score": score, "select": select}
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -4,17 +4,13 @@ python eval.py --train_dir=... --eval_data_pattern='validate*.tfrecord' --run_on
 """
 
 from youtube8m import cli
-
-if __name__ == "__main__":
-    cli.run("youtube8m.tools.eval")
-
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig
 from youtube8m.evaluation.config import EvaluationConfig
 from youtube8m.evaluation.evaluator import Evaluator
 
-flags.define(EvaluationConfig, DataConfig)
-flags.define_model_flags()
+flags.define(EvaluationConfig)
+flags.define_run_flags(DataConfig)
 
 
 def main() -> None:
@@ -23,3 +19,7 @@ def main() -> None:
     evaluator = Evaluator(config)
     flags.warn_differing(evaluator.trained.run)
     evaluator.run()
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -12,18 +12,18 @@ keras: the file model.keras.
 """
 
 from youtube8m import cli
-
-if __name__ == "__main__":
-    cli.run("youtube8m.tools.export")
-
 from youtube8m.cli import flags
 from youtube8m.export import ExportConfig, export
 
 flags.define(ExportConfig)
-flags.define_model_flags()
+flags.define_run_flags()
 
 
 def main() -> None:
     """Reads the flags and exports. The model's own come from model_flags.json."""
     run = export(flags.read(ExportConfig))
     flags.warn_differing(run)
+
+
+if __name__ == "__main__":
+    cli.run(main)

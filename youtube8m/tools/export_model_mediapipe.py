@@ -6,14 +6,10 @@
 The same as `python -m youtube8m.tools.export --format=mediapipe`.
 """
 
-from youtube8m import cli
-
-if __name__ == "__main__":
-    cli.run("youtube8m.tools.export_model_mediapipe")
-
 import dataclasses
 import os
 
+from youtube8m import cli
 from youtube8m.cli import flags
 from youtube8m.config.fields import flag
 from youtube8m.errors import UserError
@@ -33,7 +29,7 @@ class MediapipeConfig:
 
 
 flags.define(MediapipeConfig)
-flags.define_model_flags()
+flags.define_run_flags()
 
 
 def main() -> None:
@@ -68,3 +64,7 @@ def _split(checkpoint_file):
     if folder in ("inference_model", *BEST) and not has_flags:
         return parent, os.path.join(folder, name)
     return directory, name
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -9,11 +9,6 @@ The first stage of Tang et al. 2017, whose second trains on such records (under 
 name `plstm` there), which train.py L2-normalises as it does all features.
 """
 
-from youtube8m import cli
-
-if __name__ == "__main__":
-    cli.run("youtube8m.tools.extract_descriptors")
-
 import dataclasses
 import glob
 import os
@@ -21,6 +16,7 @@ import os
 import tensorflow as tf
 from absl import logging
 
+from youtube8m import cli
 from youtube8m.cli import flags
 from youtube8m.config.fields import flag, require_given, require_positive
 from youtube8m.config.trained_run import CHECKPOINT_HELP, TrainedRunConfig
@@ -51,7 +47,7 @@ class ExtractionConfig(TrainedRunConfig):
 
 
 flags.define(ExtractionConfig)
-flags.define_model_flags()
+flags.define_run_flags()
 
 
 def main() -> None:
@@ -127,3 +123,7 @@ def _records(batch, descriptors, feature_name):
         yield video_example(
             name.decode("utf-8", "replace"), ids, {feature_name: values}
         )
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -4,20 +4,16 @@
         --output_file=kaggle_solution.csv
 """
 
-from youtube8m import cli
-
-if __name__ == "__main__":
-    cli.run("youtube8m.tools.inference")
-
 from absl.flags import DEFINE_alias
 
+from youtube8m import cli
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig
 from youtube8m.prediction.config import InferenceConfig
 from youtube8m.prediction.inference import Inference
 
-flags.define(InferenceConfig, DataConfig)
-flags.define_model_flags()
+flags.define(InferenceConfig)
+flags.define_run_flags(DataConfig)
 DEFINE_alias("segment_label_ids", "segment_label_ids_file")
 
 
@@ -28,3 +24,7 @@ def main() -> None:
     for member in inference.members:
         flags.warn_differing(member.run)
     inference.run()
+
+
+if __name__ == "__main__":
+    cli.run(main)

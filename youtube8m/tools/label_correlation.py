@@ -6,15 +6,11 @@ python train.py --label_correlation_file=label_counts.npy \
     --label_processing=LabelCorrelation ...
 """
 
-from youtube8m import cli
-
-if __name__ == "__main__":
-    cli.run("youtube8m.tools.label_correlation")
-
 import dataclasses
 
 from absl import logging
 
+from youtube8m import cli
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig
 from youtube8m.config.fields import flag, require_given, require_positive
@@ -50,3 +46,7 @@ def main() -> None:
     counts.update(labels.values())
     counts.save(config.output_file, "--output_file")
     logging.info("counted the labels of %d videos: %s", len(labels), config.output_file)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -11,17 +11,13 @@ Files of --metrics_file need no --output_file: the figures of all are printed. T
 result is that of one process over all of the data, if files come in their order.
 """
 
-from youtube8m import cli
-
-if __name__ == "__main__":
-    cli.run("youtube8m.tools.merge_shards")
-
 import dataclasses
 import zipfile
 
 import numpy as np
 from absl import logging
 
+from youtube8m import cli
 from youtube8m.cli import flags
 from youtube8m.config.fields import flag, require_given, require_positive, split_list
 from youtube8m.errors import UserError
@@ -129,3 +125,7 @@ def _segment_lines(parts, max_per_class):
         order = np.argsort(-np.concatenate([s for _, s in found]), kind="stable")
         best = [names[n] for n in order[:max_per_class]]
         yield segment_line(class_id, best).encode()
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -3,25 +3,23 @@
 python -m youtube8m.tools.models
 """
 
-from youtube8m import cli
-
-if __name__ == "__main__":
-    cli.run("youtube8m.tools.models")
-
 import tensorflow as tf
 
-from youtube8m import models, schema
+from youtube8m import cli, models, schema
+from youtube8m.cli import flags
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
-from youtube8m.config.model import CLASS_FACTS
 from youtube8m.models.base import CLASSIFIERS, ENCODERS
 from youtube8m.models.preset import find_paper, find_report
-from youtube8m.registry import required
+from youtube8m.registry import required, summary
+from youtube8m.schema import CLASS_FACTS
 from youtube8m.util.text import aligned
 
 _CLASSES = schema.NUM_CLASSES_2017
 _VERTICALS = 25
 _VIDEOS = DataConfig(("mean_rgb", "mean_audio"), (1024, 128), num_classes=_CLASSES)
 _FRAMES = DataConfig(("rgb", "audio"), (1024, 128), True, _CLASSES)
+
+flags.define_import()
 
 
 def main() -> None:
@@ -46,7 +44,7 @@ def row(name: str) -> dict:
         "source": f"{preset.paper}, {preset.row}" if preset else find_paper(cls).name,
         "reported": preset.figure if preset else "",
         "parameters": f"{_count(name, cls, is_encoder):,}",
-        "what it is": cls.__doc__.splitlines()[0],
+        "what it is": summary(cls),
     }
 
 
@@ -64,14 +62,18 @@ def _input(cls, is_encoder):
 def _count(name, cls, is_encoder):
     """Parameters of the reported row's model."""
     preset = find_report(cls)
-    flags = preset.flags if preset else {}
+    known = preset.flags if preset else {}
     config = ModelConfig(
         name,
-        flags.get("video_level_classifier_model", "MoeModel"),
-        hyperparameters=flags,  # each part takes those that it knows
+        known.get("video_level_classifier_model", "MoeModel"),
+        hyperparameters=known,  # each part takes those that it knows
         verticals=tuple(i % _VERTICALS for i in range(_CLASSES)),
         class_counts=(1,) * _CLASSES,
     )
     run = RunConfig(_FRAMES if is_encoder else _VIDEOS, config)
     with tf.Graph().as_default():  # makes variables without their values
         return models.count_parameters(models.create(run))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -7,27 +7,25 @@
 Numbers behind a row are those of the questions that the sources leave open.
 """
 
-from youtube8m import cli
-
-if __name__ == "__main__":
-    cli.run("youtube8m.tools.presets")
-
 import itertools
 import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from youtube8m import models
+from youtube8m import cli, models
+from youtube8m.cli import flags
 from youtube8m.config import DataConfig, ModelConfig
 from youtube8m.config.data import CROPS
-from youtube8m.config.model import CLASS_FACTS
 from youtube8m.errors import UserError
 from youtube8m.losses import LOSSES
 from youtube8m.models.preset import PRESETS, Preset, find
 from youtube8m.registry import required
+from youtube8m.schema import CLASS_FACTS
 from youtube8m.util.text import aligned
 
 COMMANDS = None  # main looks at its arguments
+
+flags.define_import()
 
 
 def main(*words: str) -> None:
@@ -208,3 +206,7 @@ def _format_flag(name, value):
         return f"--{'' if value else 'no'}{name}"
     text = f"{value:.12g}" if isinstance(value, float) else str(value)
     return f"--{name}={shlex.quote(text)}"
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -3,14 +3,10 @@
 python -m youtube8m.tools.sample_data --directory=sample --num_train=800
 """
 
-from youtube8m import cli
-
-if __name__ == "__main__":
-    cli.run("youtube8m.tools.sample_data")
-
 from absl import flags as absl_flags
 from absl import logging
 
+from youtube8m import cli
 from youtube8m.cli import flags
 from youtube8m.data.writing.synthetic import SampleConfig, write_sample
 from youtube8m.util.progress import Progress
@@ -29,3 +25,7 @@ def main() -> None:
         )
     for name, value in written.items():
         logging.info("%s: %s", name, value)
+
+
+if __name__ == "__main__":
+    cli.run(main)

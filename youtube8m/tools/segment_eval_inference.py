@@ -6,15 +6,11 @@ python -m youtube8m.tools.segment_eval_inference --submission_file=segments.csv 
 The ratings are read from the shards once, and from --label_cache from then on.
 """
 
-from youtube8m import cli
-
-if __name__ == "__main__":
-    cli.run("youtube8m.tools.segment_eval_inference")
-
 import dataclasses
 
 from absl import logging
 
+from youtube8m import cli
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig
 from youtube8m.config.fields import (
@@ -88,3 +84,7 @@ def _report(score, top_n):
             score.num_missing,
             score.map_of_all,
         )
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -4,11 +4,6 @@ python train.py --model=LogisticModel --train_data_pattern='train*.tfrecord'
 python train.py --preset=zou2017-bilstm-moe --train_data_pattern='train*.tfrecord'
 """
 
-from youtube8m import cli
-
-if __name__ == "__main__":
-    cli.run("youtube8m.tools.train")
-
 import dataclasses
 import os
 import sys
@@ -16,10 +11,11 @@ import sys
 import tensorflow as tf
 from absl import logging
 
+from youtube8m import cli
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig
-from youtube8m.config.model import CLASS_FACTS
 from youtube8m.models.preset import find
+from youtube8m.schema import CLASS_FACTS
 from youtube8m.training.config import TrainingConfig
 from youtube8m.training.trainer import Trainer
 from youtube8m.training.workers import Workers
@@ -66,3 +62,7 @@ def _compact(config):
         if isinstance(value, tuple):
             values[name] = ",".join(map(str, value))
     return " ".join(f"{n}={v}" for n, v in values.items() if v not in ("", None))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -6,11 +6,6 @@ It replaces what stands between the markers of a document, such as
 `<!-- presets: begin -->` and `<!-- presets: end -->`. A new paper gets a document.
 """
 
-from youtube8m import cli
-
-if __name__ == "__main__":
-    cli.run("youtube8m.tools.write_docs")
-
 import dataclasses
 import textwrap
 from collections import Counter, defaultdict
@@ -18,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from youtube8m import cli
 from youtube8m.config import DataConfig
 from youtube8m.errors import UserError
 from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING
@@ -171,3 +167,7 @@ def _markdown(table: Sequence[Sequence[str]]) -> list[str]:
     """The lines of a table, whose first row is its head."""
     head, *rows = table
     return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -121,6 +121,11 @@ def replacing_directory(path: str, flag: str):
             os.rename(new, path)
 
 
+def is_replaced_directory(path: str) -> bool:
+    """Whether `replacing_directory` wrote the directory, as for an unpacked archive."""
+    return os.path.exists(os.path.join(path, _CONTENTS))
+
+
 @contextlib.contextmanager
 def _told(path, flag):
     """Raises the system's errors of writing `path` as the user's, in one line.

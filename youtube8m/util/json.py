@@ -1,7 +1,7 @@
 """JSON from files and settings that people write, copy and damage.
 
-    step = parse_json('{"step": 7}', lambda row: row["step"])
-    values = read_json("training_flags.json")
+step = parse_json('{"step": 7}', lambda row: row["step"])
+values = read_json("training_flags.json")
 """
 
 import json

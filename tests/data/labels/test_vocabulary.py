@@ -76,6 +76,17 @@ def test_label_verticals_as_names(write):
     assert vertical_names(vocabulary) == ["Games", "Autos & Vehicles", None]
 
 
+def test_facts_are_of_each_class_or_of_the_whole(write):
+    vocabulary = read_vocabulary(write("0,Games", "1,Cars", "2,Games"))
+    assert vocabulary.class_fact("verticals", "v.csv") == (1, 0, 1)
+    assert vocabulary.class_fact("num_verticals", "v.csv") == 2
+    with pytest.raises(UserError, match="v.csv: class 0 has no training videos, nor"):
+        vocabulary.class_fact("class_counts", "v.csv")
+    vocabulary = read_vocabulary(write("0,Games", "1,", "2,"))
+    with pytest.raises(UserError, match="class 1 has no vertical, nor have 1 others"):
+        vocabulary.class_fact("verticals", "v.csv")
+
+
 def test_names_of_verticals_win_over_their_numbers(write):
     path = write("label_id,vertical1_id,vertical1,vertical2", "0,9,Games,", "1,2,Cars,")
     assert vertical_names(read_vocabulary(path)) == ["Games", "Cars"]

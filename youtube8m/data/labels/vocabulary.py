@@ -14,8 +14,8 @@ import os
 import numpy as np
 import pandas as pd
 
-from youtube8m.config.model import CLASS_FACTS
 from youtube8m.errors import UserError, reason
+from youtube8m.schema import CLASS_FACTS
 from youtube8m.util.files import local_path
 from youtube8m.util.text import shortened
 

@@ -1,0 +1,120 @@
+"""What --help prints: what a command does, and the flags that count for it.
+
+    if is_wanted(sys.argv):
+        print(text(tool.__doc__, sys.argv))
+
+A flag is a line `--name=default`, `...` where it has no default, and its sentence
+below. The flags of a model are listed if the model is named along with --help.
+"""
+
+import contextlib
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from absl import flags as absl_flags
+
+from youtube8m import models
+from youtube8m.cli import flags
+from youtube8m.cli.flags import FLAGS
+from youtube8m.config import ModelConfig
+from youtube8m.registry import hyperparameters, summary
+from youtube8m.runs.starter_code import UNSAVED
+
+WIDTH = 80
+
+_HELP = ("help", "helpshort", "?")
+_STARTER_CODE = (
+    "For a directory that the starter code wrote, which does not keep these values; "
+    "give those that the run was trained with:"
+)
+
+
+def is_wanted(argv: Sequence[str]) -> bool:
+    """Whether a command line asks for help (--helpfull is absl's own)."""
+    return any(word.startswith("-") and word.lstrip("-") in _HELP for word in argv[1:])
+
+
+def text(purpose: str, argv: Sequence[str]) -> str:
+    """The help of a command whose flags are defined.
+
+    Args:
+      purpose: the docstring of its tool.
+      argv: its command line, which may choose a model.
+
+    Raises:
+      UserError: it chooses one that there is not.
+    """
+    words = [word for word in argv if word.lstrip("-") not in _HELP]
+    with contextlib.suppress(absl_flags.Error, ValueError):  # said without --help
+        FLAGS(words, known_only=True)
+    FLAGS.mark_as_parsed()
+    if "preset" in FLAGS:
+        flags.apply_preset()
+    lines = [(purpose or "").strip(), ""]
+    for title, listed in _sections():
+        lines += [*textwrap.wrap(title, WIDTH), ""]
+        for name, default, help in listed:
+            lines += _flag(name, default, help)
+        lines.append("")
+    if "model" in FLAGS and not flags.unlisted:
+        lines.append(
+            "--help along with --model=NAME lists the flags of that model, too."
+        )
+    return "\n".join([*lines, "--helpfull lists all flags."])
+
+
+def _sections() -> Iterator[tuple[str, list]]:
+    """Yields titles, and the name, default and help text of each flag below."""
+    own = [FLAGS[name] for name in FLAGS if _is_listed(name)]
+    general = [(flag.name, flag.default, flag.help) for flag in own]
+    if "model" not in FLAGS:
+        yield "Flags:", general
+    elif flags.unlisted:
+        yield "Flags:", general
+        known = flags.all_hyperparameters()
+        arguments = [next(iter(known[name].values())) for name in UNSAVED]
+        yield _STARTER_CODE, [(a.name, a.default, a.help) for a in arguments]
+    else:
+        yield "Flags:", general + _of_class(models.VideoModel)
+        for cls in _chosen():
+            if listed := _of_class(cls):
+                yield f"{cls.__name__}: {summary(cls)}".rstrip(": "), listed
+
+
+def _is_listed(name):
+    """Whether it is a flag of ours, and not one of the model's."""
+    module = FLAGS.find_module_defining_flag(name)
+    ours = module == sys.argv[0] or module.startswith("youtube8m")
+    return ours and name not in {*flags.unlisted, *flags.hyperparameter_flags}
+
+
+def _chosen():
+    """The classes of the model and the loss, if any of them is named."""
+    names = ("model", "video_level_classifier_model", "label_processing", "label_loss")
+    preset = "preset" in FLAGS and FLAGS.preset
+    if not preset and not any(FLAGS[name].present for name in names):
+        return []
+    chosen = flags.chosen_classes(flags.read(ModelConfig))
+    return [cls for cls in chosen if cls is not models.VideoModel]
+
+
+def _of_class(cls):
+    """A class's hyper-parameters; a preset's value is the default."""
+    found = []
+    for name, argument in hyperparameters(cls).items():
+        preset = FLAGS[name].default
+        default = argument.default if preset is None else preset
+        found.append((name, default, argument.help))
+    return found
+
+
+def _flag(name, default, help):
+    value = "..." if default in (None, "") else default
+    if isinstance(default, float):
+        value = f"{default:.12g}"
+    elif isinstance(default, bool):
+        value = str(default).lower()
+    indent = {"initial_indent": " " * 6, "subsequent_indent": " " * 6}
+    wrapped = textwrap.wrap(help, WIDTH, break_on_hyphens=False, **indent)
+    return [f"  --{name}={value}", *wrapped]
