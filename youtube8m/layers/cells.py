@@ -185,9 +185,3 @@ class LayerNormLSTM(Configured, keras.layers.Layer):
                 )
             z = ops.concatenate([z, factors], axis=-1)
         return self.rnn(z, mask=mask, training=training)
-
-    def compute_output_spec(self, x, mask=None, training=False):
-        batch, steps = x.shape[:2]
-        state = keras.KerasTensor((batch, self.units), self.compute_dtype)
-        outputs = keras.KerasTensor((batch, steps, self.units), self.compute_dtype)
-        return outputs, state, state

@@ -81,7 +81,3 @@ class SampleFrames(Configured, keras.layers.Layer):
         if self.contiguous:
             return random_sequence_indices(uniform, num_frames, self.size)
         return random_frame_indices(uniform, num_frames)
-
-    def compute_output_spec(self, frames, frame_mask, training=False):
-        shape = (frames.shape[0], self.size, frames.shape[-1])
-        return keras.KerasTensor(shape, dtype=frames.dtype)

@@ -113,8 +113,3 @@ class AttentionPooling(Configured, keras.layers.Layer):
         weights = masked_softmax(ops.matmul(hidden, self.query), frame_mask)
         pooled = attend(x, weights)
         return ops.squeeze(pooled, axis=1) if self.queries == 1 else pooled
-
-    def compute_output_spec(self, x, frame_mask=None):
-        batch, _, size = x.shape
-        shape = (batch, size) if self.queries == 1 else (batch, self.queries, size)
-        return keras.KerasTensor(shape, self.compute_dtype)

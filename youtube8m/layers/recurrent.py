@@ -125,16 +125,6 @@ class Stack(Configured, keras.layers.Layer):
             return x, FinalState(h)
         return x, FinalState(h, states[-2], ops.concatenate(states, axis=-1))
 
-    def compute_output_spec(self, x, frame_mask, training=False):
-        batch, steps = x.shape[:2]
-        units, dtype = self.cells[-1], self.compute_dtype
-        h = keras.KerasTensor((batch, units), dtype)
-        outputs = keras.KerasTensor((batch, steps, units), dtype)
-        if not self.states:
-            return outputs, FinalState(h)
-        states = keras.KerasTensor((batch, 2 * sum(self.cells)), dtype)
-        return outputs, FinalState(h, h, states)
-
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class BidirectionalStack(Configured, keras.layers.Layer):

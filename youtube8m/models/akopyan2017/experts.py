@@ -130,10 +130,6 @@ class SparseExperts(Configured, keras.layers.Layer):
         blocks = _apply_dense(blocks, dispatch, self.output_kernel, self.output_bias)
         return dispatch.combine(blocks, gates)
 
-    def compute_output_spec(self, x, frame_mask, training=False):
-        sums = keras.KerasTensor((self.num_experts,), "float32")
-        return keras.KerasTensor(x.shape, self.compute_dtype), sums, sums
-
 
 def _apply_dense(blocks, dispatch, kernel, bias):
     y = ops.matmul(blocks, dispatch.take_weights(kernel))
