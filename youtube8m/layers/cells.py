@@ -10,6 +10,7 @@ import math
 import keras
 from keras import ops
 
+from youtube8m.compat import all_layers
 from youtube8m.registry import PACKAGE, Configured
 
 
@@ -67,7 +68,7 @@ def disable_cudnn(model) -> None:
     Where there is a GPU, Keras traces cuDNN's operations, which a machine without a
     GPU cannot load. Call this before the model is traced.
     """
-    for layer in model._flatten_layers():
+    for layer in all_layers(model):
         if isinstance(layer, (keras.layers.LSTM, keras.layers.GRU)):
             layer.use_cudnn = False
 

@@ -46,7 +46,7 @@ class SampleFrames(Configured, keras.layers.Layer):
     """k frames of each video: random ones in training, a fixed choice otherwise.
 
     The fixed choice spreads the k frames evenly (or takes the k in the middle), so
-    that a prediction depends on its video alone. The starter code draws at random
+    that a prediction depends only on its video. The starter code draws at random
     in evaluation too.
 
     Args:

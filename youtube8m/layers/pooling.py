@@ -1,4 +1,4 @@
-"""From one vector per frame to one per video, over the real frames alone.
+"""From one vector per frame to one per video, over the real frames only.
 
 masked_mean(x, mask)                          # [B, T, H], [B, T] -> [B, H]
 AttentionPooling()(x, mask)                   # [B, T, H], [B, T] -> [B, H]

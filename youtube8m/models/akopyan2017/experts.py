@@ -62,7 +62,7 @@ class SparseExperts(Configured, keras.layers.Layer):
         if active_experts >= num_experts:
             raise ValueError(
                 f"--active_experts={active_experts}: must be below --num_experts="
-                f"{num_experts}; a frame is given to some of the experts"
+                f"{num_experts}; only some of the experts compute a frame"
             )
         self.num_experts = num_experts
         self.active_experts = active_experts

@@ -28,7 +28,7 @@ class AttentiveBiLSTM(Configured, keras.layers.Layer):
     Args:
       cells: H.
       layers: number of LSTM layers in each direction.
-      attends_pads: the softmax is over all T time steps, not those of the mask.
+      attends_pads: the softmax is over all T time steps, padding included.
 
     Input shape: x [B, T, D], mask bool [B, T]. Output shape: [B, H].
     """
