@@ -1,4 +1,4 @@
-"""The losses of labels against a few lines of numpy, and the centers' way."""
+"""The label losses against a few lines of numpy, and how centers move."""
 
 import json
 
@@ -200,7 +200,7 @@ def test_centers_come_to_rest_at_the_mean_of_their_videos():
 
 
 def test_center_loss_needs_one_descriptor_a_video(sample, tmp_path):
-    """One line, of a model with one per vertical, and of one with one per frame."""
+    """One line, for models with a descriptor per vertical and per frame."""
     for model, values in (
         ("MultiAttentionBiLSTM", {"verticals": [i % 3 for i in range(12)]}),
         ("ManyToManyLSTM", {}),

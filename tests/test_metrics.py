@@ -45,7 +45,7 @@ def assert_same(result, expected):
 
 
 def naive_average_precision(pairs, num_positives, top_n=None):
-    """Of (score, hit) pairs; by hand, place by place of each tie."""
+    """Of (score, hit) pairs; by hand, position by position of each tie."""
     if num_positives == 0:
         return 0.0
     rank = found = total = 0
@@ -53,9 +53,9 @@ def naive_average_precision(pairs, num_positives, top_n=None):
     for score in sorted({score for score, _ in pairs}, reverse=True):
         hits = [hit for other, hit in pairs if other == score]
         share = sum(hits) / len(hits)
-        for place in range(len(hits)):
+        for position in range(len(hits)):
             rank += 1
-            others = place * (sum(hits) - 1) / (len(hits) - 1) if place else 0
+            others = position * (sum(hits) - 1) / (len(hits) - 1) if position else 0
             if rank <= (top_n or rank):
                 total += share * (found + 1 + others) / rank
         found += sum(hits)

@@ -77,7 +77,7 @@ class LabelLoss(Configured, keras.losses.Loss):
 
 @LOSSES.register
 class CrossEntropyLoss(LabelLoss):
-    """sum_c -[y log(p + e) + (1 - y) log(1 - p + e)] on probabilities, e = 1e-5."""
+    """Cross entropy: sum_c -[y log(p + e) + (1 - y) log(1 - p + e)], e = 1e-5."""
 
     def terms(self, labels, predictions):
         return cross_entropy(labels, predictions)
@@ -85,7 +85,7 @@ class CrossEntropyLoss(LabelLoss):
 
 @LOSSES.register
 class HingeLoss(LabelLoss):
-    """sum_c max(0, b - s p), s = 2y - 1, with margin b."""
+    """Hinge loss: sum_c max(0, b - s p), s = 2y - 1, with margin b."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class SoftmaxLoss(LabelLoss):
     """Cross entropy of softmax(p) against the labels, normalised to sum to 1.
 
     The starter code applies the softmax to probabilities, the model's output. In
-    segments, it is over the rated classes alone, so a segment with a single rated class
+    segments it is over the rated classes only, so a segment with a single rated class
     has no gradient.
     """
 
@@ -123,7 +123,9 @@ class SoftmaxLoss(LabelLoss):
 
 @LOSSES.register
 class PseudoHuberLoss(LabelLoss):
-    """sum_c d^2 (sqrt(1 + (ce_c / d)^2) - 1), with the cross entropy ce_c of a class.
+    """Pseudo-Huber loss of the cross entropy ce_c of each class.
+
+        sum_c d^2 (sqrt(1 + (ce_c / d)^2) - 1)
 
     This is about ce^2 / 2 for small ce, and about d ce for large ce.
     Source: Na et al. 2017, Table 4, Pseudo-Huber.

@@ -120,7 +120,7 @@ class Metrics:
             top: `top_predictions` of the batch, with k of at least `top_k`.
             labels: int [B, L], padded with -1; a repeated id counts once.
             loss: float [B], or the mean of the batch as a scalar; optional.
-            rated_loss: the loss of the rated classes alone, of segments; optional.
+            rated_loss: the loss of the rated classes only, of segments; optional.
 
         Raises:
             ValueError: the shapes do not match, there are too few ranks, or a class
@@ -223,7 +223,7 @@ class Metrics:
         return result
 
     def _check(self, scores, classes, hits, labels) -> None:
-        """Raises ValueError unless the arrays of a batch match each other and us."""
+        """Raises ValueError unless shapes, ranks and class ids of a batch are valid."""
         shapes = [array.shape for array in (scores, classes, hits, labels)]
         if scores.ndim != 2 or len(set(shapes[:3])) > 1 or len(scores) != len(labels):
             raise ValueError(f"scores, classes, hits, labels: shapes {shapes} disagree")
@@ -243,7 +243,7 @@ class Metrics:
         self._sums[f"{name}_examples"] += num_examples
 
     def _sort_pairs(self) -> np.ndarray:
-        """All pairs [N], sorted, and kept so in place of the batches to save memory."""
+        """All pairs [N], sorted. They replace the batches, which saves memory."""
         pairs = np.concatenate([np.empty(0, np.uint64), *self._pairs])
         self._pairs = [pairs]
         pairs.sort()

@@ -8,6 +8,7 @@ import inspect
 import keras
 from keras import ops
 
+from youtube8m.compat import variable_index
 from youtube8m.errors import UserError, unknown_name
 from youtube8m.registry import PACKAGE
 
@@ -37,7 +38,7 @@ class FusedAdam(keras.optimizers.Adam):
             return super().update_step(gradient, variable, learning_rate)
         import tensorflow as tf  # the one backend that has the operation
 
-        index = self._get_variable_index(variable)
+        index = variable_index(self, variable)
         step = ops.cast(self.iterations + 1, variable.dtype)
         return tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,

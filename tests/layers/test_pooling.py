@@ -14,11 +14,11 @@ from youtube8m.layers.pooling import (
 RNG = np.random.default_rng(0)
 LENGTHS = (6, 3, 1)
 MASK = np.arange(6)[None, :] < np.array(LENGTHS)[:, None]
-X = RNG.normal(size=(3, 6, 4)).astype(np.float32)  # pads hold something
+X = RNG.normal(size=(3, 6, 4)).astype(np.float32)  # also at the padding
 
 
 @pytest.mark.parametrize("pool, reduce", [(masked_mean, np.mean), (masked_max, np.max)])
-def test_pads_do_not_count(pool, reduce):
+def test_padding_does_not_count(pool, reduce):
     expected = [reduce(x[:n], axis=0) for x, n in zip(X, LENGTHS, strict=True)]
     np.testing.assert_allclose(pool(X, MASK), expected, rtol=1e-5)
 

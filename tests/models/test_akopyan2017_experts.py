@@ -16,7 +16,7 @@ from youtube8m.models.akopyan2017.experts import (
 )
 
 RNG = np.random.default_rng(0)
-X = RNG.normal(size=(3, 9, 5)).astype(np.float32)  # pads hold something
+X = RNG.normal(size=(3, 9, 5)).astype(np.float32)  # also at the padding
 EXPERTS, ACTIVE = 8, 3
 
 
@@ -29,7 +29,7 @@ def randomized(**kwargs):
 
 
 def expected(x, weights, noise=None):
-    """y [D] of one place, its gates [n] and its part of the load [n]."""
+    """y [D] of one token, its gates [n] and its part of the load [n]."""
     clean = x @ weights["gate"]
     deviation = np.log1p(np.exp(x @ weights["noise"]))
     scores = clean if noise is None else clean + noise * deviation
@@ -48,12 +48,12 @@ def expected(x, weights, noise=None):
 def check(result, weights, noise):
     outputs, importance, load = (np.asarray(value) for value in result)
     total_gates, total_load = np.zeros(EXPERTS), np.zeros(EXPERTS)
-    for place in np.ndindex(MASK.shape):
-        if not MASK[place]:
-            assert not outputs[place].any()
+    for token in np.ndindex(MASK.shape):
+        if not MASK[token]:
+            assert not outputs[token].any()
             continue
-        y, gates, part = expected(X[place], weights, noise and noise[place])
-        np.testing.assert_allclose(outputs[place], y, rtol=1e-4, atol=1e-4)
+        y, gates, part = expected(X[token], weights, noise and noise[token])
+        np.testing.assert_allclose(outputs[token], y, rtol=1e-4, atol=1e-4)
         total_gates, total_load = total_gates + gates, total_load + part
     np.testing.assert_allclose(importance, total_gates, rtol=1e-4)
     np.testing.assert_allclose(load, total_load, rtol=1e-4)

@@ -1,4 +1,4 @@
-"""What every registered model must do: each new one joins by being registered."""
+"""The checks that every registered model must pass."""
 
 import keras
 import numpy as np
@@ -72,7 +72,7 @@ def test_padding_changes_nothing(frame_case):
     )
 
 
-def test_what_the_pads_hold_changes_nothing(frame_case):
+def test_values_at_the_padding_change_nothing(frame_case):
     model, batch = frame_case
     dirty = dict(batch, frames=batch["frames"].copy())
     for row, length in zip(dirty["frames"], batch["num_frames"], strict=True):
@@ -176,7 +176,7 @@ def test_counts_of_the_papers():
         ("MoeModel", FRAMES, "drop it"),
     ],
 )
-def test_wrong_models_are_told(model, data, message):
+def test_wrong_models_are_refused(model, data, message):
     with pytest.raises(UserError, match=message):
         models.create(RunConfig(data, ModelConfig(model)))
 
@@ -184,7 +184,7 @@ def test_wrong_models_are_told(model, data, message):
 @pytest.mark.parametrize(
     "values", [{"lstm_layers": 0}, {"moe_num_mixtures": 0}, {"lstm_cells": -1}]
 )
-def test_impossible_sizes_are_told(values):
+def test_impossible_sizes_are_refused(values):
     config = ModelConfig("LstmModel", hyperparameters=values)
     with pytest.raises(UserError, match=f"--{next(iter(values))}="):
         models.create(RunConfig(FRAMES, config))

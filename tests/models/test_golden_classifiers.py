@@ -1,6 +1,6 @@
 """Classifiers and losses against what the authors' released code computes.
 
-The encoders' tests leave these cases out; what is left out here as well is named.
+The tests of encoders leave these cases out. NOT_TAKEN_OVER names what has no test.
 """
 
 import re
@@ -162,7 +162,7 @@ def check_losses(case, model):
 # TF1 weights in our layout ----------------------------------------------------------
 
 LEAVES = {"weights": "kernel", "biases": "bias"}
-# Added before a normalisation: ours takes them off its mean.
+# Biases before a normalisation: ours subtracts them from its mean.
 FOLDED = {"reduce/biases", "distr_biases"}
 ONE_OF_ITS_KIND = {
     "predictions_layer": "logits",
@@ -277,7 +277,7 @@ def test_some_negatives_are_certain():
 
 
 def check_center_loss(case):
-    """Its centers move alone where the released code was made to move them."""
+    """The centers move only where the released code was made to move them."""
     expected = case.outputs
     losses_of_beta = [name for name in expected if name.startswith("loss_beta")]
     betas = [name.removeprefix("loss_beta") for name in losses_of_beta]

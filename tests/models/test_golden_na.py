@@ -15,7 +15,7 @@ from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.registry import hyperparameters
 from youtube8m.runs.starter_code import by_expert
 
-# The released class -> ours, and what it is told beside the case's own flags.
+# The released class -> ours, and its arguments besides the case's own flags.
 MODELS = {
     "LstmModel": ("LSTMMemory", {"lstm_memory": "none"}),
     "Lstm_average_concat": ("LSTMMemory", {"lstm_memory": "m"}),

@@ -100,7 +100,7 @@ def check_training(case):
 def check_results(case, results, t):
     """What step t returned, of before its update."""
     for name, ours in SERIES.items():
-        # Relative alone: a loss is not near 0, and the regulariser is all small.
+        # Only relative: no loss is near 0, and all values of the regulariser are small.
         assert_close(results[ours], case.outputs[name][t], f"{name}[{t}]", atol=0)
     name = f"predictions_step{t}"
     assert_close(results["predictions"], case.outputs[name], name)

@@ -67,7 +67,7 @@ def classifier_of(case, encoder):
 
 
 def encoder_of(case):
-    """The name of our class, and what it is told."""
+    """The name of our class, and its arguments."""
     assert_known(case.meta["flags"], *FLAGS, "video_level_classifier_model")
     kernels = {k: v for k, v in case.variables.items() if k.endswith("cell/kernel")}
     cells = [kernel.shape[1] // 4 for kernel in kernels.values()]
@@ -147,7 +147,7 @@ def recurrent_layer(encoder, scope):
         pair = {"rgb": encoder.visual, "audio": encoder.audio}[match["modality"]]
         pair = pair.levels[level]
     elif level == 1 and isinstance(encoder.top, Stack):
-        # Released code that reads the forward half of the second layer alone.
+        # Released code that reads only the forward half of the second layer.
         return None if backward else encoder.top.layers[0]
     else:
         pair = (encoder.bottom, encoder.top)[level].levels[0]

@@ -89,13 +89,13 @@ def test_adaptive_noise():
     gamma = [[(1 / 4 + 1 / 2) / 2], [1.0], [0.0]]
     check_recurrent(encoder.noise_scale(LABELS), gamma)
     seed = keras.random.SeedGenerator(7)
-    for _ in range(2):  # anew at each step
+    for _ in range(2):  # new noise at each step
         noise = np.asarray(keras.random.normal(totals.shape, seed=seed))
         expected = normalized(totals + gamma * np.sqrt(LENGTHS)[:, None] * noise)
         check_recurrent(encoder(FRAMES, MASK, training=True, labels=LABELS), expected)
 
 
-def test_adaptive_noise_is_told_the_labels_by_the_model():
+def test_the_model_gives_adaptive_noise_the_labels():
     encoder = encoders.AdaptiveNoise(class_counts=(1, 1, 1))
     model = models.VideoModel(models.MoeModel(3), encoder)
     batch = {"frames": FRAMES, "num_frames": np.array(LENGTHS), "labels": LABELS}
@@ -130,14 +130,14 @@ def test_many_to_many():
     )
 
 
-def test_released_many_to_many_counts_pads():
-    model, scores, of_pads = many_to_many(released_code=True, max_frames=12)
+def test_released_many_to_many_counts_padding():
+    model, scores, of_padding = many_to_many(released_code=True, max_frames=12)
     expected = [
-        (scores(video).sum(axis=0) + (12 - len(video)) * of_pads) / 12
+        (scores(video).sum(axis=0) + (12 - len(video)) * of_padding) / 12
         for video in VIDEOS
     ]
     check_recurrent(predict(model, LENGTHS), expected)
-    check_recurrent(predict(model, (0, 0, 0)), [of_pads] * 3)
+    check_recurrent(predict(model, (0, 0, 0)), [of_padding] * 3)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +189,6 @@ def test_cnn_starts_like_tf1():
         ),
     ],
 )
-def test_unknown_choices_are_told(make, message):
+def test_unknown_choices_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()

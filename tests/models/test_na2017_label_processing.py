@@ -1,4 +1,4 @@
-"""Label correlation, behind a classifier and among its logits, against numpy."""
+"""Label correlation, after a classifier and among its logits, against numpy."""
 
 import keras
 import numpy as np
@@ -47,7 +47,7 @@ def test_one_matrix_is_fixed_and_one_trained():
 
 
 @pytest.mark.parametrize("name", losses.LOSSES)
-def test_what_leaves_the_probabilities_is_cut_off(name):
+def test_values_outside_0_and_1_are_clipped(name):
     layer = LabelCorrelation(6, correlation_beta=40.0)
     layer.build((None, 6))
     layer.set_label_correlation(FIXED)
@@ -130,7 +130,7 @@ def test_mixed_precision_is_close_and_ends_in_float32(case):
     np.testing.assert_allclose(predictions, model(BATCH)["predictions"], atol=0.02)
 
 
-def test_predictions_are_processed_behind_the_classifier():
+def test_predictions_are_processed_after_the_classifier():
     model = create(*CASES[0])
     plain = VideoModel(model.classifier)
     p = np.asarray(plain(BATCH)["predictions"])

@@ -1,4 +1,4 @@
-"""The classifiers that take nothing but a descriptor, against numpy."""
+"""The classifiers that need no facts of the classes, against numpy."""
 
 import keras
 import numpy as np
@@ -93,7 +93,7 @@ def test_mlp_without_normalisation():
     check(layer(3 * X), sigmoid(hidden @ last + last_bias))
 
 
-def test_mlp_drops_units_in_training_alone():
+def test_mlp_drops_units_in_training_only():
     layer = MlpModel(6, 1, 500, mlp_dropout=0.4)
     layer.build((None, 5))
     first, second = (np.asarray(layer(X, training=True)) for _ in "ab")
@@ -109,7 +109,7 @@ def test_mlp_drops_units_in_training_alone():
         ("ClassifierChainModel", {"chain_dropout": -0.1}),
     ],
 )
-def test_impossible_values_are_told(name, values):
+def test_impossible_values_are_refused(name, values):
     with pytest.raises(UserError, match=f"--{next(iter(values))}=.*: must be "):
         construct(CLASSIFIERS.get(name), {"num_classes": 6, **values})
 
@@ -118,14 +118,14 @@ def test_impossible_values_are_told(name, values):
 
 
 class Given(Classifier):
-    """Answers with what it is given, side by side."""
+    """Returns its inputs, concatenated."""
 
     def call(self, descriptor, training=False):
         return keras.ops.concatenate(keras.tree.flatten(descriptor), axis=-1)
 
 
-def test_descriptors_are_dropped_in_training_alone():
-    """Tang et al. 2017, equation 11: what is kept is divided by its share."""
+def test_descriptors_are_dropped_in_training_only():
+    """Tang et al. 2017, equation 11: the kept values are divided by their share."""
     model = VideoModel(Given(4), dropout_keep_prob=0.25)
     batch = {"features": np.ones((2000, 4), np.float32)}  # 1/2 each, normalised
     outputs = model(batch, training=True)
@@ -145,7 +145,7 @@ def test_each_of_several_descriptors_is_dropped():
 
 
 @pytest.mark.parametrize("keep", [0.0, 1.5])
-def test_impossible_shares_are_told(keep):
+def test_impossible_shares_are_refused(keep):
     with pytest.raises(UserError, match=f"--dropout_keep_prob={keep}: must be "):
         construct(
             VideoModel,

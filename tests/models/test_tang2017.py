@@ -81,7 +81,7 @@ def split_attention(encoder, x):
 
 
 def multi_attention(encoder, x):
-    """All verticals' vectors, one behind the other."""
+    """The vectors of all verticals, concatenated."""
     if encoder.pool_size:
         x = maxima(bilstm(x, encoder.local)[0], encoder.pool_size)
     h, _ = bilstm(x, encoder.bilstm)
@@ -152,7 +152,7 @@ def test_descriptors(name, expected, values):
         "HierarchicalBiLSTMAttention",
     ],
 )
-def test_pads_count_in_released_code_alone(name):
+def test_padding_counts_in_released_code_only(name):
     short, short_mask = X[2:, :5], MASK[2:, :5]
     for released in (False, True):
         encoder = randomized(name, released_code=released)
@@ -166,7 +166,7 @@ def test_pads_count_in_released_code_alone(name):
 
 
 def test_attention_without_a_query_is_the_mean():
-    """In released code that of all places: tanh(sum_t h_t / T), whatever the length."""
+    """In released code over all time steps: tanh(sum_t h_t / T) for every length."""
     for released in (False, True):
         encoder = randomized("BiLSTMAttention", released_code=released)
         encoder.head.attention.query.assign(np.zeros((5, 1)))
@@ -188,7 +188,7 @@ def test_released_random_windows_are_full_ones():
 # The rest ---------------------------------------------------------------------------
 
 
-def test_random_frames_are_drawn_in_training_alone():
+def test_random_frames_are_drawn_in_training_only():
     encoder = randomized("RandomBiLSTMAttention")
     frames = np.arange(2 * 28, dtype=np.uint8).reshape(2, 28, 1)
     select = tf.function(
@@ -216,7 +216,7 @@ def test_one_modality_is_refused_where_two_are_needed():
         models.create(RunConfig(data, ModelConfig("SplitBiLSTMAttention")))
 
 
-def test_unknown_scores_are_told():
+def test_unknown_scores_are_refused():
     with pytest.raises(UserError, match="--attention_score=dense: must be tanh-dense"):
         randomized("MultiAttentionBiLSTM", attention_score="dense")
 

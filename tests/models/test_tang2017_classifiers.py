@@ -1,4 +1,4 @@
-"""Classifiers that know of verticals and frequencies, against numpy."""
+"""Classifiers that use verticals and frequencies, against numpy."""
 
 import keras
 import numpy as np
@@ -21,7 +21,7 @@ PAPER_VERTICALS = tuple(i % 25 for i in range(4716))
 
 
 def randomized(layer, shape=X.shape):
-    """With variances above 0, and most units before a relu as well."""
+    """With variances above 0, and most units positive before a relu."""
     layer.build(shape)
     for weight in layer.weights:
         if weight.path.endswith(("moving_variance", "beta")):
@@ -40,16 +40,16 @@ def moe(x, layer):
 
 
 @pytest.mark.parametrize("bias", [True, False])
-def test_each_class_is_told_from_its_verticals_descriptor(bias):
+def test_each_class_uses_the_descriptor_of_its_vertical(bias):
     sizes = (5, 3, 4)
     layer = PerVerticalModel(7, VERTICALS, vertical_bias=bias)
     randomized(layer, [(None, size) for size in sizes])
     descriptors = [RNG.normal(size=(2, size)).astype(np.float32) for size in sizes]
     result = np.asarray(layer(descriptors))
     for c, v in enumerate(VERTICALS):
-        head, place = layer.heads[v], VERTICALS[:c].count(v)
-        logits = descriptors[v] @ np.asarray(head.kernel)[:, place]
-        check(result[:, c], sigmoid(logits + (head.bias[place] if bias else 0)))
+        head, column = layer.heads[v], VERTICALS[:c].count(v)
+        logits = descriptors[v] @ np.asarray(head.kernel)[:, column]
+        check(result[:, c], sigmoid(logits + (head.bias[column] if bias else 0)))
 
 
 def test_one_descriptor_serves_all_verticals():
@@ -168,7 +168,7 @@ def normalized(x, norm):
 
 @pytest.mark.parametrize("features, distribution", VARIANTS)
 def test_classifier_chain(features, distribution):
-    """The distribution d is filled group by group, at the place of each."""
+    """The distribution d is filled group by group, at the positions of its classes."""
     layer = chain(features, distribution)
     f, d = X, np.zeros((4, 7))
     if features:
@@ -211,7 +211,7 @@ def test_chains_of_more_groups_than_classes():
     assert layer(X).shape == (4, 3) and len(layer.groups) == 3
 
 
-def test_chains_feed_back_in_training_what_gradients_flow_through():
+def test_gradients_flow_through_the_predictions_of_a_chain():
     layer = chain(0, 0, chain_dropout=0.0)
     with tf.GradientTape() as tape:
         last = tf.reduce_sum(layer(X, training=True)[:, 5:])
@@ -220,7 +220,7 @@ def test_chains_feed_back_in_training_what_gradients_flow_through():
     check(layer(X, training=True), layer(X))
 
 
-def test_chains_drop_in_training_alone():
+def test_chains_drop_in_training_only():
     layer = chain(0, 0)
     first, second = (np.asarray(layer(X, training=True)) for _ in "ab")
     assert np.abs(first - second).max() > 0

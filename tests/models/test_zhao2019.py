@@ -83,7 +83,7 @@ def test_maps_start_small():
 
 
 @pytest.mark.parametrize("cls", ENCODERS)
-def test_the_distance_is_a_loss_of_the_projection_alone(cls):
+def test_only_the_projection_has_a_distance_loss(cls):
     encoder = cls(SIZES, modality_fusion="projection", projection_weight=0.5)
     outputs = {"projection_distance": np.float32([1, 2, 3])}
     losses = encoder.auxiliary_losses(outputs, {})
@@ -101,7 +101,7 @@ def test_one_modality_cannot_be_fused(cls, mode):
 
 
 @pytest.mark.parametrize("cls", ENCODERS)
-def test_one_modality_can_be_read(cls):
+def test_one_modality_can_be_concatenated(cls):
     encoder = cls((5,))
     assert encoder.fusion.output_size == 5
 

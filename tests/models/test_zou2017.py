@@ -36,7 +36,7 @@ def small(name, **values):
 
 
 def check(encoder, expected_of_video, lengths=LENGTHS):
-    """The descriptors are those of each video's real frames, taken alone."""
+    """Each descriptor depends only on the real frames of its video."""
     frames, mask = random_frames(lengths)
     expected = [expected_of_video(x[:n]) for x, n in zip(frames, lengths, strict=True)]
     np.testing.assert_allclose(encoder(frames, mask), expected, rtol=1e-4, atol=1e-5)
@@ -75,7 +75,7 @@ def test_stacked_bilstm_is_an_interleaved_stack():
     np.testing.assert_array_equal(layer(frames, mask), stack(frames, mask)[1].h)
 
 
-def test_released_code_differs_for_plain_cells_alone():
+def test_released_code_differs_for_plain_cells_only():
     """Forward half of the second layer; with layer normalisation both."""
     layer = small("StackedBiLSTMLN", layer_norm=False, released_code=True)
 
@@ -89,15 +89,15 @@ def test_released_code_differs_for_plain_cells_alone():
 
 
 @pytest.mark.parametrize(
-    "length, places",
+    "length, positions",
     [(45, (14, 29, 44)), (9, (2, 5, 8)), (4, (0, 1, 3)), (1, (0,) * 3)],
 )
-def test_segment_attention(length, places):
+def test_segment_attention(length, positions):
     layer = small("SegmentAttentionBiLSTM")
 
     def mean_of_thirds(x):
         outputs, _ = two_bilstms(layer, x)
-        return outputs[list(places)].mean(axis=0)
+        return outputs[list(positions)].mean(axis=0)
 
     check(layer, mean_of_thirds, lengths=np.array([length]))
 
@@ -250,7 +250,7 @@ def test_sizes_of_the_paper(name, values, parameters, width):
             assert models.count_parameters(model.classifier) == 48_301_272
 
 
-def test_classes_see_their_verticals_bilstm_alone():
+def test_classes_get_only_the_bilstm_of_their_vertical():
     values = {"min_lstm_cells": 3}
     config = ModelConfig(
         "PerVerticalBiLSTM", hyperparameters=values, verticals=VERTICALS

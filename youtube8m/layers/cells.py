@@ -10,6 +10,7 @@ import math
 import keras
 from keras import ops
 
+from youtube8m.compat import all_layers
 from youtube8m.registry import PACKAGE, Configured
 
 
@@ -67,7 +68,7 @@ def disable_cudnn(model) -> None:
     Where there is a GPU, Keras traces cuDNN's operations, which a machine without a
     GPU cannot load. Call this before the model is traced.
     """
-    for layer in model._flatten_layers():
+    for layer in all_layers(model):
         if isinstance(layer, (keras.layers.LSTM, keras.layers.GRU)):
             layer.use_cudnn = False
 
@@ -185,9 +186,3 @@ class LayerNormLSTM(Configured, keras.layers.Layer):
                 )
             z = ops.concatenate([z, factors], axis=-1)
         return self.rnn(z, mask=mask, training=training)
-
-    def compute_output_spec(self, x, mask=None, training=False):
-        batch, steps = x.shape[:2]
-        state = keras.KerasTensor((batch, self.units), self.compute_dtype)
-        outputs = keras.KerasTensor((batch, steps, self.units), self.compute_dtype)
-        return outputs, state, state

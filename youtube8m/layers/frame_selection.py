@@ -46,7 +46,7 @@ class SampleFrames(Configured, keras.layers.Layer):
     """k frames of each video: random ones in training, a fixed choice otherwise.
 
     The fixed choice spreads the k frames evenly (or takes the k in the middle), so
-    that a prediction depends on its video alone. The starter code draws at random
+    that a prediction depends only on its video. The starter code draws at random
     in evaluation too.
 
     Args:
@@ -81,7 +81,3 @@ class SampleFrames(Configured, keras.layers.Layer):
         if self.contiguous:
             return random_sequence_indices(uniform, num_frames, self.size)
         return random_frame_indices(uniform, num_frames)
-
-    def compute_output_spec(self, frames, frame_mask, training=False):
-        shape = (frames.shape[0], self.size, frames.shape[-1])
-        return keras.KerasTensor(shape, dtype=frames.dtype)

@@ -83,6 +83,3 @@ class NormalizedFeatures(keras.layers.Layer):
             # Byte 0 stands for -1.99, so padding must be cleared after dequantising.
             scale = ops.where(frame_mask[..., None], scale, 0.0)
         return ops.cast(x * scale, self.compute_dtype)
-
-    def compute_output_spec(self, x, frame_mask=None):
-        return keras.KerasTensor(x.shape, dtype=self.compute_dtype)

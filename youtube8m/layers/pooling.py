@@ -1,4 +1,4 @@
-"""From one vector per frame to one per video, over the real frames alone.
+"""From one vector per frame to one per video, over the real frames only.
 
 masked_mean(x, mask)                          # [B, T, H], [B, T] -> [B, H]
 AttentionPooling()(x, mask)                   # [B, T, H], [B, T] -> [B, H]
@@ -113,8 +113,3 @@ class AttentionPooling(Configured, keras.layers.Layer):
         weights = masked_softmax(ops.matmul(hidden, self.query), frame_mask)
         pooled = attend(x, weights)
         return ops.squeeze(pooled, axis=1) if self.queries == 1 else pooled
-
-    def compute_output_spec(self, x, frame_mask=None):
-        batch, _, size = x.shape
-        shape = (batch, size) if self.queries == 1 else (batch, self.queries, size)
-        return keras.KerasTensor(shape, self.compute_dtype)

@@ -45,9 +45,9 @@ class FinalState(NamedTuple):
 
     Attributes:
       h: [B, H], the output of the top layer.
-      c: [B, H], the cell state of the top layer; None unless states are asked for.
+      c: [B, H], the cell state of the top layer; None without `states`.
       states: [c_1, h_1, c_2, h_2 ...] of all layers (of the top one if interleaved),
-        as one tensor; None unless states are asked for.
+        as one tensor; None without `states`.
     """
 
     h: Any
@@ -63,7 +63,7 @@ class Stack(Configured, keras.layers.Layer):
       cells: units of each layer.
       cell: one of CELLS.
       backward: read from each video's last real frame to its first; the outputs are
-        in the order of the frames all the same.
+        still in the order of the frames.
       states: also return cell states. This costs a fifth of the time, since the
         layers must then get the mask.
       dropout: of the candidates, for layer_norm_lstm.
@@ -124,16 +124,6 @@ class Stack(Configured, keras.layers.Layer):
         if not self.states:
             return x, FinalState(h)
         return x, FinalState(h, states[-2], ops.concatenate(states, axis=-1))
-
-    def compute_output_spec(self, x, frame_mask, training=False):
-        batch, steps = x.shape[:2]
-        units, dtype = self.cells[-1], self.compute_dtype
-        h = keras.KerasTensor((batch, units), dtype)
-        outputs = keras.KerasTensor((batch, steps, units), dtype)
-        if not self.states:
-            return outputs, FinalState(h)
-        states = keras.KerasTensor((batch, 2 * sum(self.cells)), dtype)
-        return outputs, FinalState(h, h, states)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -62,7 +62,7 @@ class SparseExperts(Configured, keras.layers.Layer):
         if active_experts >= num_experts:
             raise ValueError(
                 f"--active_experts={active_experts}: must be below --num_experts="
-                f"{num_experts}; a frame is given to some of the experts"
+                f"{num_experts}; only some of the experts compute a frame"
             )
         self.num_experts = num_experts
         self.active_experts = active_experts
@@ -129,10 +129,6 @@ class SparseExperts(Configured, keras.layers.Layer):
         blocks = ops.relu(blocks)
         blocks = _apply_dense(blocks, dispatch, self.output_kernel, self.output_bias)
         return dispatch.combine(blocks, gates)
-
-    def compute_output_spec(self, x, frame_mask, training=False):
-        sums = keras.KerasTensor((self.num_experts,), "float32")
-        return keras.KerasTensor(x.shape, self.compute_dtype), sums, sums
 
 
 def _apply_dense(blocks, dispatch, kernel, bias):

@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-import keras
 from keras import ops
 
 from youtube8m.models.base import LABEL_PROCESSING, Part
@@ -77,6 +76,3 @@ class LabelCorrelation(Part):
                 )
                 mixed = mixed + factor * ops.cast(terms, "float32")
         return ops.clip(mixed, 0.0, 1.0)
-
-    def compute_output_spec(self, predictions):
-        return keras.KerasTensor(predictions.shape, "float32")

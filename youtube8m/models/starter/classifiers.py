@@ -21,10 +21,6 @@ class DenseClassifier(Classifier):
         size = input_shape[-1]
         return self.sublayer(keras.layers.Dense, size, name, units=units, **kwargs)
 
-    def compute_output_spec(self, descriptor, training=False):
-        batch = keras.tree.flatten(descriptor)[0].shape[0]
-        return keras.KerasTensor((batch, self.num_classes), "float32")
-
 
 @CLASSIFIERS.register
 class LogisticModel(DenseClassifier):

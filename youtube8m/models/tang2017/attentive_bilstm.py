@@ -28,7 +28,7 @@ class AttentiveBiLSTM(Configured, keras.layers.Layer):
     Args:
       cells: H.
       layers: number of LSTM layers in each direction.
-      attends_pads: the softmax is over all T time steps, not those of the mask.
+      attends_pads: the softmax is over all T time steps, padding included.
 
     Input shape: x [B, T, D], mask bool [B, T]. Output shape: [B, H].
     """
@@ -52,6 +52,3 @@ class AttentiveBiLSTM(Configured, keras.layers.Layer):
         outputs, _ = self.bilstm(x, frame_mask, training=training)
         mask = None if self.attends_pads else frame_mask
         return ops.tanh(self.attention(outputs, mask))
-
-    def compute_output_spec(self, x, frame_mask, training=False):
-        return keras.KerasTensor((x.shape[0], self.cells), self.compute_dtype)

@@ -140,15 +140,6 @@ class HierarchicalMoeModel(DenseClassifier):
         fine = self.fine(ops.concatenate([descriptor, known], axis=-1))
         return {"predictions": fine, "coarse_predictions": coarse}
 
-    def compute_output_spec(self, descriptor, training=False):
-        batch = descriptor.shape[0]
-        return {
-            "predictions": keras.KerasTensor((batch, self.num_classes), "float32"),
-            "coarse_predictions": keras.KerasTensor(
-                (batch, self.num_verticals), "float32"
-            ),
-        }
-
     def auxiliary_losses(self, outputs, batch):
         truth = self._mark_verticals(batch["labels"])
         terms = cross_entropy(truth, outputs["coarse_predictions"])

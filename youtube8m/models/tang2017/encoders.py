@@ -320,7 +320,7 @@ class RandomBiLSTMAttention(BiLSTMAttention):
 
 @ENCODERS.register
 class HierarchicalBiLSTMAttention(_Encoder):
-    """BiLSTMs over groups of five frames, over groups of five groups, and over those.
+    """Three levels of BiLSTMs: on five frames each, on five groups each, on the rest.
 
         g_i = c forward + c backward after group i of frames          [B, T/5, H]
         s_j = c forward + c backward after group j of the g           [B, T/25, H]

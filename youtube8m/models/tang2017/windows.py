@@ -97,11 +97,3 @@ class SampleWindows(Configured, keras.layers.Layer):
             uniform = ops.full(shape, 0.5)
         indices = window_indices(uniform, counts, self.size)
         return take_frames(frames, indices), counts
-
-    def compute_output_spec(self, frames, frame_mask, training=False):
-        batch, steps, size = frames.shape
-        windows = steps and -(-steps // self.size)
-        return (
-            keras.KerasTensor((batch, windows, size), frames.dtype),
-            keras.KerasTensor((batch, windows), "int32"),
-        )

@@ -269,9 +269,9 @@ class CrossModalAutoencoder(_TwoBiLSTMs):
         loss = mean of (y_t - I_t)^2 over the real frames and D features
 
     `bottom` and `top` have the names, shapes and inputs of the layers of a
-    StackedBiLSTMLN on visual features alone, so training can start from them.
+    StackedBiLSTMLN with visual features only, so its training can start from them.
     Source: Zou et al. 2017, section 7.3 (not finished). The target of their
-    LstmModel_un is audio alone.
+    LstmModel_un is only the audio.
 
     Args:
       feature_sizes: of the modalities; a single modality is its own target.
