@@ -10,7 +10,7 @@ setup(
     python_requires=">=3.11",
     install_requires=[
         "tensorflow>=2.21,<2.22",
-        "keras>=3.15",
+        "keras>=3.15,<3.16",
         "numpy",
         "pandas",
         "absl-py",

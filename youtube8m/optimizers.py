@@ -13,6 +13,17 @@ from youtube8m.errors import UserError, unknown_name
 from youtube8m.registry import PACKAGE
 
 
+def slot_variables(
+    optimizer: keras.optimizers.Optimizer, name: str
+) -> list[keras.Variable]:
+    """What a built optimizer keeps of each trainable variable, in their order.
+
+    Args:
+      name: momentum or velocity of Adam, average of any with --ema_decay.
+    """
+    return [v for v in optimizer.variables if v.path.endswith(f"_{name}")]
+
+
 @keras.saving.register_keras_serializable(PACKAGE)
 class RMSPropFromOnes(keras.optimizers.RMSprop):
     """RMSProp whose mean of squared gradients starts at one, as in TF1.
@@ -22,7 +33,7 @@ class RMSPropFromOnes(keras.optimizers.RMSprop):
 
     def build(self, variables):
         super().build(variables)
-        for velocity in self._velocities:
+        for velocity in slot_variables(self, "velocity"):
             velocity.assign(ops.ones_like(velocity))
 
 
@@ -39,11 +50,15 @@ class FusedAdam(keras.optimizers.Adam):
         import tensorflow as tf  # the one backend that has the operation
 
         index = variable_index(self, variable)
+        momentum, velocity = (
+            slot_variables(self, name)[index].value.handle
+            for name in ("momentum", "velocity")
+        )
         step = ops.cast(self.iterations + 1, variable.dtype)
         return tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
-            m=self._momentums[index].value.handle,
-            v=self._velocities[index].value.handle,
+            m=momentum,
+            v=velocity,
             beta1_power=ops.power(ops.cast(self.beta_1, variable.dtype), step),
             beta2_power=ops.power(ops.cast(self.beta_2, variable.dtype), step),
             lr=ops.cast(learning_rate, variable.dtype),

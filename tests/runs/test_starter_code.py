@@ -356,8 +356,8 @@ def test_slots_of_an_lstm_lie_as_its_weights_do(tmp_path):
     assert state.steps_done == state.optimizer.iterations.numpy() == 8
     for weight, mean, square in zip(
         state.model.trainable_variables,
-        state.optimizer._momentums,
-        state.optimizer._velocities,
+        optimizers.slot_variables(state.optimizer, "momentum"),
+        optimizers.slot_variables(state.optimizer, "velocity"),
         strict=True,
     ):
         expected = weight.numpy()
@@ -436,7 +436,9 @@ def test_moving_statistics_have_no_slots(tmp_path):
     for leaf, variable in names.items():
         assert_close(variable.numpy(), variables[f"cluster_bn/{leaf}"], leaf)
     paths = [variable.path for variable in state.model.trainable_variables]
-    mean = state.optimizer._momentums[paths.index(norm.beta.path)]
+    mean = optimizers.slot_variables(state.optimizer, "momentum")[
+        paths.index(norm.beta.path)
+    ]
     assert_close(mean.numpy(), variables["cluster_bn/beta/Adam"], "beta/Adam")
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework import op_callbacks
+
+from youtube8m import compat
 
 
 def count_flops(function: Callable[[], Any]) -> int:
@@ -25,11 +26,8 @@ def count_flops(function: Callable[[], Any]) -> int:
         shapes = [[x.shape.as_list() for x in xs] for xs in (inputs, outputs)]
         total += operation_flops(kind, attributes, *shapes)
 
-    op_callbacks.add_op_callback(add)
-    try:
+    with compat.observed_operations(add):
         function()
-    finally:
-        op_callbacks.remove_op_callback(add)
     return total
 
 

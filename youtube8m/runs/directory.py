@@ -103,12 +103,10 @@ class RunDirectory:
     def is_starters(self) -> bool:
         """Whether the starter code wrote it, whose flags hold no hyper-parameters."""
         try:
-            return read_json(
-                self.file("model_flags.json"),
-                lambda values: "hyperparameters" not in values.keys(),
-            )
+            values = read_json(self.file("model_flags.json"))
         except JsonError:
             return False
+        return isinstance(values, dict) and "hyperparameters" not in values
 
     def read_run(self) -> RunConfig:
         """What model_flags.json says: of the starter code's, only its five keys.

@@ -202,7 +202,7 @@ class StarterCheckpoint(CheckpointReader):
             )
 
     def _sizes(self):
-        """(classifier, number of classes, hyper-parameters) by the variables' shapes."""
+        """(classifier, number of classes, hyper-parameters) by the variables."""
         widths = {name: shape[-1] for name, shape in self.shapes.items() if shape}
         sizes = {"dbof_add_batch_norm": "cluster_bn/gamma" in widths}
         if "cluster_weights" in widths:

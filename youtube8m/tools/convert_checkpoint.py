@@ -19,6 +19,7 @@ from youtube8m.config import RunConfig
 from youtube8m.config.fields import flag, require_given, require_positive
 from youtube8m.config.trained_run import TrainedRunConfig
 from youtube8m.errors import UserError
+from youtube8m.optimizers import slot_variables
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.starter_code import StarterCheckpoint
 from youtube8m.runs.weights import (
@@ -117,12 +118,11 @@ def _load_adam(state, checkpoint):
     """TF1's Adam keeps the means in Adam, the means of squares in Adam_1."""
     optimizer, classes = state.optimizer, state.model.classifier.num_classes
     trained = named_variables(state.model.trainable_variables)
-    for slot, ours in (
-        ("Adam", optimizer._momentums),
-        ("Adam_1", optimizer._velocities),
-    ):
-        values = checkpoint.values(shapes_of(trained), classes, slot)
-        for name, variable in zip(trained, ours, strict=True):
+    for theirs, ours in (("Adam", "momentum"), ("Adam_1", "velocity")):
+        values = checkpoint.values(shapes_of(trained), classes, theirs)
+        for name, variable in zip(
+            trained, slot_variables(optimizer, ours), strict=True
+        ):
             variable.assign(values[name])
     optimizer.iterations.assign(checkpoint.adam_updates)
 

@@ -10,6 +10,7 @@ import dataclasses
 import tensorflow as tf
 
 from youtube8m.errors import UserError
+from youtube8m.optimizers import slot_variables
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.weights import (
     RESTORE_ERRORS,
@@ -103,6 +104,5 @@ def _averages(state):
     if not optimizer.use_ema:
         return {}
     names = named_variables(state.model.trainable_variables)
-    averages = optimizer._model_variables_moving_average
-    values = (average.value for average in averages)
-    return {"average": dict(zip(names, values, strict=True))}
+    averages = [variable.value for variable in slot_variables(optimizer, "average")]
+    return {"average": dict(zip(names, averages, strict=True))}

@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from youtube8m import compat
 from youtube8m.data.reading.batch import batch_signature, device_inputs
 from youtube8m.losses import CrossEntropyLoss, LabelLoss, label_arrays
 from youtube8m.models import VideoModel
@@ -147,7 +148,7 @@ class TrainStep:
             reason = "XLA compiles no sums over several replicas"
         elif "GPU" in self.strategy.extended.worker_devices[0] and any(
             isinstance(layer, (keras.layers.LSTM, keras.layers.GRU))
-            for layer in self.state.model._flatten_layers()
+            for layer in compat.all_layers(self.state.model)
         ):
             reason = "the recurrent layers have faster kernels, which XLA has not"
         if reason:

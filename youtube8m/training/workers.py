@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from youtube8m import compat
 from youtube8m.data.reading import order
 from youtube8m.errors import UserError
 
@@ -86,7 +87,7 @@ class Workers:
             len(self),
             ", ".join(self.addresses),
         )
-        _allow_slow_heartbeats(len(self))
+        compat.allow_slow_heartbeats(len(self))
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
             tf.train.ClusterSpec({"worker": list(self.addresses)}),
             task_type="worker",
@@ -94,24 +95,6 @@ class Workers:
             rpc_layer="grpc",
         )
         return tf.distribute.MultiWorkerMirroredStrategy(resolver)
-
-
-def _allow_slow_heartbeats(workers):
-    """Takes a worker for lost after a minute without a sign of life.
-
-    TensorFlow does so after ten seconds, and offers no other way to set it. Local runs
-    were seen to end by that with both workers alive; why, is not known.
-    """
-    from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
-    from tensorflow.python.eager import context
-
-    job = coordination_config_pb2.CoordinatedJob(name="worker", num_tasks=workers)
-    context.context().configure_coordination_service(
-        service_type="standalone",
-        service_leader="/job:worker/replica:0/task:0",
-        heartbeat_timeout_in_ms=60_000,
-        coordinated_jobs=[job],
-    )
 
 
 def _places(config):
