@@ -8,6 +8,7 @@ main()                                 # `youtube8m train ...`
 import ast
 import atexit
 import contextlib
+import gc
 import importlib
 import logging
 import os
@@ -40,7 +41,8 @@ def run(command: str | Callable[..., None]) -> None:
     handler.addFilter(_is_ours_or_serious)
     logging.getLogger("tensorflow").handlers.clear()  # it would say things twice
     purpose = sys.modules["__main__"].__doc__ = tool["__doc__"]  # for --helpfull
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    terminated = 128 + signal.SIGTERM
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(terminated))
     commands = tool.get("COMMANDS", ())
     status = 0
     try:
@@ -53,6 +55,7 @@ def run(command: str | Callable[..., None]) -> None:
     except BaseException:
         sys.excepthook(*sys.exc_info())
         status = 1
+    signal.signal(signal.SIGTERM, before)
     _leave(status)
 
 
@@ -102,21 +105,25 @@ def _parse(argv, purpose):
 
 
 def _leave(status):
-    """Ends the process without tearing the interpreter down.
+    """Raises SystemExit, after which the interpreter ends, or a session goes on.
 
-    A tf.data pipeline that is still running then waits for ever: its Python functions
-    for the interpreter, which frees the iterator, which waits for the functions.
+    Freed first is what an error may still hold of the input pipeline. As a part of the
+    interpreter's end that would take for ever: freeing an iterator waits for its Python
+    functions, which no longer run then.
     """
+    gc.collect()
+    atexit.register(_ignore_signals)  # TensorFlow's exit functions remove files in /tmp
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # the reader of a pipe has gone; nor is it told at the very end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(status)
+
+
+def _ignore_signals():
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # it is ending
-    if isinstance(status, str):
-        print(status, file=sys.stderr)
-        status = 1
-    atexit._run_exitfuncs()  # which remove TensorFlow's files in /tmp
-    with contextlib.suppress(OSError):  # the reader of a pipe has gone
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(status or 0)
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _is_ours_or_serious(record):
