@@ -93,7 +93,6 @@ class HingeLoss(LabelLoss):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.hinge_margin = hinge_margin
 
     def terms(self, labels, predictions):
         signs = 2.0 * labels - 1.0
@@ -142,7 +141,6 @@ class PseudoHuberLoss(LabelLoss):
         super().__init__(**kwargs)
         if not huber_delta > 0:
             raise ValueError(f"--huber_delta={huber_delta}: must be greater than 0")
-        self.huber_delta = huber_delta
 
     def terms(self, labels, predictions):
         square = ops.square(cross_entropy(labels, predictions) / self.huber_delta)
@@ -178,8 +176,6 @@ class WeightedCrossEntropyLoss(LabelLoss):
     ):
         super().__init__(**kwargs)
         self.class_counts = tuple(class_counts)
-        self.miss_power = miss_power
-        self.miss_cap = miss_cap
         counts = np.array(class_counts, np.float64)
         weights = np.minimum((counts.max() / counts) ** miss_power, miss_cap)
         self._weights = weights.astype(np.float32)
@@ -209,8 +205,6 @@ class NegativeMaskedCrossEntropyLoss(LabelLoss):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.negative_threshold = negative_threshold
-        self.negative_threshold_counts = negative_threshold_counts
 
     def terms(self, labels, predictions):
         exceeds = ops.greater_equal if self.negative_threshold_counts else ops.greater
@@ -249,9 +243,6 @@ class CenterLoss(CrossEntropyLoss):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.center_loss_weight = center_loss_weight
-        self.center_rate = center_rate
-        self.center_mean = center_mean
         self.centers = None
 
     @property

@@ -57,10 +57,18 @@ class Registry:
 
 
 class Configured:
-    """Mixin of Keras objects that keep each constructor argument under its name.
+    """Mixin of Keras objects that have each constructor argument as an attribute.
 
-    `get_config` then holds them all.
+    `get_config` returns all of them.
     """
+
+    def __new__(cls, *args, **kwargs):
+        self = super().__new__(cls, *args, **kwargs)
+        given = inspect.signature(cls.__init__).bind_partial(self, *args).arguments
+        for name, argument in arguments(cls).items():
+            value = {**given, **kwargs}.get(name, argument.default)
+            object.__setattr__(self, name, value)  # before Keras tracks attributes
+        return self
 
     def get_config(self):
         own = {name: getattr(self, name) for name in arguments(type(self))}

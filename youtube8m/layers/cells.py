@@ -94,9 +94,6 @@ class LayerNormLSTMCell(Configured, keras.layers.Layer):
 
     def __init__(self, units: int, masked: bool = False, limit: float = 0.05, **kwargs):
         super().__init__(**kwargs)
-        self.units = units
-        self.masked = masked
-        self.limit = limit
         self.state_size = [units, units]
         self.output_size = units
 
@@ -149,9 +146,6 @@ class LayerNormLSTM(Configured, keras.layers.Layer):
 
     def __init__(self, units: int, dropout: float = 0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
-        self.units = units
-        self.dropout = dropout
-        self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
 

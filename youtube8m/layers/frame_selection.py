@@ -58,9 +58,6 @@ class SampleFrames(Configured, keras.layers.Layer):
 
     def __init__(self, size: int, contiguous: bool = False, seed=None, **kwargs):
         super().__init__(**kwargs)
-        self.size = size
-        self.contiguous = contiguous
-        self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, frames, frame_mask, training=False):

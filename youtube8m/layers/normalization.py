@@ -34,9 +34,6 @@ class BatchNorm(Configured, keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.momentum = momentum
-        self.epsilon = epsilon
-        self.scale = scale
 
     def build(self, input_shape):
         shape = input_shape[-1:]

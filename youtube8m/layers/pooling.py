@@ -86,9 +86,6 @@ class AttentionPooling(Configured, keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.queries = queries
-        self.units = units
-        self.initializer = initializer
 
     def build(self, x_shape, *_):
         size = x_shape[-1]

@@ -87,10 +87,6 @@ class Stack(Configured, keras.layers.Layer):
         if states and cell == "gru":
             raise ValueError("states: a GRU has no state but its output")
         self.cells = tuple(cells)
-        self.cell = cell
-        self.backward = backward
-        self.states = states
-        self.dropout = dropout
 
     def build(self, x_shape, *_):
         size = x_shape[-1]
@@ -154,11 +150,6 @@ class BidirectionalStack(Configured, keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.cells = tuple(cells)
-        self.merge = merge
-        self.interleaved = interleaved
-        self.cell = cell
-        self.states = states
-        self.dropout = dropout
 
     def build(self, x_shape, *_):
         shape = tuple(x_shape)

@@ -127,8 +127,6 @@ class ReproducedEncoder(FrameEncoder):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.released_code = released_code
-        self.max_frames = max_frames
 
     def select(self, frames, frame_mask, training=False):
         if not self.released_code or self.max_frames is None:
@@ -149,7 +147,6 @@ class Classifier(Part):
 
     def __init__(self, num_classes: int, **kwargs):
         super().__init__(**kwargs)
-        self.num_classes = num_classes
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -184,7 +181,6 @@ class VideoModel(Configured, keras.Model):
         self.encoder = encoder
         self.classifier = classifier
         self.label_processing = label_processing
-        self.dropout_keep_prob = dropout_keep_prob
         self.dropout = keras.layers.Dropout(
             1.0 - dropout_keep_prob, dtype=self.dtype_policy, name="dropout"
         )

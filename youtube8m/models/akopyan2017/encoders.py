@@ -30,7 +30,6 @@ class _Regularized(FrameEncoder):
     def __init__(self, dropout_rate: float, **kwargs):
         super().__init__(**kwargs)
         require_share("dropout_rate", dropout_rate, excluded=1.0)
-        self.dropout_rate = dropout_rate
 
     def _make_dropout(self, name):
         return keras.layers.Dropout(
@@ -70,7 +69,6 @@ class BagOfFrames(_Regularized):
         **kwargs,
     ):
         super().__init__(dropout_rate, **kwargs)
-        self.hidden_size = hidden_size
 
     def build(self, frames_shape, *_):
         size, hidden = frames_shape[-1], self.hidden_size
@@ -106,7 +104,6 @@ class _WeightedSum(_Regularized):
         **kwargs,
     ):
         super().__init__(dropout_rate, **kwargs)
-        self.lstm_cells = lstm_cells
         self.max_frames = max_frames or _MAX_FRAMES
 
     def build(self, frames_shape, *_):
@@ -177,9 +174,6 @@ class WeightedLSTM(_WeightedSum):
             raise ValueError(
                 "--residual_projection: needs residual connections; add --residual"
             )
-        self.lstm_layers = lstm_layers
-        self.residual = residual
-        self.residual_projection = residual_projection
 
     def build(self, frames_shape, *_):
         super().build(frames_shape)
@@ -244,11 +238,6 @@ class LSTMMoE(_WeightedSum):
         **kwargs,
     ):
         super().__init__(lstm_cells, dropout_rate, **kwargs)
-        self.num_experts = num_experts
-        self.active_experts = active_experts
-        self.expert_size = expert_size
-        self.importance_weight = importance_weight
-        self.load_weight = load_weight
         self.experts = SparseExperts(
             num_experts,
             active_experts,

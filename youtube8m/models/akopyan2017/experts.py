@@ -64,10 +64,6 @@ class SparseExperts(Configured, keras.layers.Layer):
                 f"--active_experts={active_experts}: must be below --num_experts="
                 f"{num_experts}; only some of the experts compute a frame"
             )
-        self.num_experts = num_experts
-        self.active_experts = active_experts
-        self.hidden_size = hidden_size
-        self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, x_shape, *_):

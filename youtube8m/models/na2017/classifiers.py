@@ -36,8 +36,6 @@ class MultiLayerMoeModel(MoeModel):
         **kwargs,
     ):
         super().__init__(num_classes, **kwargs)
-        self.moe_hidden_size = moe_hidden_size
-        self.released_code = released_code
 
     def build(self, input_shape):
         size = self.moe_hidden_size
@@ -90,11 +88,6 @@ class MlpModel(DenseClassifier):
         super().__init__(num_classes, **kwargs)
         require_choice("mlp_activation", mlp_activation, "relu", "relu6")
         require_share("mlp_dropout", mlp_dropout, excluded=1.0)
-        self.mlp_layers = mlp_layers
-        self.mlp_size = mlp_size
-        self.mlp_layer_norm = mlp_layer_norm
-        self.mlp_activation = mlp_activation
-        self.mlp_dropout = mlp_dropout
 
     def build(self, input_shape):
         bias = not self.mlp_layer_norm
@@ -148,7 +141,6 @@ class LabelCorrelationMoeModel(MoeModel):
         **kwargs,
     ):
         super().__init__(num_classes, **kwargs)
-        self.logit_correlation = logit_correlation
 
     def build(self, input_shape):
         super().build(input_shape)

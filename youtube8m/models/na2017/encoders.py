@@ -84,12 +84,7 @@ class LSTMMemory(ReproducedEncoder):
     ):
         super().__init__(**kwargs)
         require_choice("lstm_memory", lstm_memory, "none", "m", "m-o")
-        self.lstm_cells = lstm_cells
-        self.lstm_layers = lstm_layers
-        self.lstm_memory = lstm_memory
         require_share("dropout_rate", dropout_rate, excluded=1.0)
-        self.layer_norm = layer_norm
-        self.dropout_rate = dropout_rate
 
     def build(self, frames_shape, *_):
         self.stack = Stack(
@@ -136,8 +131,6 @@ class TemporalCNN(_FixedLengthEncoder):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.num_channels = num_channels
-        self.kernel_height = kernel_height
 
     def build(self, frames_shape, *_):
         # Glorot's fans as the authors' 2-D kernel [k, D, 1, N] has them.
@@ -189,7 +182,6 @@ class PositionEncoding(_FixedLengthEncoder):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.integer_division = integer_division
 
     def call(self, frames, frame_mask, training=False):
         if self.released_code and self.integer_division:
@@ -249,9 +241,6 @@ class IndirectClustering(ReproducedEncoder):
         require_choice(
             "clustering_post", clustering_post, "none", "layer_norm_relu", "l2"
         )
-        self.clustering_projection = clustering_projection
-        self.clustering_alpha = clustering_alpha
-        self.clustering_post = clustering_post
 
     def build(self, frames_shape, *_):
         size = frames_shape[-1]
@@ -317,7 +306,6 @@ class AdaptiveNoise(FrameEncoder):
     def __init__(self, class_counts: tuple[int, ...], seed=None, **kwargs):
         super().__init__(**kwargs)
         self.class_counts = tuple(class_counts)
-        self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self._rarity = (1.0 / np.maximum(self.class_counts, 1)).astype("float32")
 
@@ -360,7 +348,6 @@ class ManyToManyLSTM(_FixedLengthEncoder):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.lstm_cells = lstm_cells
 
     def build(self, frames_shape, *_):
         self.stack = Stack((self.lstm_cells,), dtype=self.dtype_policy, name="stack")

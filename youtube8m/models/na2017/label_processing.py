@@ -38,10 +38,6 @@ class LabelCorrelation(Part):
     ):
         super().__init__(**kwargs)
         self.autocast = False  # predictions stay float32
-        self.num_classes = num_classes
-        self.correlation_alpha = correlation_alpha
-        self.correlation_beta = correlation_beta
-        self.correlation_gamma = correlation_gamma
 
     def build(self, input_shape):
         self.fixed = self.trained = None

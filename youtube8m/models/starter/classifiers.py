@@ -69,7 +69,6 @@ class MoeModel(DenseClassifier):
         **kwargs,
     ):
         super().__init__(num_classes, **kwargs)
-        self.moe_num_mixtures = moe_num_mixtures
 
     def build(self, input_shape):
         self.build_mixture(gate_shape=input_shape, expert_shape=input_shape)

@@ -66,13 +66,6 @@ class DbofModel(FrameEncoder):
         super().__init__(**kwargs)
         require_choice("dbof_pooling_method", dbof_pooling_method, "max", "average")
         require_choice("dbof_activation", dbof_activation, "sigmoid", "relu6")
-        self.iterations = iterations
-        self.sample_random_frames = sample_random_frames
-        self.dbof_add_batch_norm = dbof_add_batch_norm
-        self.dbof_cluster_size = dbof_cluster_size
-        self.dbof_hidden_size = dbof_hidden_size
-        self.dbof_pooling_method = dbof_pooling_method
-        self.dbof_activation = dbof_activation
         self.sample = SampleFrames(iterations, contiguous=not sample_random_frames)
 
     def build(self, frames_shape, *_):
@@ -144,9 +137,6 @@ class LstmModel(FrameEncoder):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.layer_norm = layer_norm
-        self.lstm_cells = lstm_cells
-        self.lstm_layers = lstm_layers
 
     def build(self, frames_shape, *_):
         cells = (self.lstm_cells,) * self.lstm_layers

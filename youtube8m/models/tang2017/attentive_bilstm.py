@@ -37,9 +37,6 @@ class AttentiveBiLSTM(Configured, keras.layers.Layer):
         self, cells: int, layers: int = 1, attends_pads: bool = False, **kwargs
     ):
         super().__init__(**kwargs)
-        self.cells = cells
-        self.layers = layers
-        self.attends_pads = attends_pads
 
     def build(self, x_shape, *_):
         self.bilstm = make_bilstm(

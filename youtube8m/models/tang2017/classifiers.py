@@ -47,7 +47,6 @@ class PerVerticalModel(DenseClassifier):
     ):
         super().__init__(num_classes, **kwargs)
         self.verticals = _require_one_per_class("verticals", verticals, num_classes)
-        self.vertical_bias = vertical_bias
         self.num_verticals = count_verticals(self.verticals, num_verticals)
         order = np.argsort(self.verticals, kind="stable")
         self._position_of_class = np.argsort(order)  # in the order of the verticals
@@ -117,9 +116,6 @@ class HierarchicalMoeModel(DenseClassifier):
     ):
         super().__init__(num_classes, **kwargs)
         self.verticals = _require_one_per_class("verticals", verticals, num_classes)
-        self.coarse_num_mixtures = coarse_num_mixtures
-        self.label_num_mixtures = label_num_mixtures
-        self.coarse_loss_weight = coarse_loss_weight
         self.num_verticals = count_verticals(self.verticals, num_verticals)
 
     def build(self, input_shape):
@@ -211,11 +207,6 @@ class ClassifierChainModel(DenseClassifier):
         super().__init__(num_classes, **kwargs)
         require_share("chain_dropout", chain_dropout, excluded=1.0)
         self.class_counts = class_counts and tuple(class_counts)
-        self.chain_groups = chain_groups
-        self.moe_num_mixtures = moe_num_mixtures
-        self.feature_bottleneck = feature_bottleneck
-        self.distribution_bottleneck = distribution_bottleneck
-        self.chain_dropout = chain_dropout
         order = np.arange(num_classes)
         if class_counts is not None:
             counts = _require_one_per_class("class_counts", class_counts, num_classes)

@@ -70,8 +70,6 @@ class BiLSTM(FrameEncoder):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.lstm_cells = lstm_cells
-        self.lstm_layers = lstm_layers
 
     def build(self, frames_shape, *_):
         self.bilstm = make_bilstm(
@@ -110,8 +108,6 @@ class BiLSTMAttention(_Encoder):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.lstm_cells = lstm_cells
-        self.lstm_layers = lstm_layers
 
     def build(self, frames_shape, *_):
         self.head = self._make_head(
@@ -155,8 +151,6 @@ class SplitBiLSTMAttention(_Encoder):
         super().__init__(**kwargs)
         sizes = self.require_two_modalities(feature_sizes, "BiLSTMAttention")
         self.feature_sizes = sizes
-        self.visual_lstm_cells = visual_lstm_cells
-        self.audio_lstm_cells = audio_lstm_cells
 
     def build(self, frames_shape, *_):
         visual_size, audio_size = self.feature_sizes
@@ -216,9 +210,6 @@ class MultiAttentionBiLSTM(_Encoder):
         )
         self.verticals = tuple(verticals)
         self.num_verticals = count_verticals(self.verticals, num_verticals)
-        self.lstm_cells = lstm_cells
-        self.attention_score = attention_score
-        self.pool_size = pool_size
 
     def build(self, frames_shape, *_):
         cells, shape = self.lstm_cells, frames_shape
@@ -273,8 +264,6 @@ class MaxPoolBiLSTMAttention(_Encoder):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.lstm_cells = lstm_cells
-        self.pool_size = pool_size
 
     def build(self, frames_shape, *_):
         cells = self.lstm_cells
@@ -344,7 +333,6 @@ class HierarchicalBiLSTMAttention(_Encoder):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.lstm_cells = lstm_cells
 
     def build(self, frames_shape, *_):
         cells, policy = self.lstm_cells, self.dtype_policy

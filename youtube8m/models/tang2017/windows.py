@@ -83,8 +83,6 @@ class SampleWindows(Configured, keras.layers.Layer):
 
     def __init__(self, size: int, seed=None, **kwargs):
         super().__init__(**kwargs)
-        self.size = size
-        self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, frames, frame_mask, training=False):

@@ -44,9 +44,6 @@ class _FusedModalities(FrameEncoder):
     ):
         super().__init__(**kwargs)
         self.feature_sizes = tuple(feature_sizes)
-        self.modality_fusion = modality_fusion
-        self.fusion_size = fusion_size
-        self.projection_weight = projection_weight
         self.fusion = ModalityFusion(
             feature_sizes,
             modality_fusion,
@@ -119,9 +116,6 @@ class StackedBiLSTM(_FusedModalities):
         **kwargs,
     ):
         super().__init__(feature_sizes, **kwargs)
-        self.lstm_cells = lstm_cells
-        self.lstm_layers = lstm_layers
-        self.interleaved = interleaved
 
     def _build_layers(self, size):
         cells = (self.lstm_cells,) * self.lstm_layers
@@ -159,9 +153,6 @@ class StackedBiGRU(_FusedModalities):
         **kwargs,
     ):
         super().__init__(feature_sizes, **kwargs)
-        self.gru_cells = gru_cells
-        self.gru_layers = gru_layers
-        self.interleaved = interleaved
 
     def _build_layers(self, size):
         self.stack = self._make_stack(
@@ -205,10 +196,6 @@ class BiGRUAttention(_FusedModalities):
         **kwargs,
     ):
         super().__init__(feature_sizes, **kwargs)
-        self.embedding_size = embedding_size
-        self.gru_cells = gru_cells
-        self.gru_layers = gru_layers
-        self.attention_size = attention_size
 
     def _build_layers(self, size):
         self.embedding = keras.layers.Dense(

@@ -32,8 +32,6 @@ class ModalityFusion(Configured, keras.layers.Layer):
         super().__init__(**kwargs)
         require_choice("modality_fusion", mode, "concat", "shared", "projection")
         self.feature_sizes = tuple(feature_sizes)
-        self.mode = mode
-        self.size = size
         if mode != "concat" and len(self.feature_sizes) != 2:
             raise ValueError(
                 f"--modality_fusion={mode}: fuses two modalities, but --feature_names "

@@ -36,9 +36,6 @@ class _TwoBiLSTMs(FrameEncoder):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.lstm_cells = lstm_cells
-        self.top_lstm_cells = top_lstm_cells
-        self.layer_norm = layer_norm
 
     def _is_forward_only(self) -> bool:
         """Whether the descriptor needs only the second layer's forward half."""
@@ -162,10 +159,6 @@ class LateFusionLSTM(FrameEncoder):
     ):
         super().__init__(**kwargs)
         self.feature_sizes = self.require_two_modalities(feature_sizes, "LstmModel")
-        self.visual_lstm_cells = visual_lstm_cells
-        self.audio_lstm_cells = audio_lstm_cells
-        self.top_lstm_cells = top_lstm_cells
-        self.layer_norm = layer_norm
 
     def build(self, frames_shape, *_):
         kwargs = {"cell": choose_lstm(self.layer_norm), "dtype": self.dtype_policy}
@@ -227,10 +220,6 @@ class PerVerticalBiLSTM(FrameEncoder):
         super().__init__(**kwargs)
         self.verticals = tuple(verticals)
         self.num_verticals = count_verticals(self.verticals, num_verticals)
-        self.cells_per_class = cells_per_class
-        self.min_lstm_cells = min_lstm_cells
-        self.lstm_layers = lstm_layers
-        self.layer_norm = layer_norm
 
     def cells(self) -> list[tuple[int, ...]]:
         """Units of each layer, per direction, for each vertical."""
@@ -292,7 +281,6 @@ class CrossModalAutoencoder(_TwoBiLSTMs):
     ):
         super().__init__(**kwargs)
         self.feature_sizes = tuple(feature_sizes)
-        self.decoder_lstm_cells = decoder_lstm_cells
 
     def build(self, frames_shape, *_):
         super().build((*frames_shape[:-1], self.feature_sizes[0]))
