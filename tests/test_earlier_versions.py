@@ -16,11 +16,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from youtube8m.training.checkpoints import load_weights
 
-from tests import processes
+from tests.helpers import processes
 from youtube8m import models
 from youtube8m.config import RunConfig
+from youtube8m.runs.weights import load_weights
 
 DATA = pathlib.Path(processes.ROOT, "tests", "data", "earlier_versions")
 SAMPLE = DATA / "sample"
