@@ -21,7 +21,10 @@ from keras import ops
 
 from youtube8m.schema import LABEL_PADDING
 
-_LOSSES = ("loss", "rated_loss")
+_SUMS = (
+    *("examples", "hits", "precision"),
+    *("loss", "loss_examples", "rated_loss", "rated_loss_examples"),
+)
 
 
 def top_predictions(predictions, labels, k: int) -> dict[str, Any]:
@@ -41,19 +44,15 @@ def top_predictions(predictions, labels, k: int) -> dict[str, Any]:
         promise it).
     """
     labels = ops.cast(labels, "int32")
-    num_ranks = _num_ranks(ops.shape(predictions)[1], ops.shape(labels)[1], k)
+    num_classes, num_labels = ops.shape(predictions)[1], ops.shape(labels)[1]
+    static = isinstance(num_classes, int) and isinstance(num_labels, int)
+    smaller, larger = (min, max) if static else (ops.minimum, ops.maximum)
+    num_ranks = smaller(num_classes, larger(k, num_labels))
     # Cast first, so that the rule also holds for scores that are equal in float32.
     scores, classes = ops.top_k(ops.cast(predictions, "float32"), num_ranks)
     classes = ops.cast(classes, "int32")
     hits = ops.any(ops.equal(classes[:, :, None], labels[:, None, :]), axis=-1)
     return {"scores": scores, "classes": classes, "hits": hits}
-
-
-def _num_ranks(num_classes, num_labels, k: int):
-    """min(C, max(k, L)): an int where the shapes are static, else a tensor."""
-    if isinstance(num_classes, int) and isinstance(num_labels, int):
-        return min(num_classes, max(k, num_labels))
-    return ops.minimum(num_classes, ops.maximum(k, num_labels))
 
 
 def average_precision(scores, hits, num_positives=None, top_n=None) -> float:
@@ -107,9 +106,7 @@ class Metrics:
         self.top_k = top_k
         self._pairs: list[np.ndarray] = []  # see _pack
         self._positives = np.zeros(num_classes, np.int64)  # videos of each class
-        self._sums = dict.fromkeys(("examples", "hits", "precision"), 0)
-        for name in _LOSSES:
-            self._sums |= dict.fromkeys((name, f"{name}_examples"), 0)
+        self._sums = dict.fromkeys(_SUMS, 0)
 
     def update(
         self, top: Mapping[str, Any], labels, loss=None, rated_loss=None
@@ -137,9 +134,15 @@ class Metrics:
         self._sums["examples"] += len(scores)
         self._sums["hits"] += np.count_nonzero(hits[:, 0])
         self._sums["precision"] += _compute_precisions(scores, hits, labels).sum()
-        for name, values in zip(_LOSSES, (loss, rated_loss), strict=True):
-            if values is not None:
-                self._add_loss(name, np.asarray(values, np.float64), len(scores))
+        for name, values in (("loss", loss), ("rated_loss", rated_loss)):
+            if values is None:
+                continue
+            values = np.asarray(values, np.float64)
+            if values.shape not in ((), (len(scores),)):
+                expected = f"() or ({len(scores)},)"
+                raise ValueError(f"{name} {values.shape}: expected {expected}")
+            self._sums[name] += np.broadcast_to(values, len(scores)).sum()
+            self._sums[f"{name}_examples"] += len(scores)
 
     def merge(self, other: "Metrics") -> None:
         """Adds everything that `other` has collected; `other` stays as it is.
@@ -206,18 +209,22 @@ class Metrics:
         _check_top_n(top_n)
         sums, present = self._sums, self._positives > 0
         pairs = self._sort_pairs()
-        by_class = self._average_precisions(pairs, top_n)
+        first_of_class = np.arange(self.num_classes + 1, dtype=np.uint64) << 33
+        starts = np.searchsorted(pairs, first_of_class)
+        by_class = ranked_average_precisions(pairs, starts, self._positives, top_n)
+        pairs = pairs & (2**33 - 1)  # drops the class, in a copy
+        pairs.sort()
         result = {
             "hit_at_one": _mean(sums["hits"], sums["examples"]),
             "perr": _mean(sums["precision"], sums["examples"]),
-            "gap": self._global_average_precision(pairs),
+            "gap": _single_average_precision(pairs, self._positives.sum(), None),
             "map": _mean(by_class[present].sum(), np.count_nonzero(present)),
             "average_precisions": by_class,
             "positives": self._positives.copy(),
             "num_examples": sums["examples"],
             "num_classes": int(np.count_nonzero(present)),
         }
-        for name in _LOSSES:
+        for name in ("loss", "rated_loss"):
             if sums[f"{name}_examples"]:
                 result[name] = _mean(sums[name], sums[f"{name}_examples"])
         return result
@@ -235,31 +242,12 @@ class Metrics:
         if highest >= self.num_classes:
             raise ValueError(f"class {highest} is not below {self.num_classes} classes")
 
-    def _add_loss(self, name: str, loss: np.ndarray, num_examples: int) -> None:
-        """Adds a loss [B] or a mean [] over `num_examples`."""
-        if loss.shape not in ((), (num_examples,)):
-            raise ValueError(f"{name} {loss.shape}: expected () or ({num_examples},)")
-        self._sums[name] += np.broadcast_to(loss, num_examples).sum()
-        self._sums[f"{name}_examples"] += num_examples
-
     def _sort_pairs(self) -> np.ndarray:
         """All pairs [N], sorted. They replace the batches, which saves memory."""
         pairs = np.concatenate([np.empty(0, np.uint64), *self._pairs])
         self._pairs = [pairs]
         pairs.sort()
         return pairs
-
-    def _average_precisions(self, pairs, top_n: int | None) -> np.ndarray:
-        """Average precision of each class [C], nan without a positive."""
-        first_of_class = np.arange(self.num_classes + 1, dtype=np.uint64) << 33
-        starts = np.searchsorted(pairs, first_of_class)
-        return ranked_average_precisions(pairs, starts, self._positives, top_n)
-
-    def _global_average_precision(self, pairs) -> float:
-        """GAP: the average precision of all pairs in one ranking."""
-        pairs = pairs & (2**33 - 1)  # drops the class, in a copy
-        pairs.sort()
-        return _single_average_precision(pairs, self._positives.sum(), None)
 
 
 def _pack(scores: np.ndarray, classes: np.ndarray, hits: np.ndarray) -> np.ndarray:
@@ -269,11 +257,8 @@ def _pack(scores: np.ndarray, classes: np.ndarray, hits: np.ndarray) -> np.ndarr
     pairs are sorted by class, then from high to low score, misses before hits. Sorting
     integers in place is many times faster than np.lexsort and needs no memory.
     """
-    packed = classes.astype(np.uint64) << 32
-    packed |= _falling_bits(scores)
-    packed <<= 1
-    packed |= hits.astype(bool)
-    return packed
+    ranked = classes.astype(np.uint64) << 32 | _falling_bits(scores)
+    return ranked << 1 | hits.astype(bool)
 
 
 def _falling_bits(scores: np.ndarray) -> np.ndarray:
@@ -285,11 +270,6 @@ def _falling_bits(scores: np.ndarray) -> np.ndarray:
     scores = np.where(np.isnan(scores), -np.inf, scores).astype(np.float32)
     bits = (scores + np.float32(0)).view(np.uint32)  # the sum turns -0.0 into 0.0
     return np.where(bits < 2**31, bits ^ (2**31 - 1), bits)
-
-
-def _hits(pairs: np.ndarray) -> np.ndarray:
-    """Whether each packed pair is a hit, bool [N]."""
-    return (pairs.astype(np.uint8) & 1).view(bool)  # uint8 first, to save memory
 
 
 def ranked_average_precisions(pairs, starts, num_positives, top_n) -> np.ndarray:
@@ -313,7 +293,8 @@ def ranked_average_precisions(pairs, starts, num_positives, top_n) -> np.ndarray
         float64 [G]; nan where there is no positive.
     """
     limit = np.inf if top_n is None else top_n
-    positions = np.flatnonzero(_hits(pairs))  # only ties with a hit add to the sums
+    # Only ties with a hit add to the sums. As uint8 the pairs take less memory.
+    positions = np.flatnonzero(pairs.astype(np.uint8) & 1)
     # Hits are odd numbers, so the tie of a hit starts at the even number below.
     ties = np.searchsorted(pairs, pairs[positions] - np.uint64(1))
     ties, hit, k = np.unique(ties, return_index=True, return_counts=True)

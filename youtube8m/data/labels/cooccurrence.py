@@ -33,7 +33,7 @@ class CooccurrenceCounts:
 
 
 def read_counts(path: str, num_classes: int) -> np.ndarray:
-    """What `CooccurrenceCounts.save` wrote.
+    """The matrix [C, C] that `CooccurrenceCounts.save` wrote.
 
     Raises:
       UserError: the file cannot be read or is of another size.
@@ -46,11 +46,11 @@ def read_counts(path: str, num_classes: int) -> np.ndarray:
             f"--label_correlation_file={path}: cannot be read as .npy ({error}); write "
             "it with python -m youtube8m.tools.label_correlation"
         ) from None
-    if getattr(counts, "shape", None) != (num_classes, num_classes):
+    shape = getattr(counts, "shape", None)  # an .npz file has none
+    if shape != (num_classes, num_classes):
         raise UserError(
-            f"--label_correlation_file={path}: has the shape "
-            f"{getattr(counts, 'shape', None)}; expected [C, C] for "
-            f"--num_classes={num_classes}"
+            f"--label_correlation_file={path}: has the shape {shape}; expected [C, C] "
+            f"for --num_classes={num_classes}"
         )
     if counts.dtype.kind not in "iuf" or not np.isfinite(counts).all():
         raise UserError(
@@ -69,6 +69,6 @@ def correlation_matrix(counts: np.ndarray) -> np.ndarray:
     a = counts.astype(np.float64)
     np.fill_diagonal(a, a.mean(axis=1))
     total = a.sum(axis=1)
-    seen = total > 0
-    centred = np.where(seen[None, :], a - a.mean(axis=1)[None, :], 0.0)
-    return (centred / np.where(seen, total, 1.0)[None, :]).astype(np.float32)
+    matrix = np.zeros_like(a)
+    np.divide(a - a.mean(axis=1), total, out=matrix, where=total > 0)
+    return matrix.astype(np.float32)

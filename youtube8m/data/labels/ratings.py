@@ -1,4 +1,4 @@
-"""Which segments people rated, for which class, and how.
+"""The ratings of segments: of which class, and whether it is present.
 
 ratings = read_ratings("validate*.tfrecord", "--eval_data_pattern", 3862, cache="r.csv")
 ratings[3]["aAbc:40"]                        # whether class 3 is in that segment
@@ -47,11 +47,12 @@ class RatingDecoder(decoding.Decoder):
 def read_ratings(pattern: str, flag: str, num_classes: int, cache: str = "") -> Ratings:
     """The ratings of the shards, from `cache` if there is that file.
 
-    Otherwise it is written for the next time. A class that is rated twice in a segment
-    is present if one of the ratings says so.
+    Otherwise the cache is written. A class that is rated twice in a segment is present
+    if one of the ratings says so.
 
     Args:
-      pattern: may be empty where the cache exists, which is then believed.
+      pattern: may be empty where the cache exists; the cache is then not checked
+        against any shards.
 
     Raises:
       UserError: no file matches or none holds ratings, or the cache is damaged or of
@@ -78,16 +79,13 @@ def read_ratings(pattern: str, flag: str, num_classes: int, cache: str = "") -> 
 
 def _read_shards(paths, num_classes, damage):
     decoder = RatingDecoder(DataConfig(num_classes=num_classes), False, damage)
+    names = ("id", "segment_start", "class", "present")
     ratings: Ratings = {}
     for batch in decoded(paths, decoder):
-        for name, start, class_id, present in zip(
-            batch["id"],
-            *(batch[key].tolist() for key in ("segment_start", "class", "present")),
-            strict=True,
-        ):
-            _add(
-                ratings, class_id, f"{name.decode('utf-8', 'replace')}:{start}", present
-            )
+        columns = (batch[name].tolist() for name in names)
+        for video, start, class_id, present in zip(*columns, strict=True):
+            segment = f"{video.decode('utf-8', 'replace')}:{start}"
+            _add(ratings, class_id, segment, present)
     return ratings
 
 
@@ -107,36 +105,35 @@ def _write_cache(path, ratings, paths):
 
 def _read_cache(path, num_classes, paths):
     """Raises UserError unless the file is whole and of the shards `paths`, if any."""
+    ratings: Ratings = {}
     try:
         with open(path, encoding="utf-8") as file:
-            count, digest = _matched(_HEADER, file.readline()).groups()
-            ratings: Ratings = {}
+            count, digest = _match(_HEADER, file.readline())
             for line in file:
-                class_id, present, segment = _matched(_ROW, line).groups()
+                class_id, present, segment = _match(_ROW, line)
                 _add(ratings, int(class_id), sys.intern(segment), present == "1")
+        found = sum(map(len, ratings.values()))
+        if not found or found != int(count):
+            raise ValueError(f"holds {found} ratings of {count}")
     except OSError as error:
-        raise _unusable(path, f"cannot be read ({error.strerror})") from None
+        wrong = f"cannot be read ({error.strerror})"
     except ValueError as error:
-        raise _unusable(path, f"is damaged ({error})") from None
-    found = sum(map(len, ratings.values()))
-    if not found or found != int(count):
-        raise _unusable(path, f"is damaged (holds {found} ratings of {count})")
-    if max(ratings) >= num_classes:
-        raise _unusable(path, f"has class {max(ratings)}, beyond --num_classes")
-    if paths and digest != tfrecord.digest(paths):
-        raise _unusable(path, "belongs to other shards than --eval_data_pattern finds")
-    return ratings
+        wrong = f"is damaged ({error})"
+    else:
+        if max(ratings) >= num_classes:
+            wrong = f"has class {max(ratings)}, beyond --num_classes"
+        elif paths and digest != tfrecord.digest(paths):
+            wrong = "belongs to other shards than --eval_data_pattern finds"
+        else:
+            return ratings
+    raise UserError(
+        f"{_CACHE_FLAG}={path}: {wrong}; remove it to have it written anew, or name "
+        "another file"
+    )
 
 
-def _matched(form, line):
+def _match(form, line):
     match = form.fullmatch(line.rstrip("\n"))
     if match is None:
         raise ValueError(f"{line[:40]!r} is no line of it")
-    return match
-
-
-def _unusable(path, why):
-    return UserError(
-        f"{_CACHE_FLAG}={path}: {why}; remove it to have it written anew, or name "
-        "another file"
-    )
+    return match.groups()

@@ -1,11 +1,11 @@
-"""What classes are called, how frequent they are, which vertical they belong to.
+"""Vocabularies: the names, frequencies and verticals of the classes.
 
     vocabulary = read_vocabulary("vocabulary.csv", num_classes=3862)
     vocabulary.names[3], vocabulary.train_counts[3]
     vocabulary.verticals[vocabulary.vertical_of[3]]
 
 Reads the official vocabulary.csv, files of labels and their verticals, and other CSV
-files that name their columns alike, such as AudioSet's class names. C: classes.
+files with the same names of columns, such as AudioSet's class names. C: classes.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ _EXPECTED = (
 class Vocabulary:
     """The C classes of a data set, by class id.
 
-    What a file does not tell is empty: names '', counts 0, verticals -1.
+    What a file does not have is empty: names '', counts 0, verticals -1.
     """
 
     names: tuple[str, ...]  # C of them; '' where the class has no name
@@ -71,8 +71,8 @@ class Vocabulary:
 def read_vocabulary(path, num_classes: int | None = None) -> Vocabulary:
     """Reads a vocabulary or the verticals of labels.
 
-    Rows may come in any order: their index says which class they are about. The
-    first vertical of a class counts.
+    Rows may come in any order: each has the index of its class. The first vertical of
+    a class counts.
 
     Args:
       path: a CSV file with a header; without one, of two columns label_id,vertical.
@@ -84,16 +84,12 @@ def read_vocabulary(path, num_classes: int | None = None) -> Vocabulary:
     path = os.fspath(path)
     columns = _columns(_table(path), path)
     order = _order(_integers(columns["index"], path, "class index"), path, num_classes)
-    columns = {what: column[order] for what, column in columns.items()}
-    nothing = np.full(len(order), "", object)
-    counts = columns.get("count", nothing)
-    verticals, vertical_of = _verticals(columns.get("vertical", nothing))
-    return Vocabulary(
-        names=tuple(columns.get("name", nothing)),
-        train_counts=_integers(np.where(counts == "", "0", counts), path, "count"),
-        verticals=verticals,
-        vertical_of=vertical_of,
+    empty = np.full(len(order), "", object)
+    names, counts, verticals = (
+        columns.get(name, empty)[order] for name in ("name", "count", "vertical")
     )
+    counts = _integers(np.where(counts == "", "0", counts), path, "count")
+    return Vocabulary(tuple(names), counts, *_verticals(verticals))
 
 
 def _table(path: str) -> pd.DataFrame:
@@ -116,15 +112,14 @@ def _table(path: str) -> pd.DataFrame:
 
 
 def _columns(table: pd.DataFrame, path: str) -> dict[str, np.ndarray]:
-    """The columns that matter, by the keys of _COLUMNS; object arrays of text."""
-    rows = table.to_numpy(object)
-    header = rows[0].tolist()
+    """The columns of `_COLUMNS` that the table has; object arrays of text."""
+    header, *_ = rows = table.to_numpy(object)
     if _is_number(header[0]) and len(header) == 2:
         return {"index": rows[:, 0], "vertical": rows[:, 1]}
     position = {cell.lower().replace("_", ""): i for i, cell in enumerate(header)}
     columns = {
-        what: rows[1:, position[name]]
-        for what, names in _COLUMNS.items()
+        column: rows[1:, position[name]]
+        for column, names in _COLUMNS.items()
         for name in reversed(names)  # the best one stays
         if name in position
     }
@@ -166,14 +161,14 @@ def _order(indices: np.ndarray, path: str, num_classes: int | None) -> np.ndarra
     if not found:
         raise UserError(f"{path}: has no classes; expected one a row; fetch it anew")
     order = np.argsort(indices, kind="stable")
-    unlike = np.flatnonzero(indices[order] != np.arange(len(order)))
-    if unlike.size:
-        index, first = indices[order[unlike[0]]], unlike[0]
-        found = f"has class {index} twice" if index < first else f"lacks class {first}"
-        raise UserError(
-            f"{path}: {found}; expected each of 0 to {len(order) - 1} once; "
-            "correct the file or fetch it anew"
-        )
+    for expected, index in enumerate(indices[order]):
+        if index != expected:
+            twice = f"has class {index} twice"
+            found = twice if index < expected else f"lacks class {expected}"
+            raise UserError(
+                f"{path}: {found}; expected each of 0 to {len(order) - 1} once; "
+                "correct the file or fetch it anew"
+            )
     return order
 
 
@@ -184,5 +179,5 @@ def _verticals(cells: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
         return (0, int(vertical), "") if _is_number(vertical) else (1, 0, vertical)
 
     verticals = sorted({*cells} - {""}, key=key)
-    position = {"": -1, **{vertical: i for i, vertical in enumerate(verticals)}}
-    return tuple(verticals), np.array([position[cell] for cell in cells], np.int32)
+    positions = pd.Index(verticals, dtype=object).get_indexer(cells)
+    return tuple(verticals), positions.astype(np.int32)

@@ -6,14 +6,14 @@
 Each class has a random direction in the space of each feature. A video is cut into
 scenes; a scene shows one of the video's labels, or none, as that class's direction
 plus a fainter trace of some other class, and every frame adds noise of its own. So
-the mean over the frames tells the labels, and the frames tell when each is shown.
+the mean over the frames shows which labels a video has, and its frames show when.
 
 Shapes: T frames, D values of all features together, d of one, C classes, S scenes.
 """
 
 import contextlib
-import csv
 import dataclasses
+import itertools
 import os
 import string
 from collections.abc import Callable
@@ -24,7 +24,12 @@ import tensorflow as tf
 
 from youtube8m import schema
 from youtube8m.config import DataConfig
-from youtube8m.config.fields import flag, require_not_negative, require_positive
+from youtube8m.config.fields import (
+    flag,
+    require,
+    require_not_negative,
+    require_positive,
+)
 from youtube8m.data.reading import order
 from youtube8m.data.writing.records import (
     RatedSegment,
@@ -36,7 +41,7 @@ from youtube8m.data.writing.records import (
     video_example,
 )
 from youtube8m.errors import UserError
-from youtube8m.util.files import local_path, renamed
+from youtube8m.util.files import local_path, replacing
 
 # Split -> the folders that hold it; ratings of test segments are never published.
 LEVELS = {
@@ -105,23 +110,14 @@ class SampleConfig:
         counts = ("num_train", "num_validate", "num_test")
         require_not_negative(self, *counts, "noise", "seed")
         require_positive(self, "num_shards")
-        self._require("mean_labels", self.mean_labels >= 1, "must be at least 1")
-        self._require(
-            "one_frame_share", 0 <= self.one_frame_share <= 1, "must be within 0 and 1"
-        )
-        self._require(
-            "min_frames",
-            1 <= self.min_frames <= self.max_frames,
-            f"must be within 1 and --max_frames={self.max_frames}",
-        )
-
-    def _require(self, name: str, condition: bool, expected: str) -> None:
-        if not condition:
-            raise UserError(f"--{name}={getattr(self, name)}: {expected}")
-
-    def num_videos(self, split: str) -> int:
-        """Videos of 'train', 'validate' or 'test'."""
-        return getattr(self, f"num_{split}")
+        share, frames = self.one_frame_share, self.min_frames
+        in_length = f"must be within 1 and --max_frames={self.max_frames}"
+        for name, holds, expected in (
+            ("mean_labels", self.mean_labels >= 1, "must be at least 1"),
+            ("one_frame_share", 0 <= share <= 1, "must be within 0 and 1"),
+            ("min_frames", 1 <= frames <= self.max_frames, in_length),
+        ):
+            require(holds, f"--{name}={getattr(self, name)}: {expected}")
 
 
 # The plan: who is in the data set.
@@ -133,25 +129,24 @@ class _Video(NamedTuple):
     index: int
     id: str
     num_frames: int
-    labels: np.ndarray  # int64, sorted; as many as there is time to show, at most
+    labels: np.ndarray  # int64, sorted; at most one for each block of five seconds
 
 
 def _plan(config: SampleConfig) -> dict[str, list[_Video]]:
     """The videos of each split, classes numbered by falling frequency in train."""
     rng = np.random.default_rng([config.seed, _PLAN_STREAM])
-    counts = [config.num_videos(split) for split in LEVELS]
+    counts = [getattr(config, f"num_{split}") for split in LEVELS]
     lengths = np.concatenate([_lengths(rng, config, count) for count in counts])
     labels = [_labels(rng, config, length) for length in lengths]
-    rank = np.argsort(_by_frequency(labels[: counts[0]], config.num_classes))
-    ids = _video_ids(rng, len(lengths))
-    videos = iter(
-        _Video(index, *row[:2], np.sort(rank[row[2]]))
-        for index, row in enumerate(zip(ids, lengths.tolist(), labels, strict=True))
+    frequency = _label_counts(labels[: counts[0]], config.num_classes)
+    rank = np.argsort(np.argsort(-frequency, kind="stable"))
+    rows = zip(_video_ids(rng, len(lengths)), lengths.tolist(), labels, strict=True)
+    videos = (
+        _Video(index, video_id, length, np.sort(rank[classes]))
+        for index, (video_id, length, classes) in enumerate(rows)
     )
-    return {
-        split: [next(videos) for _ in range(count)]
-        for split, count in zip(LEVELS, counts, strict=True)
-    }
+    splits = zip(LEVELS, counts, strict=True)
+    return {split: list(itertools.islice(videos, count)) for split, count in splits}
 
 
 def _lengths(rng, config, count):
@@ -169,11 +164,6 @@ def _labels(rng, config, num_frames):
     popularity = -_ZIPF_EXPONENT * np.log(np.arange(1, config.num_classes + 1))
     # The largest of popularity plus Gumbel noise: drawn without replacement.
     return np.argsort(popularity + rng.gumbel(size=config.num_classes))[-count:]
-
-
-def _by_frequency(labels, num_classes):
-    """The classes, most frequent first; int64 [C]."""
-    return np.argsort(-_label_counts(labels, num_classes), kind="stable")
 
 
 def _label_counts(labels, num_classes):
@@ -227,10 +217,7 @@ def _frames(rng, config, directions, lengths, shown, num_frames):
     scenes = directions[shown] + traces * directions[others]
     frames = rng.standard_normal((num_frames, directions.shape[1]), np.float32)
     frames *= config.noise
-    start = 0
-    for scene, length in zip(scenes, lengths * schema.SEGMENT_FRAMES, strict=True):
-        frames[start : start + length] += scene
-        start += length
+    frames += np.repeat(scenes, lengths * schema.SEGMENT_FRAMES, axis=0)[:num_frames]
     return quantize(frames)
 
 
@@ -239,14 +226,10 @@ def _rate(rng, video, shown_in_block) -> list[RatedSegment]:
     label = int(rng.choice(video.labels))
     whole = max(1, video.num_frames // schema.SEGMENT_FRAMES)
     blocks = np.sort(rng.permutation(whole)[:SEGMENTS_PER_VIDEO])
-    return [
-        RatedSegment(
-            int(block) * schema.SEGMENT_FRAMES,
-            label,
-            float(shown_in_block[block] == label),
-        )
-        for block in blocks
-    ]
+    starts = (blocks * schema.SEGMENT_FRAMES).tolist()
+    scores = (shown_in_block[blocks] == label).astype(float).tolist()
+    rated = zip(starts, scores, strict=True)
+    return [RatedSegment(start, label, score) for start, score in rated]
 
 
 def _content(config, directions, video):
@@ -285,16 +268,16 @@ def write_sample(
       UserError: `directory` is not local, or holds shards of another sample.
     """
     root = local_path(os.fspath(directory), "--directory")
-    writer = _SampleWriter(root, config, progress)
-    plan = _plan(config)
-    shards = [
-        (split, number, videos)
-        for split in LEVELS
-        for number, videos in enumerate(_shards(plan[split], config.num_shards))
-    ]
-    writer.refuse_foreign_shards({shard[:2] for shard in shards})
-    for shard in shards:
-        writer.write_shard(*shard)
+    plan, shards = _plan(config), {}
+    for split, videos in plan.items():
+        count = min(config.num_shards, len(videos))  # no shard is empty
+        for number in range(count):
+            shards[split, number] = videos[order.share(len(videos), number, count)]
+    total = sum(map(len, plan.values()))
+    writer = _SampleWriter(root, config, progress, total)
+    writer.refuse_foreign_shards(shards)
+    for (split, number), videos in shards.items():
+        writer.write_shard(split, number, videos)
     return {
         **{
             f"{level}/{split}": writer.glob(level, split)
@@ -309,17 +292,12 @@ def write_sample(
     }
 
 
-def _shards(videos: list[_Video], count: int) -> list[list[_Video]]:
-    """`videos` in `count` even parts, or fewer, so that none of them is empty."""
-    count = min(count, len(videos))
-    return [videos[order.share(len(videos), n, count)] for n in range(count)]
-
-
 class _SampleWriter:
     """The files under `root`; writes all levels of a video at once."""
 
-    def __init__(self, root, config, progress):
-        self.root, self.config, self.progress = root, config, progress
+    def __init__(self, root, config, progress, num_videos):
+        self.root, self.config = root, config
+        self.progress, self.num_videos = progress, num_videos
         self.directions = _directions(config)
         self.num_written = self.num_segments = 0
 
@@ -353,6 +331,9 @@ class _SampleWriter:
             for video in videos:
                 labels = None if split == "test" else video.labels
                 self._write_video(video, labels, write)
+                self.num_written += 1
+                if self.progress is not None:
+                    self.progress(self.num_written, self.num_videos)
 
     def _write_video(self, video, labels, write):
         features, segments = _content(self.config, self.directions, video)
@@ -368,13 +349,6 @@ class _SampleWriter:
             add_segments(example.context, segments)
             write["segment"](example)
             self.num_segments += len(segments)
-        self._report()
-
-    def _report(self):
-        self.num_written += 1
-        if self.progress is not None:
-            total = sum(self.config.num_videos(split) for split in LEVELS)
-            self.progress(self.num_written, total)
 
     def write_vocabulary(self, train):
         """Writes vocabulary.csv, with the columns of the official one."""
@@ -382,14 +356,11 @@ class _SampleWriter:
         labels = [video.labels for video in train]
         counts = _label_counts(labels, self.config.num_classes)
         os.makedirs(self.root, exist_ok=True)
-        with renamed(path) as temporary, open(temporary, "w", newline="") as file:
-            rows = csv.writer(file, lineterminator="\n")
-            rows.writerow(VOCABULARY_HEADER.split(","))
-            rows.writerows(map(_vocabulary_row, range(len(counts)), counts.tolist()))
+        with replacing(path, "--directory") as file:
+            file.write(VOCABULARY_HEADER + "\n")
+            for index, count in enumerate(counts):
+                vertical = VERTICALS[index % len(VERTICALS)]
+                name = f"/m/sample{index},Sample class {index}"
+                description = "A class that was made up."
+                file.write(f"{index},{count},{name},,{vertical},,,{description}\n")
         return path
-
-
-def _vocabulary_row(index, count):
-    vertical = VERTICALS[index % len(VERTICALS)]
-    name, description = f"Sample class {index}", "A class that was made up."
-    return index, count, f"/m/sample{index}", name, "", vertical, "", "", description
