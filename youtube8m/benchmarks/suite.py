@@ -16,11 +16,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from youtube8m import schema
 from youtube8m.errors import UserError
+from youtube8m.schema import NUM_CLASSES_2018
 from youtube8m.util.progress import Progress
 
-_VERTICALS = 25
+_VERTICALS = 25  # of random sizes
+
+_DBOF = "--frame_features --model=DbofModel --dbof_cluster_size=1024"
+_LSTM = "--frame_features --lstm_cells=256 --batch_size=64"
 
 # Row -> arguments of tools.benchmark.
 ROWS = {
@@ -34,28 +37,13 @@ ROWS = {
     "train FrameLevelLogisticModel": (
         "train --frame_features --model=FrameLevelLogisticModel"
     ),
-    "train DbofModel": (
-        "train --frame_features --model=DbofModel --dbof_cluster_size=1024"
-    ),
-    "train DbofModel, mixed_bfloat16": (
-        "train --frame_features --model=DbofModel --dbof_cluster_size=1024 "
-        "--precision=mixed_bfloat16"
-    ),
-    "train LstmModel": (
-        "train --frame_features --model=LstmModel --lstm_layers=1 --lstm_cells=256 "
-        "--batch_size=64"
-    ),
-    "train MaxPoolBiLSTMAttention": (
-        "train --frame_features --model=MaxPoolBiLSTMAttention --lstm_cells=256 "
-        "--batch_size=64"
-    ),
-    "train LSTMMoE": (
-        "train --frame_features --model=LSTMMoE --lstm_cells=256 --batch_size=64"
-    ),
+    "train DbofModel": f"train {_DBOF}",
+    "train DbofModel, mixed_bfloat16": f"train {_DBOF} --precision=mixed_bfloat16",
+    "train LstmModel": f"train {_LSTM} --model=LstmModel --lstm_layers=1",
+    "train MaxPoolBiLSTMAttention": f"train {_LSTM} --model=MaxPoolBiLSTMAttention",
+    "train LSTMMoE": f"train {_LSTM} --model=LSTMMoE",
     "evaluate LogisticModel": "evaluate --model=LogisticModel",
-    "evaluate DbofModel": (
-        "evaluate --frame_features --model=DbofModel --dbof_cluster_size=1024"
-    ),
+    "evaluate DbofModel": f"evaluate {_DBOF}",
     "inference LogisticModel": "inference --model=LogisticModel",
     "inference MoeModel": "inference --model=MoeModel",
     "inference FrameLevelLogisticModel": (
@@ -84,17 +72,18 @@ def measure(
 ) -> dict[str, dict[str, float]]:
     """Row -> figure -> ratio; `flags` go to each row's benchmark.
 
-    Raises:
-      UserError: a benchmark failed.
+    Raises UserError if a benchmark fails.
     """
-    rows = list(rows)
+    rows, found = list(rows), {}
+    verticals = np.random.default_rng(0).integers(_VERTICALS, size=NUM_CLASSES_2018)
     with (
         tempfile.TemporaryDirectory() as directory,
         Progress("benchmarks", len(rows), "row") as progress,
     ):
         vocabulary = os.path.join(directory, "vocabulary.csv")
-        _write_vocabulary(vocabulary)
-        found = {}
+        with open(vocabulary, "w") as file:
+            file.write("label_id,vertical\n")
+            file.writelines(f"{c},vertical {v}\n" for c, v in enumerate(verticals))
         for number, row in enumerate(rows):
             progress.update(number, row)
             arguments = ROWS[row].format(vocabulary=vocabulary).split()
@@ -120,30 +109,18 @@ def _ratios(arguments, directory):
     }
 
 
-def _write_vocabulary(path):
-    """Classes in verticals of random sizes."""
-    verticals = np.random.default_rng(0).integers(
-        _VERTICALS, size=schema.NUM_CLASSES_2018
-    )
-    with open(path, "w") as file:
-        file.write("label_id,vertical\n")
-        for label, vertical in enumerate(verticals):
-            file.write(f"{label},vertical {vertical}\n")
-
-
 def changes(before: dict, after: dict) -> Iterator[Change]:
     """Every figure of two suites, in the order of the first."""
-    for row in [*before, *(row for row in after if row not in before)]:
+    for row in before | after:
         old, new = before.get(row, {}), after.get(row, {})
-        for figure in [*old, *(name for name in new if name not in old)]:
+        for figure in old | new:
             yield Change(row, figure, old.get(figure), new.get(figure))
 
 
 def read(path: str) -> dict[str, dict[str, float]]:
-    """What `tools.benchmark suite` wrote.
+    """The ratios that `tools.benchmark suite` wrote.
 
-    Raises:
-      UserError: the file cannot be read, or is none of a suite.
+    Raises UserError if the file cannot be read, or is not of a suite.
     """
     try:
         with open(path, encoding="utf-8") as file:

@@ -15,12 +15,12 @@ from youtube8m.prediction.submission import Submission
 
 
 class SegmentScore(NamedTuple):
-    """What `evaluate` finds."""
+    """The mean average precision of a segment CSV."""
 
     map: float  # mean over listed classes with a positive, as the starter code's
     map_of_all: float  # a class with a positive that is not listed counts 0
     num_listed: int  # classes that the file lists
-    num_missing: int  # classes with a positive that it does not
+    num_missing: int  # classes with a positive that the file does not list
 
 
 def average_precisions(
@@ -28,12 +28,9 @@ def average_precisions(
 ) -> np.ndarray:
     """float64 [K] of each class that a segment CSV lists; nan without a positive.
 
-    A class's list is cut to its first `top_n`, then what nobody rated is dropped:
-    AP = sum over the present segments i of precision(i) / P, P all present segments of
-    the class, listed or not.
-
-    Raises:
-      UserError: a row is damaged.
+    A class's list is cut to its first `top_n`, then unrated segments are dropped: AP =
+    sum over the present segments i of precision(i) / P, P all present segments of the
+    class, listed or not. Raises UserError at a damaged row.
     """
     hits, positives = [], []
     for row, class_id in enumerate(submission.keys):

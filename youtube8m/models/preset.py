@@ -99,8 +99,7 @@ def import_source(name: str) -> None:
 def register_presets(module: ModuleType) -> None:
     """Registers the PRESETS of a module under the name of its PAPER.
 
-    Raises:
-      ValueError: a name that another preset has.
+    Raises ValueError for a name that another preset has.
     """
     folder = _folder(module.__name__)
     if hasattr(module, "PAPER"):
@@ -112,7 +111,7 @@ def register_presets(module: ModuleType) -> None:
 
 
 def find_paper(cls: type) -> Paper:
-    """The paper that brings a model's class: that of its folder, or of its module."""
+    """The paper of a model's class: that of its folder, or of its module."""
     return _paper(_folder(cls.__module__))
 
 

@@ -4,8 +4,8 @@
     rows, weights = align(submissions), normalized([0.81, 0.79])
     for part, classes, scores in merged_videos(submissions, rows, weights, 20): ...
 
-What a submission does not list counts 0. Shapes: M submissions, V videos, R videos of
-a block, K ranks, L labels, P pairs (video, class) that any submission lists.
+A class that a submission does not list counts 0. Shapes: M submissions, V videos, R
+videos of a block, K ranks, L labels, P pairs (video, class) that any submission lists.
 """
 
 import itertools
@@ -30,8 +30,7 @@ def normalized(weights: Sequence[float]) -> np.ndarray:
     Of the submissions' GAPs on held-out videos: alpha_i = GAP_i / sum_j GAP_j (Zhao
     2019, algorithm 2, arxiv.org/abs/1811.12563).
 
-    Raises:
-      ValueError: a weight is negative or not finite, or all are 0.
+    Raises ValueError if a weight is negative or not finite, or all are 0.
     """
     weights = np.asarray(weights, np.float64)
     if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
@@ -39,11 +38,10 @@ def normalized(weights: Sequence[float]) -> np.ndarray:
     return weights / weights.sum()
 
 
-def rows_of(ids: Sequence[str], submission: Submission, whose: str) -> np.ndarray:
+def rows_of(ids: Sequence[str], submission: Submission, source: str) -> np.ndarray:
     """int64 [V]: the row of each id in the submission.
 
-    Raises:
-      UserError: it lacks ids; they are counted and the first one is named as `whose`.
+    Raises UserError if it lacks some of the ids, which are those of `source`.
     """
     if submission.keys == ids:
         return np.arange(len(ids))
@@ -52,7 +50,7 @@ def rows_of(ids: Sequence[str], submission: Submission, whose: str) -> np.ndarra
     if missing:
         raise UserError(
             f"{submission.path}: lacks {len(missing)} of the {len(ids)} videos of "
-            f"{whose}, first {missing[0]!r}; expected a row for each"
+            f"{source}, first {missing[0]!r}; expected a row for each"
         )
     return np.array([positions[name] for name in ids])
 
@@ -60,8 +58,7 @@ def rows_of(ids: Sequence[str], submission: Submission, whose: str) -> np.ndarra
 def align(submissions: Sequence[Submission]) -> list[np.ndarray]:
     """For each submission int64 [V], its rows in the order of the first one's.
 
-    Raises:
-      UserError: they are not of the same videos.
+    Raises UserError unless they have the same videos.
     """
     first = submissions[0]
     rows = [rows_of(first.keys, s, first.path) for s in submissions]
@@ -84,12 +81,11 @@ def merged_videos(
       weights: [M], summing to 1.
 
     Yields:
-      (places among the V, classes int32 [R, K], confidences float32 [R, K]): the
-      best K = top_k classes of each video, falling; of equal confidence the lower id
+      (slice of the V, classes int32 [R, K], confidences float32 [R, K]): the best
+      K = top_k classes of each video, falling; of equal confidence the lower id
       first. Where fewer are listed, the rest is class -1 of confidence -inf.
 
-    Raises:
-      UserError: a row is damaged.
+    Raises UserError at a damaged row.
     """
     total = len(rows[0])
     row_bytes = sum(s.num_bytes / len(s.keys) for s in submissions)
@@ -129,7 +125,7 @@ def _keys(counts, classes):
 
 
 def _best(keys, scores, top_k):
-    """Places of the top_k pairs of each row, their rows and ranks, all [n].
+    """Positions of the top_k pairs of each row, their rows and ranks, all [n].
 
     Args:
       keys: `_keys`, sorted; scores: float32 from 0 up, of the same length.
@@ -147,7 +143,7 @@ def _best(keys, scores, top_k):
 def merged_segments(
     submissions: Sequence[Submission], weights: np.ndarray, max_per_class: int
 ) -> Iterator[tuple[int, list[str]]]:
-    """The fusion of segment CSVs, which tell ranks alone, class by class.
+    """The fusion of segment CSVs, which have ranks alone, class by class.
 
     A segment's score is sum_m weight_m / (60 + rank_m), 0 where m does not list it:
     reciprocal rank fusion (Cormack et al. 2009, doi.org/10.1145/1571941.1572114). It
@@ -158,22 +154,19 @@ def merged_segments(
     Yields:
       (class, its best segments as `id:start`), at most max_per_class.
 
-    Raises:
-      UserError: a row is damaged.
+    Raises UserError at a damaged row.
     """
-    places = [{key: row for row, key in enumerate(s.keys)} for s in submissions]
-    classes = sorted(set().union(*places))
+    rows = [{key: row for row, key in enumerate(s.keys)} for s in submissions]
+    classes = sorted(set().union(*rows))
     with Progress("merging", len(classes), "class") as progress:
-        for done, class_id in enumerate(classes):
+        for done, class_id in enumerate(classes, 1):
             listed = [
-                (submission.segments(rows[class_id]), weight)
-                for submission, rows, weight in zip(
-                    submissions, places, weights, strict=True
-                )
-                if class_id in rows
+                (s.segments(row_of[class_id]), weight)
+                for s, row_of, weight in zip(submissions, rows, weights, strict=True)
+                if class_id in row_of
             ]
             yield class_id, fuse(listed)[:max_per_class]
-            progress.update(done + 1)
+            progress.update(done)
 
 
 def fuse(lists: Sequence[tuple[list[str], float]]) -> list[str]:
@@ -197,15 +190,13 @@ def evaluate(
       labels: int [V, L], padded with -1.
     """
     metrics = Metrics(num_classes, top_k)
-    missing = max(0, labels.shape[1] - top_k)  # PERR asks for L ranks
+    missing = ((0, 0), (0, max(0, labels.shape[1] - top_k)))  # PERR needs L ranks
     for part, classes, scores in blocks:
-        hits = np.zeros(classes.shape, bool)
-        for label in labels[part].T:
-            hits |= (classes == label[:, None]) & (classes >= 0)
+        hits = (classes[:, :, None] == labels[part, None]).any(axis=2) & (classes >= 0)
         top = {
-            "scores": np.pad(scores, ((0, 0), (0, missing)), constant_values=-np.inf),
-            "classes": np.pad(np.maximum(classes, 0), ((0, 0), (0, missing))),
-            "hits": np.pad(hits, ((0, 0), (0, missing))),
+            "scores": np.pad(scores, missing, constant_values=-np.inf),
+            "classes": np.pad(np.maximum(classes, 0), missing),
+            "hits": np.pad(hits, missing),
         }
         metrics.update(top, labels[part])
     return metrics.result()
@@ -226,15 +217,20 @@ def select(
 ) -> Iterator[Pick]:
     """Greedy forward selection with replacement, as long as GAP rises.
 
-    Starts from nothing and adds, again and again, the submission whose addition makes
-    the mean of all picks best; how often one was picked is its weight (Caruana et al.
-    2004, "Ensemble Selection from Libraries of Models").
+    Each step adds the submission that makes the mean of all picks best; how often one
+    was picked is its weight (Caruana et al. 2004, "Ensemble Selection from Libraries of
+    Models").
 
     Args:
       rows: of each submission the rows of the labelled videos, int64 [V].
       labels: int [V, L], padded with -1.
     """
-    keys, scores = _joined(submissions, rows)
+    lists = [s.pairs(r) for s, r in zip(submissions, rows, strict=True)]
+    listed = [_keys(counts, classes) for counts, classes, _ in lists]
+    keys = np.unique(np.concatenate(listed))
+    scores = np.zeros((len(lists), len(keys)))  # [M, P]
+    for row, own, (*_, values) in zip(scores, listed, lists, strict=True):
+        row[np.searchsorted(keys, own)] = values
     label_rows, columns = np.nonzero(labels >= 0)
     positives = label_rows << 32 | labels[label_rows, columns]
     hits = np.isin(keys, positives)
@@ -257,14 +253,3 @@ def select(
         highest = gaps[pick]
         total += scores[pick]
         yield Pick(pick, highest)
-
-
-def _joined(submissions, rows):
-    """Sorted `_keys` [P] of all listed pairs, and scores float64 [M, P], else 0."""
-    lists = [s.pairs(r) for s, r in zip(submissions, rows, strict=True)]
-    listed = [_keys(counts, classes) for counts, classes, _ in lists]
-    keys = np.unique(np.concatenate(listed))
-    scores = np.zeros((len(lists), len(keys)))
-    for row, own, (*_, values) in zip(scores, listed, lists, strict=True):
-        row[np.searchsorted(keys, own)] = values
-    return keys, scores

@@ -20,14 +20,11 @@ def split_segments(frames, num_frames, size: int = SEGMENT_FRAMES):
       segments [S, size, D], lengths int32 [S], and for each segment its video (row
       of `frames`) and first frame, int32 [S] each.
     """
-    frames, num_frames = np.asarray(frames), np.asarray(num_frames)
+    frames, num_frames = np.asarray(frames), np.asarray(num_frames, np.int32)
     batch, length, features = frames.shape
-    padding = -length % size
-    frames = np.pad(frames, ((0, 0), (0, padding), (0, 0)))
-    grid = frames.reshape(batch, -1, size, features)
-    starts = np.arange(grid.shape[1]) * size
-    videos, places = np.nonzero(starts[None, :] < num_frames[:, None])
-    starts = starts[places]
-    lengths = np.minimum(num_frames[videos] - starts, size)
-    to_int32 = (lengths, videos, starts)
-    return grid[videos, places], *(column.astype(np.int32) for column in to_int32)
+    frames = np.pad(frames, ((0, 0), (0, -length % size), (0, 0)))
+    segments = frames.reshape(batch, -1, size, features)
+    starts = np.arange(0, frames.shape[1], size, dtype=np.int32)
+    videos, numbers = np.nonzero(starts < num_frames[:, None])
+    lengths = np.minimum(num_frames[videos] - starts[numbers], size)
+    return segments[videos, numbers], lengths, videos.astype(np.int32), starts[numbers]

@@ -3,8 +3,8 @@
     VideoId,LabelConfidencePairs          Class,Segments
     aAbc,3 0.99 17 0.45 ...               3,aAbc:5 aAbd:40 ...
 
-Confidences fall from left to right; segment rows list no confidences. What is
-predicted of one of several shards keeps them, until the shards are merged:
+Confidences fall from left to right; segment rows list no confidences. The segments of
+one of several parts of the data (--num_shards) keep them, until the parts are merged:
 
     Class,ScoredSegments
     3,aAbc:5:0.9912 aAbd:40:0.87 ...
@@ -37,10 +37,13 @@ _ANY_CLASS = 2**31
 _NUMBERS = b"0123456789.eE+- "
 
 _COMPACT_AT = 20_000_000  # kept predictions; about 320 MB
+_PREDICTION = np.dtype(
+    [("class", "i4"), ("score", "f4"), ("video", "i4"), ("start", "i4")]
+)
 
 
 def video_line(video_id: str, classes, scores) -> str:
-    """One row: classes [k] and scores [k] in falling order."""
+    """One row: classes [k] and scores [k], the scores falling."""
     pairs = zip(classes.tolist(), scores.tolist(), strict=True)
     pairs = " ".join(f"{class_id} {score:g}" for class_id, score in pairs)
     return f"{video_id},{pairs}\n"
@@ -54,8 +57,7 @@ def segment_line(class_id: int, names) -> str:
 def read_segment_classes(path: str, num_classes: int) -> np.ndarray:
     """bool [C]: the classes to list, by a CSV with column `Index`, or 'all'.
 
-    Raises:
-      UserError: the file cannot be read, or holds something else than class ids.
+    Raises UserError if the file cannot be read, or has anything but class ids.
     """
     allowed = np.zeros(num_classes, bool)
     if path == "all":
@@ -88,8 +90,7 @@ class SegmentRanking:
     def __init__(self, allowed: np.ndarray, max_per_class: int):
         self.allowed = allowed
         self.max_per_class = max_per_class
-        self._columns: list[tuple] = []
-        self._size = 0
+        self._parts = [np.empty(0, _PREDICTION)]
         self._video_ids: list[str] = []
 
     def add(self, video_ids, videos, starts, classes, scores) -> None:
@@ -101,54 +102,45 @@ class SegmentRanking:
         """
         listed = self.allowed[classes]
         segment = np.nonzero(listed)[0]
-        columns = (
-            classes[listed].astype(np.int32),
-            scores[listed].astype(np.float32),
-            (np.asarray(videos)[segment] + len(self._video_ids)).astype(np.int64),
-            np.asarray(starts)[segment].astype(np.int32),
-        )
+        added = np.empty(len(segment), _PREDICTION)
+        added["class"], added["score"] = classes[listed], scores[listed]
+        added["video"] = np.asarray(videos)[segment] + len(self._video_ids)
+        added["start"] = np.asarray(starts)[segment]
         self._video_ids.extend(video_ids)
-        self._columns.append(columns)
-        self._size += len(segment)
-        if self._size > _COMPACT_AT:
-            self._columns = [self._ranked()]
-            self._size = len(self._columns[0][0])
+        self._parts.append(added)
+        if sum(map(len, self._parts)) > _COMPACT_AT:
+            self._parts = [self._ranked()]
 
     def _ranked(self):
-        """All columns, by class and falling score, cut to the best of each class."""
-        if not self._columns:
-            return (np.zeros(0, np.int32),) * 4
-        columns = [np.concatenate(part) for part in zip(*self._columns, strict=True)]
-        order = np.lexsort((-columns[1], columns[0]))
-        columns = [column[order] for column in columns]
-        classes = columns[0]
-        first = np.searchsorted(classes, classes)
-        kept = np.arange(len(classes)) - first < self.max_per_class
-        return tuple(column[kept] for column in columns)
+        """The best predictions of each class, by class and falling score."""
+        found = np.concatenate(self._parts)
+        found = found[np.lexsort((-found["score"], found["class"]))]
+        ranks = np.arange(len(found)) - np.searchsorted(found["class"], found["class"])
+        return found[ranks < self.max_per_class]
 
     def lines(self, scored: bool = False):
         """Yields the rows of the CSV, in the order of the classes."""
-        classes, scores, videos, starts = self._ranked()
-        for class_id in np.unique(classes):
-            here = slice(*np.searchsorted(classes, (class_id, class_id + 1)))
-            ids = (self._video_ids[video] for video in videos[here])
-            names = [f"{n}:{s}" for n, s in zip(ids, starts[here], strict=True)]
+        ranked = self._ranked()
+        classes, first = np.unique(ranked["class"], return_index=True)
+        for class_id, best in zip(classes, np.split(ranked, first)[1:], strict=True):
+            segments = best[["video", "start"]].tolist()
+            names = [f"{self._video_ids[video]}:{start}" for video, start in segments]
             if scored:  # with digits for each float32 to be read again as it was
-                pairs = zip(names, scores[here], strict=True)
-                names = [f"{name}:{score:.9g}" for name, score in pairs]
+                scores = best["score"]
+                names = [f"{n}:{s:.9g}" for n, s in zip(names, scores, strict=True)]
             yield segment_line(class_id, names)
 
 
 class Submission:
-    """A CSV of either form, indexed by what stands before the comma of each row.
+    """A CSV of any form, indexed by the key before the comma of each row.
 
-    The lists behind the comma stay in the file until they are asked for, in whatever
-    order. The header of the segment form may be missing.
+    The lists behind the comma stay in the file until they are asked for, in any order.
+    The header of the segment form may be missing.
 
     Args:
       path: the file.
       num_classes: class ids must lie below it, if it is given.
-      may_be_empty: whether the header alone will do.
+      may_be_empty: whether the file may have a header alone.
 
     Attributes:
       header: VIDEO_HEADER, SEGMENT_HEADER or SCORED_SEGMENT_HEADER, the form.
@@ -178,11 +170,10 @@ class Submission:
 
     @property
     def num_bytes(self) -> int:
-        """Size of the file."""
         return len(self._data)
 
     def require_merged(self) -> None:
-        """Raises UserError if it is of one of several shards."""
+        """Raises UserError for the segments of one of several parts of the data."""
         if self.header == SCORED_SEGMENT_HEADER:
             raise UserError(
                 f"{self.path}: is what inference.py wrote of one shard; merge the "
@@ -196,8 +187,7 @@ class Submission:
           counts int64 [R], the lengths of the lists; classes int64 [N] and
           confidences float64 [N].
 
-        Raises:
-          UserError: a list is not of pairs: a class, once, and a number from 0 up.
+        Raises UserError unless a list is of pairs: a class, once, and a number from 0.
         """
         lists = [self._list(row) for row in rows]
         try:
@@ -210,16 +200,14 @@ class Submission:
     def segments(self, row: int) -> list[str]:
         """The `id:start` names that a row of a segment CSV lists, best first.
 
-        Raises:
-          UserError: one of them is something else, or is listed twice.
+        Raises UserError if one of them is something else, or is listed twice.
         """
         return self._checked(row, _parse_segments, self._list(row))
 
     def scored_segments(self, row: int) -> tuple[list[str], np.ndarray]:
-        """The names and float32 scores that a row of a shard's segments lists.
+        """The names and float32 scores that a row of scored segments lists.
 
-        Raises:
-          UserError: one of them is something else.
+        Raises UserError if one of them is something else.
         """
         return self._checked(row, _parse_scored_segments, self._list(row))
 
@@ -311,7 +299,7 @@ def _parse_pairs(lists, num_classes):
         raise ValueError("has two blanks in a row; expected one between numbers")
     counts = np.array([item.count(b" ") + 1 for item in lists])
     with warnings.catch_warnings():
-        # Of what is no number older versions of numpy warn, and return what is before.
+        # At an entry that is not a number older versions of numpy warn, and stop.
         warnings.simplefilter("error", DeprecationWarning)
         try:
             values = np.fromstring(text, sep=" ")
@@ -319,11 +307,7 @@ def _parse_pairs(lists, num_classes):
             raise ValueError("has an entry that is not a number") from None
     if (counts % 2).any():
         raise ValueError("has an odd number of entries; expected pairs")
-    return counts // 2, *_checked_pairs(counts // 2, values, num_classes)
-
-
-def _checked_pairs(counts, values, num_classes):
-    classes, scores = values[::2], values[1::2]
+    counts, classes, scores = counts // 2, values[::2], values[1::2]
     wrong = classes[(classes < 0) | (classes >= num_classes) | (classes % 1 != 0)]
     if wrong.size:
         raise ValueError(f"has {wrong[0]:g} for a class; {_expected(num_classes)}")
@@ -331,19 +315,17 @@ def _checked_pairs(counts, values, num_classes):
     if wrong.size:
         raise ValueError(f"has the confidence {wrong[0]:g}; expected one from 0 up")
     rows = np.repeat(np.arange(len(counts)), counts)
-    places = np.sort(rows << 32 | classes.astype(np.int64))
-    repeated = places[1:][places[1:] == places[:-1]]
+    pairs = np.sort(rows << 32 | classes.astype(np.int64))
+    repeated = pairs[1:][np.diff(pairs) == 0]
     if repeated.size:
         raise ValueError(f"lists class {repeated[0] % 2**32} twice")
-    return classes.astype(np.int32), scores
+    return counts, classes.astype(np.int32), scores
 
 
 def _parse_segments(text):
     """`Submission.segments` of a list as bytes. Raises ValueError for a wrong one."""
     names = text.split()
-    wrong = next((name for name in names if not _SEGMENT.fullmatch(name)), None)
-    if wrong is not None:
-        raise ValueError(f"has {_quoted(wrong)} where a segment (id:start) belongs")
+    _match_all(_SEGMENT, names, "a segment (id:start)")
     if len(set(names)) < len(names):
         raise ValueError("lists a segment twice")
     return [name.decode() for name in names]
@@ -351,12 +333,17 @@ def _parse_segments(text):
 
 def _parse_scored_segments(text):
     """`Submission.scored_segments` of a list. Raises ValueError for a wrong one."""
-    matches = [(name, _SCORED_SEGMENT.fullmatch(name)) for name in text.split()]
-    wrong = next((name for name, match in matches if match is None), None)
-    if wrong is not None:
-        raise ValueError(f"has {_quoted(wrong)} where id:start:score belongs")
-    scores = [float(match[2]) for _, match in matches]
-    return [match[1].decode() for _, match in matches], np.array(scores, np.float32)
+    matches = _match_all(_SCORED_SEGMENT, text.split(), "id:start:score")
+    scores = [float(match[2]) for match in matches]
+    return [match[1].decode() for match in matches], np.array(scores, np.float32)
+
+
+def _match_all(pattern, names, expected):
+    matches = [pattern.fullmatch(name) for name in names]
+    if None in matches:
+        wrong = names[matches.index(None)]
+        raise ValueError(f"has {_quoted(wrong)} where {expected} belongs")
+    return matches
 
 
 def _expected(num_classes):

@@ -3,9 +3,9 @@
     pack("model.tgz", RunDirectory("model"), prefix)
     train_dir = unpack("model.tgz", "/tmp/yt8m-model")
 
-It holds model_flags.json, checkpoint and model.ckpt-STEP.*, or what else makes a run
-directory. Archives come from other people: only regular files are unpacked, below the
-directory that is named, and none before all have been checked.
+It holds a run directory's files: model_flags.json, checkpoint and model.ckpt-STEP.*.
+Archives come from other people: only regular files are unpacked, below the directory
+that is named, and none before all have been checked.
 """
 
 import glob
@@ -17,6 +17,7 @@ import shutil
 import tarfile
 import zlib
 
+from youtube8m.config.fields import require
 from youtube8m.errors import UserError
 from youtube8m.runs.checkpoint_files import checkpoint_list
 from youtube8m.runs.directory import RunDirectory
@@ -28,6 +29,13 @@ MAX_BYTES = 8 * 2**30  # of all files together, unpacked
 _FLAGS_FILE = "model_flags.json"
 _MAX_READ = 2**20  # bytes at once; a header's text is shorter
 
+_KINDS = {
+    tarfile.SYMTYPE: "a symbolic link",
+    tarfile.LNKTYPE: "a hard link",
+    tarfile.FIFOTYPE: "a pipe",
+    tarfile.CHRTYPE: "a device",
+    tarfile.BLKTYPE: "a device",
+}
 # What Python's readers raise for a damaged archive; ValueError for odd numbers in it.
 _DAMAGES = (tarfile.TarError, zlib.error, OSError, EOFError, ValueError, RecursionError)
 
@@ -35,38 +43,32 @@ _DAMAGES = (tarfile.TarError, zlib.error, OSError, EOFError, ValueError, Recursi
 def pack(path: str, directory: RunDirectory, prefix: str) -> None:
     """Writes the archive of a run's model and its checkpoint `prefix`.
 
-    Raises:
-      UserError: the archive cannot be written.
+    Raises UserError if the archive cannot be written.
     """
     weights = sorted(glob.glob(f"{glob.escape(prefix)}.*"))
-    name = os.path.relpath(prefix, directory.path)
-    state = checkpoint_list([name])
+    state = checkpoint_list([os.path.relpath(prefix, directory.path)])
+    no_owner = {"uid": 0, "gid": 0, "uname": "", "gname": ""}
     with (
         replacing(path, "--output_model_tgz", binary=True) as file,
         tarfile.open(fileobj=file, mode="w:gz", compresslevel=6) as archive,
     ):
         for source in (directory.file(_FLAGS_FILE), *weights):
-            inside = os.path.relpath(source, directory.path)
-            archive.add(source, inside, recursive=False, filter=_without_owner)
+            member = archive.gettarinfo(source, os.path.relpath(source, directory.path))
+            with open(source, "rb") as content:
+                archive.addfile(member.replace(**no_owner), content)
         header = tarfile.TarInfo("checkpoint")
         header.size = len(state)
         archive.addfile(header, io.BytesIO(state.encode()))
 
 
-def _without_owner(member):
-    member.uid = member.gid = 0
-    member.uname = member.gname = ""
-    return member
-
-
 def unpack(path: str, directory: str) -> str:
-    """Replaces `directory` by what an archive holds; returns its absolute path.
+    """Replaces `directory` by an archive's files; returns its absolute path.
 
     A directory that all files share is left out.
 
     Raises:
-      UserError: the archive is damaged, too large or no model's, a member is no regular
-        file or would lie elsewhere, or `directory` holds something else.
+      UserError: the archive is damaged, too large or not of a model, a member is not a
+        regular file or would lie elsewhere, or `directory` has other files.
     """
     source = f"--input_model_tgz={path}"
     try:
@@ -83,9 +85,9 @@ def unpack(path: str, directory: str) -> str:
             )
         with replacing_directory(directory, "--untar_model_dir") as target:
             for name, content in _members(file, source):
-                place = os.path.join(target, posixpath.relpath(name, shared or "."))
-                os.makedirs(os.path.dirname(place), exist_ok=True)
-                with open(place, "xb") as out:
+                path = os.path.join(target, posixpath.relpath(name, shared or "."))
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with open(path, "xb") as out:
                     shutil.copyfileobj(content, out)
     return local_path(directory, "--untar_model_dir")
 
@@ -93,8 +95,7 @@ def unpack(path: str, directory: str) -> str:
 def _members(file, source):
     """Yields (name, readable content) of each file of an archive.
 
-    Raises:
-      UserError: at the first thing that is wrong, `source` in front.
+    Raises UserError, with `source` first, at the first thing that is wrong.
     """
     file.seek(0)
     try:
@@ -106,7 +107,7 @@ def _members(file, source):
             # Behind the last member: the rest of the blocks, and the checksum.
             most = MAX_BYTES + MAX_MEMBERS * _MAX_READ
             while stream.read(_MAX_READ):
-                _require(stream.tell() <= most, "goes on behind its end")
+                require(stream.tell() <= most, "goes on behind its end")
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
     except _DAMAGES as error:
@@ -119,48 +120,31 @@ def _checked(archive):
     names, total = set(), 0
     for count, member in enumerate(archive, 1):
         total += max(member.size, 0)
-        _require(count <= MAX_MEMBERS, f"has more than {MAX_MEMBERS} members")
-        _require(
-            total <= MAX_BYTES, f"unpacks to {total} bytes or more, over {MAX_BYTES}"
-        )
+        require(count <= MAX_MEMBERS, f"has more than {MAX_MEMBERS} members")
+        too_large = f"unpacks to {total} bytes or more, over {MAX_BYTES}"
+        require(total <= MAX_BYTES, too_large)
         name = _safe_name(member)
-        if member.isdir():
-            continue
-        _require(name not in names, f"holds {name!r} twice")
-        names.add(name)
-        yield name, archive.extractfile(member)
+        if not member.isdir():
+            require(name not in names, f"holds {name!r} twice")
+            names.add(name)
+            yield name, archive.extractfile(member)
 
 
 def _safe_name(member):
     """A member's name without `.` parts. Raises UserError unless it may be unpacked."""
     parts = [part for part in member.name.split("/") if part not in ("", ".")]
     inside = not member.name.startswith("/") and ".." not in parts
-    _require(
+    require(
         inside and "\0" not in member.name,
         f"holds {member.name!r}, which would lie outside; nothing is unpacked",
     )
-    kind = _kind(member)
-    _require(
-        not kind,
+    kind = _KINDS.get(member.type, "of an unusual kind")
+    require(
+        member.isdir() or (member.isreg() and not member.issparse()),
         f"holds {member.name!r}, {kind}; only files and directories are unpacked",
     )
-    _require(bool(parts) or member.isdir(), "holds a file without a name")
+    require(bool(parts) or member.isdir(), "holds a file without a name")
     return "/".join(parts)
-
-
-def _kind(member):
-    """What a member is, if neither a plain file nor a directory."""
-    if member.issym() or member.islnk():
-        return f"a {'symbolic' if member.issym() else 'hard'} link"
-    if member.isdev():
-        return "a pipe" if member.isfifo() else "a device"
-    plain = member.isdir() or (member.isreg() and not member.issparse())
-    return "" if plain else "of an unusual kind"
-
-
-def _require(condition, message):
-    if not condition:
-        raise UserError(message)
 
 
 class _Bounded:

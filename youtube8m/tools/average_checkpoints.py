@@ -4,9 +4,10 @@
         --output_dir=averaged
     python eval.py --train_dir=averaged --run_once --eval_data_pattern=...
 
-What is averaged is what eval.py would use of each checkpoint: the moving averages of a
-run with --ema_decay, else the weights. The output has neither optimizer nor place in
-the data: it predicts, and --warm_start_from takes it, but it does not train on.
+It averages the weights that eval.py would use of each checkpoint: the moving averages
+of a run with --ema_decay, else the weights. The output has neither an optimizer nor a
+position in the data: it predicts, and --warm_start_from reads it, but its training
+cannot resume.
 """
 
 import dataclasses
@@ -57,16 +58,14 @@ flags.define_run_flags()
 
 
 def main() -> None:
-    """Reads the flags and averages. The model's own come from model_flags.json."""
-    run = average(flags.read(AverageConfig))
-    flags.warn_differing(run)
+    """Reads the flags and averages. Those of the model come from model_flags.json."""
+    flags.warn_differing(average(flags.read(AverageConfig)))
 
 
 def average(config: AverageConfig) -> RunConfig:
-    """Writes the averaged model; returns what the run is.
+    """Writes the averaged model; returns the configuration of its run.
 
-    Raises:
-      UserError: there are no such checkpoints, or --output_dir is not empty.
+    Raises UserError if there are no such checkpoints, or --output_dir is not empty.
     """
     directory = RunDirectory(config.train_dir)
     run = read_run(directory, config.hyperparameters)
@@ -82,7 +81,6 @@ def average(config: AverageConfig) -> RunConfig:
 
 
 def _prefixes(directory, config):
-    """The checkpoints to average."""
     if config.last is None:
         names = split_list(config.checkpoints)
         return [directory.checkpoint(name, "--checkpoints") for name in names]
@@ -98,19 +96,19 @@ def _prefixes(directory, config):
 def _average(model, prefixes):
     """Gives the model the mean of the checkpoints' weights.
 
-    What is no float (random state) stays that of the last.
+    Variables of whole numbers (random state) keep the values of the last.
     """
-    named = named_variables(model.variables)
-    floats = {n: v for n, v in named.items() if v.dtype.is_floating}
-    sums = {name: np.zeros(v.shape, np.float64) for name, v in floats.items()}
+    variables = named_variables(model.variables).values()
+    floats = [variable for variable in variables if variable.dtype.is_floating]
+    sums = [np.zeros(variable.shape, np.float64) for variable in floats]
     with Progress("averaging", len(prefixes), "checkpoint") as progress:
         for done, prefix in enumerate(prefixes, 1):
             load_weights(model, prefix)
-            for name, variable in floats.items():
-                sums[name] += variable.numpy()
+            for total, variable in zip(sums, floats, strict=True):
+                total += variable.numpy()
             progress.update(done)
-    for name, variable in floats.items():
-        variable.assign(tf.cast(sums[name] / len(prefixes), variable.dtype))
+    for total, variable in zip(sums, floats, strict=True):
+        variable.assign(tf.cast(total / len(prefixes), variable.dtype))
 
 
 if __name__ == "__main__":

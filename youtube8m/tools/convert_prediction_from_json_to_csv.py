@@ -4,9 +4,9 @@
         --json_prediction_files_pattern='predictions/prediction.results-*' \\
         --csv_output_file=kaggle_solution.csv
 
-A line is what an exported SavedModel says of one video: {"video_id": "aAbc",
+A line is an exported SavedModel's prediction for one video: {"video_id": "aAbc",
 "class_indexes": [3, 17], "predictions": [0.99, 0.45]}. A batch of one video (each value
-in a list of its own) is taken too.
+in a list of its own) is accepted too.
 """
 
 import dataclasses
@@ -51,8 +51,7 @@ def main() -> None:
 def convert(pattern: str, output: str) -> int:
     """Writes the CSV; returns the number of its rows.
 
-    Raises:
-      UserError: no file matches, or a line of one is no prediction.
+    Raises UserError if no file matches, or a line is not a prediction.
     """
     done = 0
     paths = find_shards(pattern, "--json_prediction_files_pattern")
@@ -71,27 +70,21 @@ def _rows(path):
     try:
         with open(path, "rb") as lines:
             for number, line in enumerate(lines, 1):
+                where = f"{path}: line {number}"
                 if line.strip():
-                    yield _located(path, number, line)
+                    yield csv_row(json.loads(line))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _located(path, number, line):
-    try:
-        return csv_row(json.loads(line))
     except (ValueError, OverflowError, RecursionError) as error:
         raise UserError(
-            f"{path}: line {number} is no prediction: {error}; expected JSON with "
-            f"{', '.join(_KEYS)}"
+            f"{where} is no prediction: {error}; expected JSON with {', '.join(_KEYS)}"
         ) from None
 
 
 def csv_row(prediction) -> str:
     """One row, its pairs as `%i %f` in the order given.
 
-    Raises:
-      ValueError: it is no prediction; the message says why.
+    Raises ValueError, with the reason, for anything but a prediction.
     """
     if not isinstance(prediction, dict):
         raise ValueError("it is no JSON object")
@@ -104,32 +97,24 @@ def csv_row(prediction) -> str:
     if not isinstance(video_id, str) or not video_id or set(video_id) & set(",\r\n"):
         raise ValueError(f"video_id is {video_id!r}")
     video_id.encode()  # JSON can spell halves of characters, which no file holds
-    if not isinstance(classes, list) or not all(map(_is_class, classes)):
+    if not isinstance(classes, list) or not all(
+        type(value) is int and value >= 0 for value in classes
+    ):
         raise ValueError("class_indexes is no list of class ids")
-    if not isinstance(scores, list) or not all(map(_is_number, scores)):
+    if not isinstance(scores, list) or not all(
+        type(value) in (int, float) and math.isfinite(value) for value in scores
+    ):
         raise ValueError("predictions is no list of numbers")
     if len(classes) != len(scores):
         raise ValueError(f"it has {len(classes)} classes, {len(scores)} predictions")
-    pairs = zip(classes, scores, strict=True)
-    return (
-        f"{video_id},"
-        + " ".join(f"{class_id} {score:f}" for class_id, score in pairs)
-        + "\n"
-    )
+    pairs = [f"{c} {score:f}" for c, score in zip(classes, scores, strict=True)]
+    return f"{video_id},{' '.join(pairs)}\n"
 
 
 def _only(values):
     if not isinstance(values, list) or len(values) != 1:
         raise ValueError("it is of several videos, or none")
     return values[0]
-
-
-def _is_class(value):
-    return type(value) is int and value >= 0
-
-
-def _is_number(value):
-    return type(value) in (int, float) and math.isfinite(value)
 
 
 if __name__ == "__main__":

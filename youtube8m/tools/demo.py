@@ -3,6 +3,7 @@
 python -m youtube8m.tools.demo --directory=yt8m_demo
 """
 
+import itertools
 import os
 import shlex
 import subprocess
@@ -26,7 +27,7 @@ _SAMPLE = synthetic.SampleConfig(num_train=400, num_validate=100, num_test=50)
 
 
 def main() -> None:
-    """Runs the four steps, printing each command as a user would type it."""
+    """Runs the four steps and prints each command as a user would type it."""
     began = time.monotonic()
     directory = local_path(_DIRECTORY.value, "--directory")
     written = _write_sample(os.path.join(directory, "data"))
@@ -51,7 +52,10 @@ def main() -> None:
         f"--input_data_pattern={written['frame/test']}",
         f"--output_file={csv}",
     )
-    _show(csv)
+    print(f"\n{csv} begins:")
+    with open(csv, encoding="utf-8") as file:
+        for line in itertools.islice(file, 3):
+            print(f"  {line.rstrip()[:100]}")
     print(f"\nDone in {time.monotonic() - began:.0f} seconds; all is in {directory}/")
 
 
@@ -75,13 +79,6 @@ def _run(name, *arguments):
     print(f"\n$ {shlex.join(shown)}", flush=True)
     if subprocess.run(command, check=False).returncode:
         raise UserError(f"the demo stopped: {name}.py failed, see its message above")
-
-
-def _show(path):
-    print(f"\n{path} begins:")
-    with open(path, encoding="utf-8") as file:
-        for _ in range(3):
-            print(f"  {file.readline().rstrip()[:100]}")
 
 
 if __name__ == "__main__":

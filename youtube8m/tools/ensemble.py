@@ -11,10 +11,10 @@
         --eval_data_pattern='validate*.tfrecord'
 
 merge: the mean of all confidences, uniform or weighted (by each model's GAP, for
-example); a label that a file does not list counts 0. Segment CSVs list no confidences:
+example); a class that a file does not list counts 0. Segment CSVs list no confidences:
 their ranks are merged.
 score: Hit@1, PERR, MAP and GAP of each file, and of several files merged.
-select: adds, again and again, the file that raises the merged GAP most.
+select: in each step adds the file that raises the merged GAP most.
 """
 
 import collections
@@ -109,11 +109,10 @@ def merge(config: EnsembleConfig) -> None:
 def _video_lines(config, submissions, weights):
     rows, ids = ensemble.align(submissions), submissions[0].keys
     blocks = ensemble.merged_videos(submissions, rows, weights, config.top_k)
-    for part, classes, scores in blocks:
-        lengths = (classes >= 0).sum(axis=1)
-        for row in zip(ids[part], classes, scores, lengths, strict=True):
-            name, row_classes, row_scores, length = row
-            yield video_line(name, row_classes[:length], row_scores[:length])
+    for part, *lists in blocks:
+        for name, classes, scores in zip(ids[part], *lists, strict=True):
+            listed = classes >= 0
+            yield video_line(name, classes[listed], scores[listed])
 
 
 def _segment_lines(config, submissions, weights):
@@ -128,10 +127,7 @@ def score(config: EnsembleConfig) -> None:
     """Prints the metrics of each file and of the merged result."""
     submissions, rows, labels = _labelled(config)
     weights = _weights(config, submissions)
-    chosen = [
-        (submission.path, [submission], [own_rows], [1.0])
-        for submission, own_rows in zip(submissions, rows, strict=True)
-    ]
+    chosen = [(s.path, [s], [r], [1.0]) for s, r in zip(submissions, rows, strict=True)]
     if len(submissions) > 1:
         chosen.append(("merged", submissions, rows, weights))
     for name, *parts in chosen:
@@ -181,25 +177,22 @@ def _labelled(config, files="input_files"):
     labels = read_labels(config.eval_data_pattern, flag, config.num_classes)
     ids = list(labels)
     rows = [ensemble.rows_of(ids, s, flag) for s in submissions]
+    message = "%s: %d videos have no labelled record; ignored"
     for submission in submissions:
         others = len(submission.keys) - len(ids)
         if others:
-            logging.warning(
-                "%s: %d videos have no labelled record; ignored",
-                submission.path,
-                others,
-            )
+            logging.warning(message, submission.path, others)
     return submissions, rows, pad_ids(list(labels.values()))
 
 
 def _submissions(config, num_classes, files="input_files"):
     """The files that a flag lists, all of one form."""
-    paths, opened = split_list(getattr(config, files)), {}
-    with Progress("indexing", len(paths), "file") as progress:
-        for done, path in enumerate(paths):
-            if path not in opened:
-                opened[path] = Submission(local_path(path, f"--{files}"), num_classes)
-            progress.update(done + 1)
+    paths = split_list(getattr(config, files))
+    opened = dict.fromkeys(paths)
+    with Progress("indexing", len(opened), "file") as progress:
+        for done, path in enumerate(opened, 1):
+            opened[path] = Submission(local_path(path, f"--{files}"), num_classes)
+            progress.update(done)
     submissions = [opened[path] for path in paths]
     for submission in submissions:
         submission.require_merged()
@@ -210,31 +203,23 @@ def _submissions(config, num_classes, files="input_files"):
 def _weights(config, submissions):
     """The normalised weights, by --weights or GAPs; uniform without."""
     names = ("weights", "gaps", "validation_files")
-    names = [name for name in names if getattr(config, name)] or ["weights"]
-    if len(names) > 1:
-        raise UserError(f"--{' and --'.join(names)} are both given; give one")
-    (name,) = names
+    name, *others = [name for name in names if getattr(config, name)] or ["weights"]
+    if others:
+        raise UserError(f"--{' and --'.join([name, *others])} are both given; give one")
     given = split_list(getattr(config, name)) or ("1",) * len(submissions)
-    flag = f"--{name}={getattr(config, name)}"
-    if len(given) != len(submissions):
-        raise UserError(
-            f"{flag}: {len(given)} for {len(submissions)} files; give one for each"
-        )
+    flag, count = f"--{name}={getattr(config, name)}", len(submissions)
+    if len(given) != count:
+        raise UserError(f"{flag}: {len(given)} for {count} files; give one for each")
     if name == "validation_files":
-        given = _validation_gaps(config)
+        files, rows, labels = _labelled(config, name)
+        given = [
+            _measured(config, [file], [own_rows], [1.0], labels)["gap"]
+            for file, own_rows in zip(files, rows, strict=True)
+        ]
     try:
         return ensemble.normalized([float(weight) for weight in given])
     except ValueError as error:
         raise UserError(f"{flag}: {error}") from None
-
-
-def _validation_gaps(config):
-    """The GAP of each of --validation_files."""
-    submissions, rows, labels = _labelled(config, "validation_files")
-    return [
-        _measured(config, [submission], [own_rows], [1.0], labels)["gap"]
-        for submission, own_rows in zip(submissions, rows, strict=True)
-    ]
 
 
 COMMANDS = {"merge": merge, "score": score, "select": select}

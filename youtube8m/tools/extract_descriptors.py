@@ -1,12 +1,13 @@
-"""Writes what a trained model's classifier is given as video-level records.
+"""Writes the descriptors of a trained model as video-level records.
 
     python -m youtube8m.tools.extract_descriptors --train_dir=frame_model \\
         --input_data_pattern='train*.tfrecord' --output_dir=descriptors/train
     python train.py --model=HierarchicalMoeModel --feature_names=descriptor \\
         --feature_sizes=1152 --train_data_pattern='descriptors/train/*.tfrecord' ...
 
-The first stage of Tang et al. 2017, whose second trains on such records (under the
-name `plstm` there), which train.py L2-normalises as it does all features.
+A descriptor is the input of the model's classifier. This is the first stage of Tang et
+al. 2017; the second trains on such records (its feature is called `plstm` there), which
+train.py L2-normalises as it does all features.
 """
 
 import dataclasses
@@ -51,15 +52,13 @@ flags.define_run_flags()
 
 
 def main() -> None:
-    """Reads the flags and extracts. The model's own come from model_flags.json."""
+    """Reads the flags and extracts. Those of the model come from model_flags.json."""
     config = flags.read(ExtractionConfig)
     directory = _empty_directory(config.output_dir)
     trained = TrainedRun(config.train_dir, config.hyperparameters)
     flags.warn_differing(trained.run)
-    total = 0
-    for number, shard in enumerate(
-        batched(_examples(trained, config), config.shard_size)
-    ):
+    total, shards = 0, batched(_examples(trained, config), config.shard_size)
+    for number, shard in enumerate(shards):
         path = os.path.join(directory, f"descriptors{number:05d}.tfrecord")
         write_records(path, shard)
         total += len(shard)
@@ -67,7 +66,7 @@ def main() -> None:
 
 
 def _empty_directory(path):
-    """Made if missing. Shards of an earlier call would be read along with the new."""
+    # Shards of an earlier call would be read along with the new ones.
     directory = local_path(path, "--output_dir")
     try:
         os.makedirs(directory, exist_ok=True)
@@ -88,12 +87,11 @@ def _examples(trained, config):
     shards = trained.open_shards(
         config.input_data_pattern, "--input_data_pattern", labels=config.labels
     )
-    done, announced = 0, False
+    done = 0
     with Progress("extracting", shards.estimated_records) as progress:
         for batch in shards.iterate(shards.ordered_batches(config.batch_size)):
             descriptors = _descriptors(trained, batch)
-            if not announced:
-                announced = True
+            if not done:
                 logging.info("--feature_sizes=%d", descriptors.shape[-1])
             yield from _records(batch, descriptors, config.feature_name)
             done += len(descriptors)
@@ -115,14 +113,12 @@ def _descriptors(trained, batch):
 
 
 def _records(batch, descriptors, feature_name):
-    labels = batch["labels"].numpy() if "labels" in batch else None
-    for row, (name, values) in enumerate(
-        zip(batch["id"].numpy(), descriptors, strict=True)
-    ):
-        ids = None if labels is None else labels[row][labels[row] >= 0].tolist()
-        yield video_example(
-            name.decode("utf-8", "replace"), ids, {feature_name: values}
-        )
+    names, labels = batch["id"].numpy(), [None] * len(descriptors)
+    if "labels" in batch:
+        labels = [row[row >= 0].tolist() for row in batch["labels"].numpy()]
+    for name, ids, values in zip(names, labels, descriptors, strict=True):
+        features = {feature_name: values}
+        yield video_example(name.decode("utf-8", "replace"), ids, features)
 
 
 if __name__ == "__main__":

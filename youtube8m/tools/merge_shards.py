@@ -1,4 +1,4 @@
-"""Joins what inference.py or eval.py wrote of each of --num_shards parts of the data.
+"""Merges the files that inference.py or eval.py wrote with --num_shards.
 
     for i in 0 1 2 3; do
       python inference.py --num_shards=4 --shard_index=$i --output_file=part$i.csv ...
@@ -7,8 +7,8 @@
         --output_file=kaggle_solution.csv \\
         --input_files=part0.csv,part1.csv,part2.csv,part3.csv
 
-Files of --metrics_file need no --output_file: the figures of all are printed. The
-result is that of one process over all of the data, if files come in their order.
+Files of --metrics_file need no --output_file: the figures of all are printed. If the
+files come in their order, the result is that of one process over all of the data.
 """
 
 import dataclasses
@@ -81,8 +81,8 @@ def main() -> None:
 
 def _merged(parts, segment_max_pred):
     """(header, rows as bytes) of all parts."""
-    first = parts[0]
     require_one_form(parts, "merge the shards of one run of inference.py")
+    first = parts[0]
     if first.header == VIDEO_HEADER:
         _check_once(parts)
         return VIDEO_HEADER, (line for part in parts for line in part.lines())
@@ -108,14 +108,13 @@ def _check_once(parts):
 
 
 def _segment_lines(parts, max_per_class):
-    """Yields each class's segments by falling score; equal ones as the shards come."""
-    rows = [{key: row for row, key in enumerate(part.keys)} for part in parts]
-    for class_id in sorted(set().union(*rows)):
-        found = [
-            part.scored_segments(where[class_id])
-            for part, where in zip(parts, rows, strict=True)
-            if class_id in where
-        ]
+    """Yields each class's segments by falling score, equal ones in the files' order."""
+    rows_of: dict[int, list] = {}
+    for part in parts:
+        for row, class_id in enumerate(part.keys):
+            rows_of.setdefault(class_id, []).append((part, row))
+    for class_id in sorted(rows_of):
+        found = [part.scored_segments(row) for part, row in rows_of[class_id]]
         names = [name for part, _ in found for name in part]
         if len(set(names)) < len(names):
             raise UserError(

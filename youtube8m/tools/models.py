@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def row(name: str) -> dict:
-    """What there is to say of the model `name`."""
+    """The cells of a model's row, by column."""
     is_encoder = name in ENCODERS
     cls = (ENCODERS if is_encoder else CLASSIFIERS).get(name)
     preset = find_report(cls)
@@ -43,7 +43,7 @@ def row(name: str) -> dict:
         "input": _input(cls, is_encoder),
         "source": f"{preset.paper}, {preset.row}" if preset else find_paper(cls).name,
         "reported": preset.figure if preset else "",
-        "parameters": f"{_count(name, cls, is_encoder):,}",
+        "parameters": f"{_count(name, preset):,}",
         "what it is": summary(cls),
     }
 
@@ -59,9 +59,8 @@ def _input(cls, is_encoder):
     return ", ".join(parts)
 
 
-def _count(name, cls, is_encoder):
+def _count(name, preset):
     """Parameters of the reported row's model."""
-    preset = find_report(cls)
     known = preset.flags if preset else {}
     config = ModelConfig(
         name,
@@ -70,7 +69,7 @@ def _count(name, cls, is_encoder):
         verticals=tuple(i % _VERTICALS for i in range(_CLASSES)),
         class_counts=(1,) * _CLASSES,
     )
-    run = RunConfig(_FRAMES if is_encoder else _VIDEOS, config)
+    run = RunConfig(_FRAMES if name in ENCODERS else _VIDEOS, config)
     with tf.Graph().as_default():  # makes variables without their values
         return models.count_parameters(models.create(run))
 

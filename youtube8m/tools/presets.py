@@ -4,7 +4,7 @@
     python -m youtube8m.tools.presets show zou2017-bilstm-moe
     python train.py --preset=zou2017-bilstm-moe --train_data_pattern='train*.tfrecord'
 
-Numbers behind a row are those of the questions that the sources leave open.
+The numbers after a row are those of the open questions below it.
 """
 
 import itertools
@@ -43,16 +43,14 @@ def main(*words: str) -> None:
 
 
 def listing() -> list[str]:
-    """The presets, paper by paper, each paper's open questions behind them."""
+    """The presets, paper by paper, with each paper's open questions below them."""
     lines = []
     for paper, group in itertools.groupby(PRESETS.values(), lambda p: p.paper):
         presets = list(group)
         numbers = number_questions(presets)
-        lines.append(paper)
-        lines += [f"  {line}" for line in aligned([_row(p, numbers) for p in presets])]
-        lines.append("  open questions:")
-        lines += [f"  {n:4}  {question}" for question, n in numbers.items()]
-        lines.append("")
+        table = aligned([_row(preset, numbers) for preset in presets])
+        lines += [paper, *(f"  {line}" for line in table), "  open questions:"]
+        lines += [f"  {n:4}  {question}" for question, n in numbers.items()] + [""]
     return lines
 
 
@@ -75,22 +73,16 @@ def _row(preset, numbers):
 def commands(name: str) -> list[str]:
     """The lines of a shell script that reproduces the preset.
 
-    Raises:
-      UserError: an unknown name.
+    Raises UserError for an unknown name.
     """
     preset = find(name)
     lines = [f"# {preset.paper}, {preset.row}: {preset.figure or 'no figure'}"]
     lines += [f"# {question}" for question in preset.open_questions]
     if preset.members:
         return lines + _ensemble(name, preset)
-    return lines + _training(name, preset)
-
-
-def _training(name, preset):
-    """The commands that train one model."""
-    first = preset.first_stage
-    stages = _first_stage(first, "train") if first else []
-    return stages + _train(name, preset)
+    if preset.first_stage:
+        lines += _first_stage(preset.first_stage, "train")
+    return lines + _train(name, preset)
 
 
 def _first_stage(name, *splits):
@@ -121,8 +113,7 @@ def _records(preset):
 def _train(name, preset):
     splits = ("train", "validate") if preset.validation else ("train",)
     pattern = _pattern(_records(preset), *splits)
-    files = _files(preset)
-    lines = []
+    files, lines = _files(preset), []
     if "label_correlation_file" in files:
         lines = _command(
             "python -m youtube8m.tools.label_correlation",
@@ -130,13 +121,8 @@ def _train(name, preset):
             train_data_pattern=pattern,
             output_file=files["label_correlation_file"],
         )
-    return lines + _command(
-        "python train.py",
-        **preset.flags,
-        **files,
-        train_data_pattern=pattern,
-        train_dir=name,
-    )
+    flags = {**preset.flags, **files, "train_data_pattern": pattern, "train_dir": name}
+    return lines + _command("python train.py", **flags)
 
 
 def _files(preset: Preset) -> dict[str, str]:
@@ -165,14 +151,15 @@ def _ensemble(name, preset):
             lines += _first_stage(first, "train", "test")
         lines += _train(member, model)
         cropped = model.flags.get("frame_sampling") in CROPS
-        for start in preset.starts if cropped else (None,):
-            files.append(f"{member}.csv" if start is None else f"{member}-{start}.csv")
+        crops = {f"-{start}": {"crop_starts": start} for start in preset.starts}
+        for suffix, flags in crops.items() if cropped else [("", {})]:
+            files.append(f"{member}{suffix}.csv")
             lines += _command(
                 "python inference.py",
                 train_dir=member,
                 input_data_pattern=_pattern(_records(model), "test"),
                 output_file=files[-1],
-                **({} if start is None else {"crop_starts": start}),
+                **flags,
                 **preset.inference,
             )
     merging = _command(
@@ -185,10 +172,8 @@ def _ensemble(name, preset):
 
 
 def _command(program, **flags):
-    """The lines of one command."""
-    words = [program, *(_format_flag(*flag) for flag in flags.items())]
-    lines = [words[0]]
-    for word in words[1:]:
+    lines = [program]
+    for word in (_format_flag(*flag) for flag in flags.items()):
         if len(lines[-1]) + len(word) > 84:
             lines[-1] += " \\"
             lines.append("   ")

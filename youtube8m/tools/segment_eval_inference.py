@@ -72,11 +72,7 @@ def main() -> None:
         config.label_cache,
     )
     score = segments.evaluate(submission, ratings, config.top_n or None)
-    _report(score, config.top_n)
-
-
-def _report(score, top_n):
-    print(f"Num classes: {score.num_listed} | mAP@{top_n}: {score.map:.6f}")
+    print(f"Num classes: {score.num_listed} | mAP@{config.top_n}: {score.map:.6f}")
     if score.num_missing:
         logging.warning(
             "classes with present segments that the file does not list: %d; they are "

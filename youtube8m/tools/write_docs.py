@@ -2,7 +2,7 @@
 
     python -m youtube8m.tools.write_docs    # in the root of the repository
 
-It replaces what stands between the markers of a document, such as
+It replaces the lines between the markers of a document, such as
 `<!-- presets: begin -->` and `<!-- presets: end -->`. A new paper gets a document.
 """
 
@@ -23,9 +23,8 @@ from youtube8m.training.config import TrainingConfig
 from youtube8m.util.files import replacing
 
 _SOURCES = "youtube8m.models."
-# The flags of a row that are no part of its model.
-_CONFIGS = (DataConfig, TrainingConfig)
-_SETTINGS = {field.name for config in _CONFIGS for field in dataclasses.fields(config)}
+_FIELDS = (*dataclasses.fields(DataConfig), *dataclasses.fields(TrainingConfig))
+_SETTINGS = {field.name for field in _FIELDS}  # flags of a row, but not of its model
 
 
 def main() -> None:
@@ -40,8 +39,7 @@ def main() -> None:
 def documents(root: Path) -> dict[Path, str]:
     """The paths of the documents in a repository, and the texts that they must have.
 
-    Raises:
-      UserError: a document without markers.
+    Raises UserError for a document without markers.
     """
     papers = {  # without those of a user's own modules; the starter code first
         folder.removeprefix(_SOURCES): PAPERS[folder]
@@ -73,11 +71,12 @@ def _models_table(papers: Mapping[str, Paper]) -> list[str]:
     registries = (ENCODERS, CLASSIFIERS, LABEL_PROCESSING)
     table = [["source", *(f"`{registry.flag}`" for registry in registries)]]
     for folder, paper in papers.items():
-        cells = [
-            _code(name for name in registry if find_paper(registry.get(name)) == paper)
-            for registry in registries
-        ]
-        table.append([f"[{paper.name}](docs/papers/{folder}.md)", *cells])
+        row = [f"[{paper.name}](docs/papers/{folder}.md)"]
+        for registry in registries:
+            row.append(
+                _code(n for n in registry if find_paper(registry.get(n)) == paper)
+            )
+        table.append(row)
     return _markdown(table)
 
 
@@ -128,7 +127,6 @@ def _settings_by_input(presets: Iterable[Preset]) -> dict[str, dict[str, Any]]:
 
 
 def _row(preset, settings, numbers):
-    """The cells of a preset's row."""
     common = settings.get(_input(preset), {}).items()
     own = [flag for flag in preset.flags.items() if flag not in common]
     own.sort(key=lambda flag: (flag[0] in _SETTINGS, flag[0] != "model"))
@@ -154,13 +152,9 @@ def _code(names: Iterable[str]) -> str:
 
 
 def _wrapped(mark: str, text: str) -> list[str]:
-    return textwrap.wrap(
-        mark + text,
-        100,
-        subsequent_indent=" " * len(mark),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    whole_words = {"break_long_words": False, "break_on_hyphens": False}
+    indent = " " * len(mark)
+    return textwrap.wrap(mark + text, 100, subsequent_indent=indent, **whole_words)
 
 
 def _markdown(table: Sequence[Sequence[str]]) -> list[str]:
