@@ -69,10 +69,9 @@ def average_precision(scores, hits, num_positives=None, top_n=None) -> float:
         top_n: positive int, or None for all ranks.
 
     Returns:
-        A float; 0.0 if there is no positive.
+        0.0 if there is no positive.
 
-    Raises:
-        ValueError: the lengths differ, or `num_positives` or `top_n` is too low.
+    Raises ValueError if the lengths differ, or `num_positives` or `top_n` is too low.
     """
     scores, hits = np.ravel(scores).astype(np.float64), np.ravel(hits) > 0
     if scores.size != hits.size:
@@ -119,9 +118,8 @@ class Metrics:
             loss: float [B], or the mean of the batch as a scalar; optional.
             rated_loss: the loss of the rated classes only, of segments; optional.
 
-        Raises:
-            ValueError: the shapes do not match, there are too few ranks, or a class
-                id is not below `num_classes`.
+        Raises ValueError if the shapes do not match, or there are too few ranks or too
+        high class ids.
         """
         scores, classes, hits = (
             np.asarray(top[name]) for name in ("scores", "classes", "hits")
@@ -147,8 +145,7 @@ class Metrics:
     def merge(self, other: "Metrics") -> None:
         """Adds everything that `other` has collected; `other` stays as it is.
 
-        Raises:
-            ValueError: `other` has other num_classes or another top_k.
+        Raises ValueError if `other` has other num_classes or another top_k.
         """
         ours, theirs = (self.num_classes, self.top_k), (other.num_classes, other.top_k)
         if ours != theirs:
@@ -180,7 +177,6 @@ class Metrics:
 
     @property
     def num_examples(self) -> int:
-        """The number of videos so far."""
         return self._sums["examples"]
 
     def result(self, top_n: int | None = None) -> dict[str, Any]:
@@ -203,8 +199,7 @@ class Metrics:
             num_classes: the number of classes with a positive.
             loss, rated_loss: means over examples; absent if none was given.
 
-        Raises:
-            ValueError: `top_n` is not a positive integer.
+        Raises ValueError unless `top_n` is a positive integer or None.
         """
         _check_top_n(top_n)
         sums, present = self._sums, self._positives > 0

@@ -6,10 +6,7 @@
 A paper states its rows in the presets.py of its folder; a module of a user's own may
 have the same two names. `import_source` registers them.
 
-    preset = find("smith2020-pooling")
-    preset.paper, preset.row, preset.figure     # what it reproduces
-    preset.flags["lstm_cells"]                  # train.py's flags by name
-    preset.open_questions                       # what the paper leaves open
+    find("smith2020-pooling").flags["lstm_cells"]  # train.py's flags by name
 """
 
 import dataclasses

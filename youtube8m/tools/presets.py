@@ -61,13 +61,13 @@ def number_questions(presets: Iterable[Preset]) -> dict[str, int]:
 
 
 def _row(preset, numbers):
-    what = preset.row
+    row = preset.row
     if preset.members:
-        what += f": {len(preset.members)} models"
+        row += f": {len(preset.members)} models"
     if preset.first_stage:
-        what += f"; two stages, the first is {preset.first_stage}"
+        row += f"; two stages, the first is {preset.first_stage}"
     questions = sorted(numbers[q] for q in preset.open_questions)
-    return preset.name, what, preset.figure, ",".join(map(str, questions))
+    return preset.name, row, preset.figure, ",".join(map(str, questions))
 
 
 def commands(name: str) -> list[str]:

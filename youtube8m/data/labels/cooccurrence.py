@@ -35,8 +35,7 @@ class CooccurrenceCounts:
 def read_counts(path: str, num_classes: int) -> np.ndarray:
     """The matrix [C, C] that `CooccurrenceCounts.save` wrote.
 
-    Raises:
-      UserError: the file cannot be read or is of another size.
+    Raises UserError if the file cannot be read or is of another size.
     """
     file = local_path(path, "--label_correlation_file")
     try:

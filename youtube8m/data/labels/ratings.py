@@ -54,9 +54,8 @@ def read_ratings(pattern: str, flag: str, num_classes: int, cache: str = "") -> 
       pattern: may be empty where the cache exists; the cache is then not checked
         against any shards.
 
-    Raises:
-      UserError: no file matches or none holds ratings, or the cache is damaged or of
-        other shards.
+    Raises UserError if no file matches or none has ratings, or if the cache is damaged
+    or of other shards.
     """
     cache = cache and local_path(cache, _CACHE_FLAG)
     cached = cache and os.path.exists(cache)

@@ -13,8 +13,6 @@ from youtube8m.data.reading.damage import Damage
 from youtube8m.errors import UserError
 from youtube8m.util.progress import Progress
 
-_BATCH = 1024
-
 
 class LabelDecoder(decoding.Decoder):
     """Decodes `id` and `labels`."""
@@ -27,9 +25,7 @@ class LabelDecoder(decoding.Decoder):
 def read_labels(pattern: str, flag: str, num_classes: int) -> dict[str, np.ndarray]:
     """Video id -> class ids [L], in the order of the files.
 
-    Raises:
-      UserError: no file matches, no record has labels, or one has a label that is not
-        below num_classes.
+    Raises UserError if no file matches, no record has labels, or a label is too high.
     """
     paths = tfrecord.find_shards(pattern, flag)
     decoder = LabelDecoder(DataConfig(num_classes=num_classes), True, Damage())
@@ -45,8 +41,8 @@ def read_labels(pattern: str, flag: str, num_classes: int) -> dict[str, np.ndarr
 def decoded(paths: list[str], decoder: decoding.Decoder) -> Iterator[dict]:
     """Batches of all records, in the order of the files, by a decoder of contexts."""
     with Progress("reading labels", len(paths), "file") as progress:
-        for file, path in enumerate(paths):
-            found = tfrecord.read_records(path, decoder.damage)
-            for batch in order.batched(found, _BATCH):
+        for done, path in enumerate(paths, 1):
+            records = tfrecord.read_records(path, decoder.damage)
+            for batch in order.batched(records, 1024):
                 yield decoder.decode([path], *zip(*batch, strict=True))
-            progress.update(file + 1)
+            progress.update(done)

@@ -54,8 +54,7 @@ class Vocabulary:
     def class_fact(self, name: str, path: str) -> int | tuple[int, ...]:
         """One of CLASS_FACTS, of the whole or of each class.
 
-        Raises:
-          UserError: a class lacks it; the message names the file at `path`.
+        Raises UserError, which names the file at `path`, if a class lacks it.
         """
         fact = CLASS_FACTS[name]
         values = np.asarray(getattr(self, fact.attribute))
@@ -76,10 +75,9 @@ def read_vocabulary(path, num_classes: int | None = None) -> Vocabulary:
 
     Args:
       path: a CSV file with a header; without one, of two columns label_id,vertical.
-      num_classes: how many classes the file must have; None: what it has.
+      num_classes: how many classes the file must have; None: any number.
 
-    Raises:
-      UserError: the file cannot be read, or does not hold each of the classes once.
+    Raises UserError if the file cannot be read, or does not have each class once.
     """
     path = os.fspath(path)
     columns = _columns(_table(path), path)

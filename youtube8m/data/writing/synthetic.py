@@ -67,11 +67,7 @@ _PLAN_STREAM, _DIRECTION_STREAM, _VIDEO_STREAM = range(3)
 
 @dataclasses.dataclass(frozen=True)
 class SampleConfig:
-    """What `write_sample` writes.
-
-    Raises:
-      UserError: a value is out of range.
-    """
+    """The content of a sample. Raises UserError for a value that is out of range."""
 
     num_classes: int = flag(25, "Number of classes, the first the most frequent.")
     feature_names: tuple[str, ...] = flag(
@@ -120,11 +116,8 @@ class SampleConfig:
             require(holds, f"--{name}={getattr(self, name)}: {expected}")
 
 
-# The plan: who is in the data set.
-
-
 class _Video(NamedTuple):
-    """All of a video but its content, which follows from `index` and the seed."""
+    """A video without its content, which is drawn from `index` and the seed."""
 
     index: int
     id: str
@@ -168,8 +161,8 @@ def _labels(rng, config, num_frames):
 
 def _label_counts(labels, num_classes):
     """In how many of the label lists each class is; int64 [C]."""
-    together = np.concatenate([np.empty(0, np.int64), *labels])
-    return np.bincount(together, minlength=num_classes)
+    pooled = np.concatenate([np.empty(0, np.int64), *labels])
+    return np.bincount(pooled, minlength=num_classes)
 
 
 def _video_ids(rng, count):
@@ -178,9 +171,6 @@ def _video_ids(rng, count):
     numbers = rng.choice(base**4, count, replace=False)
     digits = numbers[:, None] // base ** np.arange(4) % base
     return ["".join(_ID_CHARACTERS[digit] for digit in row) for row in digits]
-
-
-# The content of a video.
 
 
 def _num_blocks(num_frames: int) -> int:
@@ -242,9 +232,6 @@ def _content(config, directions, video):
     return dict(zip(config.feature_names, parts, strict=True)), segments
 
 
-# Files.
-
-
 def write_sample(
     directory,
     config: SampleConfig,
@@ -257,15 +244,14 @@ def write_sample(
     as frame-level records with rated segments (segment/).
 
     Args:
-      progress: called as progress(videos written, videos in all) after each.
+      progress: called as progress(videos written, videos in all) after each video.
 
     Returns:
       'frame/train', 'video/test', 'segment/validate' ... -> the glob of those files,
       for splits with videos; 'vocabulary' -> its path; 'num_videos' -> {split: n};
       'num_frames' and 'num_segments' -> how many in all.
 
-    Raises:
-      UserError: `directory` is not local, or holds shards of another sample.
+    Raises UserError if `directory` is not local, or has shards of another sample.
     """
     root = local_path(os.fspath(directory), "--directory")
     plan, shards = _plan(config), {}
@@ -329,13 +315,13 @@ class _SampleWriter:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 write[level] = stack.enter_context(record_file(path))
             for video in videos:
-                labels = None if split == "test" else video.labels
-                self._write_video(video, labels, write)
+                self._write_video(video, split, write)
                 self.num_written += 1
                 if self.progress is not None:
                     self.progress(self.num_written, self.num_videos)
 
-    def _write_video(self, video, labels, write):
+    def _write_video(self, video, split, write):
+        labels = None if split == "test" else video.labels
         features, segments = _content(self.config, self.directions, video)
         # Dequantisation is linear: it may follow the mean.
         means = {
