@@ -121,8 +121,8 @@ def _train(name, preset):
             train_data_pattern=pattern,
             output_file=files["label_correlation_file"],
         )
-    flags = {**preset.flags, **files, "train_data_pattern": pattern, "train_dir": name}
-    return lines + _command("python train.py", **flags)
+    paths = {**files, "train_data_pattern": pattern, "train_dir": name}
+    return lines + _command("python train.py", **preset.flags, **paths)
 
 
 def _files(preset: Preset) -> dict[str, str]:
@@ -152,14 +152,14 @@ def _ensemble(name, preset):
         lines += _train(member, model)
         cropped = model.flags.get("frame_sampling") in CROPS
         crops = {f"-{start}": {"crop_starts": start} for start in preset.starts}
-        for suffix, flags in crops.items() if cropped else [("", {})]:
+        for suffix, crop in crops.items() if cropped else [("", {})]:
             files.append(f"{member}{suffix}.csv")
             lines += _command(
                 "python inference.py",
                 train_dir=member,
                 input_data_pattern=_pattern(_records(model), "test"),
                 output_file=files[-1],
-                **flags,
+                **crop,
                 **preset.inference,
             )
     merging = _command(
