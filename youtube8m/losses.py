@@ -230,12 +230,8 @@ class CenterLoss(CrossEntropyLoss):
 
     def __init__(
         self,
-        center_loss_weight: Annotated[
-            float, "Factor of the distance to the centers in the loss (w)."
-        ] = 0.001,
-        center_rate: Annotated[
-            float, "Step with which centers move to their videos (r)."
-        ] = 0.05,
+        center_loss_weight: Annotated[float, "Factor of the distance (w)."] = 0.001,
+        center_rate: Annotated[float, "Step of the centers (r)."] = 0.05,
         center_mean: Annotated[
             bool,
             "Average the distance and move the centers as the released code does.",

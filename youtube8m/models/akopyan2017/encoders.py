@@ -223,15 +223,11 @@ class LSTMMoE(_WeightedSum):
     def __init__(
         self,
         lstm_cells: Annotated[int, "Units of each LSTM layer (H)."] = 512,
-        num_experts: Annotated[
-            int, "Number of experts between the two LSTMs (n)."
-        ] = 64,
+        num_experts: Annotated[int, "Experts between the two LSTMs (n)."] = 64,
         active_experts: Annotated[int, "Experts that compute each frame (k)."] = 4,
         expert_size: Annotated[int, "Hidden units of each expert (K)."] = 1024,
-        importance_weight: Annotated[
-            float, "Factor of the importance term of the loss."
-        ] = 0.1,
-        load_weight: Annotated[float, "Factor of the load term of the loss."] = 0.1,
+        importance_weight: Annotated[float, "Factor of the importance loss."] = 0.1,
+        load_weight: Annotated[float, "Factor of the load loss."] = 0.1,
         dropout_rate: Annotated[
             float, "Share of each LSTM layer's outputs that dropout zeroes in training."
         ] = 0.4,

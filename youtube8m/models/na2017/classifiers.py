@@ -74,12 +74,8 @@ class MlpModel(DenseClassifier):
         num_classes: int,
         mlp_layers: Annotated[int, "Number of hidden layers."] = 3,
         mlp_size: Annotated[int, "Units of each hidden layer."] = 4096,
-        mlp_layer_norm: Annotated[
-            bool, "Use layer normalisation in the hidden layers."
-        ] = True,
-        mlp_activation: Annotated[
-            str, "Activation of the hidden layers: relu or relu6."
-        ] = "relu",
+        mlp_layer_norm: Annotated[bool, "Use layer normalisation."] = True,
+        mlp_activation: Annotated[str, "Activation: relu or relu6."] = "relu",
         mlp_dropout: Annotated[
             float, "Share of each hidden layer's units that dropout zeroes in training."
         ] = 0.0,

@@ -229,9 +229,7 @@ class IndirectClustering(ReproducedEncoder):
         clustering_projection: Annotated[
             bool, "Compare frames after a fully connected layer."
         ] = False,
-        clustering_alpha: Annotated[
-            float, "Factor of the scores before the softmax (alpha)."
-        ] = 1.0,
+        clustering_alpha: Annotated[float, "Factor of the scores (alpha)."] = 1.0,
         clustering_post: Annotated[
             str, "Last step on the weighted sum: none, layer_norm_relu or l2."
         ] = "none",

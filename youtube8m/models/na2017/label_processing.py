@@ -25,15 +25,9 @@ class LabelCorrelation(Part):
     def __init__(
         self,
         num_classes: int,
-        correlation_alpha: Annotated[
-            float, "Weight of the predictions themselves (a)."
-        ] = 1.0,
-        correlation_beta: Annotated[
-            float, "Weight of the predictions mixed by the fixed matrix (b)."
-        ] = 0.0,
-        correlation_gamma: Annotated[
-            float, "Weight of the predictions mixed by the trained matrix (g)."
-        ] = 0.01,
+        correlation_alpha: Annotated[float, "Weight of the predictions (a)."] = 1.0,
+        correlation_beta: Annotated[float, "Weight of the fixed matrix (b)."] = 0.0,
+        correlation_gamma: Annotated[float, "Weight of the trained matrix (g)."] = 0.01,
         **kwargs,
     ):
         super().__init__(**kwargs)

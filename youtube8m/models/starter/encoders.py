@@ -52,14 +52,10 @@ class DbofModel(FrameEncoder):
         sample_random_frames: Annotated[
             bool, "Draw each frame independently; else take k neighbours."
         ] = True,
-        dbof_add_batch_norm: Annotated[
-            bool, "Use batch normalisation, not biases."
-        ] = True,
+        dbof_add_batch_norm: Annotated[bool, "Use batch normalisation."] = True,
         dbof_cluster_size: Annotated[int, "Number of clusters (K)."] = 8192,
         dbof_hidden_size: Annotated[int, "Units after the pooled clusters (H)."] = 1024,
-        dbof_pooling_method: Annotated[
-            str, "Pooling over frames: max or average."
-        ] = "max",
+        dbof_pooling_method: Annotated[str, "Pooling: max or average."] = "max",
         dbof_activation: Annotated[str, "Activation: sigmoid or relu6."] = "sigmoid",
         **kwargs,
     ):

@@ -102,12 +102,8 @@ class HierarchicalMoeModel(DenseClassifier):
         self,
         num_classes: int,
         verticals: tuple[int, ...],
-        coarse_num_mixtures: Annotated[
-            int, "Experts per vertical, without the dummy expert."
-        ] = 8,
-        label_num_mixtures: Annotated[
-            int, "Experts per class, without the dummy expert."
-        ] = 8,
+        coarse_num_mixtures: Annotated[int, "Experts per vertical."] = 8,
+        label_num_mixtures: Annotated[int, "Experts per class."] = 8,
         coarse_loss_weight: Annotated[
             float, "Factor of the verticals' cross entropy in the loss (w)."
         ] = 1.0,
@@ -183,9 +179,7 @@ class ClassifierChainModel(DenseClassifier):
         self,
         num_classes: int,
         class_counts: tuple[int, ...] | None = None,
-        chain_groups: Annotated[
-            int, "Number of groups of classes (G), at most the number of classes."
-        ] = 12,
+        chain_groups: Annotated[int, "Number of groups of classes (G)."] = 12,
         moe_num_mixtures: Annotated[
             int, "Experts per class, without the dummy expert (M)."
         ] = 8,

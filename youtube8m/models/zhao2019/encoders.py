@@ -187,9 +187,7 @@ class BiGRUAttention(_FusedModalities):
     def __init__(
         self,
         feature_sizes: tuple[int, ...],
-        embedding_size: Annotated[
-            int, "Values per frame after the embedding (E)."
-        ] = 1024,
+        embedding_size: Annotated[int, "Values per embedded frame (E)."] = 1024,
         gru_cells: Annotated[int, "Units of each GRU layer (H)."] = 1024,
         gru_layers: Annotated[int, "Number of GRU layers."] = 1,
         attention_size: Annotated[int, "Hidden units of the attention (A)."] = 1024,
