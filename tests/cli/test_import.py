@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.conftest import FRAME_FLAGS
+from tests.helpers.sample import FRAME_FLAGS
 from tests.helpers import processes
 from youtube8m import models
 from youtube8m.cli import flags
