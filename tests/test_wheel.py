@@ -71,3 +71,11 @@ def test_a_whole_run_in_an_empty_directory(installed, tmp_path):
     assert csv.read_text().startswith("VideoId,LabelConfidencePairs\n")
     presets = run(installed, tmp_path, "-m", "youtube8m.tools.presets")
     assert "tang2017-single-att" in presets.stdout
+
+
+def test_the_console_command_runs_every_other(installed, tmp_path):
+    command = str(installed / "bin" / "youtube8m")
+    listed = run(installed, tmp_path, command)
+    assert set(TOOLS) <= set(listed.stdout.split())
+    done = run(installed, tmp_path, command, "sample_data", "--help")
+    assert done.stdout.startswith("Writes a learnable sample data set")

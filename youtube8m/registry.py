@@ -63,11 +63,13 @@ class Configured:
     """
 
     def __new__(cls, *args, **kwargs):
-        self = super().__new__(cls, *args, **kwargs)
+        new = super().__new__  # a loss has object's, which takes no arguments
+        self = new(cls) if new is object.__new__ else new(cls, *args, **kwargs)
         given = inspect.signature(cls.__init__).bind_partial(self, *args).arguments
         for name, argument in arguments(cls).items():
             value = {**given, **kwargs}.get(name, argument.default)
-            object.__setattr__(self, name, value)  # before Keras tracks attributes
+            with contextlib.suppress(AttributeError):  # Keras' own, such as dtype
+                object.__setattr__(self, name, value)  # before Keras tracks attributes
         return self
 
     def get_config(self):

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from tests.helpers.sample import FRAME_FLAGS
 from tests.helpers import processes
+from tests.helpers.sample import FRAME_FLAGS
 from youtube8m import models
 from youtube8m.cli import flags
 from youtube8m.config import ModelConfig
@@ -216,13 +216,13 @@ def test_a_run_may_go_on_after_its_code_has_moved(trained, module, sample, tmp_p
 
 
 ROWS = """
-import sys
+import pathlib, sys
 from youtube8m.tools import models, write_docs
 from youtube8m.cli import flags
 flags.import_modules(sys.argv)
 for name in "MyPool", "MyClassifier":
     print(*models.row(name).values(), sep=";")
-assert not any("MyPool" in text for text in write_docs.documents(".").values())
+assert not any("MyPool" in text for text in write_docs.documents(pathlib.Path(".")).values())
 """
 
 
@@ -257,8 +257,8 @@ class Other(FrameEncoder):
 @pytest.mark.parametrize(
     "argument, message",
     [
-        ("batch_size: int = 3", "Other: its argument batch_size has the name of"),
-        ("lstm_cells: str = 'x'", "its argument lstm_cells is of type str; other"),
+        ("batch_size: int = 3", "Other: its argument batch_size is of type int, but"),
+        ("lstm_cells: str = 'x'", "Other: its argument lstm_cells is of type str, but"),
     ],
 )
 def test_arguments_that_cannot_be_flags_are_one_line(tmp_path, argument, message):

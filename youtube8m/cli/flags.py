@@ -145,21 +145,15 @@ def import_modules(argv: Sequence[str]) -> None:
 def _define_hyperparameters():
     """Defines the flags that are missing; help texts name the owners of each."""
     for name, owners in all_hyperparameters().items():
-        owner, argument = next(iter(owners.items()))
-        if name not in hyperparameter_flags:
-            if name in FLAGS:
-                raise UserError(
-                    f"{owner}: its argument {name} has the name of another flag; "
-                    "choose another name"
-                )
-            hyperparameter_flags[name] = argument.annotation
-            _DEFINE[argument.annotation](name, None, "")
         for owner, argument in owners.items():
-            if argument.annotation is not hyperparameter_flags[name]:
+            if name not in FLAGS:
+                hyperparameter_flags[name] = argument.annotation
+                _DEFINE[argument.annotation](name, None, "")
+            if hyperparameter_flags.get(name) is not argument.annotation:
                 raise UserError(
                     f"{owner}: its argument {name} is of type "
-                    f"{argument.annotation.__name__}; other classes have one of type "
-                    f"{hyperparameter_flags[name].__name__}; choose another name"
+                    f"{argument.annotation.__name__}, but --{name} is another flag, or "
+                    "of another type; choose another name"
                 )
         FLAGS[name].help = _help_of(owners)
 
