@@ -32,8 +32,7 @@ class RecentFrames(FrameEncoder):
     """
 
     def __init__(self, units: Annotated[int, "Units per frame (H)."] = 8, **kwargs):
-        super().__init__(**kwargs)
-        self.units = units
+        super().__init__(**kwargs)  # each argument is an attribute already: self.units
 
     def build(self, frames_shape, *_):
         size = frames_shape[-1]
