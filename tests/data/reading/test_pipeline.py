@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers import processes
 from youtube8m.config import DataConfig
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.reading.pipeline import Shards
@@ -526,6 +527,35 @@ def test_two_iterations_of_one_dataset_do_not_share_batches(found):
         assert ids(first) == ids(second)
         check_batch(first)
         check_batch(second)
+
+
+# The end of a process.
+
+SLOW = """
+import time
+from youtube8m.data.reading.tfrecord import RecordReader
+read = RecordReader.read
+RecordReader.read = lambda *arguments: time.sleep(0.5) or read(*arguments)
+"""
+# Python functions are slow, to be running when the process ends; they do not belong to
+# the main module, which shall go first.
+ITERATE = f"""
+import sys
+from youtube8m.config import DataConfig
+from youtube8m.data.reading.pipeline import Shards
+
+exec({SLOW!r}, {{}})
+data = DataConfig(("rgb", "audio"), (4, 2), frame_features=True, num_classes=20)
+shards = Shards.open(sys.argv[1], "--f", data)
+batches = shards.iterate(shards.training_batches(4, 0, 1000))
+next(batches)
+"""
+
+
+@pytest.mark.parametrize("last, status", [("", 0), ("raise KeyError", 1)])
+def test_a_process_ends_with_an_open_iteration(folder, last, status):
+    with processes.started("-c", ITERATE + last, folder / "*.tfrecord") as process:
+        assert process.wait(timeout=100) == status
 
 
 # Several readers of one data set.

@@ -16,6 +16,8 @@ are never read, and of N workers each reads just its part of every batch (except
 segments, of which all read all, and each keeps its part).
 """
 
+import atexit
+import contextlib
 import ctypes
 import dataclasses
 import functools
@@ -24,6 +26,7 @@ import itertools
 import math
 import os
 import sys
+import weakref
 from collections.abc import Iterator
 
 import numpy as np
@@ -46,6 +49,7 @@ WHOLE = (0, 1)  # the share of a reader that is alone
 
 _LOCATIONS = Location(*[tf.TensorSpec([None], tf.int64)] * len(Location._fields))
 _POSITION = tf.TensorSpec([len(START)], tf.int64)
+_ITERATIONS: weakref.WeakSet[Iterator] = weakref.WeakSet()
 
 
 @dataclasses.dataclass
@@ -271,6 +275,11 @@ class Shards:
         Raises:
           UserError: a record contradicts the flags, or is damaged in strict mode.
         """
+        batches = self._iterate(dataset)
+        _ITERATIONS.add(batches)
+        return batches
+
+    def _iterate(self, dataset):
         iterator = iter(dataset)
         try:
             while True:
@@ -285,9 +294,19 @@ class Shards:
                     return
                 yield batch
         finally:
-            # Here, as an exception would keep it until the interpreter goes, where
-            # it waits for Python functions that cannot run any more.
-            del iterator
+            del iterator  # an exception's traceback would keep it
+
+
+@atexit.register
+def close_all() -> None:
+    """Ends all iterations that were begun and not finished.
+
+    An iterator that lives on when the interpreter shuts down would hang the process: it
+    waits for its Python functions, which cannot run any more.
+    """
+    for batches in list(_ITERATIONS):
+        with contextlib.suppress(ValueError):  # another thread is in the middle of it
+            batches.close()
 
 
 def _decoders():
