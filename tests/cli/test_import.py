@@ -222,7 +222,8 @@ from youtube8m.cli import flags
 flags.import_modules(sys.argv)
 for name in "MyPool", "MyClassifier":
     print(*models.row(name).values(), sep=";")
-assert not any("MyPool" in text for text in write_docs.documents(pathlib.Path(".")).values())
+documents = write_docs.documents(pathlib.Path(".")).values()
+assert not any("MyPool" in text for text in documents)
 """
 
 
