@@ -28,6 +28,8 @@ from youtube8m.layers.cells import disable_cudnn
 from youtube8m.prediction.predictor import TrainedRun
 from youtube8m.util.files import replacing_directory
 
+_MOST_CHOICES = 2**22  # lengths of videos, times frames where these are irregular
+
 
 @dataclasses.dataclass(frozen=True)
 class ExportConfig(TrainedRunConfig):
@@ -72,8 +74,25 @@ def export(config: ExportConfig) -> RunConfig:
     return trained.run
 
 
+def _check_sampling(data):
+    """Raises UserError if frames are chosen in a way that is not exported."""
+    if data.released_crops:
+        raise UserError(
+            f"--frame_sampling={data.frame_sampling} with --released_code: crops of "
+            "the released code are not exported; predict with inference.py"
+        )
+    irregular = data.frame_sampling in ("windows", "random")
+    most = _MOST_CHOICES // (data.longest_example if irregular else 1)
+    if data.skip_frames + data.max_frames > most:
+        raise UserError(
+            f"--max_frames={data.max_frames}: too many to export with --frame_sampling="
+            f"{data.frame_sampling}, at most {most}"
+        )
+
+
 def _write_saved_model(trained, path, top_k):
     data = trained.run.data
+    _check_sampling(data)
     top_k = min(top_k, data.num_classes)
 
     def serve(example_bytes):
@@ -97,6 +116,7 @@ def _write_mediapipe(trained, path, _):
             f"{trained.directory.path} takes video-level features; export it with "
             "--format=savedmodel"
         )
+    _check_sampling(data)
 
     def serve(rgb_and_audio, num_frames):
         lengths = tf.clip_by_value(num_frames[:, 0], 1, tf.shape(rgb_and_audio)[1])

@@ -1,50 +1,199 @@
-"""Records to batches by TensorFlow's own operations, for models that are exported.
+"""Records to batches by TensorFlow's own operations.
 
-    batch = parse_records(data, serialized)                    # string [B]
+    batch = parse_records(data, serialized, labels=True)       # string [B]
+    batch = parse_segments(data, record)                       # string []: its segments
     index, num_frames = choose_frames(data, lengths)           # int [B]
 
-`records` is faster and says more of a damaged record, but it is Python, which no
-SavedModel can hold. Both make the same batches of the same records.
+`decoding` is faster and says more of a damaged record, but it is Python: no SavedModel
+can hold it. Exported models and the plain tf.data pipeline parse by the functions here,
+which make the same batches of the same records. A record that cannot be used raises
+InvalidArgumentError, when the graph runs.
+
+Shapes: B records or n examples, T frames, k of them chosen, D features, L labels.
 """
 
-import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from youtube8m import schema
 from youtube8m.config import DataConfig
-from youtube8m.data.reading import frame_sampling
-from youtube8m.errors import UserError
+from youtube8m.util import frame_indices
 
-_MOST_ENTRIES = 2**22  # of a table of chosen frames; 16 MB
+_IDS = {key: tf.io.FixedLenFeature([], tf.string, "") for key in schema.ID_KEYS}
+_LABELS = {schema.LABELS_KEY: tf.io.VarLenFeature(tf.int64)}
+_RATINGS = {
+    schema.SEGMENT_START_TIMES_KEY: tf.io.VarLenFeature(tf.int64),
+    schema.SEGMENT_LABELS_KEY: tf.io.VarLenFeature(tf.int64),
+    schema.SEGMENT_SCORES_KEY: tf.io.VarLenFeature(tf.float32),
+}
 
 
-def parse_records(data: DataConfig, serialized) -> dict:
-    """A batch of records [B] as `records` describes it, without labels.
+def parse_records(
+    data: DataConfig, serialized, labels: bool = False, seed=None, start=None
+) -> dict:
+    """A batch of one example of each record.
 
-    Records may have either id key, and labels or none. A record that is no such record
-    raises InvalidArgumentError, when the graph runs.
+    Args:
+      serialized: string [B]; records may have either id key.
+      labels: whether the batch has `labels`.
+      seed, start: as `choose_frames` takes them.
+
+    Returns:
+      A batch as `youtube8m.data.reading.batch` describes it.
     """
-    ids = {key: tf.io.FixedLenFeature([], tf.string, "") for key in schema.ID_KEYS}
-    if not data.frame_features:
+    context_spec = {**_IDS, **(_LABELS if labels else {})}
+    if data.frame_features:
+        context, rows, lengths = _parse_frames(data, serialized, context_spec)
+        index, num_frames = choose_frames(data, lengths, seed, start)
+        if data.frame_sampling == "all" and not data.skip_frames:  # quicker
+            rows = tf.nest.map_structure(lambda row: row[:, : data.max_frames], rows)
+        else:
+            rows = _gather(rows, index, num_frames)
+        batch = {"frames": _decode(data, rows), "num_frames": num_frames}
+    else:
         sizes = zip(data.feature_names, data.feature_sizes, strict=True)
         specs = {n: tf.io.FixedLenFeature([size], tf.float32) for n, size in sizes}
-        parsed = tf.io.parse_example(serialized, {**ids, **specs})
-        features = tf.concat([parsed[name] for name in data.feature_names], axis=1)
-        return {"id": _video_ids(parsed), "features": features}
-    specs = {
-        n: tf.io.FixedLenSequenceFeature([], tf.string) for n in data.feature_names
+        context = tf.io.parse_example(serialized, {**context_spec, **specs})
+        features = [context[name] for name in data.feature_names]
+        batch = {"features": tf.concat(features, axis=1)}
+    batch["id"] = _video_ids(context)
+    if labels:
+        batch["labels"] = _class_ids(data, context[schema.LABELS_KEY])
+    return batch
+
+
+def parse_segments(data: DataConfig, record) -> dict:
+    """A batch of the rated segments of one record, one for each start time.
+
+    Args:
+      record: string [].
+
+    Returns:
+      As `parse_records`, with `segment_start` and `rated`. Segments come in the order
+      in which their start times first appear in the record.
+    """
+    context, rows, lengths = _parse_frames(data, record[None], {**_IDS, **_RATINGS})
+    starts, classes, scores = (context[key].values for key in _RATINGS)
+    sizes = [tf.size(starts)] * 2, [tf.size(classes), tf.size(scores)]
+    message = "a record has segment lists of unequal lengths"
+    check = tf.debugging.assert_equal(*sizes, message=message)
+    with tf.control_dependencies([check]):
+        starts, segment = tf.unique(tf.cast(starts, tf.int32))
+    within = tf.reduce_all((starts >= 0) & (starts < lengths))
+    tf.debugging.Assert(within, ["a record rates a segment beyond its frames"])
+    index = starts[:, None] + tf.range(min(schema.SEGMENT_FRAMES, data.max_frames))
+    index, num_frames = _cut(index, (index >= 0) & (index < lengths))
+    rows = tf.nest.map_structure(lambda row: row[0], rows)
+    present = scores > 0
+    rated = _sparse(segment, classes, starts)
+    labels = _sparse(segment[present], classes[present], starts)
+    return {
+        "id": tf.repeat(_video_ids(context), tf.size(starts)),
+        "segment_start": starts,
+        "frames": _decode(data, _gather(rows, index, num_frames)),
+        "num_frames": num_frames,
+        "rated": _class_ids(data, rated),
+        "labels": _class_ids(data, labels),
     }
-    context, rows, lengths = tf.io.parse_sequence_example(serialized, ids, specs)
-    length = _common_length(data, lengths)
-    index, num_frames = choose_frames(data, length)
-    real = tf.sequence_mask(num_frames, tf.shape(index)[1])
-    parts = []
+
+
+@tf.autograph.experimental.do_not_convert  # which knows no match statement
+def choose_frames(data: DataConfig, lengths, seed=None, start=None):
+    """The frames that are read of videos of `lengths`, as `frame_sampling.sample`.
+
+    Args:
+      lengths: int [B], at least 1.
+      seed: int64 [2], from which frames are drawn as in training; None for the choice
+        of evaluation and prediction.
+      start: int32 [B], where crops start if nothing is drawn; None for --crop_start.
+
+    Returns:
+      index int32 [B, k], 0 behind the end; and how many are chosen, int32 [B].
+    """
+
+    def below(limits):
+        """A drawn integer from 0 to limits - 1, each alike; or the middle one."""
+        if seed is None:
+            return limits // 2
+        uniform = tf.random.stateless_uniform(tf.shape(limits), seed)
+        return tf.cast(uniform * tf.cast(limits, tf.float32), tf.int32)
+
+    lengths = tf.cast(lengths, tf.int32)[:, None]
+    first = tf.minimum(data.skip_frames, lengths - 1)
+    total = tf.minimum(lengths - first, data.max_frames)
+    most, stride, count = data.longest_example, data.crop_stride, data.crop_frames
+    if data.frame_sampling != "random":  # the only way to choose a frame twice
+        most = tf.clip_by_value(tf.reduce_max(total), 1, most)
+    number = tf.range(most)[None]  # of each chosen frame
+    match data.frame_sampling:
+        case "crop" | "interval" as way:
+            begin = data.crop_start if start is None else tf.constant(start)[:, None]
+            if seed is not None:
+                starts = data.crop_range if way == "crop" else stride
+                begin = below(tf.fill(tf.shape(total), starts))
+            index = tf.minimum(begin, total - 1) + number * stride
+        case "windows":
+            sizes = tf.clip_by_value(total - number * stride, 0, stride)
+            index = frame_indices.window_indices(ops, below, sizes, stride)
+        case "random" if seed is None:
+            index = (2 * number + 1) * total // (2 * count)
+        case "random":
+            index = tf.sort(below(tf.repeat(total, count, axis=1)), axis=1)
+        case "run":
+            index = frame_indices.run_starts(ops, below, total, count) + number
+        case _:
+            index = number
+    return _cut(first + index, index < total)
+
+
+def _parse_frames(data, serialized, context_spec):
+    """(context features, strings [B, T] of each feature, number of frames [B])."""
+    rows_spec = tf.io.FixedLenSequenceFeature([], tf.string)
+    context, rows, lengths = tf.io.parse_sequence_example(
+        serialized, context_spec, dict.fromkeys(data.feature_names, rows_spec)
+    )
+    columns = tf.stack([lengths[name] for name in data.feature_names], axis=1)
+    message = f"a record has unequal or no frames of {', '.join(data.feature_names)}"
+    expected = tf.maximum(columns[:, :1], 1)
+    check = tf.debugging.assert_equal(columns, expected, message=message)
+    # Else what gathers frames by these lengths may fail first, and say less.
+    with tf.control_dependencies([check]):
+        length = tf.cast(columns[:, 0], tf.int32)
     for name, size in zip(data.feature_names, data.feature_sizes, strict=True):
-        _check_sizes(name, rows[name], length, size)
-        chosen = tf.where(real, tf.gather(rows[name], index, batch_dims=1), "")
-        parts.append(tf.io.decode_raw(chosen, tf.uint8, fixed_length=size))
-    frames = tf.concat(parts, axis=2)
-    return {"id": _video_ids(context), "frames": frames, "num_frames": num_frames}
+        fitting = _count(tf.strings.length(rows[name]) == size)
+        message = f"a record has a frame of {name} that is not of {size} bytes"
+        tf.debugging.assert_equal(fitting, length, message=message)
+    return context, rows, length
+
+
+def _cut(index, real):
+    """(index [n, k], 0 where it is not real; how many are), k as the longest needs."""
+    num_frames = _count(real)
+    longest = tf.maximum(tf.reduce_max(num_frames), 1)  # of no examples, too
+    return tf.where(real, index, 0)[:, :longest], num_frames
+
+
+def _gather(rows, index, num_frames):
+    """Strings [n, k] of each feature: num_frames [n] at index [n, k], "" behind them.
+
+    Args:
+      rows: strings [n, T] of each feature, or [T] that all examples share.
+    """
+    real = tf.sequence_mask(num_frames, tf.shape(index)[1])
+    return {
+        name: tf.where(real, tf.gather(strings, index, batch_dims=strings.ndim - 1), "")
+        for name, strings in rows.items()
+    }
+
+
+def _decode(data, rows):
+    """uint8 [n, k, D] of strings [n, k] of each feature; zeros where they are empty."""
+    sizes = zip(data.feature_names, data.feature_sizes, strict=True)
+    parts = [
+        tf.io.decode_raw(rows[name], tf.uint8, fixed_length=size)
+        for name, size in sizes
+    ]
+    return tf.concat(parts, axis=2)
 
 
 def _video_ids(parsed):
@@ -56,71 +205,30 @@ def _video_ids(parsed):
     return ids
 
 
-def _common_length(data, lengths):
-    """int32 [B]: the number of frames, which all features must share."""
-    columns = tf.stack([lengths[name] for name in data.feature_names], axis=1)
-    message = f"a record has unequal or no frames of {', '.join(data.feature_names)}"
-    expected = tf.maximum(columns[:, :1], 1)
-    check = tf.debugging.assert_equal(columns, expected, message=message)
-    # Else what gathers frames by these lengths may fail first, and say less.
-    with tf.control_dependencies([] if check is None else [check]):
-        return tf.cast(columns[:, 0], tf.int32)
+def _sparse(rows, values, starts):
+    """A sparse int64 [n, m] of `values` [m], each in one of n `rows` [m]."""
+    columns = tf.range(tf.size(rows, tf.int64))
+    indices = tf.stack([tf.cast(rows, tf.int64), columns], axis=1)
+    shape = [tf.size(starts, tf.int64), tf.size(rows, tf.int64)]
+    return tf.sparse.reorder(tf.SparseTensor(indices, values, shape))
 
 
-def _check_sizes(name, rows, length, size):
-    real = tf.sequence_mask(length, tf.shape(rows)[1])
-    sizes = tf.where(real, tf.strings.length(rows), size)
-    message = f"a record has a frame of {name} that is not of {size} bytes"
-    tf.debugging.assert_equal(sizes, size, message=message)
+def _class_ids(data, lists):
+    """int32 [n, L]: the classes of each row once, ascending, padded with -1.
 
-
-def choose_frames(data: DataConfig, lengths):
-    """The frames that evaluation and inference read of videos of `lengths` [B].
-
-    They depend on the length alone, so `frame_sampling.sample` is asked here, once for
-    each length up to where videos are cut, and the graph looks its answers up.
-
-    Returns:
-      index int32 [B, k], 0 behind the end; and how many are chosen, int32 [B].
-
-    Raises:
-      UserError: there are too many such lengths, or the run reads released crops.
+    Args:
+      lists: sparse int64 [n, m].
     """
-    table, counts = _choices(data)
-    row = tf.minimum(lengths, len(counts)) - 1
-    num_frames = tf.gather(counts, row)
-    places = tf.range(tf.maximum(tf.reduce_max(num_frames), 1))  # of no videos, too
-    if data.frame_sampling in ("windows", "random"):
-        index = tf.gather(tf.gather(table, row), places, axis=1)
-    else:
-        first, step = (tf.gather(column, row)[:, None] for column in table.T)
-        index = first + step * places
-    return tf.where(places < num_frames[:, None], index, 0), num_frames
+    message = f"a record has a label beyond --num_classes={data.num_classes}"
+    within = (lists.values >= 0) & (lists.values < data.num_classes)
+    tf.debugging.Assert(tf.reduce_all(within), [message])
+    sets = tf.sets.union(lists, lists)
+    # At least one column: tf.data's unbatch crashes on none.
+    shape = tf.maximum(sets.dense_shape, [0, 1])
+    ids = tf.SparseTensor(sets.indices, tf.cast(sets.values, tf.int32), shape)
+    return tf.sparse.to_dense(ids, schema.LABEL_PADDING)
 
 
-def _choices(data):
-    """The choice for each length from 1 on: a table, and the counts int32 [L].
-
-    Rows of the table are (first, step) where all choices are ranges, else frames.
-    """
-    if data.released_crops:
-        raise UserError(
-            f"--frame_sampling={data.frame_sampling} with --released_code: crops of "
-            "the released code are not exported; predict with inference.py"
-        )
-    last = data.skip_frames + data.max_frames
-    irregular = data.frame_sampling in ("windows", "random")
-    width = data.longest_example if irregular else 1
-    if last * width > _MOST_ENTRIES:
-        raise UserError(
-            f"--max_frames={data.max_frames}: too many to export with --frame_sampling="
-            f"{data.frame_sampling}, at most {_MOST_ENTRIES // width}"
-        )
-    choices = [frame_sampling.sample(data, length) for length in range(1, last + 1)]
-    counts = np.array([len(chosen) for chosen in choices], np.int32)
-    if not irregular:
-        return np.array([(c.start, c.step) for c in choices], np.int32), counts
-    table = np.zeros((last, width), np.int32)
-    for out, chosen in zip(table, choices, strict=True):
-        out[: len(chosen)] = chosen
-    return table, counts
+def _count(condition):
+    """int32 [n]: how often a condition [n, k] holds."""
+    return tf.reduce_sum(tf.cast(condition, tf.int32), axis=1)
