@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from youtube8m.config.fields import flag, require, require_positive
+from youtube8m.config.input_pipeline import InputConfig
 
 CHECKPOINT_HELP = (
     "Checkpoint to use: model.ckpt-STEP, or best (segment_best) of those that eval.py "
@@ -24,7 +25,7 @@ class TrainedRunConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PartConfig:
+class PartConfig(InputConfig):
     """Of a command that may process one part of the data of several."""
 
     num_shards: int = flag(
@@ -32,7 +33,6 @@ class PartConfig:
         "Parts of the data for as many processes, to be merged by tools.merge_shards.",
     )
     shard_index: int = flag(0, "Which of --num_shards parts to process, from 0 on.")
-    strict_data: bool = flag(False, "Stop at the first record that cannot be read.")
 
     def require_part(self) -> None:
         """Raises UserError unless shard_index is one of num_shards."""

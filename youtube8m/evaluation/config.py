@@ -42,6 +42,7 @@ class EvaluationConfig(TrainedRunConfig, PartConfig):
     )
 
     def __post_init__(self):
+        super().__post_init__()
         require_given(self, "train_dir", "eval_data_pattern")
         require_positive(self, "batch_size", "num_readers", "top_k")
         self.require_part()

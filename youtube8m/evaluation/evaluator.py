@@ -100,6 +100,7 @@ class Evaluator:
             "--eval_data_pattern",
             segments=config.segment_labels,
             strict=config.strict_data,
+            input_pipeline=config.input_pipeline,
         )
         self.num_classes = self.trained.run.data.num_classes
         self.loss = losses.create(self.trained.run)

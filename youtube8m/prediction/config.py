@@ -60,6 +60,7 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
     )
 
     def __post_init__(self):
+        super().__post_init__()
         starts = split_list(self.crop_starts)
         require(
             all(start.isdigit() for start in starts),

@@ -52,6 +52,7 @@ class Inference:
             segments=config.segment_labels,
             labels=False,
             strict=config.strict_data,
+            input_pipeline=config.input_pipeline,
         )
         self.num_classes = self.trained.run.data.num_classes
         self._check_crops()

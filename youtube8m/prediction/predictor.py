@@ -16,6 +16,7 @@ import tensorflow as tf
 from youtube8m import models
 from youtube8m.data.reading.batch import input_signature
 from youtube8m.data.reading.pipeline import Shards
+from youtube8m.data.reading.tensorflow_pipeline import open_shards
 from youtube8m.errors import UserError
 from youtube8m.layers.inputs import dequantize
 from youtube8m.runs.directory import RunDirectory
@@ -58,6 +59,7 @@ class TrainedRun:
         segments: bool = False,
         labels: bool = True,
         strict: bool = False,
+        input_pipeline: str = "reader",
     ) -> Shards:
         """The records that the run's model takes; rated `segments` or videos.
 
@@ -73,7 +75,9 @@ class TrainedRun:
         if segments and not labels:  # nothing says which: they are cut from videos
             data, segments = data.of_segments(), False
         try:
-            return Shards.open(pattern, flag, data, labels, strict, segments)
+            return open_shards(
+                input_pipeline, pattern, flag, data, labels, strict, segments
+            )
         except UserError as error:
             level = "frame" if data.frame_features else "video"
             features = zip(data.feature_names, data.feature_sizes, strict=True)

@@ -3,12 +3,13 @@
 import dataclasses
 
 from youtube8m.config.fields import flag, require, require_given, require_positive
+from youtube8m.config.input_pipeline import InputConfig
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(InputConfig):
     """How a run is trained; nothing here changes what the model is."""
 
     train_dir: str = flag("/tmp/yt8m_model/", "Directory of the run's files.")
@@ -83,10 +84,10 @@ class TrainingConfig:
         None, "Records shuffled among; default 5 batches."
     )
     seed: int = flag(0, "Seed of the initial weights and the order of the data.")
-    strict_data: bool = flag(False, "Stop at the first record that cannot be read.")
     log_device_placement: bool = flag(False, "Log the device of each operation.")
 
     def __post_init__(self):
+        super().__post_init__()
         require(
             0 <= self.seed < 2**32, f"--seed={self.seed}: must be from 0 to 4294967295"
         )

@@ -16,6 +16,8 @@ from youtube8m.runs.directory import RunDirectory
 from youtube8m.util.files import replacing
 
 _NAME = "training_flags.json"
+# What a run cannot change; other flags it keeps, with a warning.
+_FIXED = ("optimizer", "ema_decay", "segment_labels", "precision", "input_pipeline")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +36,7 @@ class TrainingFlags:
     ema_decay: float = 0.0
     segment_labels: bool = False
     precision: str = "float32"
+    input_pipeline: str = "reader"
 
     @property
     def is_possible(self) -> bool:
@@ -59,12 +62,13 @@ def continued(
 
     Raises:
       UserError: another optimizer, another decay of its averages, another precision,
-        segments instead of videos, or other shards than the checkpoints belong to.
+        another input pipeline, segments instead of videos, or other shards than the
+        checkpoints belong to.
     """
     path = directory.file(_NAME)
     begun = directory.latest_checkpoint() and os.path.exists(path)
     saved = _read(path, flags) if begun else flags
-    for name in ("optimizer", "ema_decay", "segment_labels", "precision"):
+    for name in _FIXED:
         was, now = getattr(saved, name), getattr(flags, name)
         if was != now:
             raise UserError(
@@ -106,6 +110,8 @@ def _read(path, flags):
     try:
         with open(path, encoding="utf-8") as file:
             known = {"ema_decay": 0.0, "precision": "float32", **json.load(file)}
+        if "files" in known:
+            known = {"input_pipeline": "reader", **known}
         saved = dataclasses.replace(flags, **known)
         if not saved.is_possible:
             raise ValueError

@@ -20,7 +20,7 @@ from absl import logging
 
 from youtube8m import losses, models, optimizers
 from youtube8m.config import RunConfig
-from youtube8m.data.reading.pipeline import Shards
+from youtube8m.data.reading.tensorflow_pipeline import open_shards
 from youtube8m.errors import UserError
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.runs.directory import RunDirectory
@@ -83,7 +83,8 @@ class Trainer:
         self.strategy = strategy or self.workers.strategy(config.num_gpu)
         self._check_workers()
         keras.utils.set_random_seed(config.seed)
-        self.shards = Shards.open(
+        self.shards = open_shards(
+            config.input_pipeline,
             config.train_data_pattern,
             "--train_data_pattern",
             run.data,
@@ -352,6 +353,7 @@ class Trainer:
             ema_decay=config.ema_decay,
             segment_labels=config.segment_labels,
             precision=config.precision,
+            input_pipeline=config.input_pipeline,
         )
 
     def _is_done(self, step):

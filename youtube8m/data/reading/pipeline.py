@@ -91,7 +91,8 @@ class Shards:
         decoder = decoding.decoder_for(config, labels, Damage(), segments=segments)
         names = split_list(pattern) or (pattern,)  # which tells that there is none
         globs = [tfrecord.find_shards(name, flag) for name in names]
-        probed = [pair for found in globs for pair in _probe(found, decoder)]
+        read = cls.first_records
+        probed = [pair for found in globs for pair in _probe(found, decoder, read)]
         paths = list(dict.fromkeys(path for found in globs for path in found))
         size = sum(size for size, _ in probed) // len(probed)
         examples = [count for _, count in probed if count is not None]
@@ -99,6 +100,12 @@ class Shards:
         sizes = [tfrecord.file_size(path) for path in paths]
         damage = Damage(strict)
         return cls(paths, config, damage, labels, segments, size, mean, sizes)
+
+    @staticmethod
+    def first_records(path: str, damage: Damage, count: int) -> list[bytes]:
+        """The first sound records of a file, by which `open` checks it."""
+        found = itertools.islice(tfrecord.read_records(path, damage), count)
+        return [record for _, record in found]
 
     @property
     def estimated_records(self) -> int:
@@ -333,7 +340,7 @@ def _share_of(batch, worker):
     return {**{k: v[part] for k, v in batch.items()}, "position": position}
 
 
-def _probe(paths, decoder):
+def _probe(paths, decoder, first_records):
     """(bytes, examples) of the first records, None for the examples of unusable ones.
 
     The first file that has any record decides; damage is left to the pipeline.
@@ -341,8 +348,7 @@ def _probe(paths, decoder):
     problem = None
     for path in paths:
         damage = Damage(strict=True)  # which logs nothing
-        found = itertools.islice(tfrecord.read_records(path, damage), _PROBED_RECORDS)
-        probed = [record for _, record in found]
+        probed = first_records(path, damage, _PROBED_RECORDS)
         if probed:
             examples = _examples_in(path, probed, decoder)
             return list(zip(map(len, probed), examples, strict=True))

@@ -179,7 +179,7 @@ def _walk(path, file, size, damage, start, stop):
     header = np.empty(HEADER, np.uint8)
     while position < min(size, stop):
         got = _read_into(header, file, position)
-        length = _sound_length(header[:got].tobytes())
+        length = sound_length(header[:got].tobytes())
         end = position + HEADER + length + FOOTER
         is_sound = length >= 0 and end <= size
         if not is_sound:
@@ -195,7 +195,7 @@ def _walk(path, file, size, damage, start, stop):
         index += 1
 
 
-def _sound_length(header: bytes) -> int:
+def sound_length(header: bytes) -> int:
     """The length that a header holds, or -1 if its checksum does not hold."""
     if len(header) < HEADER:
         return -1
@@ -228,7 +228,7 @@ def _valid_headers(data, remaining):
     fits = candidates + lengths.astype(np.int64) + HEADER + FOOTER <= remaining
     valid = np.zeros(count, bool)
     for offset, header in zip(candidates[fits], headers[fits], strict=True):
-        valid[offset] = _sound_length(header.tobytes()) >= 0
+        valid[offset] = sound_length(header.tobytes()) >= 0
     return valid
 
 

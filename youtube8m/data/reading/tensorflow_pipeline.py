@@ -1,0 +1,210 @@
+"""The plain tf.data pipeline: --input_pipeline=tfrecord.
+
+    shards = TensorFlowShards.open("train*.tfrecord", "--train_data_pattern", data)
+    for batch in shards.iterate(shards.training_batches(128, seed=0, num_epochs=5)): ...
+
+    files -> interleave(TFRecordDataset) -> shuffle -> map(parse) -> padded_batch
+
+It makes the same batches of the same records as `pipeline.Shards`, with TensorFlow's
+reading, shuffling and parsing throughout. What differs:
+
+- training has another order, and draws other frames by the same rules; both are
+  functions of the files, seed, epoch, number of readers and shuffle buffer;
+- a run that is resumed reads again, but does not parse, what its epoch has consumed;
+- the parts of several processes are whole files;
+- files may be compressed by gzip;
+- the first record that cannot be read ends the run.
+"""
+
+import re
+
+import tensorflow as tf
+
+from youtube8m import schema
+from youtube8m.data.reading import order, parsing_ops, tfrecord
+from youtube8m.data.reading.damage import Damage
+from youtube8m.data.reading.pipeline import START, WHOLE, Shards
+from youtube8m.errors import UserError, reason
+
+_PADDING = {"labels": schema.LABEL_PADDING, "rated": schema.LABEL_PADDING}  # else 0, ""
+_UNREADABLE = (
+    tf.errors.DataLossError,
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.FailedPreconditionError,
+)
+# What TensorFlow writes around its own words, and around those of an assertion.
+_WRAPPING = re.compile(
+    r"\{\{.*?\}\} |Error in user-defined function.*?: Iterator::\S+: | \[Op:.*"
+    r"|assertion failed: \[|\](?: \[.*)?$"
+)
+_GZIP = b"\x1f\x8b\x08"
+
+
+class TensorFlowShards(Shards):
+    """Shards that are read by tf.data alone.
+
+    Damage is not counted: the first damaged record raises a UserError.
+    """
+
+    @classmethod
+    def open(cls, *args, **kwargs) -> Shards:
+        """As `Shards.open`.
+
+        Raises:
+          UserError: also if frames are to be cropped as released code does.
+        """
+        shards = super().open(*args, **kwargs)
+        if shards.config.released_crops:
+            raise UserError(
+                "--input_pipeline=tfrecord: does not crop as the released code does; "
+                "give --input_pipeline=reader"
+            )
+        return shards
+
+    def training_batches(
+        self,
+        batch_size: int,
+        seed: int,
+        num_epochs: int,
+        start: tuple[int, int, int] = START,
+        num_readers: int = 8,
+        shuffle_buffer: int | None = None,
+        worker: tuple[int, int] = WHOLE,
+        least_rows: int = 1,
+    ) -> tf.data.Dataset:
+        """As `Shards.training_batches`; each worker parses all, and keeps its part."""
+        buffer = shuffle_buffer or self.default_buffer(batch_size)
+        first_epoch, done, examples_done = map(int, start)
+
+        def records_of(epoch):
+            """(epoch, number in it, record) of those that are not consumed yet."""
+            # Of this graph alone: the order must not depend on the process's seed.
+            tf.random.set_seed(1)
+            seeds = tf.random.stateless_uniform(
+                [2], [seed, epoch], maxval=tf.int64.max, dtype=tf.int64
+            )
+            files = tf.data.Dataset.from_tensor_slices(self.paths)
+            files = files.shuffle(len(self.paths), seeds[0])
+            records = _read(files, num_readers).shuffle(buffer, seeds[1]).enumerate()
+            records = records.skip(done * tf.cast(epoch == first_epoch, tf.int64))
+            return records.map(lambda number, record: (epoch, number, record))
+
+        def parse(epoch, number, record):
+            own_seed = tf.random.fold_in(tf.stack([seed, epoch]), number)
+            examples = self._parse(record, seed=own_seed)
+            count = tf.size(examples["id"], tf.int64)
+            if self.segments:
+                position = [epoch, number, tf.range(count) + 1]
+            else:
+                position = [epoch, number + 1, tf.constant(0, tf.int64)]
+            columns = [tf.broadcast_to(column, [count]) for column in position]
+            return {**examples, "position": tf.stack(columns, axis=1)}
+
+        def part_of(batch):
+            position = batch.pop("position")[-1]
+            part = order.share(tf.size(batch["id"]), *worker)
+            return {**{n: v[part] for n, v in batch.items()}, "position": position}
+
+        records = tf.data.Dataset.range(first_epoch, num_epochs).flat_map(records_of)
+        examples = self._examples(records, parse).skip(examples_done)
+        batches = _batch(examples, batch_size)
+        batches = batches.filter(lambda batch: tf.size(batch["id"]) >= least_rows)
+        return batches.map(part_of).prefetch(tf.data.AUTOTUNE)
+
+    def ordered_batches(
+        self,
+        batch_size: int,
+        num_readers: int = 1,
+        crop_starts: tuple[int, ...] = (),
+        shard: tuple[int, int] = WHOLE,
+    ) -> tf.data.Dataset:
+        """As `Shards.ordered_batches`; but each `shard` is whole files."""
+        starts = crop_starts or (self.config.crop_start,)
+        paths = self.paths[order.share(len(self.paths), *shard)]
+        files = tf.data.Dataset.from_tensor_slices(tf.constant(paths, tf.string))
+        examples = self._examples(
+            _read(files, num_readers),
+            lambda record: self._parse(record, starts=starts),
+            several=len(starts) > 1,
+        )
+        batches = _batch(examples, batch_size * len(starts))
+        return batches.prefetch(tf.data.AUTOTUNE)
+
+    def _examples(self, records, parse, several=False):
+        """The examples of `records`, which `parse` makes batches of."""
+        if several or self.segments:
+            return records.map(parse, tf.data.AUTOTUNE).unbatch()
+
+        def parse_one(*record):
+            return {name: values[0] for name, values in parse(*record).items()}
+
+        return records.map(parse_one, tf.data.AUTOTUNE)
+
+    def _parse(self, record, seed=None, starts=None):
+        """A batch of the examples of one record: of each start, or rated segment."""
+        if self.segments:
+            return parsing_ops.parse_segments(self.config, record)
+        records = record[None] if starts is None else tf.repeat(record, len(starts))
+        return parsing_ops.parse_records(
+            self.config, records, self.labels, seed, starts
+        )
+
+    def iterate(self, dataset: tf.data.Dataset):
+        """As `Shards.iterate`; any damage raises a UserError."""
+        try:
+            yield from super().iterate(dataset)
+        except _UNREADABLE as error:
+            what = _WRAPPING.sub("", reason(error))
+            raise UserError(
+                f"--input_pipeline=tfrecord: {what}; tf.data ends here; "
+                "--input_pipeline=reader names the record, and leaves damaged ones out"
+            ) from None
+
+    @staticmethod
+    def first_records(path: str, damage: Damage, count: int) -> list[bytes]:
+        """As `Shards.first_records`."""
+        records = []
+        files = tf.data.Dataset.from_tensors(path)
+        try:
+            for record in _read(files, 1).take(count).as_numpy_iterator():
+                records.append(record)
+        except _UNREADABLE as error:
+            damage.record(path, _WRAPPING.sub("", reason(error)))
+        return records
+
+
+def _read(files, num_readers):
+    """The serialised records of files, of which `num_readers` at a time take turns."""
+
+    def records_in(path):
+        compression = tf.numpy_function(_compression, [path], tf.string)
+        return tf.data.TFRecordDataset(path, tf.ensure_shape(compression, []))
+
+    return files.interleave(
+        records_in, cycle_length=num_readers, num_parallel_calls=num_readers
+    )
+
+
+def _compression(path):
+    """How a file is compressed, by its first bytes, as TFRecordDataset names it."""
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            start = file.read(tfrecord.HEADER)
+    except tf.errors.OpError:  # which reading it will report
+        return b""
+    is_record = tfrecord.sound_length(start) >= 0  # a length may look like gzip's mark
+    return b"GZIP" if start.startswith(_GZIP) and not is_record else b""
+
+
+def _batch(examples, batch_size):
+    """Batches of examples, padded to the longest of each."""
+    padding = {name: _PADDING.get(name) for name in examples.element_spec}
+    return examples.padded_batch(batch_size, padding_values=padding)
+
+
+def open_shards(input_pipeline: str, *args, **kwargs) -> Shards:
+    """`Shards.open`, to be read as --input_pipeline says: by reader or tfrecord."""
+    kind = {"reader": Shards, "tfrecord": TensorFlowShards}[input_pipeline]
+    return kind.open(*args, **kwargs)
