@@ -35,7 +35,10 @@ class TestCommand:
     @pytest.mark.parametrize(
         "arguments, figures",
         [
-            (("input", *FRAMES), {"ordered batches", "training batches"}),
+            (
+                ("input", *FRAMES),
+                {"ordered batches", "training batches", "plain tf.data"},
+            ),
             (
                 ("input", *FRAMES, "--frame_sampling=crop"),
                 {"ordered batches", "training batches"},

@@ -14,6 +14,7 @@ from youtube8m.config import RunConfig
 from youtube8m.config.fields import flag, require_positive
 from youtube8m.data.reading import order
 from youtube8m.data.reading.pipeline import Shards
+from youtube8m.data.reading.tensorflow_pipeline import open_shards
 from youtube8m.data.writing import records
 from youtube8m.errors import UserError
 from youtube8m.evaluation.config import EvaluationConfig
@@ -173,11 +174,12 @@ class Workload:
         while True:
             yield from many.iterate(many.ordered_batches(self.batch_size))
 
-    def training_batches(self) -> Iterator[dict]:
+    def training_batches(self, input_pipeline: str = "reader") -> Iterator[dict]:
         """Shuffled batches without end."""
-        readers = self.config.num_readers
-        return self.shards.iterate(
-            self.shards.training_batches(
+        data, readers = self.run.data, self.config.num_readers
+        shards = open_shards(input_pipeline, self.pattern, "--data_pattern", data)
+        return shards.iterate(
+            shards.training_batches(
                 self.batch_size, seed=0, num_epochs=_ENDLESS, num_readers=readers
             )
         )
