@@ -16,9 +16,20 @@ import threading
 ROOT = str(pathlib.Path(__file__).resolve().parents[2])
 LIMIT = 600  # seconds; none needs nearly as many, on a slow and busy machine either
 
-# Holds the libraries, which take seconds to load, but no thread yet.
+# Holds what takes seconds to load, but no thread yet.
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["pytest", "keras", "pandas", "tensorflow"])
+_SERVER.set_forkserver_preload(
+    [
+        "pytest",
+        "keras",
+        "pandas",
+        "tensorflow",
+        "youtube8m.training.trainer",
+        "youtube8m.evaluation.evaluator",
+        "youtube8m.prediction.inference",
+    ]
+)
+_STARTING = threading.Lock()  # tests start processes from several threads
 
 
 @contextlib.contextmanager
@@ -44,11 +55,12 @@ def run(*command, status=0, python=sys.executable, **options):
 
 
 def forked(*command, status=0):
-    """As `run`, in a fork of a process that has loaded the libraries."""
+    """As `run`, in a fork of a process that has loaded libraries and package."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [os.path.join(folder, name) for name in ("stdout", "stderr")]
         process = _SERVER.Process(target=_execute, args=(paths, [*map(str, command)]))
-        process.start()
+        with _STARTING, contextlib.chdir(ROOT):  # where the server finds the package
+            process.start()
         try:
             process.join(LIMIT)
         finally:

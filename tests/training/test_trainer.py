@@ -425,7 +425,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(sample, tmp_path):
 TRAINING_SCRIPT = (
     TWO_REPLICAS
     + """
-from youtube8m.training.distribution import split_batch
+from youtube8m.training.workers import split_batch
 shares = strategy.experimental_local_results(
     split_batch(strategy, {"frames": tf.zeros([5, 3])})["frames"])
 assert [s.device[-5:] for s in shares] == ["CPU:0", "CPU:1"][:replicas]
