@@ -440,7 +440,7 @@ def test_released_buffers_are_used_again_and_grow():
     assert array.ctypes.data == address
     del array
     assert pool.empty((5000,), np.uint8).size == 5000
-    assert len(pool._buffers) == 1
+    assert len(pool._unused) == 1
 
 
 def test_batches_held_by_the_user_stay_as_they_were():

@@ -16,8 +16,7 @@ contradict --num_classes ends the run, as it means the flag is wrong.
 """
 
 import dataclasses
-import sys
-import threading
+import weakref
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -38,8 +37,6 @@ _SEGMENT_KEYS = (
     schema.SEGMENT_SCORES_KEY,
 )
 _ALIGNMENT = 64  # bytes; TensorFlow takes over aligned arrays without a copy
-_HELD_BY_LIST = [object()]
-_UNUSED_REFERENCES = sys.getrefcount(_HELD_BY_LIST[0])
 
 
 def decoder_for(
@@ -64,33 +61,35 @@ def decoder_for(
 
 
 class BufferPool:
-    """Lends arrays for batches and takes them back when nobody uses them.
+    """Lends memory to the arrays of batches, and gets it back when they are gone.
 
-    A batch of full-size videos is 40 MB: fresh memory of that size costs the system
-    more to map and clear than decoding costs.
+    A batch of full-size videos is 40 MB: the system takes longer to map and clear new
+    memory of that size than decoding takes.
     """
 
     def __init__(self):
-        self._buffers: list[np.ndarray] = []
-        self._lock = threading.Lock()
+        self._unused: list[np.ndarray] = []
 
     def empty(self, shape: tuple[int, ...], dtype) -> np.ndarray:
         """An uninitialised array whose first byte lies at a multiple of 64."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        with self._lock:
-            buffer = self._unused(size + _ALIGNMENT)
+        try:
+            buffer = self._unused.pop()
+        except IndexError:
+            buffer = np.empty(0, np.uint8)
+        if buffer.nbytes < size + _ALIGNMENT:
+            buffer = np.empty(size + _ALIGNMENT, np.uint8)
+        loan = _Loan(buffer)
+        weakref.finalize(loan, self._unused.append, buffer)
         start = -buffer.ctypes.data % _ALIGNMENT
-        return buffer[start : start + size].view(dtype).reshape(shape)
+        return np.asarray(loan)[start : start + size].view(dtype).reshape(shape)
 
-    def _unused(self, size):
-        for number in range(len(self._buffers)):
-            # A view of a buffer, or a tensor that took it over, refers to it.
-            if sys.getrefcount(self._buffers[number]) == _UNUSED_REFERENCES:
-                if self._buffers[number].nbytes < size:
-                    self._buffers[number] = np.empty(size, np.uint8)
-                return self._buffers[number]
-        self._buffers.append(np.empty(size, np.uint8))
-        return self._buffers[-1]
+
+class _Loan:
+    """What all views of a lent buffer refer to, and tensors that took it over."""
+
+    def __init__(self, buffer: np.ndarray):
+        self.__array_interface__ = buffer.__array_interface__
 
 
 class FrameRows:

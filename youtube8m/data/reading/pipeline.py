@@ -18,14 +18,12 @@ segments, of which all read all, and each keeps its part).
 
 import atexit
 import contextlib
-import ctypes
 import dataclasses
 import functools
 import hashlib
 import itertools
 import math
 import os
-import sys
 import weakref
 from collections.abc import Iterator
 
@@ -225,7 +223,6 @@ class Shards:
         With a seed, frames are drawn by it and the records' origins: anew in each
         epoch, and again the same when a run is resumed.
         """
-        _keep_freed_memory()
         decoder = decoding.decoder_for(
             self.config, self.labels, self.damage, crop_starts, self.segments
         )
@@ -375,18 +372,3 @@ def _examples_in(path, probed, decoder):
     if len(problems) == len(counts):
         raise problems[0]
     return counts
-
-
-@functools.cache
-def _keep_freed_memory():
-    """Tells glibc to keep freed buffers instead of returning them to the system.
-
-    A batch of full-size videos is 40 MB; mapped and unmapped for each batch, its
-    page faults cost more than decoding it. 32 MiB is the largest threshold allowed.
-    """
-    if sys.platform.startswith("linux") and "MALLOC_MMAP_THRESHOLD_" not in os.environ:
-        mmap_threshold, trim_threshold = -3, -1
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):
-            libc.mallopt(mmap_threshold, 32 << 20)
-            libc.mallopt(trim_threshold, 1 << 30)
