@@ -55,7 +55,7 @@ def pack(path: str, directory: RunDirectory, prefix: str) -> None:
         for source in (directory.file(_FLAGS_FILE), *weights):
             member = archive.gettarinfo(source, os.path.relpath(source, directory.path))
             with open(source, "rb") as content:
-                archive.addfile(member.replace(**no_owner), content)
+                archive.addfile(member.replace(**no_owner, deep=False), content)
         header = tarfile.TarInfo("checkpoint")
         header.size = len(state)
         archive.addfile(header, io.BytesIO(state.encode()))
