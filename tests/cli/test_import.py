@@ -13,6 +13,7 @@ from youtube8m.cli import flags
 from youtube8m.config import ModelConfig
 from youtube8m.errors import UserError
 from youtube8m.models.imports import import_classes
+from youtube8m.models.preset import PRESETS
 
 flags.define_import()
 
@@ -299,6 +300,7 @@ def test_mistakes_in_a_module_name_file_and_line(tmp_path, monkeypatch, name, is
     text = str(caught.value)
     assert text.startswith(f"--import={given}: ") and message in text
     assert name == "preset" or f"{path}, line" in text
+    assert "my-row" not in PRESETS  # nothing of it stays
 
 
 @pytest.mark.parametrize(

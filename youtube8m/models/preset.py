@@ -96,15 +96,19 @@ def import_source(name: str) -> None:
 def register_presets(module: ModuleType) -> None:
     """Registers the PRESETS of a module under the name of its PAPER.
 
-    Raises ValueError for a name that another preset has.
+    Raises ValueError for a name that another preset has; then none is registered.
     """
     folder = _folder(module.__name__)
-    if hasattr(module, "PAPER"):
-        PAPERS[folder] = module.PAPER
+    paper = getattr(module, "PAPER", _paper(folder))
+    found: dict[str, Preset] = {}
     for preset in getattr(module, "PRESETS", ()):
-        preset = dataclasses.replace(preset, paper=_paper(folder).name)
-        if PRESETS.setdefault(preset.name, preset) != preset:
+        preset = dataclasses.replace(preset, paper=paper.name)
+        known = PRESETS.get(preset.name, preset)
+        if found.setdefault(preset.name, known) != preset:
             raise ValueError(f"{module.__name__}: a second preset {preset.name}")
+    if hasattr(module, "PAPER"):
+        PAPERS[folder] = paper
+    PRESETS.update(found)
 
 
 def find_paper(cls: type) -> Paper:
