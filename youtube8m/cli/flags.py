@@ -58,7 +58,7 @@ def define(*config_classes: type) -> None:
     """Defines a flag for each field that has a help text; the first of a name wins."""
     for config_class in config_classes:
         hints, own = typing.get_type_hints(config_class), vars(config_class)
-        fields = dataclasses.fields(config_class)
+        fields = dataclasses.fields(config_class)  # its own come first in --help
         for field in sorted(fields, key=lambda f: f.name not in own["__annotations__"]):
             if "help" in field.metadata and field.name not in FLAGS:
                 _define(field.name, hints[field.name], field.default, field.metadata)
@@ -134,7 +134,7 @@ def import_modules(argv: Sequence[str]) -> None:
     own = flags.FlagValues()
     flags.DEFINE_string("import", "", "", flag_values=own)
     own.set_gnu_getopt()
-    with contextlib.suppress(flags.Error):  # the parser of all flags will tell
+    with contextlib.suppress(flags.Error):  # reported when all are parsed
         own(argv, known_only=True)
     for name in split_list(own["import"].value):
         models.import_module(name)

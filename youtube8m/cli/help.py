@@ -46,7 +46,7 @@ def text(purpose: str, argv: Sequence[str]) -> str:
       UserError: it chooses one that there is not.
     """
     words = [word for word in argv if word.lstrip("-") not in _HELP]
-    with contextlib.suppress(absl_flags.Error, ValueError):  # said without --help
+    with contextlib.suppress(absl_flags.Error, ValueError):  # reported without --help
         FLAGS(words, known_only=True)
     FLAGS.mark_as_parsed()
     if "preset" in FLAGS:

@@ -250,6 +250,6 @@ class RunDirectory:
 
 
 def _flat(values):
-    """model_flags.json with each hyper-parameter on its own, wherever code lies."""
+    """model_flags.json with each hyper-parameter on its own, without --import."""
     left_out = {"hyperparameters": None, "import": None}
     return {**values, **values["hyperparameters"], **left_out}
