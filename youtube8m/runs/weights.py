@@ -20,7 +20,7 @@ from youtube8m.runs.checkpoint_files import CheckpointReader
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.starter_code import StarterCheckpoint
 
-# What TensorFlow raises for files that are missing, cut short or of another model.
+# What TensorFlow raises for files that are missing, truncated or of another model.
 RESTORE_ERRORS = (tf.errors.OpError, AssertionError, IndexError, ValueError)
 
 

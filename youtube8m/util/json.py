@@ -10,15 +10,8 @@ from typing import Any
 
 from youtube8m.errors import UserError, reason
 
-# What Python raises for text that is not JSON, and for values of another type or range.
-_ERRORS = (
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-)
+# What Python raises where values have another type or range than a function expects.
+_ERRORS = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
 
 
 class JsonError(ValueError):
@@ -37,7 +30,7 @@ def parse_json(text: str | bytes, convert: Callable[[Any], Any] | None = None) -
     """
     try:
         value = json.loads(text)
-    except _ERRORS as error:
+    except (ValueError, RecursionError) as error:
         raise JsonError(f"not JSON ({reason(error)})") from None
     try:
         return convert(value) if convert else value
