@@ -284,11 +284,11 @@ def test_an_earlier_model_is_replaced_and_other_files_are_kept(box):
     unpacked(box, first)
     assert unpacked(box, second) == dict([FLAGS])
     (box / "inside" / "mine").write_text("kept")
-    with pytest.raises(UserError, match="--untar_model_dir=.*inside: is there"):
+    with pytest.raises(UserError, match="--untar_model_dir=.*inside: exists"):
         archive.unpack(first, str(box / "inside"))
     assert (box / "inside" / "mine").read_text() == "kept"
     os.symlink(box / "elsewhere", box / "link")
-    with pytest.raises(UserError, match="--untar_model_dir=.*link: is there"):
+    with pytest.raises(UserError, match="--untar_model_dir=.*link: exists"):
         archive.unpack(first, str(box / "link"))
 
 
