@@ -50,8 +50,7 @@ def log_result(result: dict, step: int) -> None:
 def merged_parts(paths: Sequence[str], flag: str) -> tuple[Metrics, int]:
     """The metrics of all data, from those of its parts, and their step.
 
-    Raises:
-      UserError: the files are not all parts of one evaluation, once each.
+    Raises UserError unless the files are all parts of one evaluation, once each.
     """
     parts = {}
     for path in paths:
@@ -84,8 +83,7 @@ def merged_parts(paths: Sequence[str], flag: str) -> tuple[Metrics, int]:
 class Evaluator:
     """Evaluates the checkpoints of one run directory.
 
-    Raises:
-      UserError: a flag or the data is wrong.
+    Raises UserError if a flag or the data is wrong.
     """
 
     def __init__(self, config: EvaluationConfig):

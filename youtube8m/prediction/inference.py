@@ -28,8 +28,7 @@ _SEGMENT_BATCH = 4096  # segments predicted at once
 class Inference:
     """Predicts videos, or all five-second segments of them.
 
-    Raises:
-      UserError: a flag or the data is wrong.
+    Raises UserError if a flag or the data is wrong.
     """
 
     def __init__(self, config: InferenceConfig):

@@ -29,8 +29,7 @@ class TrainedRun:
     Args:
       hyperparameters: those that a directory of the starter code does not hold.
 
-    Raises:
-      UserError: the directory holds no run.
+    Raises UserError if the directory holds no run.
     """
 
     def __init__(
@@ -63,8 +62,7 @@ class TrainedRun:
     ) -> Shards:
         """Opens records for the run's model, as videos or as `segments`.
 
-        Raises:
-          UserError: as `Shards.open`; the message adds what the run reads.
+        Raises UserError as `open_shards` does; the message adds what the run reads.
         """
         data = self.run.data
         if segments and not data.frame_features:
@@ -97,8 +95,7 @@ class TrainedRun:
         Returns:
           The checkpoint's prefix.
 
-        Raises:
-          UserError: there is none, or it cannot be restored.
+        Raises UserError if there is none, or it cannot be restored.
         """
         prefix = self.directory.checkpoint(name)
         if name:

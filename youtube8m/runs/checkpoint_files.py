@@ -94,8 +94,7 @@ class CheckpointReader:
     Attributes:
       shapes: of each variable, by its name.
 
-    Raises:
-      UserError: the checkpoint cannot be read.
+    Raises UserError if the checkpoint cannot be read.
     """
 
     def __init__(self, prefix: str):

@@ -111,8 +111,7 @@ class RunDirectory:
     def read_run(self) -> RunConfig:
         """What model_flags.json says: for the starter code's, only its five keys.
 
-        Raises:
-          UserError: the directory holds no run.
+        Raises UserError if the directory holds no run.
         """
         path = self.file("model_flags.json")
         try:
@@ -182,8 +181,7 @@ class RunDirectory:
             directory; or best (segment_best), the one with the highest GAP of those
             that eval.py has evaluated.
 
-        Raises:
-          UserError: there is none.
+        Raises UserError if there is none.
         """
         if not name:
             prefix = self.latest_checkpoint()

@@ -67,8 +67,7 @@ class TrainingReport(contextlib.ExitStack):
     def flush(self, metrics: dict | None = None) -> None:
         """Writes the kept steps; `metrics` are of the last one's batch.
 
-        Raises:
-          UserError: a loss or a gradient is not finite.
+        Raises UserError if a loss or a gradient is not finite.
         """
         if not self._pending:
             return

@@ -56,8 +56,7 @@ class Saver:
         Returns:
           None if there is no checkpoint.
 
-        Raises:
-          UserError: there are checkpoints, but none can be restored.
+        Raises UserError if there are checkpoints, but none can be restored.
         """
         self._current = load_newest(self.directory, self._restore)
         return self._current
@@ -72,8 +71,7 @@ class Saver:
     def save(self) -> str:
         """Writes model.ckpt-STEP, unless it is there; returns its prefix.
 
-        Raises:
-          UserError: it cannot be written, or some weights are not finite.
+        Raises UserError if it cannot be written, or some weights are not finite.
         """
         step = self.state.steps_done
         prefix = self.directory.file(f"model.ckpt-{step}")

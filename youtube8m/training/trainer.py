@@ -65,8 +65,7 @@ class Trainer:
       training_flags: the flags that the state of training depends on.
       stopped_by: the signal that ended `train` early; SIGTERM if another worker got it.
 
-    Raises:
-      UserError: a flag or the data is wrong.
+    Raises UserError if a flag or the data is wrong.
     """
 
     def __init__(

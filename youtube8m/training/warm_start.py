@@ -24,8 +24,7 @@ def load_correlation(model: VideoModel, path: str) -> None:
     Args:
       path: of --label_correlation_file.
 
-    Raises:
-      UserError: a part needs counts and `path` is empty, or they cannot be read.
+    Raises UserError if a part needs counts and `path` is empty, or they cannot be read.
     """
     parts = (model.classifier, model.label_processing)
     parts = [part for part in parts if hasattr(part, "set_label_correlation")]

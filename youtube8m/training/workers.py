@@ -37,8 +37,7 @@ class Workers:
     def from_environment(cls, environment: Mapping[str, str]) -> "Workers":
         """The workers that TF_CONFIG names; this process alone without it.
 
-        Raises:
-          UserError: it has another form, or names parameter servers.
+        Raises UserError if it has another form, or names parameter servers.
         """
         text = environment.get("TF_CONFIG", "").strip()
         try:

@@ -33,8 +33,7 @@ _CONTENTS = ".contents"  # lists the files that `replacing_directory` wrote
 def local_path(path: str, flag: str) -> str:
     """The absolute form of a path, `~` expanded.
 
-    Raises:
-      UserError: it names a remote store, such as gs://.
+    Raises UserError if it names a remote store, such as gs://.
     """
     if "://" in path:
         raise UserError(f"{flag}={path}: remote stores are not supported here")
@@ -68,8 +67,7 @@ def renamed(path: str):
 def replacing(path: str, flag: str = "file", binary: bool = False):
     """Opens a text (or binary) file that replaces `path` unless there is an error.
 
-    Raises:
-      UserError: it cannot be written; the message names `flag`.
+    Raises UserError if it cannot be written; the message names `flag`.
     """
     path = local_path(path, flag)
     mode = {"mode": "wb"} if binary else {"mode": "w", "encoding": "utf-8"}
@@ -80,8 +78,7 @@ def replacing(path: str, flag: str = "file", binary: bool = False):
 def require_writable(path: str, flag: str) -> None:
     """Tries whether `replacing` can write, and changes nothing.
 
-    Raises:
-      UserError: it cannot be written; the message names `flag`.
+    Raises UserError if it cannot be written; the message names `flag`.
     """
     path = local_path(path, flag)
     with _user_errors(path, flag):

@@ -25,8 +25,7 @@ def parse_json(text: str | bytes, convert: Callable[[Any], Any] | None = None) -
       convert: a function of the value; it may fail in any way where the value has
         another form than it expects. Its UserErrors are passed on.
 
-    Raises:
-      JsonError: the text is not JSON, or `convert` fails.
+    Raises JsonError if the text is not JSON, or `convert` fails.
     """
     try:
         value = json.loads(text)
@@ -43,8 +42,7 @@ def parse_json(text: str | bytes, convert: Callable[[Any], Any] | None = None) -
 def read_json(path: str, convert: Callable[[Any], Any] | None = None) -> Any:
     """As `parse_json`, of a file's text.
 
-    Raises:
-      JsonError: the file cannot be read, too.
+    Raises JsonError if the file cannot be read, too.
     """
     try:
         with open(path, "rb") as file:
