@@ -62,7 +62,7 @@ class TrainedRun:
     ) -> Shards:
         """Opens records for the run's model, as videos or as `segments`.
 
-        Raises UserError as `open_shards` does; the message adds what the run reads.
+        Raises UserError if the records do not fit; the message adds what the run reads.
         """
         data = self.run.data
         if segments and not data.frame_features:
