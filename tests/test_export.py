@@ -341,7 +341,7 @@ def test_what_another_wrote_is_kept(tmp_path):
     export(dataclasses.replace(settings, format="keras"))  # nothing of it is left
     assert {path.name for path in target.iterdir()} == {"model.keras", ".contents"}
     (target / "notes.txt").write_text("mine")
-    with pytest.raises(UserError, match="--output_dir=.*saved: is there"):
+    with pytest.raises(UserError, match="--output_dir=.*saved: exists"):
         export(settings)
     assert (target / "notes.txt").read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "saved"]

@@ -1,18 +1,18 @@
-"""One exception for what a user can put right, and help in wording it."""
+"""The exception for mistakes that a user can correct, and its wording."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class OneLineError(ValueError):
-    """Its message is one line, even if names or others' messages in it have several."""
+    """An error of one line: line breaks in its message become blanks."""
 
     def __init__(self, message: str):
         super().__init__(" ".join(message.splitlines()))
 
 
 class UserError(OneLineError):
-    """A mistake of the user's, told in one line.
+    """A mistake of the user, described in one line.
 
     The message names the flag or file, what was found, what was expected and what
     to do. Commands print it alone, without a stack trace, and exit with status 1.
@@ -20,13 +20,13 @@ class UserError(OneLineError):
 
 
 def reason(error: Exception) -> str:
-    """What an error says, in a line: the system's or TensorFlow's words alone."""
+    """The first line of an error's message, without codes and stack traces."""
     words = getattr(error, "strerror", None) or getattr(error, "message", error)
     return str(words).strip().partition("\n")[0] or type(error).__name__
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """The error for a `name` that is not among `known`, with the nearest ones."""
+    """The error for a `name` that is not among `known`; it names similar ones."""
     known = sorted(known)
     by_folded = {candidate.lower(): candidate for candidate in known}
     near = difflib.get_close_matches(name.lower(), by_folded, n=3, cutoff=0.5)

@@ -1,4 +1,4 @@
-"""A trained run as files that serve without its run directory.
+"""Exports of a trained run, which are used without its run directory.
 
     export(ExportConfig(train_dir="model", output_dir="exported"))
 
@@ -8,9 +8,9 @@ savedmodel   serialised records [B] -> video_id [B], class_indexes and predictio
 mediapipe    rgb_and_audio float32 [B, T, D], num_frames int32 [B, 1] -> predictions
              [B, C]: MediaPipe's signature
 keras        model.keras, the whole VideoModel; `import youtube8m.models`, then
-             `keras.saving.load_model` reads it under any of Keras' backends
+             `keras.saving.load_model` reads it with any of Keras' backends
 
-The first two need TensorFlow alone, and no GPU wherever they were written.
+The first two need only TensorFlow, and no GPU, even if they were written on one.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ _MOST_CHOICES = 2**22  # lengths of videos, times frames where these are irregul
 
 @dataclasses.dataclass(frozen=True)
 class ExportConfig(TrainedRunConfig):
-    """What is exported, and how."""
+    """The run that is exported, and the format."""
 
     train_dir: str = flag("", "Directory that train.py wrote.")
     checkpoint: str = flag("", CHECKPOINT_HELP)
@@ -56,10 +56,10 @@ class ExportConfig(TrainedRunConfig):
 
 
 def export(config: ExportConfig) -> RunConfig:
-    """Writes --output_dir; returns what the run is.
+    """Writes --output_dir; returns the configuration of the run.
 
     Raises:
-      UserError: there is no such run or checkpoint, the format does not suit it, or
+      UserError: there is no such run or checkpoint, the model has no such format, or
         the directory holds something else or cannot be written.
     """
     trained = TrainedRun(config.train_dir, config.hyperparameters)
@@ -135,7 +135,7 @@ def _save(trained, serve, path, *inputs):
     """Writes a SavedModel of one signature, a function of the model's outputs."""
     disable_cudnn(trained.model)
     module = tf.Module()
-    # The model itself would drag its Keras objects along, and lose layers in lists.
+    # Of the model itself TensorFlow would save Keras' objects, but no layers in lists.
     module.weights = [variable.value for variable in trained.model.variables]
     function = tf.function(serve, input_signature=inputs, autograph=False)
     tf.saved_model.save(module, path, {"serving_default": function})

@@ -107,8 +107,7 @@ def create(
       scales_loss: scale the loss, so that the gradients of float16 do not vanish. Steps
         whose gradients are not finite are then skipped, and halve the scale.
 
-    Raises:
-      UserError: an unknown name.
+    Raises UserError for an unknown name.
     """
     if scales_loss:
         inner = create(name, learning_rate, ema_decay)

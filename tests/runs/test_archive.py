@@ -173,7 +173,9 @@ def test_headers_are_bounded(box, kind, size):
     header[124] |= 0x80  # a number in base 256
     path = box / "m.tgz"
     path.write_bytes(gzip.compress(with_checksum(header) + bytes(2**22)))
-    message = rf"a header of {size} bytes" if size > 0 else "is no whole .tgz archive"
+    message = (
+        rf"a header of {size} bytes" if size > 0 else "is not a complete .tgz archive"
+    )
     refused(box, path, message)
 
 
@@ -183,7 +185,7 @@ def test_chains_of_headers_are_told(box):
     link = with_checksum(header) + b"b".ljust(512, b"\0")
     path = box / "m.tgz"
     path.write_bytes(gzip.compress(2000 * link))
-    refused(box, path, "is no whole .tgz archive")
+    refused(box, path, "is not a complete .tgz archive")
 
 
 def test_members_are_counted(box, monkeypatch):
@@ -199,7 +201,7 @@ def test_zeros_behind_the_archive_are_bounded(box, monkeypatch):
     path = write_archive(box / "m.tgz", FLAGS)
     content = gzip.decompress((box / "m.tgz").read_bytes())
     (box / "m.tgz").write_bytes(gzip.compress(content + bytes(2**22)))
-    refused(box, path, "goes on behind its end")
+    refused(box, path, "continues after its end")
 
 
 @pytest.mark.parametrize("part", [0.0, 0.3, 0.7, 0.99])
@@ -208,7 +210,7 @@ def test_truncated_archives_are_told(box, part):
     path = write_archive(box / "m.tgz", FLAGS, ("a", content))
     whole = (box / "m.tgz").read_bytes()
     (box / "m.tgz").write_bytes(whole[: int(part * len(whole))])
-    refused(box, path, "(is no whole .tgz archive|has no model_flags.json)")
+    refused(box, path, "(is not a complete .tgz archive|has no model_flags.json)")
 
 
 def test_a_flipped_bit_is_told(box):
@@ -216,13 +218,15 @@ def test_a_flipped_bit_is_told(box):
     whole = bytearray((box / "m.tgz").read_bytes())
     whole[5000] ^= 4
     (box / "m.tgz").write_bytes(whole)
-    refused(box, path, "is no whole .tgz archive")
+    refused(box, path, "is not a complete .tgz archive")
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", gzip.compress(b"no tar" * 99)])
 def test_other_files_are_told(box, content):
     (box / "m.tgz").write_bytes(content)
-    refused(box, box / "m.tgz", "(is no whole .tgz archive|has no model_flags.json)")
+    refused(
+        box, box / "m.tgz", "(is not a complete .tgz archive|has no model_flags.json)"
+    )
 
 
 def test_a_missing_archive_is_told(box):
@@ -280,11 +284,11 @@ def test_an_earlier_model_is_replaced_and_other_files_are_kept(box):
     unpacked(box, first)
     assert unpacked(box, second) == dict([FLAGS])
     (box / "inside" / "mine").write_text("kept")
-    with pytest.raises(UserError, match="--untar_model_dir=.*inside: is there"):
+    with pytest.raises(UserError, match="--untar_model_dir=.*inside: exists"):
         archive.unpack(first, str(box / "inside"))
     assert (box / "inside" / "mine").read_text() == "kept"
     os.symlink(box / "elsewhere", box / "link")
-    with pytest.raises(UserError, match="--untar_model_dir=.*link: is there"):
+    with pytest.raises(UserError, match="--untar_model_dir=.*link: exists"):
         archive.unpack(first, str(box / "link"))
 
 

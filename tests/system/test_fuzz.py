@@ -44,7 +44,7 @@ from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.starter_code import StarterCheckpoint
 from youtube8m.tools import convert_prediction_from_json_to_csv as convert
 from youtube8m.training import reports, saver, warm_start
-from youtube8m.training.resume import TrainingFlags, continued
+from youtube8m.training.resume import TrainingFlags, resume_flags
 from youtube8m.training.trainer import Trainer
 from youtube8m.training.workers import Workers
 from youtube8m.util import files
@@ -340,7 +340,7 @@ def test_training_flags(content):
         with open(directory.file("checkpoint"), "w") as file:
             file.write('model_checkpoint_path: "model.ckpt-1"\n')
             file.write('all_model_checkpoint_paths: "model.ckpt-1"\n')
-        found = continued(directory, FLAGS)
+        found = resume_flags(directory, FLAGS)
         assert {type(v) for v in dataclasses.astuple(found)} <= {str, int, float, bool}
         assert isinstance(found.optimizer, str) and isinstance(found.files, str)
         assert 0 <= found.seed < 2**32 and found.num_readers * found.shuffle_buffer > 0
@@ -595,13 +595,13 @@ def test_gaps_of_the_best_checkpoints(content):
         for prefix in (*paths, directory.file("model.ckpt-3")):
             for part in PARTS:
                 open(f"{prefix}.{part}", "wb").close()
-        best.hold(directory.file("model.ckpt-3"))
+        best.copy(directory.file("model.ckpt-3"))
         try:
             best.rank(directory.file("model.ckpt-3"), 1.0)
         except UserError as error:
             assert "ranks checkpoints by other shards" in str(error)
             return
-        best.release()
+        best.remove_others()
         assert directory.checkpoint("best") == best.directory.file("model.ckpt-3")
         assert best.gaps() == {"model.ckpt-3": 1.0}
 

@@ -98,7 +98,9 @@ def test_figures_of_all_shards_are_those_of_one_run(sample, trained, tmp_path):
     assert log.startswith("epoch/eval number 10 | Avg_Hit@1: ")
     with pytest.raises(UserError, match="shards 2 are missing"):
         merged_parts(paths[:2], "--input_files")
-    with pytest.raises(UserError, match="shard 0 of 3 of step 10, which is there"):
+    with pytest.raises(
+        UserError, match="shard 0 of 3 of step 10, which is given twice"
+    ):
         merged_parts([*paths, paths[0]], "--input_files")
     (tmp_path / "other.npz").write_bytes(b"PK")
     with pytest.raises(UserError, match="not written by eval.py"):

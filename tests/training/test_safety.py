@@ -76,7 +76,7 @@ def test_weights_that_are_not_finite_are_not_saved(sample, tmp_path):
     trainer.state.step.assign(2)
     kernel = trainer.state.model.trainable_variables[0]
     kernel.assign(np.full(kernel.shape, np.inf))
-    with pytest.raises(UserError, match="kernel are not finite behind step 2.*ckpt-1"):
+    with pytest.raises(UserError, match="kernel are not finite after step 2.*ckpt-1"):
         trainer.saver.save()
     assert checkpoints(tmp_path) == ["model.ckpt-1"]
 
@@ -181,9 +181,9 @@ def test_the_best_are_kept_in_order(tmp_path, tmp_path_factory):
         for suffix in SUFFIXES:
             (tmp_path / f"model.ckpt-{step}.{suffix}").write_text(str(step))
         best = BestCheckpoints(directory, keep=2)
-        best.hold(directory.file(f"model.ckpt-{step}"))
+        best.copy(directory.file(f"model.ckpt-{step}"))
         best.rank(directory.file(f"model.ckpt-{step}"), gap)
-        best.release()
+        best.remove_others()
     assert checkpoints(tmp_path / "best") == ["model.ckpt-3", "model.ckpt-1"]
     assert directory.checkpoint("best") == str(tmp_path / "best" / "model.ckpt-1")
     other = tmp_path_factory.mktemp("moved") / "run"
@@ -192,7 +192,7 @@ def test_the_best_are_kept_in_order(tmp_path, tmp_path_factory):
     for suffix in SUFFIXES:  # as the trainer removes them
         (tmp_path / f"model.ckpt-4.{suffix}").unlink()
         with pytest.raises(FileNotFoundError, match="its files are gone"):
-            best.hold(directory.file("model.ckpt-4"))
+            best.copy(directory.file("model.ckpt-4"))
     assert sorted(os.listdir(tmp_path / "best")) == [
         "checkpoint",
         "gaps.json",
@@ -208,7 +208,7 @@ def test_a_best_checkpoint_that_cannot_be_taken_costs_none(tmp_path, monkeypatch
             (tmp_path / f"model.ckpt-{step}.{suffix}").write_text(str(step))
     best = BestCheckpoints(directory, keep=1)
     first, second = (directory.file(f"model.ckpt-{step}") for step in (1, 2))
-    best.hold(first)
+    best.copy(first)
     best.rank(first, 0.1)
     kept = {path.name: path.read_text() for path in (tmp_path / "best").iterdir()}
 
@@ -231,20 +231,20 @@ def test_a_best_checkpoint_that_cannot_be_taken_costs_none(tmp_path, monkeypatch
         patch.setattr(shutil, "copyfile", partly)
         for prefix in (first, second):
             with pytest.raises(OSError):
-                best.hold(prefix)
+                best.copy(prefix)
             assert found() == kept
-    best.hold(second)
+    best.copy(second)
     with monkeypatch.context() as patch:
         patch.setattr(json, "dump", full)
         with pytest.raises(UserError, match=f"^--train_dir={tmp_path}/best/gaps.json"):
             best.rank(second, 0.2)
-    best.release()
+    best.remove_others()
     assert found() == kept
     with pytest.raises(UserError, match="another command removed it"):
         best.rank(second, 0.2)
-    best.hold(second)
+    best.copy(second)
     best.rank(second, 0.2)
-    best.release()
+    best.remove_others()
     assert {*found()} == {name.replace("-1.", "-2.") for name in kept}
 
 

@@ -29,7 +29,7 @@ from youtube8m.evaluation.evaluator import Evaluator
 from youtube8m.models.base import CLASSIFIERS
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.training.config import PRECISIONS, TrainingConfig
-from youtube8m.training.steps import TrainingState, TrainStep, padded
+from youtube8m.training.steps import TrainingState, TrainStep, pad_batch
 from youtube8m.training.trainer import dtype_policy
 
 
@@ -76,7 +76,7 @@ def test_models_train_in_half_precision_and_compiled(name):
     for way in TOLERANCES:
         values = {"jit_compile": True} if way == "xla" else {"precision": way}
         step = train_step(run, **values)
-        batch = padded(labelled_batch(run), run.data.longest_example)
+        batch = pad_batch(labelled_batch(run), run.data.longest_example)
         results = [step(batch) for _ in range(2)]
         found[way] = [float(result["loss"]) for result in results]
         if not results[0]["gradient_norm"]:  # float16 has skipped the first update
@@ -160,7 +160,9 @@ def test_an_unknown_precision_is_told():
 def test_padding_for_the_compiler_keeps_what_is_there():
     frames = tf.ones((2, 5, 3), tf.uint8)
     labels = tf.constant([[1, 2], [3, -1]])
-    batch = padded({"frames": frames, "labels": labels, "num_frames": 5}, 9, labels=4)
+    batch = pad_batch(
+        {"frames": frames, "labels": labels, "num_frames": 5}, 9, labels=4
+    )
     assert batch["num_frames"] == 5
     np.testing.assert_array_equal(batch["frames"][:, :5], frames)
     assert not np.any(batch["frames"][:, 5:]) and batch["frames"].shape == (2, 9, 3)

@@ -89,7 +89,7 @@ def test_warm_start_takes_what_fits(sample, tmp_path):
     report = warm_start(
         started.state.model, RunDirectory(str(tmp_path / "first")).checkpoint()
     )
-    assert len(report.taken) == 6 and not report.other_shape
+    assert len(report.loaded) == 6 and not report.other_shape
     source = Trainer(first, config(sample, tmp_path / "first"))
     source.saver.restore()
     for ours, theirs in zip(
@@ -112,7 +112,7 @@ def test_warm_start_tells_of_other_shapes_and_of_nothing_that_fits(sample, tmp_p
     assert "encoder/stack/lstm/lstm_cell/kernel: [32, 32] there, [32, 36] here" in (
         report.other_shape
     )
-    assert report.taken == ["classifier/experts/bias"]
+    assert report.loaded == ["classifier/experts/bias"]
     logistic = RunConfig(FRAMES, ModelConfig("FrameLevelLogisticModel"))
     model = Trainer(logistic, config(sample, tmp_path / "y")).state.model
     with pytest.raises(UserError, match="has none of this model's weights"):
@@ -220,7 +220,8 @@ def test_a_run_keeps_the_order_it_began_with(sample, tmp_path, caplog):
     )
     trainer.train()
     assert sum(seen) == 160 - 3 * 16
-    assert trainer.tied.num_readers == 2 and trainer.tied.shuffle_buffer == 80
+    flags = trainer.training_flags
+    assert flags.num_readers == 2 and flags.shuffle_buffer == 80
     assert "--num_readers=1: the run goes on with 2" in caplog.text
 
 

@@ -69,11 +69,11 @@ def test_without_a_chief_the_first_worker_is():
         ('{"cluster": ["a:1"], "task": {"type": "worker", "index": 0}}', "expected"),
         (
             '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
-            "this process's own place",
+            "the task names this process",
         ),
         (
             '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": -1}}',
-            "this process's own place",
+            "the task names this process",
         ),
         (
             '{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}',

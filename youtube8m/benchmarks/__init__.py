@@ -76,7 +76,7 @@ def train_benchmark(work: Workload) -> Report:
     flops = work.flops(training_flops, trainer.state.model)
 
     def step_on(batch):
-        _, shares = trainer.placed(device_inputs(batch))
+        _, shares = trainer.distribute(device_inputs(batch))
         float(trainer.step(shares)["loss"])
         return len(batch["labels"])
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from youtube8m.errors import UserError
 from youtube8m.schema import NUM_CLASSES_2018
+from youtube8m.util.json import JsonError, read_json
 from youtube8m.util.progress import Progress
 
 _VERTICALS = 25  # of random sizes
@@ -123,16 +124,15 @@ def read(path: str) -> dict[str, dict[str, float]]:
     Raises UserError if the file cannot be read, or is not of a suite.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            ratios = json.load(file)["ratios"]
-        return {
-            row: {name: float(ratio) for name, ratio in figures.items()}
-            for row, figures in ratios.items()
-        }
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return read_json(
+            path,
+            lambda suite: {
+                row: {name: float(ratio) for name, ratio in figures.items()}
+                for row, figures in suite["ratios"].items()
+            },
+        )
+    except JsonError as error:
         raise UserError(
             f"{path}: not the figures of a suite; write them with python -m "
-            "youtube8m.tools.benchmark suite --output_file=..."
+            f"youtube8m.tools.benchmark suite --output_file=... ({error})"
         ) from None

@@ -8,7 +8,6 @@ main()                                 # `youtube8m train ...`
 import ast
 import atexit
 import contextlib
-import gc
 import importlib
 import logging
 import os
@@ -105,13 +104,7 @@ def _parse(argv, purpose):
 
 
 def _leave(status):
-    """Raises SystemExit, after which the interpreter ends, or a session goes on.
-
-    Freed first is what an error may still hold of the input pipeline. As a part of the
-    interpreter's end that would take for ever: freeing an iterator waits for its Python
-    functions, which no longer run then.
-    """
-    gc.collect()
+    """Raises SystemExit, after which the interpreter ends, or a session goes on."""
     atexit.register(_ignore_signals)  # TensorFlow's exit functions remove files in /tmp
     for stream in (sys.stdout, sys.stderr):
         try:

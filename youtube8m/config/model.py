@@ -14,6 +14,7 @@ from youtube8m.config.data import DataConfig
 from youtube8m.config.fields import flag, require, split_list
 from youtube8m.errors import UserError
 from youtube8m.schema import CLASS_FACTS
+from youtube8m.util.json import JsonError, parse_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,16 +99,21 @@ class RunConfig:
         return json.dumps(values, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, source: str = "model_flags.json") -> "RunConfig":
+    def from_json(
+        cls, text: str | bytes, source: str = "model_flags.json"
+    ) -> "RunConfig":
         """Reads `to_json`'s text, or the starter code's five keys alone.
 
         Raises:
           UserError: not a JSON object, or a key of the starter code's is missing.
         """
         try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{source}: not JSON ({error})") from None
+            return parse_json(text, lambda values: cls._from_values(values, source))
+        except JsonError as error:
+            raise UserError(f"{source}: damaged ({error}); restore it") from None
+
+    @classmethod
+    def _from_values(cls, values, source):
         require(isinstance(values, dict), f"{source}: expected a JSON object")
         keys = {"model", "feature_names", "feature_sizes", "frame_features"}
         missing = sorted(keys - values.keys())
@@ -133,5 +139,3 @@ class RunConfig:
         except UserError as error:
             prefix = "" if str(error).startswith(source) else f"{source}: "
             raise UserError(f"{prefix}{error}") from None
-        except (ValueError, TypeError, AttributeError, OverflowError) as error:
-            raise UserError(f"{source}: damaged ({error}); restore it") from None

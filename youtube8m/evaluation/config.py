@@ -35,10 +35,10 @@ class EvaluationConfig(TrainedRunConfig, PartConfig):
         "shards; with --num_shards none is kept.",
     )
     class_metrics_file: str = flag(
-        "", "CSV to write: of each class, its videos and its average precision."
+        "", "CSV to write: the videos and the average precision of each class."
     )
     metrics_file: str = flag(
-        "", "File to write what tools.merge_shards needs of a shard's evaluation."
+        "", "File to write for tools.merge_shards: the metrics of a part of the data."
     )
 
     def __post_init__(self):
@@ -54,7 +54,7 @@ class EvaluationConfig(TrainedRunConfig, PartConfig):
         )
         require(
             self.num_shards == 1 or not self.class_metrics_file,
-            f"--class_metrics_file={self.class_metrics_file}: not known of a part; "
+            f"--class_metrics_file={self.class_metrics_file}: needs all data; "
             f"evaluate without --num_shards={self.num_shards}",
         )
         require_not_negative(self, "keep_best")

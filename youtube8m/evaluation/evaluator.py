@@ -48,10 +48,9 @@ def log_result(result: dict, step: int) -> None:
 
 
 def merged_parts(paths: Sequence[str], flag: str) -> tuple[Metrics, int]:
-    """The metrics of all parts that --metrics_file wrote, and their step.
+    """The metrics of all data, from those of its parts, and their step.
 
-    Raises:
-      UserError: they are not all parts of one evaluation, once each.
+    Raises UserError unless the files are all parts of one evaluation, once each.
     """
     parts = {}
     for path in paths:
@@ -64,14 +63,14 @@ def merged_parts(paths: Sequence[str], flag: str) -> tuple[Metrics, int]:
             raise UserError(
                 f"{flag}={path}: not written by eval.py --metrics_file ({error})"
             ) from None
-        place = (step, count, metrics.num_classes, metrics.top_k)
-        if index in parts or place != parts.setdefault("place", place):
+        facts = (step, count, metrics.num_classes, metrics.top_k)
+        if index in parts or facts != parts.setdefault("facts", facts):
             raise UserError(
                 f"{flag}={path}: shard {index} of {count} of step {step}, which is "
-                "there already, or others are of another evaluation"
+                "given twice, or the others are of another evaluation"
             )
         parts[index] = metrics
-    step, count, *facts = parts.pop("place")
+    step, count, *facts = parts.pop("facts")
     missing = sorted(set(range(count)) - parts.keys())
     if missing:
         raise UserError(f"{flag}: shards {', '.join(map(str, missing))} are missing")
@@ -84,14 +83,13 @@ def merged_parts(paths: Sequence[str], flag: str) -> tuple[Metrics, int]:
 class Evaluator:
     """Evaluates the checkpoints of one run directory.
 
-    Raises:
-      UserError: whatever is wrong with the flags or the data.
+    Raises UserError if a flag or the data is wrong.
     """
 
     def __init__(self, config: EvaluationConfig):
         self.config = config
         for name in ("class_metrics_file", "metrics_file"):
-            if path := getattr(config, name):  # an hour later it would be too late
+            if path := getattr(config, name):  # an error now, not an hour later
                 require_writable(path, f"--{name}")
         self.trained = TrainedRun(config.train_dir, config.hyperparameters)
         self.directory = self.trained.directory
@@ -104,49 +102,51 @@ class Evaluator:
         )
         self.num_classes = self.trained.run.data.num_classes
         self.loss = losses.create(self.trained.run)
-        self._measure = tf.function(self._top_and_losses, reduce_retracing=True)
+        self._compiled = tf.function(self._top_and_losses, reduce_retracing=True)
 
     def run(self) -> dict:
-        """Evaluates the newest checkpoint; unless --run_once each later one, for ever.
+        """Evaluates the newest checkpoint; without --run_once each newer one, too.
 
         Raises:
           UserError: a record is wrong, a file cannot be written, or with --run_once the
             checkpoint cannot be loaded.
         """
         if self.config.run_once or self.config.checkpoint:
-            return self._measured(self.trained.load_checkpoint(self.config.checkpoint))
+            return self._measure(self.trained.load_checkpoint(self.config.checkpoint))
         if not self.directory.latest_checkpoint():
             logging.info("waiting for a checkpoint in %s", self.directory.path)
         for prefix in self.directory.new_checkpoints():
             try:
                 self.trained.load(prefix)
-            except UserError as error:  # damaged, or too old by now
+            except UserError as error:  # it is damaged, or removed by now
                 logging.warning("%s; waiting for the next", error)
                 continue
-            self._measured(prefix)
+            self._measure(prefix)
 
     def evaluate(self, prefix: str) -> dict:
         """Evaluates one checkpoint: logs it, writes summaries, returns the metrics."""
         self.trained.load(prefix)
-        return self._measured(prefix)
+        return self._measure(prefix)
 
-    def _measured(self, prefix):
-        """Evaluates the weights that are loaded, those of `prefix`."""
+    def _measure(self, prefix):
+        """Evaluates the loaded weights, those of `prefix`."""
         step = step_of(prefix)
-        with self._held(prefix) as best:
-            metrics, seconds = self._over_records(step)
+        with self._copied(prefix) as best:
+            metrics, seconds = self._measure_records(step)
             result = metrics.result()
             result["examples_per_second"] = metrics.num_examples / seconds
-            if self.config.num_shards == 1:  # else the figures of a part, to be merged
-                self._report(result, step)
+            if self.config.num_shards == 1:  # figures of a part are merged first
+                log_result(result, step)
+                self.shards.damage.warn_of_lost("and are left out")
+                self._summarize(result, step)
             if best is not None:
                 self._rank(best, prefix, result["gap"])
-        # Last: where it fails, all else has been done.
+        # Last, so that an error here costs nothing else.
         self._write_files(metrics, result, step)
         return result
 
-    def _over_records(self, step):
-        """The metrics of all examples, and the seconds that it took."""
+    def _measure_records(self, step):
+        """The metrics of all examples, and the seconds that they took."""
         metrics = Metrics(self.num_classes, self.config.top_k)
         dataset = self.shards.ordered_batches(
             self.config.batch_size,
@@ -172,28 +172,28 @@ class Evaluator:
         return metrics, time.monotonic() - start
 
     @contextlib.contextmanager
-    def _held(self, prefix):
-        """The best checkpoints, this one among them until it is known if it is."""
+    def _copied(self, prefix):
+        """Yields the best checkpoints, with a copy of this one to rank; else None."""
         config = self.config
-        is_again = os.path.dirname(prefix) != self.directory.path
-        if is_again or not config.keep_best or config.num_shards > 1:
+        is_copy = os.path.dirname(prefix) != self.directory.path
+        if is_copy or not config.keep_best or config.num_shards > 1:
             yield None
             return
         name = BEST[config.segment_labels]
         measured_on = f"{tfrecord.digest(self.shards.paths)} --top_k={config.top_k}"
         best = BestCheckpoints(self.directory, config.keep_best, name, measured_on)
         try:
-            best.hold(prefix)
+            best.copy(prefix)
         except OSError as error:
-            self._warn_not_best(error, prefix)
+            self._warn_not_kept(error, prefix)
             yield None
             return
         try:
             yield best
         finally:
-            best.release()
+            best.remove_others()
 
-    def _warn_not_best(self, error, prefix):
+    def _warn_not_kept(self, error, prefix):
         logging.warning(
             "--train_dir=%s: %s is not taken for --keep_best (%s)",
             self.directory.path,
@@ -205,11 +205,11 @@ class Evaluator:
         try:
             best.rank(prefix, gap)
         except UserError as error:
-            self._warn_not_best(error, prefix)
+            self._warn_not_kept(error, prefix)
 
     def _batch_metrics(self, batch):
         predictions = self.trained.predict(batch)["predictions"]
-        top, *of_examples = self._measure(predictions, device_inputs(batch))
+        top, *of_examples = self._compiled(predictions, device_inputs(batch))
         metrics = Metrics(self.num_classes, self.config.top_k)
         metrics.update(top, batch["labels"], *of_examples)
         return metrics
@@ -228,9 +228,10 @@ class Evaluator:
         )
 
     def _top_and_losses(self, predictions, batch):
-        """Ranks, the starter code's loss, and of segments that of rated classes.
+        """Ranks, and losses [B]: of all classes, and of segments' rated classes.
 
-        The starter code trains on the latter, but counts all classes when it evaluates.
+        The starter code trains segments on the rated classes, but its evaluation
+        counts all classes.
         """
         labels, rated = label_arrays(batch, self.num_classes)
         of_examples = [self.loss.call(labels, predictions)]
@@ -241,29 +242,17 @@ class Evaluator:
         return top, *of_examples
 
     def _write_files(self, metrics, result, step):
-        if self.config.metrics_file:
-            self._write_part(metrics, step)
-        if self.config.class_metrics_file and self.config.num_shards == 1:
-            self._write_classes(result)
-
-    def _write_part(self, metrics, step):
         config = self.config
-        part = (config.shard_index, config.num_shards)
-        flag = "--metrics_file"
-        with replacing(config.metrics_file, flag, binary=True) as file:
-            np.savez(file, step=step, part=part, **metrics.state())
-        logging.info("wrote %s", config.metrics_file)
-
-    def _report(self, result, step):
-        log_result(result, step)
-        self.shards.damage.warn_of_lost("and are left out")
-        self._summarize(result, step)
-
-    def _write_classes(self, result):
-        columns = {"Videos": "positives", "AveragePrecision": "average_precisions"}
-        table = pd.DataFrame({title: result[name] for title, name in columns.items()})
-        with replacing(self.config.class_metrics_file, "--class_metrics_file") as file:
-            table.to_csv(file, index_label="Index")
+        if path := config.metrics_file:
+            part = (config.shard_index, config.num_shards)
+            with replacing(path, "--metrics_file", binary=True) as file:
+                np.savez(file, step=step, part=part, **metrics.state())
+            logging.info("wrote %s", path)
+        if path := config.class_metrics_file:
+            values = result["positives"], result["average_precisions"]
+            columns = dict(zip(("Videos", "AveragePrecision"), values, strict=True))
+            with replacing(path, "--class_metrics_file") as file:
+                pd.DataFrame(columns).to_csv(file, index_label="Index")
 
     def _summarize(self, result, step):
         kind = "SegEval" if self.config.segment_labels else "Eval"

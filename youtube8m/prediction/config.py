@@ -18,26 +18,28 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
     """How predictions are written."""
 
     train_dir: str = flag(
-        "", "Directory that train.py wrote; the mean of several, comma-separated."
+        "",
+        "Directory that train.py wrote, or several, comma-separated, whose predictions "
+        "are averaged.",
     )
     input_data_pattern: str = flag(
         "", "Glob of the shards, 'test*.tfrecord', or several, comma-separated."
     )
-    output_file: str = flag("", "CSV file to write; renamed into place when whole.")
+    output_file: str = flag("", "CSV file to write; it is complete or absent.")
     input_model_tgz: str = flag(
         "", "Instead of --train_dir: archive that --output_model_tgz wrote."
     )
     untar_model_dir: str = flag(
         "/tmp/yt8m-model",
-        "Directory that --input_model_tgz is unpacked to, in place of what an earlier "
-        "archive left there; processes side by side need one each.",
+        "Directory to unpack --input_model_tgz into; the files of an earlier archive "
+        "there are replaced. Each process needs a directory of its own.",
     )
     output_model_tgz: str = flag(
-        "", "Archive to write, of the model and the checkpoint that predict."
+        "", "Archive to write, of the model and the checkpoint that is used."
     )
     segment_labels: bool = flag(False, "Predict five-second segments, not videos.")
     checkpoint: str = flag("", CHECKPOINT_HELP)
-    segment_max_pred: int = flag(100000, "Segments listed per class, at most.")
+    segment_max_pred: int = flag(100000, "Most segments listed per class.")
     segment_label_ids_file: str = flag(
         "all",
         "Local CSV of the classes to list segments of, with a column Index, or 'all'.",
@@ -55,8 +57,8 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
     )
     ensemble_average: str = flag(
         "top_k",
-        "What is averaged over --crop_starts and models: the --top_k of each, others "
-        "counting 0 (Zou et al. 2017), or the full predictions.",
+        "What is averaged over --crop_starts and models: top_k (the --top_k of each, "
+        "and 0 for the others; Zou et al. 2017) or full (all predictions).",
     )
 
     def __post_init__(self):

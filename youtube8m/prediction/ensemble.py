@@ -38,7 +38,7 @@ def normalized(weights: Sequence[float]) -> np.ndarray:
     return weights / weights.sum()
 
 
-def rows_of(ids: Sequence[str], submission: Submission, source: str) -> np.ndarray:
+def find_rows(ids: Sequence[str], submission: Submission, source: str) -> np.ndarray:
     """int64 [V]: the row of each id in the submission.
 
     Raises UserError if it lacks some of the ids, which are those of `source`.
@@ -61,10 +61,10 @@ def align(submissions: Sequence[Submission]) -> list[np.ndarray]:
     Raises UserError unless they have the same videos.
     """
     first = submissions[0]
-    rows = [rows_of(first.keys, s, first.path) for s in submissions]
+    rows = [find_rows(first.keys, s, first.path) for s in submissions]
     for submission in submissions:
         if len(submission.keys) > len(first.keys):
-            rows_of(submission.keys, first, submission.path)  # raises
+            find_rows(submission.keys, first, submission.path)  # raises
     return rows
 
 

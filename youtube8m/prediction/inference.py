@@ -28,8 +28,7 @@ _SEGMENT_BATCH = 4096  # segments predicted at once
 class Inference:
     """Predicts videos, or all five-second segments of them.
 
-    Raises:
-      UserError: whatever is wrong with the flags or the data.
+    Raises UserError if a flag or the data is wrong.
     """
 
     def __init__(self, config: InferenceConfig):
@@ -43,8 +42,8 @@ class Inference:
         ]
         self.trained = self.members[0]
         self.crops = max(1, len(config.crop_starts))
-        self._check_alike()
-        for member in self.members:  # to learn early if there is none
+        self._check_same_reading()
+        for member in self.members:  # an error now, before the data is opened
             member.directory.checkpoint(config.checkpoint)
         self.shards = self.trained.open_shards(
             config.input_data_pattern,
@@ -60,15 +59,15 @@ class Inference:
             member.load_checkpoint(config.checkpoint) for member in self.members
         ]
 
-    def _check_alike(self):
-        """Raises UserError unless all models read the same of the records."""
+    def _check_same_reading(self):
+        """Raises UserError unless all models read the same from the records."""
         first = self._reading(self.trained)
         for member in self.members[1:]:
             data = self._reading(member)
-            unlike = [name for name in first if first[name] != data[name]]
-            if unlike:
+            different = [name for name in first if first[name] != data[name]]
+            if different:
                 values = ", ".join(
-                    f"{name} {first[name]} and {data[name]}" for name in unlike
+                    f"{name} {first[name]} and {data[name]}" for name in different
                 )
                 raise UserError(
                     f"--train_dir: {self.trained.directory.path} and "
@@ -78,7 +77,7 @@ class Inference:
                 )
 
     def _reading(self, member):
-        """The fields of DataConfig by which a model reads records here."""
+        """The fields of DataConfig that decide how a model reads records here."""
         data = member.run.data
         if self.config.segment_labels and data.frame_features:
             data = data.of_segments()
@@ -114,7 +113,7 @@ class Inference:
         done = 0
         for batch in self._batches():
             classes, scores = self._top(batch)
-            names = _names(batch)[:: self.crops]
+            names = _decode_ids(batch)[:: self.crops]
             for row in zip(names, classes, scores, strict=True):
                 file.write(submission.video_line(*row))
             done += len(classes)
@@ -132,10 +131,11 @@ class Inference:
             )
             parts = [
                 self._top({"frames": frames[cut], "num_frames": lengths[cut]}, allowed)
-                for cut in _cuts(len(frames), _SEGMENT_BATCH)
+                for start in range(0, len(frames), _SEGMENT_BATCH)
+                for cut in [slice(start, start + _SEGMENT_BATCH)]
             ]
             classes, scores = map(np.concatenate, zip(*parts, strict=True))
-            ranking.add(_names(batch), videos, starts, classes, scores)
+            ranking.add(_decode_ids(batch), videos, starts, classes, scores)
             done += len(batch["id"])
         is_part = self.config.num_shards > 1
         file.write(
@@ -191,9 +191,5 @@ class Inference:
                     )
 
 
-def _names(batch):
+def _decode_ids(batch):
     return [name.decode("utf-8", "replace") for name in batch["id"].numpy()]
-
-
-def _cuts(total, size):
-    return [slice(start, start + size) for start in range(0, total, size)]

@@ -1,11 +1,11 @@
-"""A trained run over records: what evaluation and inference share.
+"""A trained run as a predictor, which evaluation, inference and export share.
 
     trained = TrainedRun("/tmp/yt8m_model")
     shards = trained.open_shards("test*.tfrecord", "--input_data_pattern")
     trained.load_checkpoint()                           # the newest, or one by name
     trained.predict(batch)["predictions"]               # float32 [B, C]
 
-Both call this one function, so they agree on every prediction.
+All of them call this one function, so they agree on every prediction.
 """
 
 from collections.abc import Mapping
@@ -27,10 +27,9 @@ class TrainedRun:
     """The model of a run directory in inference mode.
 
     Args:
-      hyperparameters: as `runs.weights.read_run` takes them.
+      hyperparameters: those that a directory of the starter code does not hold.
 
-    Raises:
-      UserError: the directory holds no run.
+    Raises UserError if the directory holds no run.
     """
 
     def __init__(
@@ -42,10 +41,10 @@ class TrainedRun:
             raise UserError(
                 f"--train_dir={self.directory.path}: holds a {self.run.model.model}, "
                 "which predicts no labels; train a classifier with --warm_start_from="
-                "that directory, and name the classifier's"
+                "that directory, and give the classifier's directory"
             )
         self.model = models.create(self.run)
-        # Compiled once, for batches of any size and length.
+        # One graph serves batches of any size and length.
         spec = input_signature(self.run.data)
         self._inputs = tuple(spec)
         self._call = tf.function(
@@ -61,10 +60,9 @@ class TrainedRun:
         strict: bool = False,
         input_pipeline: str = "reader",
     ) -> Shards:
-        """The records that the run's model takes; rated `segments` or videos.
+        """Opens records for the run's model, as videos or as `segments`.
 
-        Raises:
-          UserError: as `Shards.open`; the message adds what the run takes.
+        Raises UserError if the records do not fit; the message adds what the run reads.
         """
         data = self.run.data
         if segments and not data.frame_features:
@@ -88,17 +86,16 @@ class TrainedRun:
             ) from None
 
     def load(self, prefix: str) -> None:
-        """Takes the weights of a checkpoint. Raises UserError if they do not fit."""
+        """Loads the weights of a checkpoint. Raises UserError if they do not fit."""
         load_weights(self.model, prefix)
 
     def load_checkpoint(self, name: str = "") -> str:
-        """Takes the weights of --checkpoint, or of the newest that is sound.
+        """Loads the weights of --checkpoint, or of the newest one that is not damaged.
 
         Returns:
           The checkpoint's prefix.
 
-        Raises:
-          UserError: there is none, or it cannot be restored.
+        Raises UserError if there is none, or it cannot be restored.
         """
         prefix = self.directory.checkpoint(name)
         if name:
@@ -107,7 +104,7 @@ class TrainedRun:
         return load_newest(self.directory, self.load)
 
     def predict(self, batch: dict) -> dict:
-        """The model's outputs for a batch; keys it does not know are ignored."""
+        """The model's outputs for a batch, of which it may not need all keys."""
         inputs = {name: batch[name] for name in self._inputs}
         if self.run.data.released_crops and inputs["frames"].dtype == tf.uint8:
             inputs["frames"] = dequantize(inputs["frames"])  # segments, never cropped
@@ -120,8 +117,9 @@ def mean_of_crops(predictions, crops: int, top_k: int | None = None):
     Source: Zou et al. 2017, section on ensembles, with `top_k` 20.
 
     Args:
-      predictions: float32 [B crops, C], those of a video one after the other.
-      top_k: of each crop's predictions, all but so many count 0; None: all count.
+      predictions: float32 [B crops, C], the crops of a video in neighbouring rows.
+      top_k: of each crop only so many predictions count, and the others are 0; None:
+        all count.
 
     Returns:
       float32 [B, C].
@@ -129,7 +127,7 @@ def mean_of_crops(predictions, crops: int, top_k: int | None = None):
     if top_k is not None:
         scores, classes = tf.math.top_k(predictions, top_k)
         rows = tf.broadcast_to(tf.range(len(classes))[:, None], tf.shape(classes))
-        places = tf.stack([rows, classes], axis=-1)
-        predictions = tf.scatter_nd(places, scores, tf.shape(predictions))
+        indices = tf.stack([rows, classes], axis=-1)
+        predictions = tf.scatter_nd(indices, scores, tf.shape(predictions))
     by_video = tf.reshape(predictions, (-1, crops, predictions.shape[-1]))
     return tf.reduce_mean(by_video, axis=1)

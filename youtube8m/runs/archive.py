@@ -107,12 +107,12 @@ def _members(file, source):
             # Behind the last member: the rest of the blocks, and the checksum.
             most = MAX_BYTES + MAX_MEMBERS * _MAX_READ
             while stream.read(_MAX_READ):
-                require(stream.tell() <= most, "goes on behind its end")
+                require(stream.tell() <= most, "continues after its end")
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
     except _DAMAGES as error:
         what = str(error) or type(error).__name__
-        raise UserError(f"{source}: is no whole .tgz archive ({what})") from None
+        raise UserError(f"{source}: is not a complete .tgz archive ({what})") from None
 
 
 def _checked(archive):

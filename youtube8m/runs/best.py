@@ -1,32 +1,33 @@
-"""The checkpoints of a run with the highest GAP, out of the trainer's reach.
+"""Copies of the checkpoints with the highest GAP, which the trainer does not delete.
 
 best = BestCheckpoints(directory, keep=1)
-best.hold(prefix)               # before the trainer can delete it
+best.copy(prefix)               # before the trainer can delete it
 best.rank(prefix, gap=0.83)
-best.release()                  # lets it go, if it is none of them
+best.remove_others()            # those that are not among the best
 
-train_dir/best/ holds their files, as links beside the trainer's, and `checkpoint`,
-the best one last: it can be read as a run directory's checkpoints are. GAPs of other
-records do not compare: such checkpoints are not ranked.
+train_dir/best/ holds their files, as hard links where these are possible, and a file
+`checkpoint` with the best one last, so that it is read like a run directory. GAPs on
+other records cannot be compared: such checkpoints are not ranked.
 """
 
 import contextlib
 import glob
-import json
 import os
 import shutil
 
 from youtube8m.errors import UserError
+from youtube8m.runs.checkpoint_files import checkpoint_list, is_complete
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.util.files import replacing
+from youtube8m.util.json import JsonError, read_json
 
 
 class BestCheckpoints:
-    """The `keep` best of a run.
+    """The `keep` best checkpoints of a run.
 
     Args:
-      name: the directory's, one of runs.BEST.
-      measured_on: what the GAPs are of.
+      name: of their directory, one of directory.BEST.
+      measured_on: names the records that the GAPs are computed on.
     """
 
     def __init__(
@@ -40,11 +41,11 @@ class BestCheckpoints:
         self.keep = keep
         self.measured_on = measured_on
 
-    def hold(self, prefix: str) -> None:
-        """Takes a checkpoint's files. Raises OSError if not all can be taken."""
+    def copy(self, prefix: str) -> None:
+        """Copies a checkpoint's files. Raises OSError if not all can be copied."""
         os.makedirs(self.directory.path, exist_ok=True)
         paths = glob.glob(glob.escape(prefix) + ".*")
-        if f"{prefix}.index" not in paths or len(paths) < 2:  # and its data
+        if f"{prefix}.index" not in paths or len(paths) < 2:  # without its data
             raise FileNotFoundError("its files are gone")
         copies = [self.directory.file(os.path.basename(path)) for path in paths]
         try:
@@ -53,72 +54,60 @@ class BestCheckpoints:
             for copy in copies:
                 os.replace(f"{copy}.new", copy)
         finally:
-            for copy in copies:  # also there if it is the same file as `copy`
+            for copy in copies:  # renaming a link to its own file leaves it there
                 with contextlib.suppress(OSError):
                     os.remove(f"{copy}.new")
 
     def rank(self, prefix: str, gap: float) -> None:
-        """Notes the GAP of a checkpoint that is held, or that it is none of the best.
+        """Writes down the best of the earlier checkpoints and of this copied one.
 
         Raises:
-          UserError: it cannot be noted, or the GAPs there are of other records.
+          UserError: it cannot be written, or the earlier GAPs are of other records.
         """
         name = os.path.basename(prefix)
-        measured_on, gaps = self._noted()
+        measured_on, gaps = self._read()
         if gaps and measured_on != self.measured_on:
             raise UserError(
                 f"{self.directory.path}: ranks checkpoints by other shards or another "
-                "--top_k; remove it to begin anew with these"
+                "--top_k; remove it to rank by these"
             )
-        if not self._is_there(name):
+        if not self._has(name):
             raise UserError(f"{self.directory.file(name)}: another command removed it")
         gaps[name] = gap
         ranked = sorted(gaps, key=gaps.get)[-self.keep :]
-        with self._replacing("gaps.json") as file:
-            kept = {name: gaps[name] for name in ranked}
-            json.dump({"measured_on": self.measured_on, "gaps": kept}, file)
-        with self._replacing("checkpoint") as file:
-            file.write(f'model_checkpoint_path: "{ranked[-1]}"\n')
-            file.writelines(f'all_model_checkpoint_paths: "{n}"\n' for n in ranked)
+        kept = {name: gaps[name] for name in ranked}
+        values = {"measured_on": self.measured_on, "gaps": kept}
+        self.directory.write_json("gaps.json", values)
+        with replacing(self.directory.file("checkpoint"), self.directory.flag) as file:
+            file.write(checkpoint_list(ranked))
 
-    def _replacing(self, name):
-        return replacing(self.directory.file(name), self.directory.flag)
-
-    def release(self) -> None:
-        """Lets go of what is held but not ranked: what neither of both files names."""
+    def remove_others(self) -> None:
+        """Removes copies that neither gaps.json nor `checkpoint` names."""
         listed = map(os.path.basename, self.directory.checkpoints())
         kept = {*self.gaps(), *listed}
         for path in glob.glob(glob.escape(self.directory.file("model.ckpt-")) + "*"):
             if os.path.basename(path).rsplit(".", 1)[0] not in kept:
-                with contextlib.suppress(OSError):  # the next time, then
+                with contextlib.suppress(OSError):  # the next call tries again
                     os.remove(path)
 
     def gaps(self) -> dict[str, float]:
         """The GAP of each checkpoint that is kept, by name."""
-        return self._noted()[1]
+        return self._read()[1]
 
-    def _noted(self):
-        """What gaps.json says: what GAPs were measured on, and those that can be."""
+    def _read(self):
+        """(measured_on, GAPs by name) of gaps.json; None and none if it is damaged."""
         try:
-            with open(self.directory.file("gaps.json"), encoding="utf-8") as file:
-                found = json.load(file)
-            gaps = found["gaps"]
-            gaps = {n: float(gap) for n, gap in gaps.items() if self._is_there(n)}
-            gaps = {n: gap for n, gap in gaps.items() if 0 <= round(gap, 6) <= 1}
-            return found["measured_on"], gaps
-        except (
-            OSError,
-            ValueError,
-            TypeError,
-            AttributeError,
-            LookupError,
-            OverflowError,
-            RecursionError,
-        ):
-            return None, {}  # damaged: all but the next are let go
+            return read_json(self.directory.file("gaps.json"), self._usable)
+        except JsonError:
+            return None, {}
 
-    def _is_there(self, name):
-        return os.path.exists(self.directory.file(f"{name}.index"))
+    def _usable(self, found):
+        gaps = {n: float(g) for n, g in found["gaps"].items() if self._has(n)}
+        gaps = {n: gap for n, gap in gaps.items() if 0 <= round(gap, 6) <= 1}
+        return found["measured_on"], gaps
+
+    def _has(self, name):
+        return is_complete(self.directory.file(name))
 
 
 def _link(path, new):
@@ -127,5 +116,5 @@ def _link(path, new):
         os.remove(new)
     try:
         os.link(path, new)
-    except OSError:  # some file systems know no links
+    except OSError:  # some file systems have no hard links
         shutil.copyfile(path, new)

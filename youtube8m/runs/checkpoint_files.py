@@ -25,8 +25,8 @@ _EXPORTS = ("segment_inference_model", "inference_model")
 def find_checkpoints(path: str) -> list[str]:
     """The prefixes of all checkpoints in a directory by their names, newest last.
 
-    Those of training come behind the copies that the starter code's eval.py made in
-    inference_model/.
+    The copies that the starter code's eval.py made in inference_model/ come before
+    those of training.
     """
     folders = (path, os.path.join(path, "inference_model"))
     exports = [os.path.join(folder, name) for name in _EXPORTS for folder in folders]
@@ -45,7 +45,7 @@ def is_complete(prefix: str) -> bool:
 
 
 def step_of(prefix: str) -> int:
-    """The step of a checkpoint: of its name, else of the starter code's variable."""
+    """The step of a checkpoint, by its name or by the starter code's variable."""
     number = _number(prefix)
     return CheckpointReader(prefix).step if number is None else number
 
@@ -94,8 +94,7 @@ class CheckpointReader:
     Attributes:
       shapes: of each variable, by its name.
 
-    Raises:
-      UserError: the checkpoint cannot be read.
+    Raises UserError if the checkpoint cannot be read.
     """
 
     def __init__(self, prefix: str):

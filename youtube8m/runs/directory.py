@@ -74,8 +74,8 @@ class RunDirectory:
         """Makes the directory ready to train `run`.
 
         Raises:
-          UserError: it holds another model, cannot be written, or is to be emptied
-            but is no run directory.
+          UserError: it holds another model or cannot be written; or with `start_new`
+            it is not a run directory.
         """
         if not self.writes:
             return
@@ -95,7 +95,7 @@ class RunDirectory:
                     "train.py continues from"
                 )
             self._check_same(run)
-        else:  # a run without a checkpoint has nothing to lose
+        else:  # a run without a checkpoint may be replaced
             with replacing(self.file("model_flags.json"), "--train_dir") as file:
                 file.write(run.to_json())
 
@@ -109,10 +109,9 @@ class RunDirectory:
         return isinstance(values, dict) and "hyperparameters" not in values
 
     def read_run(self) -> RunConfig:
-        """What model_flags.json says: of the starter code's, only its five keys.
+        """What model_flags.json says: for the starter code's, only its five keys.
 
-        Raises:
-          UserError: the directory holds no run.
+        Raises UserError if the directory holds no run.
         """
         path = self.file("model_flags.json")
         try:
@@ -135,7 +134,7 @@ class RunDirectory:
                 json.dump(values, file, indent=2)
 
     def checkpoints(self) -> list[str]:
-        """The prefixes of all whole checkpoints, .../model.ckpt-STEP, newest last.
+        """The prefixes of all complete checkpoints, .../model.ckpt-STEP, newest last.
 
         The starter code's `checkpoint` may list absolute paths of another machine; its
         checkpoints are found by their names.
@@ -149,7 +148,7 @@ class RunDirectory:
         if listed_checkpoints(self.path) is not None:
             return
         path = self.file("checkpoint")
-        logging.warning("%s: damaged; written anew, of the checkpoints there", path)
+        logging.warning("%s: damaged; replaced by a list of the checkpoints", path)
         found = self.checkpoints()
         if not found:
             os.remove(path)
@@ -160,7 +159,7 @@ class RunDirectory:
             file.write(checkpoint_list(names, times))
 
     def new_checkpoints(self, seconds: float = 1.0) -> Iterator[str]:
-        """The newest checkpoint, and each newer one as it comes, for ever."""
+        """Yields the newest checkpoint, then each newer one, without an end."""
         last = None
         while True:
             prefix = self.latest_checkpoint()
@@ -171,19 +170,18 @@ class RunDirectory:
                 time.sleep(seconds)
 
     def latest_checkpoint(self) -> str | None:
-        """The newest whole checkpoint's prefix."""
+        """The prefix of the newest complete checkpoint."""
         return (self.checkpoints() or [None])[-1]
 
     def checkpoint(self, name: str = "", flag: str = "--checkpoint") -> str:
         """The prefix of the checkpoint `name`, or of the newest.
 
         Args:
-          name: model.ckpt-STEP, or a path of one in this directory, from here or from
-            there; or best or segment_best for the one with the highest GAP of those
-            that eval.py has seen.
+          name: model.ckpt-STEP, or a path relative to this or to the working
+            directory; or best (segment_best), the one with the highest GAP of those
+            that eval.py has evaluated.
 
-        Raises:
-          UserError: there is none.
+        Raises UserError if there is none.
         """
         if not name:
             prefix = self.latest_checkpoint()
@@ -210,7 +208,7 @@ class RunDirectory:
         raise UserError(f"{flag}={name}: not in {self.path}; there are: {names}")
 
     def holds(self, path: str) -> bool:
-        """Whether a path is the directory's own, or that of anything in it."""
+        """Whether a path is this directory, or lies in it."""
         return self._relative(path).split(os.sep)[0] != os.pardir
 
     def _relative(self, path):
@@ -250,6 +248,6 @@ class RunDirectory:
 
 
 def _flat(values):
-    """model_flags.json with each hyper-parameter on its own, without --import."""
+    """model_flags.json with each hyper-parameter as a key; modules may have moved."""
     left_out = {"hyperparameters": None, "import": None}
     return {**values, **values["hyperparameters"], **left_out}

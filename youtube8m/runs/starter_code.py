@@ -136,8 +136,7 @@ def _starter_shapes(shapes):
 class StarterCheckpoint(CheckpointReader):
     """A checkpoint of the starter code, and the model that its variables make.
 
-    Raises:
-      UserError: the checkpoint cannot be read.
+    Raises UserError if the checkpoint cannot be read.
     """
 
     @property

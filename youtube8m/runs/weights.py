@@ -20,7 +20,7 @@ from youtube8m.runs.checkpoint_files import CheckpointReader
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.starter_code import StarterCheckpoint
 
-# What TensorFlow raises for files that are missing, cut short or of another model.
+# What TensorFlow raises for files that are missing, truncated or of another model.
 RESTORE_ERRORS = (tf.errors.OpError, AssertionError, IndexError, ValueError)
 
 
@@ -31,8 +31,7 @@ def read_run(directory: RunDirectory, given: Mapping[str, Any]) -> RunConfig:
       given: hyper-parameters, for a directory of the starter code, which does not
         hold all of them; see `StarterCheckpoint.complete`.
 
-    Raises:
-      UserError: the directory holds no run.
+    Raises UserError if the directory holds no run.
     """
     run = directory.read_run()
     models.import_classes(run.model, directory.path)
@@ -63,8 +62,7 @@ def load_weights(model, prefix: str) -> None:
 
     Moving averages (--ema_decay) are loaded in place of the weights they belong to.
 
-    Raises:
-      UserError: the checkpoint is damaged or of another model.
+    Raises UserError if the checkpoint is damaged or of another model.
     """
     weights = named_variables(model.variables)
     reader = CheckpointReader(prefix)
@@ -97,8 +95,7 @@ def load_newest(directory: RunDirectory, load: Callable[[str], None]) -> str | N
     Returns:
       The prefix that was loaded; None if the directory has no checkpoint.
 
-    Raises:
-      UserError: none can be loaded; it is the error of the newest.
+    Raises the UserError of the newest one if none can be loaded.
     """
     problems = []
     for prefix in reversed(directory.checkpoints()):

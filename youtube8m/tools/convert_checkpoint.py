@@ -28,7 +28,7 @@ from youtube8m.runs.weights import (
     read_run,
     shapes_of,
 )
-from youtube8m.training.resume import tie_to_optimizer
+from youtube8m.training.resume import fix_optimizer
 from youtube8m.training.saver import Saver
 from youtube8m.training.steps import TrainingState
 
@@ -85,7 +85,7 @@ def convert(config: ConvertConfig) -> RunConfig:
     prefix = directory.checkpoint(config.checkpoint)
     state = _state(models.create(run), prefix, config)
     output.prepare(run, start_new=False)
-    tie_to_optimizer(output, config.optimizer)
+    fix_optimizer(output, config.optimizer)
     written = Saver(output, state, keep=1).save()
     logging.info("wrote %s, %d examples", written, state.examples.numpy())
     return run

@@ -10,7 +10,6 @@ in a list of its own) is accepted too.
 """
 
 import dataclasses
-import json
 import math
 
 from absl import logging
@@ -22,6 +21,7 @@ from youtube8m.data.reading.tfrecord import find_shards
 from youtube8m.errors import UserError
 from youtube8m.prediction.submission import VIDEO_HEADER
 from youtube8m.util.files import replacing
+from youtube8m.util.json import JsonError, parse_json
 
 _KEYS = ("video_id", "class_indexes", "predictions")
 
@@ -72,10 +72,10 @@ def _rows(path):
             for number, line in enumerate(lines, 1):
                 where = f"{path}: line {number}"
                 if line.strip():
-                    yield csv_row(json.loads(line))
+                    yield parse_json(line, csv_row)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, OverflowError, RecursionError) as error:
+    except JsonError as error:
         raise UserError(
             f"{where} is no prediction: {error}; expected JSON with {', '.join(_KEYS)}"
         ) from None

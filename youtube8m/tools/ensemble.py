@@ -176,7 +176,7 @@ def _labelled(config, files="input_files"):
     flag = "--eval_data_pattern"
     labels = read_labels(config.eval_data_pattern, flag, config.num_classes)
     ids = list(labels)
-    rows = [ensemble.rows_of(ids, s, flag) for s in submissions]
+    rows = [ensemble.find_rows(ids, s, flag) for s in submissions]
     message = "%s: %d videos have no labelled record; ignored"
     for submission in submissions:
         others = len(submission.keys) - len(ids)

@@ -15,8 +15,8 @@ class TrainingConfig(InputConfig):
     train_dir: str = flag("/tmp/yt8m_model/", "Directory of the run's files.")
     preset: str = flag(
         "",
-        "Row of a paper's table, as tools.presets lists them; its flags become the "
-        "defaults of this run, those that are given win.",
+        "Row of a paper's table, by its name in tools.presets; its flags become the "
+        "defaults of this run, which the flags that are given override.",
     )
     train_data_pattern: str = flag(
         "",
@@ -42,7 +42,7 @@ class TrainingConfig(InputConfig):
     num_gpu: int = flag(1, "GPUs to train on, at most; the CPU where there is none.")
     batch_size: int = flag(1024, "Examples per step and GPU.")
     steps_per_loop: int = flag(
-        1, "Steps started by one call, which small models are faster with."
+        1, "Steps per call of the device; several are faster for small models."
     )
     num_epochs: int = flag(5, "Passes over the training data.")
     max_steps: int | None = flag(None, "Stop after this many steps in all.")
@@ -58,7 +58,7 @@ class TrainingConfig(InputConfig):
         1.0, "Factor of the model's weight regularisation in the loss."
     )
     clip_gradient_norm: float = flag(
-        1.0, "Each variable's gradient is cut to this L2 norm; 0 or less: never."
+        1.0, "Largest L2 norm of each variable's gradient; 0 or less: no limit."
     )
     precision: str = flag(
         "float32",
@@ -81,7 +81,7 @@ class TrainingConfig(InputConfig):
     keep_checkpoints: int = flag(5, "Checkpoints kept, the newest ones.")
     num_readers: int = flag(8, "Shards read side by side.")
     shuffle_buffer: int | None = flag(
-        None, "Records shuffled among; default 5 batches."
+        None, "Records in the shuffle buffer; default 5 batches."
     )
     seed: int = flag(0, "Seed of the initial weights and the order of the data.")
     log_device_placement: bool = flag(False, "Log the device of each operation.")

@@ -1,4 +1,4 @@
-"""What a training run tells: console lines, TensorBoard scalars, metrics.jsonl.
+"""The reports of a training run: console lines, TensorBoard scalars, metrics.jsonl.
 
 with TrainingReport(directory, first_step, total_steps) as report:
     report.steps(step, results, origins)
@@ -16,18 +16,19 @@ from absl import logging
 
 from youtube8m.errors import UserError
 from youtube8m.runs.directory import RunDirectory
-from youtube8m.training.saver import back_to
+from youtube8m.training.saver import advise_after_divergence
 from youtube8m.util.files import replacing
+from youtube8m.util.json import JsonError, parse_json
 from youtube8m.util.progress import Progress
 
 _NOT_REPORTED = ("predictions", "stopping")
-_NAMED = 8  # videos of a bad batch in the error's line
+_MAX_NAMES = 8  # videos of a bad batch in the error's line
 
 
 class TrainingReport(contextlib.ExitStack):
-    """Collects steps and writes them out together, so that none waits for the GPU.
+    """Collects the results of steps, and writes those of several steps together.
 
-    Losses stay on the device until `flush`; asking for each at once would make the
+    Losses stay on the device until `flush`: to read each one at once would make the
     host wait for every step.
     """
 
@@ -53,21 +54,20 @@ class TrainingReport(contextlib.ExitStack):
         return self.enter_context(open(path, "a", encoding="utf-8"))
 
     def steps(self, last: int, results: dict, origins: list) -> None:
-        """Notes the results of the steps up to `last`; read at the next `flush`.
+        """Keeps the results of the steps up to `last` for the next `flush`.
 
         Args:
           results: tensors, of one step [] or of several [n].
-          origins: of each step, the `position` behind its batch and the videos' ids.
+          origins: for each step, the `position` after its batch and the videos' ids.
         """
         kept = {k: v for k, v in results.items() if k not in _NOT_REPORTED}
         self._pending.append((last - len(origins) + 1, kept, origins))
         self._progress.update(last, self._note)
 
     def flush(self, metrics: dict | None = None) -> None:
-        """Writes the noted steps; `metrics` are those of the last one's batch.
+        """Writes the kept steps; `metrics` are of the last one's batch.
 
-        Raises:
-          UserError: a loss or a gradient is not finite.
+        Raises UserError if a loss or a gradient is not finite.
         """
         if not self._pending:
             return
@@ -95,7 +95,7 @@ class TrainingReport(contextlib.ExitStack):
         self._clock = time.monotonic()
 
     def _not_finite(self, row, ids):
-        """The error of a step, which names the videos; train.log lists all of them."""
+        """The error of a step, which names some videos; train.log lists all."""
         names = [name.decode("utf-8", "replace") for name in np.asarray(ids)]
         step, what = row["step"], "the loss"
         value = _objective(row)
@@ -103,11 +103,12 @@ class TrainingReport(contextlib.ExitStack):
             what, value = "the gradient's norm", row["gradient_norm"]
         last = self._directory.latest_checkpoint()
         self.say(f"{what} is {value} at step {step} of {' '.join(names)}", False)
-        named = " ".join(names[:_NAMED])
-        if len(names) > _NAMED:
-            named += f" and {len(names) - _NAMED} more (train.log)"
+        named = " ".join(names[:_MAX_NAMES])
+        if len(names) > _MAX_NAMES:
+            named += f" and {len(names) - _MAX_NAMES} more (train.log)"
         return UserError(
-            f"{what} is {value} at step {step} of the videos {named}; {back_to(last)}"
+            f"{what} is {value} at step {step} of the videos {named}; "
+            f"{advise_after_divergence(last)}"
         )
 
     def _write(self, row):
@@ -126,7 +127,11 @@ class TrainingReport(contextlib.ExitStack):
         self._metrics.flush()
 
     def say(self, line: str, on_terminal: bool = True) -> None:
-        """One line for train.log and the console; the bar may stand for it there."""
+        """Writes a line to train.log, and to the console.
+
+        Args:
+          on_terminal: also where a terminal shows the progress bar.
+        """
         self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
         self._log.flush()
         if on_terminal or not self._progress.visible:
@@ -144,7 +149,7 @@ class TrainingReport(contextlib.ExitStack):
             "auxiliary_loss": "auxiliary_loss",
             "reg_loss": "regularization_loss",
         }
-        # NumPy's numbers: of each of Python's TensorFlow keeps a tensor for ever.
+        # NumPy's numbers: TensorFlow caches a tensor of each Python number for ever.
         with self._summaries.as_default(step=np.int64(row["step"])):
             for tag, name in tags.items():
                 if name in row:
@@ -165,19 +170,19 @@ def _is_finite(row):
 
 
 def _objective(row):
-    """The loss without the weights' penalty: of most models the label loss alone."""
+    """The loss without regularisation: for most models the label loss alone."""
     return row["loss"] + row["auxiliary_loss"]
 
 
 def _truncate_metrics(path: str, last_step: int) -> None:
-    """Drops the lines of metrics.jsonl behind `last_step`, which will come again."""
+    """Removes the lines of steps after `last_step`, which will be made again."""
     if not os.path.exists(path):
         return
     kept = []
     with open(path, encoding="utf-8", errors="replace") as file:
         for line in file:
-            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
-                if json.loads(line)["step"] <= last_step:
+            with contextlib.suppress(JsonError):
+                if parse_json(line, lambda row: row["step"] <= last_step):
                     kept.append(line.rstrip("\n") + "\n")
     with replacing(path) as file:
         file.writelines(kept)

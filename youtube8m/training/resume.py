@@ -1,10 +1,9 @@
-"""training_flags.json: what the state of training is tied to.
+"""training_flags.json: the flags that the state of training depends on.
 
-flags = continued(directory, TrainingFlags(...))    # those the run began with
+flags = resume_flags(directory, TrainingFlags(...))     # those the run began with
 """
 
 import dataclasses
-import json
 import os
 import typing
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ from absl import logging
 
 from youtube8m.errors import UserError
 from youtube8m.runs.directory import RunDirectory
-from youtube8m.util.files import replacing
+from youtube8m.util.json import JsonError, read_json
 
 _NAME = "training_flags.json"
 # What a run cannot change; other flags it keeps, with a warning.
@@ -22,10 +21,10 @@ _FIXED = ("optimizer", "ema_decay", "segment_labels", "precision", "input_pipeli
 
 @dataclasses.dataclass(frozen=True)
 class TrainingFlags:
-    """What the state of training is tied to, for as long as a run goes on.
+    """The flags that the state of training depends on, which a run keeps.
 
-    A place in the data means nothing in another order of it, nor an optimizer's
-    slots in another optimizer.
+    A position in the data has no meaning in another order of the data, and an
+    optimizer's slots have none in another optimizer.
     """
 
     optimizer: str
@@ -38,27 +37,13 @@ class TrainingFlags:
     precision: str = "float32"
     input_pipeline: str = "reader"
 
-    @property
-    def is_possible(self) -> bool:
-        """Whether the values are of their types, and the numbers can be used."""
-        types = typing.get_type_hints(type(self))
-        found = {name: type(getattr(self, name)) for name in types}
-        return (
-            all(
-                found[n] in (kind, int if kind is float else kind)
-                for n, kind in types.items()
-            )
-            and 0 <= self.seed < 2**32
-            and min(self.num_readers, self.shuffle_buffer) > 0
-        )
 
-
-def continued(
+def resume_flags(
     directory: RunDirectory, flags: TrainingFlags, derived: Iterable[str] = ()
 ) -> TrainingFlags:
-    """The flags to go on with: those the run began with, or `flags` if it begins.
+    """The flags that the run began with, or `flags` if it begins now.
 
-    Others than it began with are a warning, but for the `derived`, which nobody gave.
+    A warning names each flag that differs, except the `derived`, which nobody gave.
 
     Raises:
       UserError: another optimizer, another decay of its averages, another precision,
@@ -90,32 +75,36 @@ def continued(
                 getattr(flags, name),
                 value,
             )
-    if directory.writes:
-        _write(directory, dataclasses.asdict(saved))
+    directory.write_json(_NAME, dataclasses.asdict(saved))
     return saved
 
 
-def tie_to_optimizer(directory: RunDirectory, name: str) -> None:
-    """Ties a run that has been trained elsewhere to its optimizer alone."""
-    _write(directory, {"optimizer": name})
-
-
-def _write(directory, values):
-    with replacing(directory.file(_NAME), directory.flag) as file:
-        json.dump(values, file, indent=2)
+def fix_optimizer(directory: RunDirectory, name: str) -> None:
+    """Writes the only flag that the state of a converted run depends on."""
+    directory.write_json(_NAME, {"optimizer": name})
 
 
 def _read(path, flags):
-    """A file's; what a run trained elsewhere leaves open is as in `flags`."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            known = {"ema_decay": 0.0, "precision": "float32", **json.load(file)}
-        if "files" in known:
-            known = {"input_pipeline": "reader", **known}
-        saved = dataclasses.replace(flags, **known)
-        if not saved.is_possible:
+    """The flags of a file, and for those that a converted run lacks, `flags`."""
+
+    def to_flags(values):
+        earlier = {"ema_decay": 0.0, "precision": "float32"}  # of files without them
+        if "files" in values:
+            earlier["input_pipeline"] = "reader"
+        saved = dataclasses.replace(flags, **{**earlier, **values})
+        for name, kind in typing.get_type_hints(TrainingFlags).items():
+            types = (kind, int) if kind is float else (kind,)
+            if type(getattr(saved, name)) not in types:
+                raise TypeError
+        if (
+            not 0 <= saved.seed < 2**32
+            or min(saved.num_readers, saved.shuffle_buffer) < 1
+        ):
             raise ValueError
         return saved
-    except (OSError, ValueError, TypeError, RecursionError):
+
+    try:
+        return read_json(path, to_flags)
+    except JsonError:
         message = f"{path}: damaged; restore it, or give --start_new_model"
         raise UserError(message) from None

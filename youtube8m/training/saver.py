@@ -48,13 +48,15 @@ class Saver:
             checkpoint_name="model.ckpt",
         )
 
-        self._current = None  # the prefix that holds the state as it is
+        self._current = None  # the prefix of the checkpoint that equals the state
 
     def restore(self) -> str | None:
-        """Takes up the newest sound checkpoint, if there is any; returns its prefix.
+        """Restores the newest checkpoint that is not damaged; returns its prefix.
 
-        Raises:
-          UserError: there are some, but none can be restored.
+        Returns:
+          None if there is no checkpoint.
+
+        Raises UserError if there are checkpoints, but none can be restored.
         """
         self._current = load_newest(self.directory, self._restore)
         return self._current
@@ -69,9 +71,7 @@ class Saver:
     def save(self) -> str:
         """Writes model.ckpt-STEP, unless it is there; returns its prefix.
 
-        Raises:
-          UserError: it cannot be written, or weights are not finite, which are not
-            worth it.
+        Raises UserError if it cannot be written, or some weights are not finite.
         """
         step = self.state.steps_done
         prefix = self.directory.file(f"model.ckpt-{step}")
@@ -85,13 +85,13 @@ class Saver:
             finite = tf.math.is_finite if variable.dtype.is_floating else tf.ones_like
             if not tf.reduce_all(tf.cast(finite(variable), tf.bool)):
                 raise UserError(
-                    f"the weights {name} are not finite behind step {step}, which is "
-                    f"not saved; {back_to(self._current)}"
+                    f"the weights {name} are not finite after step {step}, which is "
+                    f"not saved; {advise_after_divergence(self._current)}"
                 )
 
 
-def back_to(prefix: str | None) -> str:
-    """What to do when weights have gone astray since the checkpoint `prefix`."""
+def advise_after_divergence(prefix: str | None) -> str:
+    """What to do when training has diverged since the checkpoint `prefix`."""
     lower = "lower --base_learning_rate and run again"
     if not prefix:
         return f"no checkpoint was saved before: {lower}"
@@ -99,7 +99,7 @@ def back_to(prefix: str | None) -> str:
 
 
 def _averages(state):
-    """The moving averages by the names of their weights, if the optimizer has any."""
+    """{"average": moving averages by the weights' names}, if there are any."""
     optimizer = getattr(state.optimizer, "inner_optimizer", state.optimizer)
     if not optimizer.use_ema:
         return {}

@@ -1,4 +1,4 @@
-"""What happens to one batch: forward, loss, gradients, update. No input or output.
+"""One training step on one batch: forward pass, loss, gradients, update.
 
     state = TrainingState(model, optimizer, CrossEntropyLoss())
     step = TrainStep(strategy, state, TrainingConfig(...), num_classes=3862)
@@ -6,8 +6,8 @@
     results = step.loop(batches)     # the same of several steps, values [n]
 
 One function serves one device, N replicas and N workers: sums over replicas are
-divided by the global batch, so 1 replica with 2 B examples and 2 replicas with B
-make the same update.
+divided by the size of the global batch, so 1 replica with 2 B examples and 2 replicas
+with B examples each make the same update.
 """
 
 import dataclasses
@@ -21,9 +21,8 @@ from youtube8m.data.reading.batch import batch_signature, device_inputs
 from youtube8m.losses import CrossEntropyLoss, LabelLoss, label_arrays
 from youtube8m.models import VideoModel
 from youtube8m.training.config import TrainingConfig
-from youtube8m.training.workers import local_replicas
 
-# Results that are the replicas' sums, and all that are one number for each step.
+# Results that are sums over the replicas, and all that are one number per step.
 _SUMS = (
     "loss",
     "auxiliary_loss",
@@ -40,10 +39,10 @@ _SCALARS = {
 
 @dataclasses.dataclass
 class TrainingState:
-    """All that training changes; a checkpoint holds it whole.
+    """All that training changes, and a checkpoint holds.
 
-    `position` is the place in the data: the epoch, how many of its records the steps
-    so far have consumed, and how many examples of the next, if it holds several.
+    `position` in the data is the epoch, how many of its records the steps so far have
+    consumed, and how many examples of the next record, if it holds several.
     """
 
     model: VideoModel
@@ -72,12 +71,12 @@ def decayed_learning_rate(config: TrainingConfig, examples):
     )
 
 
-def padded(batch: dict, frames: int, labels: int = 32) -> dict:
-    """A batch of always the same shapes, but for its rows and unless labels abound.
+def pad_batch(batch: dict, frames: int, labels: int = 32) -> dict:
+    """A batch padded so that almost all batches of B examples have the same shapes.
 
     Args:
-      frames: that all videos are padded to.
-      labels: that they are padded to a multiple of.
+      frames: T of the result.
+      labels: L of the result is a multiple of it.
     """
     missing = {"frames": (0, lambda length: frames - length)}
     missing |= dict.fromkeys(("labels", "rated"), (-1, lambda count: -count % labels))
@@ -95,9 +94,9 @@ class TrainStep:
     """One update of the state by one global batch.
 
     Attributes:
-      jit_compile: whether XLA compiles it; for each shape of batch anew.
-      stopping: set it to 1 to let all workers know, by the result of that name, that
-        this one wants to stop.
+      jit_compile: whether XLA compiles it, once for each shape of a batch.
+      stopping: set it to 1 to tell all workers, by the result of that name, that this
+        one is to stop.
     """
 
     def __init__(
@@ -117,21 +116,21 @@ class TrainStep:
         self._run_loop = None
 
     def __call__(self, batch) -> dict:
-        """Runs on a batch in the form of `distribution.split_batch`, without `id`.
+        """Runs on a batch in the form of `workers.split_batch`, without `id`.
 
         Returns:
           `loss`, `regularization_loss`, `auxiliary_loss` (the sum of the model's own
           terms), `gradient_norm` (before clipping; 0 where mixed_float16 skips the
-          update, as gradients overflow), `learning_rate`, `examples` (those
-          of this step) and `stopping` (how many replicas') as scalars; `predictions`
-          [B, C] as each replica has them, if the model makes any.
+          update, as gradients overflow), `learning_rate`, `examples` (of this step)
+          and `stopping` (of how many replicas) as scalars; `predictions` [B, C] of
+          each replica, if the model makes any.
         """
         if self._run is None:
             self._run = self._compiled(self._one_step, [batch])
         return self._run([batch])
 
     def loop(self, batches: list) -> dict:
-        """Steps on several batches in one call; always as many, or a single one.
+        """Runs on n batches in one call, where n is 1 or the same in each call.
 
         Returns:
           As of a call, but values [n] of all steps, and the last one's `predictions`.
@@ -145,19 +144,19 @@ class TrainStep:
     def _can_be_compiled(self):
         reason = None
         if self.strategy.num_replicas_in_sync > 1:
-            reason = "XLA compiles no sums over several replicas"
+            reason = "XLA cannot compile sums over several replicas"
         elif "GPU" in self.strategy.extended.worker_devices[0] and any(
             isinstance(layer, (keras.layers.LSTM, keras.layers.GRU))
             for layer in compat.all_layers(self.state.model)
         ):
-            reason = "the recurrent layers have faster kernels, which XLA has not"
+            reason = "cuDNN's kernels of the recurrent layers are faster than XLA's"
         if reason:
-            logging.info("--jit_compile: left out, as %s", reason)
+            logging.info("--jit_compile: not used, as %s", reason)
         return reason is None
 
     def _compiled(self, function, batches):
-        """One graph for all lengths where the batch's form is known beforehand."""
-        if local_replicas(self.strategy) > 1:
+        """One graph for batches of all lengths, unless there are several replicas."""
+        if len(self.strategy.extended.worker_devices) > 1:
             return tf.function(function, reduce_retracing=True)
         signature = [batch_signature(batch) for batch in batches]
         return tf.function(
@@ -168,7 +167,7 @@ class TrainStep:
         return self._update(batches)
 
     def _all_steps(self, batches):
-        """The last step stands behind the loop, for the sake of its predictions."""
+        """The last step follows the loop, because its predictions are a result."""
         before = len(batches) - 1
         arrays = {n: tf.TensorArray(dtype, before) for n, dtype in _SCALARS.items()}
         for number in tf.range(before):
@@ -195,7 +194,7 @@ class TrainStep:
         return {**results, **sums, "learning_rate": rate}
 
     def _replica_update(self, batches, number, stopping):
-        batch = _picked(batches, number)
+        batch = _pick(batches, number)
         context = tf.distribute.get_replica_context()
         replicas = context.num_replicas_in_sync
         rows = tf.cast(tf.shape(next(iter(batch.values())))[0], tf.float32)
@@ -211,7 +210,7 @@ class TrainStep:
         variables = self.state.model.trainable_variables
         gradients = context.all_reduce("sum", tape.gradient(objective, variables))
         norm = self._apply(gradients, variables, replicas)
-        # As one tensor: on several machines each sum takes a round trip.
+        # In one tensor, because on several machines each sum takes a round trip.
         own = [label_loss, auxiliary, penalty, norm / replicas, rows, stopping]
         return {
             "sums": context.all_reduce("sum", tf.stack(own)),
@@ -225,7 +224,7 @@ class TrainStep:
         return self.state.loss.call(labels, outputs["predictions"], weights)
 
     def _auxiliary_loss(self, outputs, batch, total, replicas):
-        """Means over the global batch: of terms per example, and of those per batch."""
+        """The sum of all terms, as means over the global batch."""
         parts = [self.state.model]
         if "predictions" in outputs:
             parts.append(self.state.loss)
@@ -247,10 +246,10 @@ class TrainStep:
     def _apply(self, gradients, variables, replicas):
         """Clips each gradient and updates the variables; returns the norm of all."""
         optimizer, limit = self.state.optimizer, self.config.clip_gradient_norm
-        # The factor that mixed_float16 has put into the loss, hence into gradients.
+        # mixed_float16 multiplies the loss, and so the gradients, by this factor.
         scale = tf.convert_to_tensor(getattr(optimizer, "dynamic_scale", 1.0))
         squares = [2.0 * tf.nn.l2_loss(gradient) for gradient in gradients]
-        # Keras sums over replicas once more, over gradients that are equal by now.
+        # Keras sums once more over the replicas, whose gradients are equal now.
         factors = [1.0 / replicas for _ in gradients]
         if limit > 0:
             limit = limit * scale
@@ -260,14 +259,14 @@ class TrainStep:
             ]
         gradients = [g * factor for g, factor in zip(gradients, factors, strict=True)]
         optimizer.apply(gradients, variables)
-        # Stacked: add_n adds in the order in which its inputs come to be free.
+        # Not add_n, which adds in the order in which its inputs are ready.
         norm = tf.sqrt(tf.reduce_sum(tf.stack(squares))) / scale
         skips = hasattr(optimizer, "dynamic_scale")
         return tf.where(tf.math.is_finite(norm), norm, 0.0) if skips else norm
 
 
-def _picked(batches, number):
-    """The batch of that number, a tensor, without copying the others."""
+def _pick(batches, number):
+    """The batch of index `number`, a tensor, without copying the others."""
     if number is None:
         return batches[0]
     names = list(batches[0])

@@ -27,15 +27,15 @@ from youtube8m.runs.directory import RunDirectory
 from youtube8m.training import warm_start, workers
 from youtube8m.training.config import TrainingConfig
 from youtube8m.training.reports import TrainingReport
-from youtube8m.training.resume import TrainingFlags, continued
+from youtube8m.training.resume import TrainingFlags, resume_flags
 from youtube8m.training.saver import Saver
-from youtube8m.training.steps import TrainingState, TrainStep, padded
+from youtube8m.training.steps import TrainingState, TrainStep, pad_batch
 from youtube8m.training.workers import Workers
 
 _REPORT_STEPS = 10  # steps between two evaluations of the training batch
 _TOP_K = 20
-_STEPS_AHEAD = 2  # that the host goes on before it learns of other workers' signals
-# In which workers may differ.
+_STEPS_AHEAD = 2  # the host starts so many steps before it reads a step's results
+# Flags in which workers may differ.
 _OWN_FLAGS = (
     "train_dir",
     "train_data_pattern",
@@ -44,7 +44,7 @@ _OWN_FLAGS = (
     "num_gpu",
     "log_device_placement",
 )
-# What TensorFlow raises where another worker is gone.
+# What TensorFlow raises when another worker has ended.
 _LOST_WORKER = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -58,15 +58,14 @@ class Trainer:
     """Trains a run, from its last checkpoint if it has one.
 
     Args:
-      strategy: default by --num_gpu and the workers.
-      workers: those that train together; default this process alone.
+      strategy: default: the one for --num_gpu and the workers.
+      workers: the processes that train together; default: this process alone.
 
     Attributes:
-      stopped_by: the signal that ended `train` early, SIGTERM for that of another
-        worker.
+      training_flags: the flags that the state of training depends on.
+      stopped_by: the signal that ended `train` early; SIGTERM if another worker got it.
 
-    Raises:
-      UserError: whatever is wrong with the flags or the data.
+    Raises UserError if a flag or the data is wrong.
     """
 
     def __init__(
@@ -79,16 +78,17 @@ class Trainer:
         self.run = run
         self.config = config
         self.workers = workers or Workers()
-        # First of all: several workers must meet before TensorFlow runs anything.
+        # Several workers must connect before TensorFlow runs anything.
         self.strategy = strategy or self.workers.strategy(config.num_gpu)
         self._check_workers()
         keras.utils.set_random_seed(config.seed)
+        encoder = models.parts(run.model).encoder
         self.shards = open_shards(
             config.input_pipeline,
             config.train_data_pattern,
             "--train_data_pattern",
             run.data,
-            labels=self._supervised(),
+            labels=encoder is None or encoder.supervised,
             strict=config.strict_data,
             segments=config.segment_labels,
         )
@@ -106,10 +106,10 @@ class Trainer:
             self.state = TrainingState(model, optimizer, loss)
         self.step = TrainStep(self.strategy, self.state, config, run.data.num_classes)
         self.directory = RunDirectory(config.train_dir, writes=self.workers.is_chief)
-        self._warm_lines = self._start()
+        self._warm_start_lines = self._initialize_weights()
         self.directory.prepare(run, config.start_new_model)
         self.saver = Saver(self.directory, self.state, config.keep_checkpoints)
-        self.tied = self._training_flags()
+        self.training_flags = self._given_flags()
         self.stopped_by: int | None = None
         self._stop_signal: int | None = None
 
@@ -121,53 +121,53 @@ class Trainer:
         """
         try:
             return self._train()
-        except OSError as error:  # of metrics.jsonl or train.log; all else tells itself
+        except OSError as error:  # of metrics.jsonl or train.log, whose names it lacks
             raise UserError(
                 f"--train_dir={self.directory.path}: cannot be written "
-                f"({error.strerror}); put that right, and {self._again} to go on"
+                f"({error.strerror}); correct that, and {self._how_to_resume} to go on"
             ) from None
         except _LOST_WORKER as error:
             if len(self.workers) == 1:
                 raise
             last = (error.message.strip().splitlines() or [""])[-1]
             raise UserError(
-                f"another worker is gone or cannot be reached ({last}); in all of "
-                f"them {self._again}, and the run goes on from its last checkpoint"
+                f"another worker is gone or cannot be reached ({last}); on each of "
+                f"them {self._how_to_resume}, which goes on from the last checkpoint"
             ) from None
 
     def _train(self):
-        restored = self._take_up()
+        restored = self._restore_or_initialize()
         first = self.state.steps_done
         self._position = self.state.position.numpy()
         self._report = TrainingReport(self.directory, first, self._expected_steps())
         with self._report as report, self._stopping_on_signals():
-            report.say(self._greeting(restored))
-            for line in () if restored else self._warm_lines:
+            report.say(self._describe_start(restored))
+            for line in () if restored else self._warm_start_lines:
                 report.say(line)
             last = self._loop(report)
-            self._farewell(report, first)
-        self._agreed(0)  # nobody leaves while the chief is saving
+            self._report_end(report, first)
+        self._all_gather(0)  # no worker ends while the chief is saving
         with contextlib.suppress(*_LOST_WORKER):
-            # Nor while another still reads this one's part of that. Who is gone by now
-            # had all that it needed.
-            self._agreed(0)
+            # Nor while another one waits for this one's value of the line above. A
+            # worker that has ended by now got all values that it needed.
+            self._all_gather(0)
         return {**last, "step": self.state.steps_done}
 
-    def _take_up(self):
+    def _restore_or_initialize(self):
         """Restores the newest checkpoint, if there is one; returns its prefix.
 
-        The chief makes the directory ready before the others look at it.
+        The chief writes the directory's files before the others read them.
         """
         if self.workers.is_chief:
-            self.tied = self._tied()
+            self.training_flags = self._resume_flags()
             self.directory.write_json(
                 "training_config.json", dataclasses.asdict(self.config)
             )
-        self._agreed(0)
+        self._all_gather(0)
         if not self.workers.is_chief:
             self._follow_chief()
         restored = self.saver.restore()
-        steps = self._agreed(self.state.steps_done)
+        steps = self._all_gather(self.state.steps_done)
         if len(set(steps)) > 1:
             raise UserError(
                 f"--train_dir={self.directory.path}: the workers find checkpoints of "
@@ -182,43 +182,39 @@ class Trainer:
                 f"--train_dir={self.directory.path}: the chief's files are not there; "
                 "it must be one directory that all workers see, such as a network drive"
             )
-        self.tied = self._tied()
+        self.training_flags = self._resume_flags()
 
-    def _tied(self):
+    def _resume_flags(self):
         derived = () if self.config.shuffle_buffer else ("shuffle_buffer",)
-        return continued(self.directory, self.tied, derived)
+        return resume_flags(self.directory, self.training_flags, derived)
 
     def _check_workers(self):
         """Raises UserError unless all workers have the same flags, but for paths."""
         values = dataclasses.asdict(self.config)
         kept = {name: values[name] for name in values if name not in _OWN_FLAGS}
         text = self.run.to_json() + json.dumps(kept)
-        if len(set(self._agreed(zlib.crc32(text.encode())))) > 1:
+        if len(set(self._all_gather(zlib.crc32(text.encode())))) > 1:
             raise UserError(
                 "TF_CONFIG: the workers were started with different flags; give all of "
                 f"them the same, but for {', '.join(f'--{n}' for n in _OWN_FLAGS)}"
             )
 
     @property
-    def _again(self):
-        """What to do to go on: --start_new_model would remove what there is."""
+    def _how_to_resume(self):
+        """What the user does to go on; --start_new_model would remove the run."""
         without = " without --start_new_model" if self.config.start_new_model else ""
         return f"run the same command{without}"
 
-    def _agreed(self, value):
-        """`value` of each worker, for which they wait here."""
+    def _all_gather(self, value):
+        """The `value` of each worker. All workers wait here for one another."""
         if len(self.workers) == 1:
             return [value]
-        return workers.gathered(self.strategy, value).tolist()
+        return workers.all_gather(self.strategy, value).tolist()
 
-    def _supervised(self):
-        encoder = models.parts(self.run.model).encoder
-        return encoder is None or encoder.supervised
-
-    def _start(self):
+    def _initialize_weights(self):
         """Sets the weights of a new run that do not start at random.
 
-        What it starts from is read before an old run is removed for it.
+        They are read before --start_new_model removes the earlier run.
 
         Returns:
           Lines for the log.
@@ -226,14 +222,16 @@ class Trainer:
         config = self.config
         if self.directory.latest_checkpoint() and not config.start_new_model:
             return []
-        warm_start.take_correlation(self.state.model, config.label_correlation_file)
+        warm_start.load_correlation(self.state.model, config.label_correlation_file)
         if not config.warm_start_from:
             return []
-        going = self.directory if config.start_new_model else None
-        return warm_start.take_weights(self.state.model, config.warm_start_from, going)
+        removed = self.directory if config.start_new_model else None
+        return warm_start.load_fitting(
+            self.state.model, config.warm_start_from, removed
+        )
 
     def _loop(self, report):
-        # Counted here: to ask the device for its step would be to wait for it.
+        # Counted on the host: to read the device's variable is to wait for its step.
         step, saved_at, metrics = self.state.steps_done, time.monotonic(), {}
         recent = collections.deque()
         for group in self._groups(step):
@@ -259,10 +257,10 @@ class Trainer:
         return metrics
 
     def _is_stopping(self, recent):
-        """Whether this or, by the results of recent steps, another worker is to stop.
+        """Whether this worker, or by the results of recent steps another, is to stop.
 
-        All workers see the same results and so stop behind the same step. They look
-        at those of some steps ago, which are there: nobody waits for the device.
+        All workers see the same results, and so stop after the same step. They read
+        the results of an earlier step, for which they need not wait.
         """
         if len(self.workers) == 1:
             return self._stop_signal is not None
@@ -270,27 +268,28 @@ class Trainer:
         return len(recent) > _STEPS_AHEAD and np.any(recent.popleft() > 0)
 
     def _save(self):
-        self._report.flush()  # which raises if the weights are not worth saving
+        self._report.flush()  # which raises an error if the loss is not finite
         self.state.position.assign(self._position)
         return self.saver.save()
 
     def _groups(self, step):
-        """Lists of (shares, batch, (position, ids)) for one call of the step each.
+        """Yields lists of (shares, batch, (position, ids)), one for a call of the step.
 
-        They are of --steps_per_loop batches, but of one where so many would cross a
-        step that is saved, or the last one.
+        A list holds --steps_per_loop batches, or a single one where so many would go
+        beyond the last step or a step that is saved.
         """
         waiting = []
         for batch in self._batches():
             origin = batch.pop("position"), batch.pop("id")
-            batch, shares = self.placed(batch)
+            batch, shares = self.distribute(batch)
             if shares is None and len(self.workers) > 1:
                 raise UserError(
-                    "a batch of this worker's is too damaged for a step, for which "
-                    "the others wait; see the warnings above"
+                    "too many records of a batch are damaged: this worker has too few "
+                    "for a step, and the other workers wait for it; see the warnings "
+                    "above"
                 )
             if shares is None:
-                logging.info("a batch is smaller than the replicas are many; left out")
+                logging.info("a batch has fewer examples than replicas; left out")
                 continue
             waiting.append((shares, batch, origin))
             if len(waiting) == self._group_size(step):
@@ -299,10 +298,10 @@ class Trainer:
         for one in waiting:
             yield [one]
 
-    def placed(self, batch: dict) -> tuple[dict, Any]:
-        """A batch of the shape that the step wants, and its replicas' shares."""
+    def distribute(self, batch: dict) -> tuple[dict, Any]:
+        """A batch, padded if XLA compiles the step, and the shares of the replicas."""
         if self.step.jit_compile:
-            batch = padded(batch, self.run.data.longest_example)
+            batch = pad_batch(batch, self.run.data.longest_example)
         return batch, workers.split_batch(self.strategy, batch)
 
     def _group_size(self, step):
@@ -320,28 +319,28 @@ class Trainer:
         )
 
     def _batches(self):
-        config, tied = self.config, self.tied
+        config, flags = self.config, self.training_flags
         if self._is_done(self.state.steps_done):
             return
         dataset = self.shards.training_batches(
             config.batch_size * self.strategy.num_replicas_in_sync,
-            tied.seed,
+            flags.seed,
             config.num_epochs,
             start=tuple(self._position.tolist()),
-            num_readers=tied.num_readers,
-            shuffle_buffer=tied.shuffle_buffer,
+            num_readers=flags.num_readers,
+            shuffle_buffer=flags.shuffle_buffer,
             worker=(self.workers.index, len(self.workers)),
             least_rows=self.strategy.num_replicas_in_sync,
         )
         try:
             yield from self.shards.iterate(dataset)
-        except UserError:  # of the data: what was learnt so far is sound
+        except UserError:  # an error of the data; the state is good
             if self.state.steps_done:
                 self._save()
             raise
 
-    def _training_flags(self):
-        """What the state is tied to, as given; a run that goes on keeps its own."""
+    def _given_flags(self):
+        """The flags that the state depends on, as given for this run."""
         config = self.config
         batch = config.batch_size * self.strategy.num_replicas_in_sync
         return TrainingFlags(
@@ -377,7 +376,7 @@ class Trainer:
         steps = int(np.ceil(examples / batch))
         return min(steps, config.max_steps or steps)
 
-    def _greeting(self, restored):
+    def _describe_start(self, restored):
         count = models.count_parameters(self.state.model)
         where = f"from {restored}" if restored else "from scratch"
         return (
@@ -387,7 +386,7 @@ class Trainer:
             f"{self.strategy.num_replicas_in_sync} replica(s)"
         )
 
-    def _farewell(self, report, first):
+    def _report_end(self, report, first):
         step = self.state.steps_done
         if not step:
             raise UserError(
@@ -399,7 +398,7 @@ class Trainer:
         if self.stopped_by:
             number = self._stop_signal
             name = signal.Signals(number).name if number else "another worker"
-            report.say(f"stopped by {name}; {self._again} to go on")
+            report.say(f"stopped by {name}; {self._how_to_resume} to go on")
         elif step == first:
             report.say("nothing left to do: raise --num_epochs or --max_steps")
         prefix = self._save()
@@ -408,7 +407,7 @@ class Trainer:
 
     @contextlib.contextmanager
     def _stopping_on_signals(self):
-        """Lets SIGTERM and Ctrl-C end the loop after its step; a second one at once."""
+        """Lets SIGTERM or Ctrl-C end the loop after its step; a second one at once."""
 
         def on_signal(number, _):
             if self._stop_signal:
@@ -426,7 +425,7 @@ class Trainer:
 
 @contextlib.contextmanager
 def dtype_policy(name: str):
-    """Layers made within compute by this policy, and keep it."""
+    """Layers that are made within the block compute with this policy, and keep it."""
     previous = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:

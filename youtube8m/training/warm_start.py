@@ -1,7 +1,7 @@
-"""Where a new run's weights come from that do not start at random.
+"""Weights of a new run that do not start at random.
 
-take_correlation(model, "label_counts.npy")     # for parts that start from counts
-lines = take_weights(model, "other_run")        # those that fit by name and shape
+load_correlation(model, "label_counts.npy")     # for parts that start from counts
+lines = load_fitting(model, "other_run")        # those that fit by name and shape
 """
 
 import dataclasses
@@ -18,11 +18,13 @@ from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.weights import RESTORE_ERRORS, named_variables, unreadable
 
 
-def take_correlation(model: VideoModel, path: str) -> None:
-    """Gives the counts of --label_correlation_file to the parts that take them.
+def load_correlation(model: VideoModel, path: str) -> None:
+    """Sets the label correlation of the parts of a model that start from one.
 
-    Raises:
-      UserError: a part needs counts and `path` is empty, or they cannot be read.
+    Args:
+      path: of --label_correlation_file.
+
+    Raises UserError if a part needs counts and `path` is empty, or they cannot be read.
     """
     parts = (model.classifier, model.label_processing)
     parts = [part for part in parts if hasattr(part, "set_label_correlation")]
@@ -33,28 +35,28 @@ def take_correlation(model: VideoModel, path: str) -> None:
             "youtube8m.tools.label_correlation writes"
         )
     if path and not parts:
-        logging.warning("--label_correlation_file: no part takes it; ignored")
+        logging.warning("--label_correlation_file: no part uses it; ignored")
     elif path:
         matrix = correlation_matrix(read_counts(path, parts[0].num_classes))
         for part in parts:
             part.set_label_correlation(matrix)
 
 
-def take_weights(
-    model: VideoModel, start: str, going: RunDirectory | None = None
+def load_fitting(
+    model: VideoModel, start: str, removed: RunDirectory | None = None
 ) -> list[str]:
-    """Takes the weights of --warm_start_from that fit; returns lines for the log.
+    """Loads the weights of --warm_start_from that fit; returns lines for the log.
 
     Args:
       start: a run directory or a checkpoint.
-      going: the run that --start_new_model removes next.
+      removed: the run that --start_new_model will remove.
 
     Raises:
-      UserError: there is no checkpoint, it cannot be read, or it is going.
+      UserError: there is no checkpoint, it cannot be read, or it will be removed.
     """
     directory = RunDirectory(start, "--warm_start_from")
     prefix = directory.path
-    if going and going.holds(prefix):
+    if removed and removed.holds(prefix):
         raise UserError(
             f"--warm_start_from={start}: --start_new_model would remove it; "
             "give another --train_dir"
@@ -66,26 +68,27 @@ def take_weights(
 
 @dataclasses.dataclass
 class WarmStart:
-    """What a checkpoint had for a model: names of its weights."""
+    """The names of a model's weights, by what a checkpoint holds of them."""
 
     prefix: str
-    taken: list[str]
+    loaded: list[str]
     other_shape: list[str]  # "name: [3] there, [4] here"
     missing: list[str]
 
     def lines(self) -> list[str]:
         """A report for the log."""
-        total = len(self.taken) + len(self.other_shape) + len(self.missing)
-        lines = [f"warm start from {self.prefix}: {len(self.taken)} of {total} weights"]
+        loaded = len(self.loaded)
+        total = loaded + len(self.other_shape) + len(self.missing)
+        lines = [f"warm start from {self.prefix}: {loaded} of {total} weights"]
         if self.other_shape:
-            lines.append(f"of another shape: {'; '.join(self.other_shape)}")
+            lines.append(f"not loaded, of another shape: {'; '.join(self.other_shape)}")
         if self.missing:
-            lines.append(f"not there, so left as they start: {', '.join(self.missing)}")
+            lines.append(f"not in the checkpoint: {', '.join(self.missing)}")
         return lines
 
 
 def warm_start(model, prefix: str) -> WarmStart:
-    """Takes the weights that a checkpoint of any model has by name and shape.
+    """Loads the weights that a checkpoint of any model has by name and shape.
 
     Raises:
       UserError: it is missing, unreadable, the starter code's, or has none of them.
@@ -111,15 +114,15 @@ def warm_start(model, prefix: str) -> WarmStart:
         elif shapes[name] != here:
             found.other_shape.append(f"{name}: {shapes[name]} there, {here} here")
         else:
-            found.taken.append(name)
-    if not found.taken:
+            found.loaded.append(name)
+    if not found.loaded:
         raise UserError(
             f"--warm_start_from={prefix}: has none of this model's weights; it holds "
             f"{', '.join(sorted(shapes)[:5])} ..., this model {', '.join(weights)}"
         )
-    taken = {name: weights[name] for name in found.taken}
+    loaded = {name: weights[name] for name in found.loaded}
     try:
-        tf.train.Checkpoint(model=taken).restore(prefix).expect_partial()
+        tf.train.Checkpoint(model=loaded).restore(prefix).expect_partial()
     except RESTORE_ERRORS as error:
         raise unreadable(prefix, error) from None
     return found

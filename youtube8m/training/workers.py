@@ -1,4 +1,4 @@
-"""The devices and machines of a run, behind TensorFlow's strategies.
+"""The devices and machines that train a run, as TensorFlow's strategies.
 
 workers = Workers.from_environment(os.environ)      # TF_CONFIG's, or one alone
 strategy = workers.strategy(num_gpu=8)   # one GPU, or the CPU, works the same way
@@ -7,7 +7,6 @@ shares = split_batch(strategy, batch)    # rows of a host batch to the replicas
 
 import dataclasses
 import functools
-import json
 from collections.abc import Mapping
 
 import numpy as np
@@ -17,16 +16,8 @@ from absl import logging
 from youtube8m import compat
 from youtube8m.data.reading import order
 from youtube8m.errors import UserError
+from youtube8m.util.json import JsonError, parse_json
 
-# What comes of JSON that is none, or of other things in it than expected.
-_MISUNDERSTOOD = (
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-)
 _TASKS = ("chief", "master", "worker")  # the starter code's chief is called master
 
 
@@ -46,36 +37,46 @@ class Workers:
     def from_environment(cls, environment: Mapping[str, str]) -> "Workers":
         """The workers that TF_CONFIG names; this process alone without it.
 
-        Raises:
-          UserError: it is not understood, or names parameter servers.
+        Raises UserError if it has another form, or names parameter servers.
         """
         text = environment.get("TF_CONFIG", "").strip()
         try:
-            config = json.loads(text or "{}")
-            return cls(*_places(config)) if config.get("cluster") else cls()
-        except UserError:
-            raise
-        except _MISUNDERSTOOD:
+            return parse_json(text or "{}", cls._from_config)
+        except JsonError:
             raise UserError(
                 f"TF_CONFIG={text}: expected JSON such as "
                 '{"cluster": {"chief": ["host1:2222"], "worker": ["host2:2222"]}, '
-                '"task": {"type": "worker", "index": 0}}, with this process\'s own '
-                "place among them as the task"
+                '"task": {"type": "worker", "index": 0}}, in which the task names '
+                "this process"
             ) from None
+
+    @classmethod
+    def _from_config(cls, config):
+        """The workers of a TF_CONFIG; any error if it has another form."""
+        if not config.get("cluster"):
+            return cls()
+        cluster, task = config["cluster"], config["task"]
+        _check_types({*cluster, task["type"]})
+        tasks = [(t, n) for t in _TASKS for n in range(len(cluster.get(t, ())))]
+        addresses = tuple(cluster[name][n] for name, n in tasks)
+        for address in addresses:
+            _, port = address.rsplit(":", 1)
+            int(port)
+        return cls(addresses, tasks.index((task["type"], int(task["index"]))))
 
     def __len__(self) -> int:
         return len(self.addresses)
 
     @property
     def is_chief(self) -> bool:
-        """Whether this is the one that writes the run's files."""
+        """Whether this worker writes the run's files."""
         return self.index == 0
 
     def strategy(self, num_gpu: int) -> tf.distribute.Strategy:
         """A strategy over `num_gpu` GPUs of each worker, or its CPU.
 
-        With several workers it must be made before TensorFlow runs anything, and
-        waits until all of them are there.
+        With several workers it must be made before TensorFlow runs anything, and waits
+        until all of them have connected.
         """
         if len(self) == 1:
             return mirrored_gpus(num_gpu)
@@ -97,23 +98,11 @@ class Workers:
         return tf.distribute.MultiWorkerMirroredStrategy(resolver)
 
 
-def _places(config):
-    """(addresses, index) of a TF_CONFIG; any error if it is another thing."""
-    cluster, task = config["cluster"], config["task"]
-    _check_tasks({*cluster, task["type"]})
-    tasks = [(name, n) for name in _TASKS for n in range(len(cluster.get(name, ())))]
-    addresses = tuple(cluster[name][n] for name, n in tasks)
-    for address in addresses:
-        _, port = address.rsplit(":", 1)
-        int(port)
-    return addresses, tasks.index((task["type"], int(task["index"])))
-
-
-def _check_tasks(types):
+def _check_types(types):
     if "ps" in types:
         raise UserError(
             "TF_CONFIG has parameter servers (ps), which are not supported: name all "
-            "machines as chief and worker, which then hold the weights alike"
+            "machines as chief and worker, each of which then holds all weights"
         )
     unknown = sorted(types - set(_TASKS))
     if unknown:
@@ -134,16 +123,10 @@ def mirrored_gpus(num_gpu: int) -> tf.distribute.Strategy:
     return tf.distribute.OneDeviceStrategy(used[0].name if used else "/cpu:0")
 
 
-def local_replicas(strategy: tf.distribute.Strategy) -> int:
-    """How many of the replicas are this process's."""
-    return len(strategy.extended.worker_devices)
-
-
 def split_batch(strategy: tf.distribute.Strategy, batch: dict):
-    """Deals the rows of a host batch to this process's replicas, evenly as they go.
+    """Splits the rows of a host batch evenly among this process's replicas.
 
-    Each replica's rows start on their way to its device at once, while a GPU is still
-    busy with the step before.
+    The copies to the devices start at once, while these still run the step before.
 
     Returns:
       The batch in per-replica form, or None if there are fewer rows than replicas.
@@ -166,13 +149,13 @@ def split_batch(strategy: tf.distribute.Strategy, batch: dict):
     )
 
 
-def gathered(strategy: tf.distribute.Strategy, value: int) -> np.ndarray:
-    """`value` of each replica; all workers wait here for one another."""
+def all_gather(strategy: tf.distribute.Strategy, value: int) -> np.ndarray:
+    """The `value` of each replica, int64 [N]. All workers wait here for one another."""
     values = _gather_function(strategy)(tf.constant([value], tf.int64))
     return strategy.experimental_local_results(values)[0].numpy()
 
 
-@functools.cache  # one for all calls, or TensorFlow warns of so many tracings
+@functools.cache  # TensorFlow warns if a function is traced in each call
 def _gather_function(strategy):
     def gather(value):
         value = tf.identity(value)  # a function's argument has no device

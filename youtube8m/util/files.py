@@ -1,4 +1,4 @@
-"""Files and directories that are either whole or absent."""
+"""Files and directories that are either complete or absent."""
 
 import contextlib
 import os
@@ -27,14 +27,13 @@ ARRAY_ERRORS = (
     zlib.error,
 )
 
-_CONTENTS = ".contents"  # lists the files that `replacing_directory` left
+_CONTENTS = ".contents"  # lists the files that `replacing_directory` wrote
 
 
 def local_path(path: str, flag: str) -> str:
     """The absolute form of a path, `~` expanded.
 
-    Raises:
-      UserError: it names a remote store, such as gs://.
+    Raises UserError if it names a remote store, such as gs://.
     """
     if "://" in path:
         raise UserError(f"{flag}={path}: remote stores are not supported here")
@@ -43,10 +42,10 @@ def local_path(path: str, flag: str) -> str:
 
 @contextlib.contextmanager
 def renamed(path: str):
-    """A temporary name beside `path` that becomes `path` at a clean end.
+    """A temporary file that is renamed to `path` unless the block raises an error.
 
-    A link stays, and what it leads to is replaced; a device, pipe or directory cannot
-    be replaced: its own name comes back.
+    Of a link the target is replaced. A device, pipe or directory cannot be replaced:
+    `path` itself is yielded.
     """
     if not _is_replaceable(path):
         yield path
@@ -66,25 +65,23 @@ def renamed(path: str):
 
 @contextlib.contextmanager
 def replacing(path: str, flag: str = "file", binary: bool = False):
-    """Opens a text (or binary) file that replaces `path` at a clean end.
+    """Opens a text (or binary) file that replaces `path` unless there is an error.
 
-    Raises:
-      UserError: it cannot be written; the message names `flag`.
+    Raises UserError if it cannot be written; the message names `flag`.
     """
     path = local_path(path, flag)
     mode = {"mode": "wb"} if binary else {"mode": "w", "encoding": "utf-8"}
-    with _told(path, flag), renamed(path) as name, open(name, **mode) as file:
+    with _user_errors(path, flag), renamed(path) as name, open(name, **mode) as file:
         yield file
 
 
 def require_writable(path: str, flag: str) -> None:
-    """Tries what `replacing` will need, and leaves everything as it is.
+    """Tries whether `replacing` can write, and changes nothing.
 
-    Raises:
-      UserError: it cannot be written; the message names `flag`.
+    Raises UserError if it cannot be written; the message names `flag`.
     """
     path = local_path(path, flag)
-    with _told(path, flag):
+    with _user_errors(path, flag):
         if os.path.isdir(path):
             raise IsADirectoryError(None, "Is a directory")
         if _is_replaceable(path):
@@ -94,19 +91,19 @@ def require_writable(path: str, flag: str) -> None:
 
 @contextlib.contextmanager
 def replacing_directory(path: str, flag: str):
-    """A new directory, under another name, that replaces `path` at a clean end.
+    """A new directory that replaces `path` unless the block raises an error.
 
     Raises:
-      UserError: it cannot be written, or `path` holds something that was not written
-        so; the message names `flag`.
+      UserError: it cannot be written, or `path` holds files that this function did not
+        write; the message names `flag`.
     """
     path = local_path(path, flag)
     parent, name = os.path.split(path)
-    with _told(path, flag):
+    with _user_errors(path, flag):
         if os.path.lexists(path) and not _is_ours(path):
             raise UserError(
-                f"{flag}={path}: is there, and not as an earlier run of this command "
-                "left it; name another directory, or remove that one"
+                f"{flag}={path}: exists, and its files are not those that an earlier "
+                "run of this command wrote; name another directory, or remove that one"
             )
         os.makedirs(parent, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=parent) as temporary:
@@ -127,22 +124,22 @@ def is_replaced_directory(path: str) -> bool:
 
 
 @contextlib.contextmanager
-def _told(path, flag):
-    """Raises the system's errors of writing `path` as the user's, in one line.
+def _user_errors(path, flag):
+    """Turns the system's errors of writing `path` into UserErrors.
 
-    Errors that name another file, such as one that is read meanwhile, pass.
+    Errors that name another file, such as one that is being read, are passed on.
     """
     try:
         yield
     except OSError as error:
-        if not _concerns(error.filename, path):
+        if not _is_about(error.filename, path):
             raise
         message = f"{flag}={path}: cannot be written ({error.strerror})"
         raise UserError(message) from None
 
 
-def _concerns(filename, path):
-    """Whether an error's file is `path`, a directory above it or in its place."""
+def _is_about(filename, path):
+    """Whether an error's file is `path`, its temporary file or a directory above."""
     if not isinstance(filename, str):
         return True
     directory, name = os.path.split(os.path.realpath(path))
@@ -157,7 +154,7 @@ def _is_replaceable(path):
 
 
 def _is_ours(path):
-    """Whether a directory is empty, or holds what `replacing_directory` left there."""
+    """Whether a directory is empty, or holds what `replacing_directory` wrote."""
     if os.path.islink(path) or not os.path.isdir(path):
         return False
     found = _files(path)

@@ -10,15 +10,8 @@ from typing import Any
 
 from youtube8m.errors import UserError, reason
 
-# What Python raises for text that is not JSON, and for values of another type or range.
-_ERRORS = (
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-)
+# What Python raises where values have another type or range than a function expects.
+_ERRORS = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
 
 
 class JsonError(ValueError):
@@ -32,12 +25,11 @@ def parse_json(text: str | bytes, convert: Callable[[Any], Any] | None = None) -
       convert: a function of the value; it may fail in any way where the value has
         another form than it expects. Its UserErrors are passed on.
 
-    Raises:
-      JsonError: the text is not JSON, or `convert` fails.
+    Raises JsonError if the text is not JSON, or `convert` fails.
     """
     try:
         value = json.loads(text)
-    except _ERRORS as error:
+    except (ValueError, RecursionError) as error:
         raise JsonError(f"not JSON ({reason(error)})") from None
     try:
         return convert(value) if convert else value
@@ -50,8 +42,7 @@ def parse_json(text: str | bytes, convert: Callable[[Any], Any] | None = None) -
 def read_json(path: str, convert: Callable[[Any], Any] | None = None) -> Any:
     """As `parse_json`, of a file's text.
 
-    Raises:
-      JsonError: the file cannot be read, too.
+    Raises JsonError if the file cannot be read, too.
     """
     try:
         with open(path, "rb") as file:

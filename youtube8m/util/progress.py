@@ -1,10 +1,10 @@
-"""One line on the terminal that says how far a long task is.
+"""A progress bar on the terminal for long tasks.
 
     with Progress("training", total=1000, unit="step") as progress:
         progress.update(120, "loss 3.21")
 
-Written to standard error, and only if that is a terminal: a log gets lines of its
-own from whoever reports progress.
+It is written to standard error, and only if that is a terminal. A log gets lines of
+its own, from the task.
 """
 
 import sys
@@ -32,7 +32,7 @@ class Progress:
         self.clear()
 
     def update(self, done: int, note: str = "") -> None:
-        """Draws the bar for `done` units, unless it was drawn a moment ago."""
+        """Draws the bar for `done` units, a few times a second at most."""
         now = time.monotonic()
         if self._first is None:
             self._first = (now, done)
@@ -49,7 +49,7 @@ class Progress:
         sys.stderr.flush()
 
     def clear(self) -> None:
-        """Wipes the bar, so that a line can be printed."""
+        """Removes the bar, so that a line can be printed."""
         if self.visible:
             sys.stderr.write("\r\033[K")
             sys.stderr.flush()

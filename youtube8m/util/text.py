@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 
 def aligned(rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()) -> list[str]:
-    """A line per row, columns two blanks apart; those in `numbers` flush right."""
+    """A line per row; of the columns, those in `numbers` are aligned on the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     columns = [(w, ">" if n in numbers else "<") for n, w in enumerate(widths)]
     return [
