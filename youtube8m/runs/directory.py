@@ -217,6 +217,8 @@ class RunDirectory:
     def _check_same(self, run):
         saved, wanted = (_flat(json.loads(r.to_json())) for r in (self.read_run(), run))
         different = [key for key in wanted if wanted[key] != saved.get(key)]
+        if "released_code" in different and "released_crops" in different:
+            different.remove("released_crops")  # which follows from it
         if different:
             was, now = (
                 ", ".join(f"{key}={shortened(str(run.get(key)))}" for key in different)
