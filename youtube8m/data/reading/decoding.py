@@ -80,7 +80,7 @@ class BufferPool:
         if buffer.nbytes < size + _ALIGNMENT:
             buffer = np.empty(size + _ALIGNMENT, np.uint8)
         loan = _Loan(buffer)
-        weakref.finalize(loan, self._unused.append, buffer)
+        weakref.finalize(loan, self._unused.append, buffer).atexit = False
         start = -buffer.ctypes.data % _ALIGNMENT
         return np.asarray(loan)[start : start + size].view(dtype).reshape(shape)
 
