@@ -18,6 +18,8 @@ from collections.abc import Callable
 
 from youtube8m.errors import UserError, unknown_name
 
+_status: int | None = None  # of the command that ended last
+
 
 def run(command: str | Callable[..., None]) -> None:
     """Runs a tool: a module's name, or the `main` of the module that is started.
@@ -26,6 +28,7 @@ def run(command: str | Callable[..., None]) -> None:
     `COMMANDS`, the first argument must be one of them, and goes to `main`;
     `COMMANDS = None` leaves all arguments to `main`.
     """
+    atexit.register(_end_process, sys.modules["__main__"])  # so that it runs last
     load_tensorflow()
     from absl import app
     from absl import logging as absl_logging
@@ -105,6 +108,8 @@ def _parse(argv, purpose):
 
 def _leave(status):
     """Raises SystemExit, after which the interpreter ends, or a session goes on."""
+    global _status
+    _status = int(bool(status)) if isinstance(status, str) else status or 0
     atexit.register(_ignore_signals)  # TensorFlow's exit functions remove files in /tmp
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -112,6 +117,19 @@ def _leave(status):
         except OSError:  # the reader of a pipe has gone; nor is it told at the very end
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(status)
+
+
+def _end_process(main_module):
+    """Ends a process that only ran a command, as the last exit function.
+
+    To free the interpreter beside TensorFlow's threads may take for ever. A session
+    that ran a command, which has another main module by now, ends as it likes.
+    """
+    if sys.modules["__main__"] is main_module and _status is not None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(_status)
 
 
 def _ignore_signals():

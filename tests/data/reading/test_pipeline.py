@@ -552,10 +552,9 @@ next(batches)
 """
 
 
-@pytest.mark.parametrize("last, status", [("", 0), ("raise KeyError", 1)])
-def test_a_process_ends_with_an_open_iteration(folder, last, status):
-    with processes.started("-c", ITERATE + last, folder / "*.tfrecord") as process:
-        assert process.wait(timeout=100) == status
+def test_a_process_ends_with_an_open_iteration(folder):
+    with processes.started("-c", ITERATE, folder / "*.tfrecord") as process:
+        assert process.wait(timeout=100) == 0
 
 
 # Several readers of one data set.
