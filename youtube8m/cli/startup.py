@@ -122,10 +122,15 @@ def _leave(status):
 def _end_process(main_module):
     """Ends a process that only ran a command, as the last exit function.
 
-    To free the interpreter beside TensorFlow's threads may take for ever. A session
-    that ran a command, which has another main module by now, ends as it likes.
+    To free the interpreter beside TensorFlow's threads may take for ever. A session or
+    a script of one's own that ran a command ends as it likes.
     """
-    if sys.modules["__main__"] is main_module and _status is not None:
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    folder, name = os.path.split(os.path.abspath(getattr(main_module, "__file__", "")))
+    is_tool = folder == os.path.join(root, "youtube8m", "tools")
+    is_command = is_tool or folder == root or name == "youtube8m"
+    same = sys.modules["__main__"] is main_module
+    if is_command and same and _status is not None:
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
