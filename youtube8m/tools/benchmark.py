@@ -110,12 +110,12 @@ def _compare(command, *paths):
         raise UserError("compare: name two files, before and after")
     found = list(suite.changes(*map(suite.read, paths)))
     rows = [("row", "figure", "before", "after", "")]
+    fallen = [change for change in found if change.fell(FLAGS.tolerance)]
     for change in found:
-        mark = "fell" if change.fell(FLAGS.tolerance) else ""
+        mark = "fell" if change in fallen else ""
         values = map(_text, (change.before, change.after))
         rows.append((change.row, change.figure, *values, mark))
     print("\n".join(aligned(rows, numbers=(2, 3))))
-    fallen = [change for change in found if change.fell(FLAGS.tolerance)]
     if fallen:
         raise UserError(
             f"{paths[1]}: {len(fallen)} of {len(found)} ratios fell by more than "
