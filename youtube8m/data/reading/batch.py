@@ -12,6 +12,9 @@ import tensorflow as tf
 
 from youtube8m import schema
 from youtube8m.config import DataConfig
+from youtube8m.data.reading import order
+
+_PADDING = {"labels": schema.LABEL_PADDING, "rated": schema.LABEL_PADDING}  # else 0, ""
 
 
 def input_signature(config: DataConfig) -> dict[str, tf.TensorSpec]:
@@ -64,6 +67,23 @@ def pad_ids(rows: list[np.ndarray]) -> np.ndarray:
     for row, ids in zip(padded, rows, strict=True):
         row[: len(ids)] = ids
     return padded
+
+
+def pad_examples(examples: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+    """Batches of single examples, padded to the longest of each batch."""
+    padding = {name: _PADDING.get(name) for name in examples.element_spec}
+    return examples.padded_batch(batch_size, padding_values=padding)
+
+
+def take_share(batch: dict, worker: tuple[int, int]) -> dict:
+    """A worker's rows of a batch of single examples, with the position behind it.
+
+    Args:
+      worker: (index, count).
+    """
+    position = batch.pop("position")[-1]
+    part = order.share(tf.size(batch["id"]), *worker)
+    return {**{name: v[part] for name, v in batch.items()}, "position": position}
 
 
 def device_inputs(batch: dict) -> dict:

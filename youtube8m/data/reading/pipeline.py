@@ -1,10 +1,10 @@
 """Globs to batches: the tf.data pipelines of training, evaluation and inference.
 
     shards = Shards.open("/data/train*.tfrecord", "--train_data_pattern", data_config)
-    for batch in tfrecord.training_batches(batch_size=128, seed=0, num_epochs=5): ...
-    for batch in tfrecord.ordered_batches(batch_size=512): ...
+    for batch in shards.training_batches(batch_size=128, seed=0, num_epochs=5): ...
+    for batch in shards.ordered_batches(batch_size=512): ...
 
-Batches are the dicts of `records`, as tensors. Bytes stay bytes and labels stay ids
+Batches are the dicts of `batch`, as tensors. Bytes stay bytes and labels stay ids
 until they reach the device. Training batches also carry `position` int64 [3], from
 which an interrupted run goes on: the epoch, the number of its records consumed, and
 how many examples of the next record, where records hold several.
@@ -33,7 +33,12 @@ import tensorflow as tf
 from youtube8m.config import DataConfig
 from youtube8m.config.fields import split_list
 from youtube8m.data.reading import decoding, frame_sampling, order, tfrecord
-from youtube8m.data.reading.batch import record_signature, without_position
+from youtube8m.data.reading.batch import (
+    pad_examples,
+    record_signature,
+    take_share,
+    without_position,
+)
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.reading.tfrecord import Location
 from youtube8m.errors import UserError
@@ -155,9 +160,9 @@ class Shards:
 
         if self.segments:
             examples = self._load(locations, batch_size, seed=seed).unbatch()
-            batches = _joined(examples.skip(start[2]), batch_size)
+            batches = pad_examples(examples.skip(start[2]), batch_size)
             batches = batches.filter(lambda batch: tf.size(batch["id"]) >= least_rows)
-            return batches.map(functools.partial(_share_of, worker=worker))
+            return batches.map(functools.partial(take_share, worker=worker))
         batches = self._load(locations, batch_size, seed, worker, least_rows)
         return batches.prefetch(1)
 
@@ -182,7 +187,7 @@ class Shards:
 
         batches = self._load(locations, batch_size, crop_starts=crop_starts)
         if self.segments:
-            batches = _joined(batches.unbatch(), batch_size)
+            batches = pad_examples(batches.unbatch(), batch_size)
         return batches.map(without_position).prefetch(1)
 
     def _shuffled(self, epoch, seed, num_readers, buffer):
@@ -316,25 +321,6 @@ def close_all() -> None:
 def _decoders():
     """Batches decoded side by side: more than four wait for Python's lock."""
     return max(1, min((os.cpu_count() or 1) // 2, 4))
-
-
-def _joined(examples, batch_size):
-    """Batches of `batch_size` of single examples, padded."""
-    padding = {"labels": -1, "rated": -1}
-    spec = examples.element_spec
-    values = {
-        name: tf.constant(padding.get(name, "" if s.dtype == tf.string else 0), s.dtype)
-        for name, s in spec.items()
-    }
-    shapes = {name: s.shape for name, s in spec.items()}
-    return examples.padded_batch(batch_size, shapes, values)
-
-
-def _share_of(batch, worker):
-    """A worker's part of a batch of single examples, with the whole's position."""
-    position = batch.pop("position")[-1]
-    part = order.share(tf.shape(batch["id"])[0], *worker)
-    return {**{k: v[part] for k, v in batch.items()}, "position": position}
 
 
 def _probe(paths, decoder, first_records):

@@ -20,13 +20,12 @@ import re
 
 import tensorflow as tf
 
-from youtube8m import schema
 from youtube8m.data.reading import order, parsing_ops, tfrecord
+from youtube8m.data.reading.batch import pad_examples, take_share
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.reading.pipeline import START, WHOLE, Shards
 from youtube8m.errors import UserError, reason
 
-_PADDING = {"labels": schema.LABEL_PADDING, "rated": schema.LABEL_PADDING}  # else 0, ""
 _UNREADABLE = (
     tf.errors.DataLossError,
     tf.errors.InvalidArgumentError,
@@ -102,16 +101,12 @@ class TensorFlowShards(Shards):
             columns = [tf.broadcast_to(column, [count]) for column in position]
             return {**examples, "position": tf.stack(columns, axis=1)}
 
-        def part_of(batch):
-            position = batch.pop("position")[-1]
-            part = order.share(tf.size(batch["id"]), *worker)
-            return {**{n: v[part] for n, v in batch.items()}, "position": position}
-
         records = tf.data.Dataset.range(first_epoch, num_epochs).flat_map(records_of)
         examples = self._examples(records, parse).skip(examples_done)
-        batches = _batch(examples, batch_size)
+        batches = pad_examples(examples, batch_size)
         batches = batches.filter(lambda batch: tf.size(batch["id"]) >= least_rows)
-        return batches.map(part_of).prefetch(tf.data.AUTOTUNE)
+        batches = batches.map(lambda batch: take_share(batch, worker))
+        return batches.prefetch(tf.data.AUTOTUNE)
 
     def ordered_batches(
         self,
@@ -129,7 +124,7 @@ class TensorFlowShards(Shards):
             lambda record: self._parse(record, starts=starts),
             several=len(starts) > 1,
         )
-        batches = _batch(examples, batch_size * len(starts))
+        batches = pad_examples(examples, batch_size * len(starts))
         return batches.prefetch(tf.data.AUTOTUNE)
 
     def _examples(self, records, parse, several=False):
@@ -196,12 +191,6 @@ def _compression(path):
         return b""
     is_record = tfrecord.sound_length(start) >= 0  # a length may look like gzip's mark
     return b"GZIP" if start.startswith(_GZIP) and not is_record else b""
-
-
-def _batch(examples, batch_size):
-    """Batches of examples, padded to the longest of each."""
-    padding = {name: _PADDING.get(name) for name in examples.element_spec}
-    return examples.padded_batch(batch_size, padding_values=padding)
 
 
 def open_shards(input_pipeline: str, *args, **kwargs) -> Shards:
