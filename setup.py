@@ -1,4 +1,12 @@
+from pathlib import Path
+
 from setuptools import find_packages, setup
+
+# `youtube8m train`, and for each tool `youtube8m-train`; dashes may stand for the
+# underscores of a tool's name.
+_TOOLS = [path.stem for path in Path("youtube8m/tools").glob("[a-z]*.py")]
+_COMMANDS = sorted({*_TOOLS, *(name.replace("_", "-") for name in _TOOLS)})
+_MAIN = "youtube8m.cli.startup:main"
 
 setup(
     name="youtube8m",
@@ -6,7 +14,13 @@ setup(
     description="Multi-label video classification on the features of YouTube-8M",
     license="Apache-2.0",
     packages=find_packages(include=["youtube8m", "youtube8m.*"]),
-    entry_points={"console_scripts": ["youtube8m = youtube8m.cli.startup:main"]},
+    package_data={"youtube8m.data.labels": ["*.csv"]},
+    entry_points={
+        "console_scripts": [
+            f"youtube8m = {_MAIN}",
+            *(f"youtube8m-{name} = {_MAIN}" for name in _COMMANDS),
+        ]
+    },
     python_requires=">=3.11",
     install_requires=[
         "tensorflow>=2.21,<2.22",

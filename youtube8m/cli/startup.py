@@ -62,15 +62,19 @@ def run(command: str | Callable[..., None]) -> None:
 
 
 def main() -> None:
-    """The console command: `youtube8m NAME --flags` runs the tool NAME."""
+    """The console commands: `youtube8m NAME --flags`, or `youtube8m-NAME --flags`."""
     folder = os.path.join(os.path.dirname(os.path.dirname(__file__)), "tools")
     names = [module.name for module in pkgutil.iter_modules([folder])]
-    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    program, *arguments = sys.argv
+    command = os.path.basename(program).removesuffix(".exe").partition("-")[2]
+    if not command:
+        command, *arguments = arguments or ["--help"]
+    name = command.replace("-", "_")
     if name in names:
-        sys.argv[:2] = [f"youtube8m {name}"]
+        sys.argv = [f"youtube8m {name}", *arguments]
         run(f"youtube8m.tools.{name}")
-    elif not name.startswith("-"):
-        sys.exit(f"error: {unknown_name('command', name, names)}")
+    elif not command.startswith("-"):
+        sys.exit(f"error: {unknown_name('command', command, names)}")
     else:
         for name in names:
             with open(os.path.join(folder, f"{name}.py"), encoding="utf-8") as file:
@@ -128,7 +132,7 @@ def _end_process(main_module):
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     folder, name = os.path.split(os.path.abspath(getattr(main_module, "__file__", "")))
     is_tool = folder == os.path.join(root, "youtube8m", "tools")
-    is_command = is_tool or folder == root or name == "youtube8m"
+    is_command = is_tool or folder == root or name.split("-")[0] == "youtube8m"
     same = sys.modules["__main__"] is main_module
     if is_command and same and _status is not None:
         with contextlib.suppress(OSError, ValueError):

@@ -19,7 +19,7 @@ from youtube8m import compat
 from youtube8m.errors import UserError, reason
 
 # Written by the starter code's eval.py, for its inference.py.
-_EXPORTS = ("segment_inference_model", "inference_model")
+EXPORTS = ("segment_inference_model", "inference_model")
 
 
 def find_checkpoints(path: str) -> list[str]:
@@ -29,7 +29,7 @@ def find_checkpoints(path: str) -> list[str]:
     those of training.
     """
     folders = (path, os.path.join(path, "inference_model"))
-    exports = [os.path.join(folder, name) for name in _EXPORTS for folder in folders]
+    exports = [os.path.join(folder, name) for name in EXPORTS for folder in folders]
     exports = [prefix for prefix in exports if is_complete(prefix)]
     found = glob.glob(os.path.join(glob.escape(path), "model.ckpt-*.index"))
     saved = [name.removesuffix(".index") for name in found]

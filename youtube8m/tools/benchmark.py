@@ -32,7 +32,7 @@ from youtube8m.benchmarks import (
     Workload,
     suite,
 )
-from youtube8m.cli import flags
+from youtube8m.cli import data_flags, flags
 from youtube8m.config import DataConfig, RunConfig
 from youtube8m.errors import UserError, unknown_name
 from youtube8m.util.files import replacing
@@ -79,7 +79,10 @@ def main(*arguments: str) -> None:
 def _benchmark(command):
     """Reads the flags, measures `command`, prints and writes the figures."""
     _set_defaults(command)
-    config, run = flags.read(BenchmarkConfig), flags.read_run()
+    config = flags.read(BenchmarkConfig)
+    without_model = command in ("input", "evaluate")
+    data_flags.complete(config.data_pattern, "--data_pattern", any_level=without_model)
+    run = flags.read_run()
     logging.set_verbosity(logging.WARNING)  # no lines of the runs that are measured
     with contextlib.ExitStack() as stack:
         # Opened first: a path that cannot be written is told at once.

@@ -14,6 +14,7 @@ from youtube8m.cli import flags
 from youtube8m.config.fields import flag
 from youtube8m.errors import UserError
 from youtube8m.export import ExportConfig, export
+from youtube8m.runs.checkpoint_files import EXPORTS, is_complete
 from youtube8m.runs.directory import BEST
 from youtube8m.util.files import local_path
 
@@ -51,7 +52,8 @@ def main() -> None:
 def _split(checkpoint_file):
     """(the run's directory, the checkpoint there).
 
-    The starter code's eval.py puts a copy in inference_model/, its users name that.
+    The starter code's eval.py puts a copy of the newest checkpoint in inference_model/,
+    which its users name. Where there is none, it is the newest checkpoint itself.
     """
     directory, name = os.path.split(local_path(checkpoint_file, "--checkpoint_file"))
     if not os.path.basename(checkpoint_file):
@@ -61,6 +63,9 @@ def _split(checkpoint_file):
         )
     has_flags = os.path.exists(os.path.join(directory, "model_flags.json"))
     parent, folder = os.path.split(directory)
+    is_copy = folder == "inference_model" and name in EXPORTS
+    if is_copy and not is_complete(os.path.join(directory, name)):
+        return parent, ""
     if folder in ("inference_model", *BEST) and not has_flags:
         return parent, os.path.join(folder, name)
     return directory, name

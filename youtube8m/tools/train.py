@@ -12,9 +12,10 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m import cli
-from youtube8m.cli import flags
+from youtube8m.cli import data_flags, flags
 from youtube8m.config import DataConfig
 from youtube8m.models.preset import find
+from youtube8m.runs.directory import RunDirectory
 from youtube8m.schema import CLASS_FACTS
 from youtube8m.training.config import TrainingConfig
 from youtube8m.training.trainer import Trainer
@@ -27,7 +28,11 @@ flags.define_model_flags()
 def main() -> None:
     """Reads the flags and trains."""
     flags.apply_preset()
-    config, run = flags.read(TrainingConfig), flags.read_run()
+    config = flags.read(TrainingConfig)
+    data_flags.complete(
+        config.train_data_pattern, "--train_data_pattern", _saved_data(config)
+    )
+    run = flags.read_run()
     if config.preset:
         _announce(config, run)
     workers = Workers.from_environment(os.environ)
@@ -36,6 +41,14 @@ def main() -> None:
     trainer.train()
     if trainer.stopped_by:  # so that nothing goes on as if the run were complete
         sys.exit(128 + trainer.stopped_by)
+
+
+def _saved_data(config):
+    """What the run that is to go on reads; None of a run that begins."""
+    directory = RunDirectory(config.train_dir)
+    if config.start_new_model or not directory.latest_checkpoint():
+        return None
+    return directory.read_run().data
 
 
 def _announce(config, run):

@@ -14,7 +14,7 @@ from keras import ops
 
 from youtube8m.layers.cells import make_lstm
 from youtube8m.layers.inputs import zero_padding
-from youtube8m.layers.normalization import BatchNorm
+from youtube8m.layers.normalization import BatchNorm, SlimBatchNorm
 from youtube8m.layers.pooling import masked_max
 from youtube8m.layers.replicas import sum_over_replicas
 from youtube8m.models.akopyan2017.experts import SparseExperts, squared_variation
@@ -27,9 +27,14 @@ _MAX_FRAMES = 90
 class _Regularized(FrameEncoder):
     """An encoder with batch normalisation and dropout."""
 
-    def __init__(self, dropout_rate: float, **kwargs):
+    def __init__(
+        self, dropout_rate: float, slim_batch_norm: SlimBatchNorm = False, **kwargs
+    ):
         super().__init__(**kwargs)
         require_share("dropout_rate", dropout_rate, excluded=1.0)
+
+    def _make_norm(self, size, name):
+        return self.sublayer(BatchNorm, size, name, slim=self.slim_batch_norm)
 
     def _make_dropout(self, name):
         return keras.layers.Dropout(
@@ -72,13 +77,13 @@ class BagOfFrames(_Regularized):
 
     def build(self, frames_shape, *_):
         size, hidden = frames_shape[-1], self.hidden_size
-        self.input_norm = self.sublayer(BatchNorm, size, "input_norm")
+        self.input_norm = self._make_norm(size, "input_norm")
         self.input_dropout = self._make_dropout("input_dropout")
         self.hidden_1 = self._make_dense(size, hidden, "hidden_1")
-        self.norm_1 = self.sublayer(BatchNorm, hidden, "norm_1")
+        self.norm_1 = self._make_norm(hidden, "norm_1")
         self.hidden_dropout = self._make_dropout("hidden_dropout")
         self.hidden_2 = self._make_dense(hidden, hidden, "hidden_2")
-        self.norm_2 = self.sublayer(BatchNorm, hidden, "norm_2")
+        self.norm_2 = self._make_norm(hidden, "norm_2")
 
     def call(self, frames, frame_mask, training=False):
         x = self.input_norm(frames, frame_mask, training=training)
@@ -107,7 +112,7 @@ class _WeightedSum(_Regularized):
         self.max_frames = max_frames or _MAX_FRAMES
 
     def build(self, frames_shape, *_):
-        self.input_norm = self.sublayer(BatchNorm, frames_shape[-1], "input_norm")
+        self.input_norm = self._make_norm(frames_shape[-1], "input_norm")
 
     def _make_lstm(self, size, number):
         name = f"lstm_{number}"

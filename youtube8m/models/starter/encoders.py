@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from youtube8m.layers.frame_selection import SampleFrames
-from youtube8m.layers.normalization import BatchNorm
+from youtube8m.layers.normalization import BatchNorm, SlimBatchNorm
 from youtube8m.layers.recurrent import Stack, choose_lstm
 from youtube8m.models.base import ENCODERS, FrameEncoder
 from youtube8m.registry import require_choice
@@ -57,6 +57,7 @@ class DbofModel(FrameEncoder):
         dbof_hidden_size: Annotated[int, "Units after the pooled clusters (H)."] = 1024,
         dbof_pooling_method: Annotated[str, "Pooling: max or average."] = "max",
         dbof_activation: Annotated[str, "Activation: sigmoid or relu6."] = "sigmoid",
+        slim_batch_norm: SlimBatchNorm = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -77,9 +78,9 @@ class DbofModel(FrameEncoder):
         self.hidden_norm = self._make_norm(self.dbof_hidden_size, "hidden_norm")
 
     def _make_norm(self, size, name):
-        return (
-            self.sublayer(BatchNorm, size, name) if self.dbof_add_batch_norm else None
-        )
+        if not self.dbof_add_batch_norm:
+            return None
+        return self.sublayer(BatchNorm, size, name, slim=self.slim_batch_norm)
 
     def _make_dense(self, fan_in, units, name, bias_scale):
         normal = keras.initializers.RandomNormal
