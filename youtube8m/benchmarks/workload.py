@@ -11,7 +11,7 @@ import tensorflow as tf
 from youtube8m import models
 from youtube8m.benchmarks import measuring
 from youtube8m.config import RunConfig
-from youtube8m.config.fields import flag, require_positive
+from youtube8m.config.fields import Config, flag
 from youtube8m.data.reading import order
 from youtube8m.data.reading.pipeline import Shards
 from youtube8m.data.reading.tensorflow_pipeline import open_shards
@@ -35,7 +35,7 @@ _WHOLE_RUN = 3  # length of a measurement that includes its start, in --seconds
 
 
 @dataclasses.dataclass(frozen=True)
-class BenchmarkConfig:
+class BenchmarkConfig(Config):
     """What is measured with, and for how long.
 
     Raises:
@@ -60,10 +60,6 @@ class BenchmarkConfig:
     precision: str = flag("float32", "As of train.py, for the training step.")
     jit_compile: bool = flag(False, "As of train.py, for the training step.")
     output_file: str = flag("", "JSON file to write the figures to.")
-
-    def __post_init__(self):
-        counts = ("batch_size", "num_frames", "num_videos", "num_readers")
-        require_positive(self, *counts, "repetitions", "seconds")
 
 
 class Workload:

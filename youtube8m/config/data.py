@@ -3,13 +3,7 @@
 import dataclasses
 
 from youtube8m import schema
-from youtube8m.config.fields import (
-    flag,
-    require,
-    require_not_negative,
-    require_positive,
-    split_list,
-)
+from youtube8m.config.fields import NOT_NEGATIVE, Config, flag, require, split_list
 
 CROPS = ("crop", "interval")  # with a start that can be chosen
 # The ways to choose frames, and by which fields prediction then chooses them.
@@ -24,7 +18,7 @@ FRAME_SAMPLING = {
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Config):
     """What the records hold and how much of it is read."""
 
     feature_names: tuple[str, ...] = flag(
@@ -40,7 +34,9 @@ class DataConfig:
         schema.NUM_CLASSES_2018,
         "Number of classes: 3862 since 2018, 4716 in 2017, 527 for AudioSet.",
     )
-    skip_frames: int = flag(0, "Frames left out at the start of each video.")
+    skip_frames: int = flag(
+        0, "Frames left out at the start of each video.", NOT_NEGATIVE
+    )
     max_frames: int = flag(
         schema.MAX_FRAMES,
         "Frames read of each video, at most, counted from --skip_frames on.",
@@ -61,7 +57,9 @@ class DataConfig:
         10, "Starts, from 0 on, that --frame_sampling=crop draws from in training."
     )
     crop_start: int = flag(
-        0, "Start of --frame_sampling=crop and interval where none is drawn."
+        0,
+        "Start of --frame_sampling=crop and interval where none is drawn.",
+        NOT_NEGATIVE,
     )
     released_crops: bool = flag(
         False,
@@ -90,15 +88,7 @@ class DataConfig:
             len(set(names)) == len(names),
             f"--feature_names={','.join(names)}: a name is given twice",
         )
-        require_positive(
-            self,
-            "num_classes",
-            "max_frames",
-            "crop_frames",
-            "crop_stride",
-            "crop_range",
-        )
-        require_not_negative(self, "skip_frames", "crop_start")
+        super().__post_init__()
         require(
             self.frame_sampling in FRAME_SAMPLING,
             f"--frame_sampling={self.frame_sampling}: there is no such way; choose "

@@ -16,7 +16,7 @@ from absl import logging
 
 from youtube8m import cli
 from youtube8m.cli import flags
-from youtube8m.config.fields import flag, require_given
+from youtube8m.config.fields import NEEDED, Config, flag
 from youtube8m.data.reading.tfrecord import find_shards
 from youtube8m.errors import UserError
 from youtube8m.prediction.submission import VIDEO_HEADER
@@ -27,16 +27,15 @@ _KEYS = ("video_id", "class_indexes", "predictions")
 
 
 @dataclasses.dataclass(frozen=True)
-class ConvertConfig:
+class ConvertConfig(Config):
     """What is converted, and where it goes."""
 
     json_prediction_files_pattern: str = flag(
-        "", "Glob of the files of JSON lines; several may be given, comma-separated."
+        "",
+        "Glob of the files of JSON lines; several may be given, comma-separated.",
+        NEEDED,
     )
-    csv_output_file: str = flag("", "CSV file to write.")
-
-    def __post_init__(self):
-        require_given(self, "json_prediction_files_pattern", "csv_output_file")
+    csv_output_file: str = flag("", "CSV file to write.", NEEDED)
 
 
 flags.define(ConvertConfig)

@@ -19,7 +19,7 @@ from absl import logging
 
 from youtube8m import cli
 from youtube8m.cli import flags
-from youtube8m.config.fields import flag, require_given, require_positive, split_list
+from youtube8m.config.fields import NEEDED, Config, flag, require_given, split_list
 from youtube8m.errors import UserError
 from youtube8m.evaluation.evaluator import log_result, merged_parts
 from youtube8m.prediction.config import InferenceConfig
@@ -35,22 +35,20 @@ from youtube8m.util.files import local_path, replacing
 
 
 @dataclasses.dataclass(frozen=True)
-class MergeConfig:
+class MergeConfig(Config):
     """What is merged, and where it goes."""
 
-    input_files: str = flag("", "Files of all shards, comma-separated.")
+    input_files: str = flag("", "Files of all shards, comma-separated.", NEEDED)
     output_file: str = flag("", "CSV file to write.")
     num_shards: int | None = flag(
-        None,
-        "Files that there must be, so that none is forgotten.",
+        None, "Files that there must be, so that none is forgotten."
     )
     segment_max_pred: int = flag(
         InferenceConfig.segment_max_pred, "Segments listed per class, at most."
     )
 
     def __post_init__(self):
-        require_given(self, "input_files")
-        require_positive(self, "segment_max_pred", "num_shards")
+        super().__post_init__()
         given = len(split_list(self.input_files))
         if self.num_shards not in (None, given):
             raise UserError(
