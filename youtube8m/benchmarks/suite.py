@@ -1,7 +1,7 @@
 """The speed table as ratios to limits, which machines of any speed can compare.
 
-    ratios = measure(["--seconds=1"])          # row -> figure -> ratio to its limit
-    [c for c in changes(before, ratios) if c.fell(tolerance=0.1)]
+    ratios = measure(["--seconds=1"], ROWS)    # row -> figure -> ratio to its limit
+    [change for change in changes(before, ratios, tolerance=0.1) if change.fell]
 
 Each row is a benchmark in a process of its own, as its peak memory counts.
 """
@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -60,22 +60,15 @@ class Change(NamedTuple):
     figure: str
     before: float | None
     after: float | None
-
-    def fell(self, tolerance: float) -> bool:
-        """Whether the ratio fell by more than the share `tolerance`, or is gone."""
-        if self.before is None:
-            return False
-        return self.after is None or self.after < self.before * (1 - tolerance)
+    fell: bool  # by more than the tolerance, or it is gone
 
 
-def measure(
-    flags: Sequence[str], rows: Iterable[str] = tuple(ROWS)
-) -> dict[str, dict[str, float]]:
+def measure(flags: Sequence[str], rows: Collection[str]) -> dict[str, dict[str, float]]:
     """Row -> figure -> ratio; `flags` go to each row's benchmark.
 
     Raises UserError if a benchmark fails.
     """
-    rows, found = list(rows), {}
+    found = {}
     verticals = np.random.default_rng(0).integers(_VERTICALS, size=NUM_CLASSES_2018)
     with (
         tempfile.TemporaryDirectory() as directory,
@@ -110,12 +103,14 @@ def _ratios(arguments, directory):
     }
 
 
-def changes(before: dict, after: dict) -> Iterator[Change]:
-    """Every figure of two suites, in the order of the first."""
+def changes(before: dict, after: dict, tolerance: float) -> Iterator[Change]:
+    """Every figure of two suites; `tolerance` is a share of the ratio."""
     for row in before | after:
         old, new = before.get(row, {}), after.get(row, {})
         for figure in old | new:
-            yield Change(row, figure, old.get(figure), new.get(figure))
+            was, now = old.get(figure), new.get(figure)
+            fell = was is not None and (now is None or now < was * (1 - tolerance))
+            yield Change(row, figure, was, now, fell)
 
 
 def read(path: str) -> dict[str, dict[str, float]]:

@@ -36,11 +36,7 @@ _WHOLE_RUN = 3  # length of a measurement that includes its start, in --seconds
 
 @dataclasses.dataclass(frozen=True)
 class BenchmarkConfig(Config):
-    """What is measured with, and for how long.
-
-    Raises:
-      UserError: a value is out of range.
-    """
+    """What is measured with, and for how long."""
 
     data_pattern: str = flag(
         "", "Glob of labelled shards to measure with; default: made-up ones."
@@ -76,25 +72,22 @@ class Workload:
         self.config, self.run, self.directory = config, run, directory
         self.memory_of_libraries = measuring.peak_memory()["peak memory"]
         self.num_frames = config.num_frames or run.data.max_frames
-        self._check()
+        if self.num_frames > run.data.max_frames:
+            raise UserError(
+                f"--num_frames={self.num_frames}: more than "
+                f"--max_frames={run.data.max_frames}; raise that as well"
+            )
+        if models.parts(run.model).classifier is None:
+            raise UserError(
+                f"--model={run.model.model}: predicts no labels, and only models "
+                "that do can be measured; name another"
+            )
         frames = run.data.frame_features
         self.batch_size = config.batch_size or _BATCH_SIZE[frames]
         self.num_videos = config.num_videos or _NUM_VIDEOS[frames]
         self.pattern = config.data_pattern or self._write_records()
         self.shards = Shards.open(self.pattern, "--data_pattern", run.data)
-
-    def _check(self):
-        if self.num_frames > self.run.data.max_frames:
-            raise UserError(
-                f"--num_frames={self.num_frames}: more than "
-                f"--max_frames={self.run.data.max_frames}; raise that as well"
-            )
-
-        if models.parts(self.run.model).classifier is None:
-            raise UserError(
-                f"--model={self.run.model.model}: predicts no labels, and only models "
-                "that do can be measured; name another"
-            )
+        self.train_dir = os.path.join(directory, "run")
 
     def alternate(self, measures: Mapping[str, Callable]) -> dict[str, float]:
         """Medians of the measures, by the configured repetitions."""
@@ -104,10 +97,17 @@ class Workload:
         """A measure: the rate of `action`, over the configured seconds."""
         return lambda: measuring.rate(action, self.config.seconds)
 
+    def reading(self, batches: Iterator[dict]) -> Callable[[], float]:
+        """A measure: videos/s of batches that are read."""
+        return self.rate(lambda: len(next(batches)["id"]))
+
+    def product(self, flops: int) -> Callable[[], float]:
+        """A measure: FLOP/s of matrix products, a batch of `flops` a video at once."""
+        return self.rate(measuring.MatrixProduct(flops * self.batch_size))
+
     def _write_records(self):
         """Shards of random bytes; returns their glob."""
-        rng = np.random.default_rng(0)
-        numbers = range(self.num_videos)
+        rng, numbers = np.random.default_rng(0), range(self.num_videos)
         with Progress("writing records", self.num_videos) as progress:
             for shard in range(_SHARDS):
                 path = os.path.join(self.directory, f"records{shard}.tfrecord")
@@ -183,7 +183,7 @@ class Workload:
     def trainer(self) -> Trainer:
         """A trainer of the model, for its step and for a checkpoint."""
         config = TrainingConfig(
-            train_dir=os.path.join(self.directory, "run"),
+            train_dir=self.train_dir,
             train_data_pattern=self.pattern,
             batch_size=self.batch_size,
             precision=self.config.precision,
@@ -193,18 +193,18 @@ class Workload:
 
     def evaluator(self) -> Evaluator:
         """An evaluator of the checkpoint that a trainer saved."""
-        train_dir = os.path.join(self.directory, "run")
-        return Evaluator(
-            EvaluationConfig(train_dir, self.pattern, batch_size=self.batch_size)
+        config = EvaluationConfig(
+            self.train_dir, self.pattern, batch_size=self.batch_size
         )
+        return Evaluator(config)
 
     def inference(self) -> Inference:
         """Inference with that checkpoint, to a file in the directory."""
-        train_dir = os.path.join(self.directory, "run")
         output = os.path.join(self.directory, "predictions.csv")
-        return Inference(
-            InferenceConfig(train_dir, self.pattern, output, batch_size=self.batch_size)
+        config = InferenceConfig(
+            self.train_dir, self.pattern, output, batch_size=self.batch_size
         )
+        return Inference(config)
 
     def whole_runs(self, command, run: Callable[[], int]) -> Callable[[], float]:
         """A measure: videos/s of `run`, which reads all of `command.shards`.
@@ -212,16 +212,11 @@ class Workload:
         Reads the files as often as fills three times the configured seconds, because
         the start of a run is measured too.
         """
-        run()  # compiles
-        _, elapsed = measuring.repeat(run, 0)
-        times = math.ceil(_WHOLE_RUN * self.config.seconds / elapsed)
+        videos = run()  # compiles
+        seconds = videos / measuring.repeat(run)
+        times = math.ceil(_WHOLE_RUN * self.config.seconds / seconds)
         command.shards = _repeated(command.shards, times)
-
-        def measure():
-            done, elapsed = measuring.repeat(run, 0)
-            return done / elapsed
-
-        return measure
+        return lambda: measuring.repeat(run)
 
 
 def _bytes(rng, *shape):
