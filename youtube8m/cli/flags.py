@@ -61,15 +61,12 @@ def define(*config_classes: type) -> None:
         fields = dataclasses.fields(config_class)  # its own come first in --help
         for field in sorted(fields, key=lambda f: f.name not in own["__annotations__"]):
             if "help" in field.metadata and field.name not in FLAGS:
-                _define(field.name, hints[field.name], field.default, field.metadata)
-
-
-def _define(name, hint, default, metadata):
-    if typing.get_origin(hint) is tuple:
-        hint, default = str, ",".join(map(str, default))
-    if isinstance(hint, types.UnionType):
-        hint = typing.get_args(hint)[0]
-    _DEFINE[hint](name, default, metadata["help"])
+                hint, default = hints[field.name], field.default
+                if isinstance(default, tuple):
+                    hint, default = str, ",".join(map(str, default))
+                if isinstance(hint, types.UnionType):
+                    hint = typing.get_args(hint)[0]
+                _DEFINE[hint](field.name, default, field.metadata["help"])
 
 
 def read(config_class: type) -> Any:
@@ -80,7 +77,9 @@ def read(config_class: type) -> Any:
     fields = dataclasses.fields(config_class)
     values = {f.name: FLAGS[f.name].value for f in fields if "help" in f.metadata}
     if any(f.name == "hyperparameters" for f in fields):
-        values["hyperparameters"] = given_hyperparameters()
+        given = {name: FLAGS[name].value for name in hyperparameter_flags}
+        given = {name: value for name, value in given.items() if value is not None}
+        values["hyperparameters"] = given
     return config_class(**values)
 
 
@@ -177,12 +176,6 @@ def all_hyperparameters() -> dict[str, dict[str, Argument]]:
     return found
 
 
-def given_hyperparameters() -> dict[str, Any]:
-    """The hyper-parameters whose flags have a value."""
-    given = {name: FLAGS[name].value for name in hyperparameter_flags}
-    return {name: value for name, value in given.items() if value is not None}
-
-
 def chosen_classes(config: ModelConfig) -> list[type]:
     """The classes whose hyper-parameters count: the model's parts, and the loss.
 
@@ -216,28 +209,32 @@ def apply_preset() -> None:
 def read_run() -> RunConfig:
     """The data and model that the flags spell.
 
-    Hyper-parameter flags that the chosen model does not take are left out, with a
-    warning each.
+    Flags of hyper-parameters and parts that the chosen model does not take are left
+    out, with a warning each.
 
     Raises:
       UserError: an unknown name, or values that do not fit together.
     """
     config, data = read(ModelConfig), read(DataConfig)
     parts, classes = models.parts(config), chosen_classes(config)
-    classifier = parts.classifier
+    used = {"video_level_classifier_model": ""}
+    if parts.classifier:
+        used["video_level_classifier_model"] = parts.classifier.__name__
+    else:
+        used |= {"label_loss": "", "label_processing": ""}
     taken, given = defaults(*classes), config.hyperparameters
     data = data.with_released_code(given.get("released_code", False))
-    known = taken.keys() | (
-        {"released_code"} if data.frame_sampling in CROPS else set()
-    )
-    for name in sorted(given.keys() - known):
+    unused = given.keys() - taken.keys()
+    if data.frame_sampling in CROPS:
+        unused -= {"released_code"}
+    others = [n for n in used if FLAGS[n].present and FLAGS[n].value != used[n]]
+    for name in [*sorted(unused), *others]:
         logging.warning("--%s: %s does not take it; ignored", name, config.model)
-    _warn_unused_parts(config, parts)
     # All of them, defaults too: a later version's defaults must not change a run.
     values = {name: given.get(name, default) for name, default in taken.items()}
     config = dataclasses.replace(
         config,
-        video_level_classifier_model=classifier.__name__ if classifier else "",
+        video_level_classifier_model=used["video_level_classifier_model"],
         hyperparameters=values,
         imports=map(models.import_module, split_list(FLAGS["import"].value)),
         **_vocabulary_facts(data, classes),
@@ -259,17 +256,6 @@ def _vocabulary_facts(data, classes):
         return {}
     vocabulary = read_vocabulary(path, data.num_classes)
     return {name: vocabulary.class_fact(name, path) for name in wanted}
-
-
-def _warn_unused_parts(config, parts):
-    """Warns of flags that name a part which the model does not have."""
-    classifier = parts.classifier.__name__ if parts.classifier else ""
-    used = {"video_level_classifier_model": classifier}
-    if not classifier:
-        used |= {"label_loss": "", "label_processing": ""}
-    for name, value in used.items():
-        if FLAGS[name].present and FLAGS[name].value != value:
-            logging.warning("--%s: %s does not take it; ignored", name, config.model)
 
 
 def warn_differing(run: RunConfig) -> None:

@@ -1,4 +1,4 @@
-"""What the records hold, and how much of it is read."""
+"""What the records hold, how much of it is read, and how."""
 
 import dataclasses
 
@@ -99,13 +99,10 @@ class DataConfig(Config):
             f"--released_crops needs --frame_sampling={' or '.join(CROPS)}, not "
             f"{self.frame_sampling}",
         )
-        for name, wanted in (
-            ("--skip_frames", self.skip_frames > 0),
-            ("--frame_sampling", self.frame_sampling != "all"),
-        ):
+        for name, unused in (("skip_frames", 0), ("frame_sampling", "all")):
             require(
-                self.frame_features or not wanted,
-                f"{name} needs frame-level records: add --frame_features",
+                self.frame_features or getattr(self, name) == unused,
+                f"--{name} needs frame-level records: add --frame_features",
             )
 
     @property
@@ -157,3 +154,17 @@ class DataConfig(Config):
     def feature_size(self) -> int:
         """D: the length of the concatenated features."""
         return sum(self.feature_sizes)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InputConfig(Config):
+    """How records are read, by a command that can read them in two ways."""
+
+    input_pipeline: str = flag(
+        "reader",
+        "What reads the records: reader, this package's own, or tfrecord, which is "
+        "TensorFlow's tf.data alone: slower; reads gzip too; trains in another order; "
+        "ends with an error at the first record that cannot be read.",
+        ("reader", "tfrecord"),
+    )
+    strict_data: bool = flag(False, "Stop at the first record that cannot be read.")

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from youtube8m.config.data import InputConfig
 from youtube8m.config.fields import ANY, Config, flag, require
-from youtube8m.config.input_pipeline import InputConfig
 
 CHECKPOINT_HELP = (
     "Checkpoint to use: model.ckpt-STEP, or best (segment_best) of those that eval.py "

@@ -2,8 +2,8 @@
 
 import dataclasses
 
+from youtube8m.config.data import InputConfig
 from youtube8m.config.fields import ANY, NEEDED, flag, require
-from youtube8m.config.input_pipeline import InputConfig
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
