@@ -159,9 +159,7 @@ def _metrics_alone(work):
     measure = _metrics_of(tf.constant(labels), classes)
     return {
         "metrics": work.rate(lambda: measure(on_device)),
-        "sort": work.rate(
-            lambda: len(np.argpartition(predictions, -_TOP_K, axis=1)),
-        ),
+        "sort": work.rate(lambda: len(np.argpartition(predictions, -_TOP_K, axis=1))),
     }
 
 

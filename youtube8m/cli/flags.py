@@ -19,7 +19,7 @@ from typing import Any
 
 from absl import flags, logging
 
-from youtube8m import models
+from youtube8m import models, registry
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.config.data import CROPS
 from youtube8m.config.fields import split_list
@@ -28,13 +28,6 @@ from youtube8m.errors import UserError
 from youtube8m.losses import LOSSES
 from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING
 from youtube8m.models.preset import find
-from youtube8m.registry import (
-    Argument,
-    arguments,
-    defaults,
-    hyperparameters,
-    require_class_facts,
-)
 from youtube8m.schema import CLASS_FACTS
 
 FLAGS = flags.FLAGS
@@ -165,14 +158,14 @@ def _help_of(owners):
     return " ".join([*sentences, f"By default {', '.join(defaults)}."])
 
 
-def all_hyperparameters() -> dict[str, dict[str, Argument]]:
+def all_hyperparameters() -> dict[str, dict[str, registry.Argument]]:
     """Name -> class -> argument, over all models, classifiers and losses."""
     registries = (ENCODERS, CLASSIFIERS, LABEL_PROCESSING, LOSSES)
-    classes = [registry.get(name) for registry in registries for name in registry]
-    found: dict[str, dict[str, Argument]] = {}
+    classes = [known.get(name) for known in registries for name in known]
+    found = collections.defaultdict(dict)
     for cls in [*classes, models.VideoModel]:
-        for name, argument in hyperparameters(cls).items():
-            found.setdefault(name, {})[cls.__name__] = argument
+        for name, argument in registry.hyperparameters(cls).items():
+            found[name][cls.__name__] = argument
     return found
 
 
@@ -222,7 +215,7 @@ def read_run() -> RunConfig:
         used["video_level_classifier_model"] = parts.classifier.__name__
     else:
         used |= {"label_loss": "", "label_processing": ""}
-    taken, given = defaults(*classes), config.hyperparameters
+    taken, given = registry.defaults(*classes), config.hyperparameters
     data = data.with_released_code(given.get("released_code", False))
     unused = given.keys() - taken.keys()
     if data.frame_sampling in CROPS:
@@ -247,9 +240,9 @@ def _vocabulary_facts(data, classes):
     path = FLAGS.vocabulary_file
     if not path:
         for cls in classes:
-            require_class_facts(cls)
+            registry.require_class_facts(cls)
         return {}
-    taken = {name for cls in classes for name in arguments(cls)}
+    taken = {name for cls in classes for name in registry.arguments(cls)}
     wanted = [name for name in CLASS_FACTS if name in taken]
     if not wanted:
         logging.warning("--vocabulary_file: nothing needs it; ignored")
@@ -263,11 +256,9 @@ def warn_differing(run: RunConfig) -> None:
     saved = {**dataclasses.asdict(run.data), **dataclasses.asdict(run.model)}
     saved |= {"released_code": run.data.released_crops, **run.model.hyperparameters}
     for name in sorted({*saved, *hyperparameter_flags} & set(FLAGS)):
-        flag = FLAGS[name]
-        own = saved.get(name)
+        value, own = FLAGS[name].value, saved.get(name)
+        same = value == own
         if isinstance(own, tuple):
-            same = split_list(flag.value or "") == split_list(own)
-        else:
-            same = flag.value == own
-        if flag.present and not same:
-            logging.warning("--%s=%s: ignored, the run has %s", name, flag.value, own)
+            same = split_list(value or "") == split_list(own)
+        if FLAGS[name].present and not same:
+            logging.warning("--%s=%s: ignored, the run has %s", name, value, own)
