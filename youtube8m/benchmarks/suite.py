@@ -6,7 +6,6 @@
 Each row is a benchmark in a process of its own, as its peak memory counts.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -20,8 +19,6 @@ from youtube8m.errors import UserError
 from youtube8m.schema import NUM_CLASSES_2018
 from youtube8m.util.json import JsonError, read_json
 from youtube8m.util.progress import Progress
-
-_VERTICALS = 25  # of random sizes
 
 _DBOF = "--frame_features --model=DbofModel --dbof_cluster_size=1024"
 _LSTM = "--frame_features --lstm_cells=256 --batch_size=64"
@@ -69,7 +66,7 @@ def measure(flags: Sequence[str], rows: Collection[str]) -> dict[str, dict[str, 
     Raises UserError if a benchmark fails.
     """
     found = {}
-    verticals = np.random.default_rng(0).integers(_VERTICALS, size=NUM_CLASSES_2018)
+    verticals = np.random.default_rng(0).integers(25, size=NUM_CLASSES_2018)
     with (
         tempfile.TemporaryDirectory() as directory,
         Progress("benchmarks", len(rows), "row") as progress,
@@ -94,11 +91,9 @@ def _ratios(arguments, directory):
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
         raise UserError(f"benchmark {' '.join(arguments)}: {lines[-1]}")
-    with open(output) as file:
-        figures = json.load(file)["figures"]
     return {
         f"{figure['name']} / {figure['limit_name']}": round(figure["ratio"], 4)
-        for figure in figures
+        for figure in read_json(output)["figures"]
         if figure["ratio"] is not None and figure["unit"] != "GFLOP/s"
     }
 

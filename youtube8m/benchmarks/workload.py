@@ -64,8 +64,7 @@ class Workload:
     Args:
       directory: where made-up records and the run of an untrained model go.
 
-    Raises:
-      UserError: values that do not fit together, or files that cannot be used.
+    Raises UserError if values do not fit together, or files cannot be used.
     """
 
     def __init__(self, config: BenchmarkConfig, run: RunConfig, directory: str):
@@ -82,6 +81,7 @@ class Workload:
                 f"--model={run.model.model}: predicts no labels, and only models "
                 "that do can be measured; name another"
             )
+        self.longest = min(self.num_frames, run.data.longest_example)
         frames = run.data.frame_features
         self.batch_size = config.batch_size or _BATCH_SIZE[frames]
         self.num_videos = config.num_videos or _NUM_VIDEOS[frames]
@@ -121,8 +121,7 @@ class Workload:
         sizes = dict(zip(data.feature_names, data.feature_sizes, strict=True))
         shortest = math.ceil(0.4 * self.num_frames)  # 120 of 300, as in YouTube-8M
         for number in numbers:
-            labels = rng.integers(data.num_classes, size=LABELS)
-            name = f"{number:04d}"
+            name, labels = f"{number:04d}", rng.integers(data.num_classes, size=LABELS)
             if data.frame_features:
                 frames = rng.integers(shortest, self.num_frames + 1)
                 features = {k: _bytes(rng, frames, d) for k, d in sizes.items()}
@@ -134,25 +133,22 @@ class Workload:
     def batch(self, size: int) -> dict[str, tf.Tensor]:
         """Random videos in memory: `labels` and what the model takes."""
         rng, data = np.random.default_rng(0), self.run.data
-        labels = rng.integers(data.num_classes, size=(size, LABELS), dtype=np.int32)
-        values = {"labels": labels}
+        values = models.dummy_batch(data, size, self.longest)
         if data.frame_features:
-            length = min(self.num_frames, data.longest_example)
-            frames = _bytes(rng, size, length, data.feature_size)
+            frames = _bytes(rng, *values["frames"].shape)
             if data.released_crops:  # which come dequantised
                 frames = frames.astype(np.float32)
-            lengths = np.full(size, length, np.int32)
-            values |= {"frames": frames, "num_frames": lengths}
+            values["frames"] = frames
         else:
-            shape = (size, data.feature_size)
-            values |= {"features": rng.standard_normal(shape, np.float32)}
+            shape = values["features"].shape
+            values["features"] = rng.standard_normal(shape, np.float32)
+        shape = (size, LABELS)
+        values["labels"] = rng.integers(data.num_classes, size=shape, dtype=np.int32)
         return {name: tf.constant(value) for name, value in values.items()}
 
     def flops(self, count: Callable, model) -> int:
         """Operations for one video by `forward_flops` or `training_flops`."""
-        batch = self.batch(1)
-        batch.pop("labels")
-        return count(model, batch)
+        return count(model, models.dummy_batch(self.run.data, frames=self.longest))
 
     def raw_reading(self, num_readers: int) -> Callable[[], float]:
         """A measure: serialised videos/s, as fast as tf.data reads them."""

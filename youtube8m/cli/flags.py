@@ -118,8 +118,7 @@ def define_import() -> None:
 def import_modules(argv: Sequence[str]) -> None:
     """Imports what --import names, and defines flags for the classes there.
 
-    Raises:
-      UserError: a module cannot be imported, or has an argument that cannot be a flag.
+    Raises UserError if one cannot be imported, or has an argument that cannot be a flag.
     """
     if "import" not in FLAGS:
         return
@@ -172,8 +171,7 @@ def all_hyperparameters() -> dict[str, dict[str, registry.Argument]]:
 def chosen_classes(config: ModelConfig) -> list[type]:
     """The classes whose hyper-parameters count: the model's parts, and the loss.
 
-    Raises:
-      UserError: an unknown name.
+    Raises UserError for an unknown name.
     """
     parts = models.parts(config)
     loss = [LOSSES.get(config.label_loss)] if parts.classifier else []
@@ -183,8 +181,7 @@ def chosen_classes(config: ModelConfig) -> list[type]:
 def apply_preset() -> None:
     """Makes the flags of --preset the defaults, so that those that are given win.
 
-    Raises:
-      UserError: an unknown name, or that of an ensemble.
+    Raises UserError for an unknown name, or that of an ensemble.
     """
     if not FLAGS.preset:
         return
@@ -205,8 +202,7 @@ def read_run() -> RunConfig:
     Flags of hyper-parameters and parts that the chosen model does not take are left
     out, with a warning each.
 
-    Raises:
-      UserError: an unknown name, or values that do not fit together.
+    Raises UserError for an unknown name, or values that do not fit together.
     """
     config, data = read(ModelConfig), read(DataConfig)
     parts, classes = models.parts(config), chosen_classes(config)

@@ -118,8 +118,7 @@ class DataConfig(Config):
     def of_segments(self) -> "DataConfig":
         """As this, of five-second segments: cut from all frames, and never sampled.
 
-        Raises:
-          UserError: the records have no frames.
+        Raises UserError if the records have no frames.
         """
         require(
             self.frame_features,

@@ -101,8 +101,7 @@ class RunConfig:
     ) -> "RunConfig":
         """Reads `to_json`'s text, or the starter code's five keys alone.
 
-        Raises:
-          UserError: not a JSON object, or a key of the starter code's is missing.
+        Raises UserError if it is no JSON object, or lacks a key of the starter code's.
         """
         try:
             return parse_json(text, lambda values: cls._from_values(values, source))

@@ -36,11 +36,9 @@ def import_module(name: str) -> str:
     Args:
       name: as Python's import takes it, or the path of a .py file.
 
-    Returns:
-      The name; of a file its absolute path.
+    Returns the name; of a file its absolute path.
 
-    Raises:
-      UserError: it cannot be imported; the message has the file and the line.
+    Raises UserError if it cannot be imported; the message has the file and the line.
     """
     try:
         if not _is_file(name):
@@ -100,8 +98,7 @@ def import_classes(config: ModelConfig, directory: str) -> None:
     Args:
       directory: the run's, which decides what is imported; see above.
 
-    Raises:
-      UserError: a module is not imported; the message says what to give.
+    Raises UserError if a module is not imported; the message says what to give.
     """
     used = {config.model, config.video_level_classifier_model}
     used |= {config.label_processing, config.label_loss}

@@ -60,9 +60,8 @@ def main() -> None:
 def convert(config: ConvertConfig) -> RunConfig:
     """Writes --output_dir; returns what the run is.
 
-    Raises:
-      UserError: --train_dir is not the starter code's, its variables do not fit, or
-        --output_dir is not empty.
+    Raises UserError if --train_dir is not the starter code's, its variables do not fit,
+    or --output_dir is not empty.
     """
     directory = RunDirectory(config.train_dir)
     run = read_run(directory, config.hyperparameters)
