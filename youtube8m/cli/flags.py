@@ -118,7 +118,7 @@ def define_import() -> None:
 def import_modules(argv: Sequence[str]) -> None:
     """Imports what --import names, and defines flags for the classes there.
 
-    Raises UserError if one cannot be imported, or has an argument that cannot be a flag.
+    Raises UserError if one cannot be imported, or an argument there cannot be a flag.
     """
     if "import" not in FLAGS:
         return
