@@ -53,6 +53,7 @@ def run(installed, directory, *arguments):
 def test_the_package_is_the_installed_one(installed, tmp_path):
     done = run(installed, tmp_path, "-c", "import youtube8m; print(youtube8m.__file__)")
     assert done.stdout.startswith(str(installed))
+    assert not list(installed.rglob("write_docs*"))  # of the repository alone
 
 
 @pytest.mark.parametrize("tool", TOOLS)

@@ -13,13 +13,10 @@ OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 
 def variable_name(key: str, part: str) -> str | None:
-    """The name of a variable that a checkpoint holds as `key`.
+    """The name of a variable that a checkpoint holds as `key`; None in another part.
 
     tf.train.Checkpoint(part={name: variable}) writes the keys, and TensorFlow has no
     function that reads them.
-
-    Returns:
-      None if the key belongs to another part.
     """
     start, end = f"{part}/", "/.ATTRIBUTES/VARIABLE_VALUE"
     if not (key.startswith(start) and key.endswith(end)):

@@ -20,7 +20,7 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m.config import RunConfig
-from youtube8m.config.fields import flag, require_given, require_positive
+from youtube8m.config.fields import NEEDED, flag
 from youtube8m.config.trained_run import CHECKPOINT_HELP, TrainedRunConfig
 from youtube8m.data.reading.parsing_ops import choose_frames, parse_records
 from youtube8m.errors import UserError, reason
@@ -35,10 +35,10 @@ _MOST_CHOICES = 2**22  # lengths of videos, times frames where these are irregul
 class ExportConfig(TrainedRunConfig):
     """The run that is exported, and the format."""
 
-    train_dir: str = flag("", "Directory that train.py wrote.")
+    train_dir: str = flag("", "Directory that train.py wrote.", NEEDED)
     checkpoint: str = flag("", CHECKPOINT_HELP)
     output_dir: str = flag(
-        "", "Directory to write: a new one, an empty one or an earlier export."
+        "", "Directory to write: a new one, an empty one or an earlier export.", NEEDED
     )
     format: str = flag(
         "savedmodel",
@@ -48,8 +48,7 @@ class ExportConfig(TrainedRunConfig):
     top_k: int = flag(20, "Classes that a savedmodel lists per video.")
 
     def __post_init__(self):
-        require_given(self, "train_dir", "output_dir")
-        require_positive(self, "top_k")
+        super().__post_init__()
         if self.format not in _WRITERS:
             formats = ", ".join(_WRITERS)
             raise UserError(f"--format={self.format}: must be one of {formats}")

@@ -218,8 +218,10 @@ def test_a_run_may_go_on_after_its_code_has_moved(trained, module, sample, tmp_p
 
 ROWS = """
 import pathlib, sys
-from youtube8m.tools import models, write_docs
+from youtube8m.tools import models
 from youtube8m.cli import flags
+sys.path.append("docs")
+import write_docs
 flags.import_modules(sys.argv)
 for name in "MyPool", "MyClassifier":
     print(*models.row(name).values(), sep=";")

@@ -43,10 +43,13 @@ PRESETS = [
 ]
 """
 SEEN = """
-import json, pathlib
+import json, pathlib, sys
 from absl import flags
 from youtube8m.models import SmithPooling
-from youtube8m.tools import models, presets, train, write_docs
+from youtube8m.tools import models, presets, train
+
+sys.path.append("docs")
+import write_docs
 
 print(json.dumps({
     "help": flags.FLAGS["smith_size"].help,

@@ -20,37 +20,35 @@ import tensorflow as tf
 
 from youtube8m import schema
 from youtube8m.benchmarks.flops import forward_flops, training_flops
-from youtube8m.benchmarks.measuring import Figure, MatrixProduct, Report, peak_memory
+from youtube8m.benchmarks.measuring import Figure, Report, peak_memory
 from youtube8m.benchmarks.workload import LABELS, BenchmarkConfig, Workload
 from youtube8m.data.reading.batch import device_inputs, without_position
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.prediction import submission
-from youtube8m.prediction.predictor import TrainedRun
 
 __all__ = ["BENCHMARKS", "BenchmarkConfig", "Figure", "Report", "Workload"]
 
 _TOP_K = 20
 _METRICS_SHAPE = (1024, schema.NUM_CLASSES_2018)
 _METRICS_ALONE = "metrics alone (batch 1024, 3862 classes)"
+_CSV_LINES = 256
 
 
 def input_benchmark(work: Workload) -> Report:
     """Decoded, batched videos/s against reading the same files raw or by tf.data."""
-    ordered, shuffled = work.ordered_batches(), work.training_batches()
     readers = work.config.num_readers
     measures = {
         "raw": work.raw_reading(1),
-        "ordered": work.rate(lambda: len(next(ordered)["id"])),
+        "ordered": work.reading(work.ordered_batches()),
         "raw side by side": work.raw_reading(readers),
-        "training": work.rate(lambda: len(next(shuffled)["id"])),
+        "training": work.reading(work.training_batches()),
     }
     for measure in measures.values():
         measure()
     memory = _memory_figures(work)  # before the plain pipeline takes more
     comparable = not work.run.data.released_crops  # which tf.data does not make
     if comparable:
-        plain = work.training_batches("tfrecord")
-        measures["plain"] = work.rate(lambda: len(next(plain)["id"]))
+        measures["plain"] = work.reading(work.training_batches("tfrecord"))
     medians = work.alternate(measures)
     raw = "raw side by side", f"raw, {readers} readers"
     figures = [
@@ -69,6 +67,20 @@ def _against(medians, name, key, limit, limit_name):
     return Figure(name, medians[key], "videos/s", medians[limit], limit_name)
 
 
+def _of_product(medians, name, key, flops, unit="videos/s"):
+    """A figure against what the matrix product allows, in videos/s or GFLOP/s."""
+    scale = flops / 1e9 if unit == "GFLOP/s" else 1
+    limit = medians["product"] / flops
+    return Figure(name, medians[key] * scale, unit, limit * scale, "matrix product")
+
+
+def _memory_figures(work):
+    """Peak memory, and what of it the libraries alone take: the higher, the better."""
+    peaks = [Figure(name, value, "MiB") for name, value in peak_memory().items()]
+    libraries, peak = work.memory_of_libraries, peaks[0].value
+    return [*peaks, Figure("libraries alone", libraries, "MiB", peak, "peak memory")]
+
+
 def train_benchmark(work: Workload) -> Report:
     """The training step alone and fed with records, against the matrix product."""
     trainer = work.trainer()
@@ -82,19 +94,15 @@ def train_benchmark(work: Workload) -> Report:
 
     medians = work.alternate(
         {
-            "product": work.rate(MatrixProduct(flops * work.batch_size)),
+            "product": work.product(flops),
             "step": work.rate(lambda: step_on(batch)),
             "fed": work.rate(lambda: step_on(without_position(next(stream)))),
-            "input": work.rate(lambda: len(next(stream)["id"])),
+            "input": work.reading(stream),
         }
     )
-    return _train_report(work, medians, flops)
-
-
-def _train_report(work, medians, flops):
     figures = [
-        _of_product("step alone", medians["step"], medians["product"], flops),
-        *_arithmetic("step", medians["step"], medians["product"], flops),
+        _of_product(medians, "step alone", "step", flops),
+        _of_product(medians, "step", "step", flops, "GFLOP/s"),
         _against(medians, "step with input", "fed", "step", "step alone"),
         Figure("input alone", medians["input"]),
         *_memory_figures(work),
@@ -103,60 +111,32 @@ def _train_report(work, medians, flops):
     return Report(figures, {"flops_per_video": flops, "bound_by": bound})
 
 
-def _of_product(name, value, product, flops):
-    """A figure in videos/s against what the product's FLOP/s would allow."""
-    return Figure(name, value, "videos/s", product / flops, "matrix product")
-
-
-def _arithmetic(name, value, product, flops):
-    """The same in GFLOP/s."""
-    achieved = value * flops / 1e9
-    return [Figure(name, achieved, "GFLOP/s", product / 1e9, "matrix product")]
-
-
-def _memory_figures(work):
-    """Peak memory, and what of it the libraries alone take: the higher, the better."""
-    peaks = [Figure(name, value, "MiB") for name, value in peak_memory().items()]
-    libraries = work.memory_of_libraries
-    return [
-        *peaks,
-        Figure("libraries alone", libraries, "MiB", peaks[0].value, "peak memory"),
-    ]
-
-
 def evaluate_benchmark(work: Workload) -> Report:
     """Whole evaluations, predictions with metrics in memory, and metrics alone."""
     prefix = work.trainer().saver.save()
-    evaluator, stream = work.evaluator(), work.ordered_batches()
+    evaluator = work.evaluator()
     trained, batch = evaluator.trained, work.batch(work.batch_size)
     flops = work.flops(forward_flops, trained.model)
+    measure = _metrics_of(batch["labels"], work.run.data.num_classes)
     medians = work.alternate(
         {
-            "product": work.rate(MatrixProduct(flops * work.batch_size)),
+            "product": work.product(flops),
             "whole": work.whole_runs(
                 evaluator, lambda: evaluator.evaluate(prefix)["num_examples"]
             ),
-            "input": work.rate(lambda: len(next(stream)["id"])),
-            "memory": work.rate(_predict_and_measure(work, trained, batch)),
-            "metrics": work.rate(_metrics_alone()),
-            "sort": work.rate(_numpy_top()),
+            "input": work.reading(work.ordered_batches()),
+            "memory": work.rate(lambda: measure(trained.predict(batch)["predictions"])),
+            **_metrics_alone(work),
         }
     )
-    product = medians["product"]
     figures = [
-        _of_product("evaluation with input", medians["whole"], product, flops),
-        _of_product("predictions + metrics", medians["memory"], product, flops),
-        *_arithmetic("predictions + metrics", medians["memory"], product, flops),
+        _of_product(medians, "evaluation with input", "whole", flops),
+        _of_product(medians, "predictions + metrics", "memory", flops),
+        _of_product(medians, "predictions + metrics", "memory", flops, "GFLOP/s"),
         _against(medians, _METRICS_ALONE, "metrics", "sort", "top 20 by numpy"),
         Figure("input alone", medians["input"]),
     ]
     return Report(figures + _memory_figures(work), {"flops_per_video": flops})
-
-
-def _predict_and_measure(work, trained: TrainedRun, batch):
-    num_classes = work.run.data.num_classes
-    measure = _metrics_of(batch["labels"], num_classes)
-    return lambda: measure(trained.predict(batch)["predictions"])
 
 
 def _metrics_of(labels, num_classes):
@@ -170,62 +150,57 @@ def _metrics_of(labels, num_classes):
     return measure
 
 
-def _numpy_top():
-    """numpy's choice of the highest predictions, which metrics cannot do without."""
-    predictions = np.random.default_rng(0).random(_METRICS_SHAPE, np.float32)
-    return lambda: len(np.argpartition(predictions, -_TOP_K, axis=1))
-
-
-def _metrics_alone():
-    rng, shape = np.random.default_rng(0), _METRICS_SHAPE
-    predictions = tf.constant(rng.random(shape, np.float32))
-    labels = rng.integers(shape[1], size=(shape[0], LABELS), dtype=np.int32)
-    measure = _metrics_of(tf.constant(labels), shape[1])
-    return lambda: measure(predictions)
+def _metrics_alone(work):
+    """Measures: metrics, and numpy's choice of the highest, which they always need."""
+    rng, (videos, classes) = np.random.default_rng(0), _METRICS_SHAPE
+    predictions = rng.random(_METRICS_SHAPE, np.float32)
+    on_device = tf.constant(predictions)
+    labels = rng.integers(classes, size=(videos, LABELS), dtype=np.int32)
+    measure = _metrics_of(tf.constant(labels), classes)
+    return {
+        "metrics": work.rate(lambda: measure(on_device)),
+        "sort": work.rate(lambda: len(np.argpartition(predictions, -_TOP_K, axis=1))),
+    }
 
 
 def inference_benchmark(work: Workload) -> Report:
     """Records to a CSV file, against reading them raw and the matrix product."""
     work.trainer().saver.save()
-    inference, stream = work.inference(), work.ordered_batches()
+    inference = work.inference()
     trained, batch = inference.trained, work.batch(work.batch_size)
     flops = work.flops(forward_flops, trained.model)
-
-    def predict():
-        return len(trained.predict(batch)["predictions"].numpy())
-
     medians = work.alternate(
         {
-            "product": work.rate(MatrixProduct(flops * work.batch_size)),
+            "product": work.product(flops),
             "raw": work.raw_reading(1),
             "whole": work.whole_runs(inference, inference.run),
-            "input": work.rate(lambda: len(next(stream)["id"])),
-            "predictions": work.rate(predict),
+            "input": work.reading(work.ordered_batches()),
+            "predictions": work.rate(
+                lambda: len(trained.predict(batch)["predictions"].numpy())
+            ),
             "lines": work.rate(_csv_lines(work.run.data.num_classes)),
         }
     )
-    product = medians["product"]
     figures = [
         _against(medians, "inference to CSV", "whole", "raw", "raw, 1 reader"),
-        _of_product("inference to CSV", medians["whole"], product, flops),
-        _of_product("predictions alone", medians["predictions"], product, flops),
-        *_arithmetic("predictions alone", medians["predictions"], product, flops),
+        _of_product(medians, "inference to CSV", "whole", flops),
+        _of_product(medians, "predictions alone", "predictions", flops),
+        _of_product(medians, "predictions alone", "predictions", flops, "GFLOP/s"),
         Figure("input alone", medians["input"]),
         Figure("CSV lines alone", medians["lines"]),
     ]
     return Report(figures + _memory_figures(work), {"flops_per_video": flops})
 
 
-def _csv_lines(num_classes, count=256):
+def _csv_lines(num_classes):
     rng = np.random.default_rng(0)
-    classes = rng.integers(num_classes, size=(count, _TOP_K))
-    scores = rng.random((count, _TOP_K), np.float32)
+    classes = rng.integers(num_classes, size=(_CSV_LINES, _TOP_K))
+    scores = rng.random((_CSV_LINES, _TOP_K), np.float32)
 
     def write():
-        file = io.StringIO()
-        for row in zip(classes, scores, strict=True):
-            file.write(submission.video_line("aAbc", *row))
-        return count
+        rows = zip(classes, scores, strict=True)
+        io.StringIO().writelines(submission.video_line("aAbc", *row) for row in rows)
+        return _CSV_LINES
 
     return write
 

@@ -52,17 +52,16 @@ def rate(action: Callable[[], int], seconds: float) -> float:
     Repeated for `seconds` after a warm-up of half of it, at least once each.
     """
     repeat(action, seconds * _WARM_UP)
-    done, elapsed = repeat(action, seconds)
-    return done / elapsed
+    return repeat(action, seconds)
 
 
-def repeat(action: Callable[[], int], seconds: float) -> tuple[int, float]:
-    """Units done and seconds taken, of `action` again and again, at least once."""
+def repeat(action: Callable[[], int], seconds: float = 0.0) -> float:
+    """As `rate`, without a warm-up."""
     start, done, elapsed = time.perf_counter(), 0, 0.0
     while not done or elapsed < seconds:
         done += action()
         elapsed = time.perf_counter() - start
-    return done, elapsed
+    return done / elapsed
 
 
 def alternate(measures: Mapping[str, Callable], repetitions: int, title: str) -> dict:
@@ -86,8 +85,7 @@ class MatrixProduct:
     """
 
     def __init__(self, flops: int):
-        side = round((flops / 2) ** (1 / 3))
-        side = min(max(side, 1), _LARGEST_SIDE)
+        side = min(max(round((flops / 2) ** (1 / 3)), 1), _LARGEST_SIDE)
         times = max(1, round(flops / (2 * side**3)))
         self.flops = 2 * side**3 * times
         values = np.random.default_rng(0).standard_normal((2, side, side), np.float32)

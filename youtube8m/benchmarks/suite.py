@@ -1,17 +1,16 @@
 """The speed table as ratios to limits, which machines of any speed can compare.
 
-    ratios = measure(["--seconds=1"])          # row -> figure -> ratio to its limit
-    [c for c in changes(before, ratios) if c.fell(tolerance=0.1)]
+    ratios = measure(["--seconds=1"], ROWS)    # row -> figure -> ratio to its limit
+    [change for change in changes(before, ratios, tolerance=0.1) if change.fell]
 
 Each row is a benchmark in a process of its own, as its peak memory counts.
 """
 
-import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,8 +19,6 @@ from youtube8m.errors import UserError
 from youtube8m.schema import NUM_CLASSES_2018
 from youtube8m.util.json import JsonError, read_json
 from youtube8m.util.progress import Progress
-
-_VERTICALS = 25  # of random sizes
 
 _DBOF = "--frame_features --model=DbofModel --dbof_cluster_size=1024"
 _LSTM = "--frame_features --lstm_cells=256 --batch_size=64"
@@ -60,23 +57,16 @@ class Change(NamedTuple):
     figure: str
     before: float | None
     after: float | None
-
-    def fell(self, tolerance: float) -> bool:
-        """Whether the ratio fell by more than the share `tolerance`, or is gone."""
-        if self.before is None:
-            return False
-        return self.after is None or self.after < self.before * (1 - tolerance)
+    fell: bool  # by more than the tolerance, or it is gone
 
 
-def measure(
-    flags: Sequence[str], rows: Iterable[str] = tuple(ROWS)
-) -> dict[str, dict[str, float]]:
+def measure(flags: Sequence[str], rows: Collection[str]) -> dict[str, dict[str, float]]:
     """Row -> figure -> ratio; `flags` go to each row's benchmark.
 
     Raises UserError if a benchmark fails.
     """
-    rows, found = list(rows), {}
-    verticals = np.random.default_rng(0).integers(_VERTICALS, size=NUM_CLASSES_2018)
+    found = {}
+    verticals = np.random.default_rng(0).integers(25, size=NUM_CLASSES_2018)
     with (
         tempfile.TemporaryDirectory() as directory,
         Progress("benchmarks", len(rows), "row") as progress,
@@ -101,21 +91,21 @@ def _ratios(arguments, directory):
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
         raise UserError(f"benchmark {' '.join(arguments)}: {lines[-1]}")
-    with open(output) as file:
-        figures = json.load(file)["figures"]
     return {
         f"{figure['name']} / {figure['limit_name']}": round(figure["ratio"], 4)
-        for figure in figures
+        for figure in read_json(output)["figures"]
         if figure["ratio"] is not None and figure["unit"] != "GFLOP/s"
     }
 
 
-def changes(before: dict, after: dict) -> Iterator[Change]:
-    """Every figure of two suites, in the order of the first."""
+def changes(before: dict, after: dict, tolerance: float) -> Iterator[Change]:
+    """Every figure of two suites; `tolerance` is a share of the ratio."""
     for row in before | after:
         old, new = before.get(row, {}), after.get(row, {})
         for figure in old | new:
-            yield Change(row, figure, old.get(figure), new.get(figure))
+            was, now = old.get(figure), new.get(figure)
+            fell = was is not None and (now is None or now < was * (1 - tolerance))
+            yield Change(row, figure, was, now, fell)
 
 
 def read(path: str) -> dict[str, dict[str, float]]:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from youtube8m import models
 from youtube8m.benchmarks import measuring
 from youtube8m.config import RunConfig
-from youtube8m.config.fields import flag, require_positive
+from youtube8m.config.fields import Config, flag
 from youtube8m.data.reading import order
 from youtube8m.data.reading.pipeline import Shards
 from youtube8m.data.reading.tensorflow_pipeline import open_shards
@@ -35,12 +35,8 @@ _WHOLE_RUN = 3  # length of a measurement that includes its start, in --seconds
 
 
 @dataclasses.dataclass(frozen=True)
-class BenchmarkConfig:
-    """What is measured with, and for how long.
-
-    Raises:
-      UserError: a value is out of range.
-    """
+class BenchmarkConfig(Config):
+    """What is measured with, and for how long."""
 
     data_pattern: str = flag(
         "", "Glob of labelled shards to measure with; default: made-up ones."
@@ -61,10 +57,6 @@ class BenchmarkConfig:
     jit_compile: bool = flag(False, "As of train.py, for the training step.")
     output_file: str = flag("", "JSON file to write the figures to.")
 
-    def __post_init__(self):
-        counts = ("batch_size", "num_frames", "num_videos", "num_readers")
-        require_positive(self, *counts, "repetitions", "seconds")
-
 
 class Workload:
     """Records on disk, batches in memory and a model.
@@ -72,33 +64,30 @@ class Workload:
     Args:
       directory: where made-up records and the run of an untrained model go.
 
-    Raises:
-      UserError: values that do not fit together, or files that cannot be used.
+    Raises UserError if values do not fit together, or files cannot be used.
     """
 
     def __init__(self, config: BenchmarkConfig, run: RunConfig, directory: str):
         self.config, self.run, self.directory = config, run, directory
         self.memory_of_libraries = measuring.peak_memory()["peak memory"]
         self.num_frames = config.num_frames or run.data.max_frames
-        self._check()
+        if self.num_frames > run.data.max_frames:
+            raise UserError(
+                f"--num_frames={self.num_frames}: more than "
+                f"--max_frames={run.data.max_frames}; raise that as well"
+            )
+        if models.parts(run.model).classifier is None:
+            raise UserError(
+                f"--model={run.model.model}: predicts no labels, and only models "
+                "that do can be measured; name another"
+            )
+        self.longest = min(self.num_frames, run.data.longest_example)
         frames = run.data.frame_features
         self.batch_size = config.batch_size or _BATCH_SIZE[frames]
         self.num_videos = config.num_videos or _NUM_VIDEOS[frames]
         self.pattern = config.data_pattern or self._write_records()
         self.shards = Shards.open(self.pattern, "--data_pattern", run.data)
-
-    def _check(self):
-        if self.num_frames > self.run.data.max_frames:
-            raise UserError(
-                f"--num_frames={self.num_frames}: more than "
-                f"--max_frames={self.run.data.max_frames}; raise that as well"
-            )
-
-        if models.parts(self.run.model).classifier is None:
-            raise UserError(
-                f"--model={self.run.model.model}: predicts no labels, and only models "
-                "that do can be measured; name another"
-            )
+        self.train_dir = os.path.join(directory, "run")
 
     def alternate(self, measures: Mapping[str, Callable]) -> dict[str, float]:
         """Medians of the measures, by the configured repetitions."""
@@ -108,10 +97,17 @@ class Workload:
         """A measure: the rate of `action`, over the configured seconds."""
         return lambda: measuring.rate(action, self.config.seconds)
 
+    def reading(self, batches: Iterator[dict]) -> Callable[[], float]:
+        """A measure: videos/s of batches that are read."""
+        return self.rate(lambda: len(next(batches)["id"]))
+
+    def product(self, flops: int) -> Callable[[], float]:
+        """A measure: FLOP/s of matrix products, a batch of `flops` a video at once."""
+        return self.rate(measuring.MatrixProduct(flops * self.batch_size))
+
     def _write_records(self):
         """Shards of random bytes; returns their glob."""
-        rng = np.random.default_rng(0)
-        numbers = range(self.num_videos)
+        rng, numbers = np.random.default_rng(0), range(self.num_videos)
         with Progress("writing records", self.num_videos) as progress:
             for shard in range(_SHARDS):
                 path = os.path.join(self.directory, f"records{shard}.tfrecord")
@@ -125,8 +121,7 @@ class Workload:
         sizes = dict(zip(data.feature_names, data.feature_sizes, strict=True))
         shortest = math.ceil(0.4 * self.num_frames)  # 120 of 300, as in YouTube-8M
         for number in numbers:
-            labels = rng.integers(data.num_classes, size=LABELS)
-            name = f"{number:04d}"
+            name, labels = f"{number:04d}", rng.integers(data.num_classes, size=LABELS)
             if data.frame_features:
                 frames = rng.integers(shortest, self.num_frames + 1)
                 features = {k: _bytes(rng, frames, d) for k, d in sizes.items()}
@@ -138,25 +133,22 @@ class Workload:
     def batch(self, size: int) -> dict[str, tf.Tensor]:
         """Random videos in memory: `labels` and what the model takes."""
         rng, data = np.random.default_rng(0), self.run.data
-        labels = rng.integers(data.num_classes, size=(size, LABELS), dtype=np.int32)
-        values = {"labels": labels}
+        values = models.dummy_batch(data, size, self.longest)
         if data.frame_features:
-            length = min(self.num_frames, data.longest_example)
-            frames = _bytes(rng, size, length, data.feature_size)
+            frames = _bytes(rng, *values["frames"].shape)
             if data.released_crops:  # which come dequantised
                 frames = frames.astype(np.float32)
-            lengths = np.full(size, length, np.int32)
-            values |= {"frames": frames, "num_frames": lengths}
+            values["frames"] = frames
         else:
-            shape = (size, data.feature_size)
-            values |= {"features": rng.standard_normal(shape, np.float32)}
+            shape = values["features"].shape
+            values["features"] = rng.standard_normal(shape, np.float32)
+        shape = (size, LABELS)
+        values["labels"] = rng.integers(data.num_classes, size=shape, dtype=np.int32)
         return {name: tf.constant(value) for name, value in values.items()}
 
     def flops(self, count: Callable, model) -> int:
         """Operations for one video by `forward_flops` or `training_flops`."""
-        batch = self.batch(1)
-        batch.pop("labels")
-        return count(model, batch)
+        return count(model, models.dummy_batch(self.run.data, frames=self.longest))
 
     def raw_reading(self, num_readers: int) -> Callable[[], float]:
         """A measure: serialised videos/s, as fast as tf.data reads them."""
@@ -187,7 +179,7 @@ class Workload:
     def trainer(self) -> Trainer:
         """A trainer of the model, for its step and for a checkpoint."""
         config = TrainingConfig(
-            train_dir=os.path.join(self.directory, "run"),
+            train_dir=self.train_dir,
             train_data_pattern=self.pattern,
             batch_size=self.batch_size,
             precision=self.config.precision,
@@ -197,18 +189,18 @@ class Workload:
 
     def evaluator(self) -> Evaluator:
         """An evaluator of the checkpoint that a trainer saved."""
-        train_dir = os.path.join(self.directory, "run")
-        return Evaluator(
-            EvaluationConfig(train_dir, self.pattern, batch_size=self.batch_size)
+        config = EvaluationConfig(
+            self.train_dir, self.pattern, batch_size=self.batch_size
         )
+        return Evaluator(config)
 
     def inference(self) -> Inference:
         """Inference with that checkpoint, to a file in the directory."""
-        train_dir = os.path.join(self.directory, "run")
         output = os.path.join(self.directory, "predictions.csv")
-        return Inference(
-            InferenceConfig(train_dir, self.pattern, output, batch_size=self.batch_size)
+        config = InferenceConfig(
+            self.train_dir, self.pattern, output, batch_size=self.batch_size
         )
+        return Inference(config)
 
     def whole_runs(self, command, run: Callable[[], int]) -> Callable[[], float]:
         """A measure: videos/s of `run`, which reads all of `command.shards`.
@@ -216,16 +208,11 @@ class Workload:
         Reads the files as often as fills three times the configured seconds, because
         the start of a run is measured too.
         """
-        run()  # compiles
-        _, elapsed = measuring.repeat(run, 0)
-        times = math.ceil(_WHOLE_RUN * self.config.seconds / elapsed)
+        videos = run()  # compiles
+        seconds = videos / measuring.repeat(run)
+        times = math.ceil(_WHOLE_RUN * self.config.seconds / seconds)
         command.shards = _repeated(command.shards, times)
-
-        def measure():
-            done, elapsed = measuring.repeat(run, 0)
-            return done / elapsed
-
-        return measure
+        return lambda: measuring.repeat(run)
 
 
 def _bytes(rng, *shape):

@@ -19,7 +19,7 @@ from typing import Any
 
 from absl import flags, logging
 
-from youtube8m import models
+from youtube8m import models, registry
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.config.data import CROPS
 from youtube8m.config.fields import split_list
@@ -28,13 +28,6 @@ from youtube8m.errors import UserError
 from youtube8m.losses import LOSSES
 from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING
 from youtube8m.models.preset import find
-from youtube8m.registry import (
-    Argument,
-    arguments,
-    defaults,
-    hyperparameters,
-    require_class_facts,
-)
 from youtube8m.schema import CLASS_FACTS
 
 FLAGS = flags.FLAGS
@@ -61,15 +54,12 @@ def define(*config_classes: type) -> None:
         fields = dataclasses.fields(config_class)  # its own come first in --help
         for field in sorted(fields, key=lambda f: f.name not in own["__annotations__"]):
             if "help" in field.metadata and field.name not in FLAGS:
-                _define(field.name, hints[field.name], field.default, field.metadata)
-
-
-def _define(name, hint, default, metadata):
-    if typing.get_origin(hint) is tuple:
-        hint, default = str, ",".join(map(str, default))
-    if isinstance(hint, types.UnionType):
-        hint = typing.get_args(hint)[0]
-    _DEFINE[hint](name, default, metadata["help"])
+                hint, default = hints[field.name], field.default
+                if isinstance(default, tuple):
+                    hint, default = str, ",".join(map(str, default))
+                if isinstance(hint, types.UnionType):
+                    hint = typing.get_args(hint)[0]
+                _DEFINE[hint](field.name, default, field.metadata["help"])
 
 
 def read(config_class: type) -> Any:
@@ -80,7 +70,9 @@ def read(config_class: type) -> Any:
     fields = dataclasses.fields(config_class)
     values = {f.name: FLAGS[f.name].value for f in fields if "help" in f.metadata}
     if any(f.name == "hyperparameters" for f in fields):
-        values["hyperparameters"] = given_hyperparameters()
+        given = {name: FLAGS[name].value for name in hyperparameter_flags}
+        given = {name: value for name, value in given.items() if value is not None}
+        values["hyperparameters"] = given
     return config_class(**values)
 
 
@@ -126,8 +118,7 @@ def define_import() -> None:
 def import_modules(argv: Sequence[str]) -> None:
     """Imports what --import names, and defines flags for the classes there.
 
-    Raises:
-      UserError: a module cannot be imported, or has an argument that cannot be a flag.
+    Raises UserError if one cannot be imported, or an argument there cannot be a flag.
     """
     if "import" not in FLAGS:
         return
@@ -166,28 +157,21 @@ def _help_of(owners):
     return " ".join([*sentences, f"By default {', '.join(defaults)}."])
 
 
-def all_hyperparameters() -> dict[str, dict[str, Argument]]:
+def all_hyperparameters() -> dict[str, dict[str, registry.Argument]]:
     """Name -> class -> argument, over all models, classifiers and losses."""
     registries = (ENCODERS, CLASSIFIERS, LABEL_PROCESSING, LOSSES)
-    classes = [registry.get(name) for registry in registries for name in registry]
-    found: dict[str, dict[str, Argument]] = {}
+    classes = [known.get(name) for known in registries for name in known]
+    found = collections.defaultdict(dict)
     for cls in [*classes, models.VideoModel]:
-        for name, argument in hyperparameters(cls).items():
-            found.setdefault(name, {})[cls.__name__] = argument
+        for name, argument in registry.hyperparameters(cls).items():
+            found[name][cls.__name__] = argument
     return found
-
-
-def given_hyperparameters() -> dict[str, Any]:
-    """The hyper-parameters whose flags have a value."""
-    given = {name: FLAGS[name].value for name in hyperparameter_flags}
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def chosen_classes(config: ModelConfig) -> list[type]:
     """The classes whose hyper-parameters count: the model's parts, and the loss.
 
-    Raises:
-      UserError: an unknown name.
+    Raises UserError for an unknown name.
     """
     parts = models.parts(config)
     loss = [LOSSES.get(config.label_loss)] if parts.classifier else []
@@ -197,8 +181,7 @@ def chosen_classes(config: ModelConfig) -> list[type]:
 def apply_preset() -> None:
     """Makes the flags of --preset the defaults, so that those that are given win.
 
-    Raises:
-      UserError: an unknown name, or that of an ensemble.
+    Raises UserError for an unknown name, or that of an ensemble.
     """
     if not FLAGS.preset:
         return
@@ -216,28 +199,31 @@ def apply_preset() -> None:
 def read_run() -> RunConfig:
     """The data and model that the flags spell.
 
-    Hyper-parameter flags that the chosen model does not take are left out, with a
-    warning each.
+    Flags of hyper-parameters and parts that the chosen model does not take are left
+    out, with a warning each.
 
-    Raises:
-      UserError: an unknown name, or values that do not fit together.
+    Raises UserError for an unknown name, or values that do not fit together.
     """
     config, data = read(ModelConfig), read(DataConfig)
     parts, classes = models.parts(config), chosen_classes(config)
-    classifier = parts.classifier
-    taken, given = defaults(*classes), config.hyperparameters
+    used = {"video_level_classifier_model": ""}
+    if parts.classifier:
+        used["video_level_classifier_model"] = parts.classifier.__name__
+    else:
+        used |= {"label_loss": "", "label_processing": ""}
+    taken, given = registry.defaults(*classes), config.hyperparameters
     data = data.with_released_code(given.get("released_code", False))
-    known = taken.keys() | (
-        {"released_code"} if data.frame_sampling in CROPS else set()
-    )
-    for name in sorted(given.keys() - known):
+    unused = given.keys() - taken.keys()
+    if data.frame_sampling in CROPS:
+        unused -= {"released_code"}
+    others = [n for n in used if FLAGS[n].present and FLAGS[n].value != used[n]]
+    for name in [*sorted(unused), *others]:
         logging.warning("--%s: %s does not take it; ignored", name, config.model)
-    _warn_unused_parts(config, parts)
     # All of them, defaults too: a later version's defaults must not change a run.
     values = {name: given.get(name, default) for name, default in taken.items()}
     config = dataclasses.replace(
         config,
-        video_level_classifier_model=classifier.__name__ if classifier else "",
+        video_level_classifier_model=used["video_level_classifier_model"],
         hyperparameters=values,
         imports=map(models.import_module, split_list(FLAGS["import"].value)),
         **_vocabulary_facts(data, classes),
@@ -250,9 +236,9 @@ def _vocabulary_facts(data, classes):
     path = FLAGS.vocabulary_file
     if not path:
         for cls in classes:
-            require_class_facts(cls)
+            registry.require_class_facts(cls)
         return {}
-    taken = {name for cls in classes for name in arguments(cls)}
+    taken = {name for cls in classes for name in registry.arguments(cls)}
     wanted = [name for name in CLASS_FACTS if name in taken]
     if not wanted:
         logging.warning("--vocabulary_file: nothing needs it; ignored")
@@ -261,27 +247,14 @@ def _vocabulary_facts(data, classes):
     return {name: vocabulary.class_fact(name, path) for name in wanted}
 
 
-def _warn_unused_parts(config, parts):
-    """Warns of flags that name a part which the model does not have."""
-    classifier = parts.classifier.__name__ if parts.classifier else ""
-    used = {"video_level_classifier_model": classifier}
-    if not classifier:
-        used |= {"label_loss": "", "label_processing": ""}
-    for name, value in used.items():
-        if FLAGS[name].present and FLAGS[name].value != value:
-            logging.warning("--%s: %s does not take it; ignored", name, config.model)
-
-
 def warn_differing(run: RunConfig) -> None:
     """Warns of model flags that are given but differ from what the run has."""
     saved = {**dataclasses.asdict(run.data), **dataclasses.asdict(run.model)}
     saved |= {"released_code": run.data.released_crops, **run.model.hyperparameters}
     for name in sorted({*saved, *hyperparameter_flags} & set(FLAGS)):
-        flag = FLAGS[name]
-        own = saved.get(name)
+        value, own = FLAGS[name].value, saved.get(name)
+        same = value == own
         if isinstance(own, tuple):
-            same = split_list(flag.value or "") == split_list(own)
-        else:
-            same = flag.value == own
-        if flag.present and not same:
-            logging.warning("--%s=%s: ignored, the run has %s", name, flag.value, own)
+            same = split_list(value or "") == split_list(own)
+        if FLAGS[name].present and not same:
+            logging.warning("--%s=%s: ignored, the run has %s", name, value, own)

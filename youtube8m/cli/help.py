@@ -42,8 +42,7 @@ def text(purpose: str, argv: Sequence[str]) -> str:
       purpose: the docstring of its tool.
       argv: its command line, which may choose a model.
 
-    Raises:
-      UserError: it chooses one that there is not.
+    Raises UserError if it chooses one that there is not.
     """
     words = [word for word in argv if word.lstrip("-") not in _HELP]
     with contextlib.suppress(absl_flags.Error, ValueError):  # reported without --help

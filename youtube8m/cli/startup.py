@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import logging
 import os
+import pathlib
 import pkgutil
 import signal
 import sys
@@ -18,6 +19,7 @@ from collections.abc import Callable
 
 from youtube8m.errors import UserError, unknown_name
 
+_PACKAGE = pathlib.Path(os.path.abspath(__file__)).parents[1]
 _status: int | None = None  # of the command that ended last
 
 
@@ -43,13 +45,16 @@ def run(command: str | Callable[..., None]) -> None:
     handler.addFilter(_is_ours_or_serious)
     logging.getLogger("tensorflow").handlers.clear()  # it would say things twice
     purpose = sys.modules["__main__"].__doc__ = tool["__doc__"]  # for --helpfull
-    terminated = 128 + signal.SIGTERM
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(terminated))
-    commands = tool.get("COMMANDS", ())
-    status = 0
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    commands, status = tool.get("COMMANDS", ()), 0
+
+    def execute(argv):
+        check_arguments(argv[1:], commands)
+        command(*argv[1:])
+
     try:
         app.run(
-            lambda argv: _guarded(_execute, command, argv[1:], commands),
+            lambda argv: _guarded(execute, argv),
             flags_parser=lambda argv: _guarded(_parse, argv, purpose),
         )
     except SystemExit as stop:
@@ -63,10 +68,10 @@ def run(command: str | Callable[..., None]) -> None:
 
 def main() -> None:
     """The console commands: `youtube8m NAME --flags`, or `youtube8m-NAME --flags`."""
-    folder = os.path.join(os.path.dirname(os.path.dirname(__file__)), "tools")
-    names = [module.name for module in pkgutil.iter_modules([folder])]
+    folder = _PACKAGE / "tools"
+    names = [module.name for module in pkgutil.iter_modules([str(folder)])]
     program, *arguments = sys.argv
-    command = os.path.basename(program).removesuffix(".exe").partition("-")[2]
+    command = pathlib.Path(program).stem.partition("-")[2]
     if not command:
         command, *arguments = arguments or ["--help"]
     name = command.replace("-", "_")
@@ -77,8 +82,8 @@ def main() -> None:
         sys.exit(f"error: {unknown_name('command', command, names)}")
     else:
         for name in names:
-            with open(os.path.join(folder, f"{name}.py"), encoding="utf-8") as file:
-                purpose = ast.get_docstring(ast.parse(file.read()))
+            source = (folder / f"{name}.py").read_text("utf-8")
+            purpose = ast.get_docstring(ast.parse(source))
             print(f"youtube8m {name}\n    {purpose.partition(chr(10))[0]}")
         sys.exit(1)
 
@@ -129,10 +134,9 @@ def _end_process(main_module):
     To free the interpreter beside TensorFlow's threads may take for ever. A session or
     a script of one's own that ran a command ends as it likes.
     """
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    folder, name = os.path.split(os.path.abspath(getattr(main_module, "__file__", "")))
-    is_tool = folder == os.path.join(root, "youtube8m", "tools")
-    is_command = is_tool or folder == root or name.split("-")[0] == "youtube8m"
+    path = pathlib.Path(os.path.abspath(getattr(main_module, "__file__", "")))
+    is_script = path.parent in (_PACKAGE.parent, _PACKAGE / "tools")
+    is_command = is_script or path.stem.partition("-")[0] == "youtube8m"
     same = sys.modules["__main__"] is main_module
     if is_command and same and _status is not None:
         with contextlib.suppress(OSError, ValueError):
@@ -148,13 +152,7 @@ def _ignore_signals():
 
 def _is_ours_or_serious(record):
     """Keeps TensorFlow's chatter, logged through absl too, out of our lines."""
-    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    return record.levelno > logging.INFO or record.pathname.startswith(ours)
-
-
-def _execute(main, arguments, commands):
-    _check(arguments, commands)
-    main(*arguments)
+    return record.levelno > logging.INFO or record.pathname.startswith(str(_PACKAGE))
 
 
 def _guarded(call, *arguments):
@@ -177,8 +175,11 @@ def _guarded(call, *arguments):
         sys.exit(130)
 
 
-def _check(arguments, commands):
-    """Raises UserError unless the arguments are one of `commands`, if there are any."""
+def check_arguments(arguments, commands) -> None:
+    """Raises UserError unless the arguments are one of `commands`, if there are any.
+
+    None as `commands` allows all.
+    """
     if commands is None:
         return
     extra = arguments[1:] if commands else arguments

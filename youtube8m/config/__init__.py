@@ -14,20 +14,12 @@ import importlib
 from youtube8m.config.data import DataConfig
 from youtube8m.config.model import ModelConfig, RunConfig
 
-__all__ = [
-    "DataConfig",
-    "EvaluationConfig",
-    "InferenceConfig",
-    "ModelConfig",
-    "RunConfig",
-    "TrainingConfig",
-]
-
 _OF_COMMANDS = {
     "TrainingConfig": "youtube8m.training.config",
     "EvaluationConfig": "youtube8m.evaluation.config",
     "InferenceConfig": "youtube8m.prediction.config",
 }
+__all__ = ["DataConfig", "ModelConfig", "RunConfig", *_OF_COMMANDS]
 
 
 def __getattr__(name: str):

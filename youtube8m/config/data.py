@@ -1,15 +1,9 @@
-"""What the records hold, and how much of it is read."""
+"""What the records hold, how much of it is read, and how."""
 
 import dataclasses
 
 from youtube8m import schema
-from youtube8m.config.fields import (
-    flag,
-    require,
-    require_not_negative,
-    require_positive,
-    split_list,
-)
+from youtube8m.config.fields import NOT_NEGATIVE, Config, flag, require, split_list
 
 CROPS = ("crop", "interval")  # with a start that can be chosen
 # The ways to choose frames, and by which fields prediction then chooses them.
@@ -24,7 +18,7 @@ FRAME_SAMPLING = {
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Config):
     """What the records hold and how much of it is read."""
 
     feature_names: tuple[str, ...] = flag(
@@ -40,7 +34,9 @@ class DataConfig:
         schema.NUM_CLASSES_2018,
         "Number of classes: 3862 since 2018, 4716 in 2017, 527 for AudioSet.",
     )
-    skip_frames: int = flag(0, "Frames left out at the start of each video.")
+    skip_frames: int = flag(
+        0, "Frames left out at the start of each video.", NOT_NEGATIVE
+    )
     max_frames: int = flag(
         schema.MAX_FRAMES,
         "Frames read of each video, at most, counted from --skip_frames on.",
@@ -61,7 +57,9 @@ class DataConfig:
         10, "Starts, from 0 on, that --frame_sampling=crop draws from in training."
     )
     crop_start: int = flag(
-        0, "Start of --frame_sampling=crop and interval where none is drawn."
+        0,
+        "Start of --frame_sampling=crop and interval where none is drawn.",
+        NOT_NEGATIVE,
     )
     released_crops: bool = flag(
         False,
@@ -90,15 +88,7 @@ class DataConfig:
             len(set(names)) == len(names),
             f"--feature_names={','.join(names)}: a name is given twice",
         )
-        require_positive(
-            self,
-            "num_classes",
-            "max_frames",
-            "crop_frames",
-            "crop_stride",
-            "crop_range",
-        )
-        require_not_negative(self, "skip_frames", "crop_start")
+        super().__post_init__()
         require(
             self.frame_sampling in FRAME_SAMPLING,
             f"--frame_sampling={self.frame_sampling}: there is no such way; choose "
@@ -109,13 +99,10 @@ class DataConfig:
             f"--released_crops needs --frame_sampling={' or '.join(CROPS)}, not "
             f"{self.frame_sampling}",
         )
-        for name, wanted in (
-            ("--skip_frames", self.skip_frames > 0),
-            ("--frame_sampling", self.frame_sampling != "all"),
-        ):
+        for name, unused in (("skip_frames", 0), ("frame_sampling", "all")):
             require(
-                self.frame_features or not wanted,
-                f"{name} needs frame-level records: add --frame_features",
+                self.frame_features or getattr(self, name) == unused,
+                f"--{name} needs frame-level records: add --frame_features",
             )
 
     @property
@@ -131,8 +118,7 @@ class DataConfig:
     def of_segments(self) -> "DataConfig":
         """As this, of five-second segments: cut from all frames, and never sampled.
 
-        Raises:
-          UserError: the records have no frames.
+        Raises UserError if the records have no frames.
         """
         require(
             self.frame_features,
@@ -167,3 +153,17 @@ class DataConfig:
     def feature_size(self) -> int:
         """D: the length of the concatenated features."""
         return sum(self.feature_sizes)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InputConfig(Config):
+    """How records are read, by a command that can read them in two ways."""
+
+    input_pipeline: str = flag(
+        "reader",
+        "What reads the records: reader, this package's own, or tfrecord, which is "
+        "TensorFlow's tf.data alone: slower; reads gzip too; trains in another order; "
+        "ends with an error at the first record that cannot be read.",
+        ("reader", "tfrecord"),
+    )
+    strict_data: bool = flag(False, "Stop at the first record that cannot be read.")

@@ -1,22 +1,47 @@
 """Fields of configurations: each is a flag, and is checked where it is built.
 
 @dataclasses.dataclass(frozen=True)
-class AverageConfig:
+class AverageConfig(Config):
+    train_dir: str = flag("", "Directory that train.py wrote.", NEEDED)
     last: int = flag(5, "Checkpoints to average, the newest ones.")
-
-    def __post_init__(self):
-        require_positive(self, "last")
 """
 
 import dataclasses
+import numbers
 from typing import Any
 
 from youtube8m.errors import UserError
 
+# Rules of fields; see `flag`.
+NEEDED, POSITIVE, NOT_NEGATIVE, ANY = "needed", "positive", "not negative", "any"
 
-def flag(default: Any, help: str) -> Any:
-    """A field that becomes a flag of the same name."""
-    return dataclasses.field(default=default, metadata={"help": help})
+
+def flag(default: Any, help: str, rule: str | tuple[str, ...] = POSITIVE) -> Any:
+    """A field that becomes a flag of the same name.
+
+    Args:
+      rule: what a `Config` requires. Of a text: that it is NEEDED, or the choices. Of a
+        number: POSITIVE, NOT_NEGATIVE or ANY. None, where it may be given, passes.
+    """
+    return dataclasses.field(default=default, metadata={"help": help, "rule": rule})
+
+
+class Config:
+    """Base of dataclasses that check their fields; UserErrors name the flag."""
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value, rule = getattr(self, field.name), field.metadata.get("rule")
+            given = f"--{field.name}={value}"
+            if rule == NEEDED:
+                require_given(self, field.name)
+            elif isinstance(rule, tuple):
+                require(value in rule, f"{given}: must be one of {', '.join(rule)}")
+            elif isinstance(value, numbers.Real) and not isinstance(value, bool):
+                if rule == POSITIVE:
+                    require(value > 0, f"{given}: must be greater than 0")
+                elif rule == NOT_NEGATIVE:
+                    require(value >= 0, f"{given}: must not be negative")
 
 
 def split_list(value: Any) -> tuple[str, ...]:
@@ -27,6 +52,7 @@ def split_list(value: Any) -> tuple[str, ...]:
 
 
 def require(condition: bool, message: str) -> None:
+    """Raises UserError with the message unless the condition holds."""
     if not condition:
         raise UserError(message)
 
@@ -35,24 +61,5 @@ def require_given(config: Any, *names: str) -> None:
     """Raises UserError if one of these fields is empty: the flag must be given."""
     helps = {f.name: f.metadata.get("help") for f in dataclasses.fields(config)}
     for name in names:
-        require(
-            bool(getattr(config, name).strip(", ")),
-            f"--{name} is empty, but needed: {helps[name]}",
-        )
-
-
-def require_not_negative(config: Any, *names: str) -> None:
-    """Raises UserError if one of these fields is below 0."""
-    for name in names:
-        value = getattr(config, name)
-        require(value >= 0, f"--{name}={value}: must not be negative")
-
-
-def require_positive(config: Any, *names: str) -> None:
-    """Raises UserError unless these fields are above 0, or None."""
-    for name in names:
-        value = getattr(config, name)
-        require(
-            value is None or value > 0,
-            f"--{name}={value}: must be greater than 0",
-        )
+        given = bool(getattr(config, name).strip(", "))
+        require(given, f"--{name} is empty, but needed: {helps[name]}")

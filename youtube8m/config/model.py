@@ -59,12 +59,6 @@ class ModelConfig:
             f"num_verticals is {number!r}; expected a number of at least {least}",
         )
 
-    @property
-    def class_facts(self) -> dict[str, Any]:
-        """The facts of the classes that are known, by name."""
-        facts = {name: getattr(self, name) for name in CLASS_FACTS}
-        return {name: fact for name, fact in facts.items() if fact}
-
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
@@ -81,7 +75,10 @@ class RunConfig:
             "feature_sizes": self.data.feature_sizes,
             "max_frames": self.data.longest_example,
         }
-        return {**self.model.hyperparameters, **facts, **self.model.class_facts}
+        for name in CLASS_FACTS:
+            if fact := getattr(self.model, name):
+                facts[name] = fact
+        return {**self.model.hyperparameters, **facts}
 
     def to_json(self) -> str:
         """One flat JSON object; the starter code's five keys as it wrote them."""
@@ -104,8 +101,7 @@ class RunConfig:
     ) -> "RunConfig":
         """Reads `to_json`'s text, or the starter code's five keys alone.
 
-        Raises:
-          UserError: not a JSON object, or a key of the starter code's is missing.
+        Raises UserError if it is no JSON object, or lacks a key of the starter code's.
         """
         try:
             return parse_json(text, lambda values: cls._from_values(values, source))
@@ -124,11 +120,9 @@ class RunConfig:
             hints = typing.get_type_hints(config_class)
             known = {name: values[name] for name in hints.keys() & values.keys()}
             for name, value in known.items():
-                hint = hints[name]
-                require(
-                    hint not in (bool, int, str) or type(value) is hint,
-                    f"{source}: {name} is {value!r}, not of type {hint}",
-                )
+                fits = hints[name] not in (bool, int, str) or type(value) is hints[name]
+                message = f"{source}: {name} is {value!r}, not of type {hints[name]}"
+                require(fits, message)
             return config_class(**known)
 
         try:

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from youtube8m.config.fields import flag, require, require_positive
-from youtube8m.config.input_pipeline import InputConfig
+from youtube8m.config.data import InputConfig
+from youtube8m.config.fields import ANY, Config, flag, require
 
 CHECKPOINT_HELP = (
     "Checkpoint to use: model.ckpt-STEP, or best (segment_best) of those that eval.py "
@@ -14,7 +14,7 @@ CHECKPOINT_HELP = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainedRunConfig:
+class TrainedRunConfig(Config):
     """Of a command that reads a trained run.
 
     Attributes:
@@ -32,11 +32,12 @@ class PartConfig(InputConfig):
         1,
         "Parts of the data for as many processes, to be merged by tools.merge_shards.",
     )
-    shard_index: int = flag(0, "Which of --num_shards parts to process, from 0 on.")
+    shard_index: int = flag(
+        0, "Which of --num_shards parts to process, from 0 on.", ANY
+    )
 
-    def require_part(self) -> None:
-        """Raises UserError unless shard_index is one of num_shards."""
-        require_positive(self, "num_shards")
+    def __post_init__(self):
+        super().__post_init__()
         require(
             0 <= self.shard_index < self.num_shards,
             f"--shard_index={self.shard_index}: must be from 0 to "

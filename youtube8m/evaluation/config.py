@@ -2,13 +2,7 @@
 
 import dataclasses
 
-from youtube8m.config.fields import (
-    flag,
-    require,
-    require_given,
-    require_not_negative,
-    require_positive,
-)
+from youtube8m.config.fields import NEEDED, NOT_NEGATIVE, flag, require
 from youtube8m.config.trained_run import CHECKPOINT_HELP, PartConfig, TrainedRunConfig
 
 
@@ -16,10 +10,11 @@ from youtube8m.config.trained_run import CHECKPOINT_HELP, PartConfig, TrainedRun
 class EvaluationConfig(TrainedRunConfig, PartConfig):
     """How a run's checkpoints are evaluated."""
 
-    train_dir: str = flag("/tmp/yt8m_model/", "Directory that train.py wrote.")
+    train_dir: str = flag("/tmp/yt8m_model/", "Directory that train.py wrote.", NEEDED)
     eval_data_pattern: str = flag(
         "",
         "Glob of the labelled shards, 'val*.tfrecord', or several, comma-separated.",
+        NEEDED,
     )
     segment_labels: bool = flag(False, "Evaluate the rated segments of the records.")
     batch_size: int = flag(1024, "Examples evaluated at once.")
@@ -33,6 +28,7 @@ class EvaluationConfig(TrainedRunConfig, PartConfig):
         1,
         "Checkpoints kept in --train_dir/best, those with the highest GAP on the same "
         "shards; with --num_shards none is kept.",
+        NOT_NEGATIVE,
     )
     class_metrics_file: str = flag(
         "", "CSV to write: the videos and the average precision of each class."
@@ -43,9 +39,6 @@ class EvaluationConfig(TrainedRunConfig, PartConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        require_given(self, "train_dir", "eval_data_pattern")
-        require_positive(self, "batch_size", "num_readers", "top_k")
-        self.require_part()
         follows = not (self.run_once or self.checkpoint)
         require(
             self.num_shards == 1 or (bool(self.metrics_file) and not follows),
@@ -57,4 +50,3 @@ class EvaluationConfig(TrainedRunConfig, PartConfig):
             f"--class_metrics_file={self.class_metrics_file}: needs all data; "
             f"evaluate without --num_shards={self.num_shards}",
         )
-        require_not_negative(self, "keep_best")

@@ -50,7 +50,6 @@ __all__ = [
     "dummy_batch",
     "import_classes",
     "import_module",
-    "import_source",
     "parts",
     *_REGISTERED,
 ]

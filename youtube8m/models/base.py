@@ -29,8 +29,7 @@ def count_verticals(verticals: Sequence[int], number: int | None = None) -> int:
       verticals: the vertical of each class.
       number: V; None counts the verticals up to the last one with a class.
 
-    Raises:
-      ValueError: a class has a vertical that is not below `number`.
+    Raises ValueError if a class has a vertical that is not below `number`.
     """
     least = max(verticals) + 1
     if number is not None and number < least:

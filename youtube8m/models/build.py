@@ -26,8 +26,7 @@ class Parts(typing.NamedTuple):
 def parts(config: ModelConfig) -> Parts:
     """The classes of the parts that `config` names.
 
-    Raises:
-      UserError: an unknown name.
+    Raises UserError for an unknown name.
     """
     name = config.label_processing
     processing = LABEL_PROCESSING.get(name) if name else None
@@ -45,9 +44,8 @@ def parts(config: ModelConfig) -> Parts:
 def create(run: RunConfig) -> VideoModel:
     """Builds the model of a run, with its weights.
 
-    Raises:
-      UserError: an unknown name, the wrong level of features for the model, or a
-        hyper-parameter's value that it refuses.
+    Raises UserError for an unknown name, the wrong level of features for the model, or
+    a hyper-parameter's value that it refuses.
     """
     classes = parts(run.model)
     _check_level(run, classes.encoder)

@@ -19,7 +19,7 @@ import sys
 import traceback
 
 from youtube8m.config import ModelConfig
-from youtube8m.errors import UserError
+from youtube8m.errors import UserError, reason
 from youtube8m.losses import LOSSES
 from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING
 from youtube8m.models.preset import import_source, register_presets
@@ -27,7 +27,7 @@ from youtube8m.util.files import is_replaced_directory, local_path
 
 # Whose lines are not the user's.
 _OTHERS = ("<frozen", importlib.__path__[0], os.path.dirname(os.path.dirname(__file__)))
-_files: dict[str, str] = {}  # path -> name in sys.modules
+_imported: set[str] = set()  # paths of files
 
 
 def import_module(name: str) -> str:
@@ -39,15 +39,14 @@ def import_module(name: str) -> str:
     Returns:
       The name; of a file its absolute path.
 
-    Raises:
-      UserError: it cannot be imported; the message has the file and the line.
+    Raises UserError if it cannot be imported; the message has the file and the line.
     """
     try:
         if not _is_file(name):
             import_source(name)
             return name
         path = local_path(name, "--import")
-        if path not in _files:
+        if path not in _imported:
             _import_file(path)
         return path
     except UserError:
@@ -76,22 +75,19 @@ def _import_file(path):
     except BaseException:
         del sys.modules[name]
         raise
-    _files[path] = name
+    _imported.add(path)
 
 
 def _reason(error):
     """What is wrong, and in which line of the user's code."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}: {error.msg}"
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(_OTHERS)
-    ]
+    frames = traceback.extract_tb(error.__traceback__)
+    frames = [f for f in frames if not f.filename.startswith(_OTHERS)]
     if not frames and isinstance(error, ModuleNotFoundError):
         return f"{error}; give the path of its file, or add its folder to PYTHONPATH"
     if not frames:
-        return getattr(error, "strerror", None) or str(error)
+        return reason(error)
     folder = os.path.dirname(frames[0].filename)
     *_, last = (f for f in frames if os.path.dirname(f.filename) == folder)
     return f"{last.filename}, line {last.lineno}: {type(error).__name__}: {error}"
@@ -103,8 +99,7 @@ def import_classes(config: ModelConfig, directory: str) -> None:
     Args:
       directory: the run's, which decides what is imported; see above.
 
-    Raises:
-      UserError: a module is not imported; the message says what to give.
+    Raises UserError if a module is not imported; the message says what to give.
     """
     used = {config.model, config.video_level_classifier_model}
     used |= {config.label_processing, config.label_loss}

@@ -3,13 +3,7 @@
 import dataclasses
 import math
 
-from youtube8m.config.fields import (
-    flag,
-    require,
-    require_given,
-    require_positive,
-    split_list,
-)
+from youtube8m.config.fields import NEEDED, flag, require, split_list
 from youtube8m.config.trained_run import CHECKPOINT_HELP, PartConfig, TrainedRunConfig
 
 
@@ -23,9 +17,9 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
         "are averaged.",
     )
     input_data_pattern: str = flag(
-        "", "Glob of the shards, 'test*.tfrecord', or several, comma-separated."
+        "", "Glob of the shards, 'test*.tfrecord', or several, comma-separated.", NEEDED
     )
-    output_file: str = flag("", "CSV file to write; it is complete or absent.")
+    output_file: str = flag("", "CSV file to write; it is complete or absent.", NEEDED)
     input_model_tgz: str = flag(
         "", "Instead of --train_dir: archive that --output_model_tgz wrote."
     )
@@ -62,7 +56,6 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
     )
 
     def __post_init__(self):
-        super().__post_init__()
         starts = split_list(self.crop_starts)
         require(
             all(start.isdigit() for start in starts),
@@ -80,9 +73,7 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
         )
         self._check_weights()
         self._check_archives()
-        require_given(self, "input_data_pattern", "output_file")
-        require_positive(self, "batch_size", "num_readers", "top_k", "segment_max_pred")
-        self.require_part()
+        super().__post_init__()
 
     def _check_archives(self):
         require(

@@ -19,17 +19,12 @@ from absl import logging
 from youtube8m import cli, models
 from youtube8m.cli import flags
 from youtube8m.config import RunConfig
-from youtube8m.config.fields import flag, require_given, split_list
+from youtube8m.config.fields import ANY, NEEDED, flag, split_list
 from youtube8m.config.trained_run import TrainedRunConfig
 from youtube8m.errors import UserError
 from youtube8m.runs.checkpoint_files import step_of
 from youtube8m.runs.directory import RunDirectory
-from youtube8m.runs.weights import (
-    load_weights,
-    named_variables,
-    read_run,
-    save_weights,
-)
+from youtube8m.runs.weights import load_weights, named_variables, read_run, save_weights
 from youtube8m.util.progress import Progress
 
 
@@ -37,15 +32,17 @@ from youtube8m.util.progress import Progress
 class AverageConfig(TrainedRunConfig):
     """What is averaged, and where it goes."""
 
-    train_dir: str = flag("", "Directory that train.py wrote.")
+    train_dir: str = flag("", "Directory that train.py wrote.", NEEDED)
     checkpoints: str = flag(
         "", "Checkpoints to average (model.ckpt-STEP), comma-separated."
     )
-    last: int | None = flag(None, "Instead of --checkpoints: how many of the newest.")
-    output_dir: str = flag("", "Directory to write, of the averaged model.")
+    last: int | None = flag(
+        None, "Instead of --checkpoints: how many of the newest.", ANY
+    )
+    output_dir: str = flag("", "Directory to write, of the averaged model.", NEEDED)
 
     def __post_init__(self):
-        require_given(self, "train_dir", "output_dir")
+        super().__post_init__()
         if bool(self.checkpoints) == (self.last is not None):
             raise UserError(
                 "--checkpoints and --last: give one of them, the names of checkpoints "

@@ -15,7 +15,6 @@ suite runs the whole speed table and keeps the ratios alone. compare prints two 
 files side by side; its status is 1 if a ratio fell by more than --tolerance.
 """
 
-import contextlib
 import dataclasses
 import json
 import tempfile
@@ -24,25 +23,15 @@ from absl import flags as absl_flags
 from absl import logging
 
 from youtube8m import cli
-from youtube8m.benchmarks import (
-    BENCHMARKS,
-    BenchmarkConfig,
-    Figure,
-    Report,
-    Workload,
-    suite,
-)
+from youtube8m.benchmarks import BENCHMARKS, BenchmarkConfig, Report, Workload, suite
 from youtube8m.cli import data_flags, flags
 from youtube8m.config import DataConfig, RunConfig
-from youtube8m.errors import UserError, unknown_name
-from youtube8m.util.files import replacing
+from youtube8m.errors import UserError
+from youtube8m.util.files import replacing, require_writable
 from youtube8m.util.text import aligned
 
 COMMANDS = None  # compare takes two files
 FLAGS = absl_flags.FLAGS
-
-_VIDEO_FEATURES, _FRAME_FEATURES = "mean_rgb,mean_audio", "rgb,audio"
-_FEATURE_SIZES = "1024,128"
 
 flags.define(BenchmarkConfig, DataConfig)
 flags.define_model_flags()
@@ -59,24 +48,15 @@ absl_flags.DEFINE_float(
 
 
 def main(*arguments: str) -> None:
-    """Measures what the first argument names, or compares two files.
-
-    Raises:
-      UserError: an unknown command, or too few or too many arguments.
-    """
-    commands = {name: _benchmark for name in BENCHMARKS}
-    commands |= {"suite": _suite, "compare": _compare}
-    if not arguments:
-        raise UserError(f"name a sub-command: {', '.join(commands)}")
-    command, *rest = arguments
-    if command not in commands:
-        raise unknown_name("sub-command", command, commands)
-    if command != "compare" and rest:
-        raise UserError(f"{rest[0]!r} is no flag; quote globs, and write --flag=value")
-    commands[command](*arguments)
+    """Measures what the first argument names, or compares two files."""
+    commands = dict.fromkeys(BENCHMARKS, _measure)
+    commands |= {"suite": _measure_suite, "compare": _compare}
+    compares = arguments[:1] == ("compare",)
+    cli.check_arguments(arguments[:1] if compares else arguments, commands)
+    commands[arguments[0]](*arguments)
 
 
-def _benchmark(command):
+def _measure(command):
     """Reads the flags, measures `command`, prints and writes the figures."""
     _set_defaults(command)
     config = flags.read(BenchmarkConfig)
@@ -84,25 +64,22 @@ def _benchmark(command):
     data_flags.complete(config.data_pattern, "--data_pattern", any_level=without_model)
     run = flags.read_run()
     logging.set_verbosity(logging.WARNING)  # no lines of the runs that are measured
-    with contextlib.ExitStack() as stack:
-        # Opened first: a path that cannot be written is told at once.
-        path = config.output_file
-        file = path and stack.enter_context(replacing(path, "--output_file"))
-        directory = stack.enter_context(tempfile.TemporaryDirectory())
+    if config.output_file:
+        require_writable(config.output_file, "--output_file")
+    with tempfile.TemporaryDirectory() as directory:
         report = BENCHMARKS[command](Workload(config, run, directory))
-        if file:
-            file.write(_json(command, config, run, report))
+    if config.output_file:
+        _write_json(config.output_file, _values(command, config, run, report))
     print(table(report))
 
 
-def _suite(command):
+def _measure_suite(command):
     """Measures the rows of the speed table, prints and writes their ratios."""
     if not FLAGS.output_file:
         raise UserError("--output_file is empty; name the file to write the ratios to")
     given = [f"--{n}={FLAGS[n].value}" for n in ("seconds", "repetitions")]
     ratios = suite.measure(given, FLAGS.row or suite.ROWS)
-    with replacing(FLAGS.output_file, "--output_file") as file:
-        file.write(json.dumps({"settings": given, "ratios": ratios}, indent=2) + "\n")
+    _write_json(FLAGS.output_file, {"settings": given, "ratios": ratios})
     rows = [(r, f, _text(v)) for r, found in ratios.items() for f, v in found.items()]
     print("\n".join(aligned([("row", "figure", "ratio"), *rows], numbers=(2,))))
 
@@ -111,17 +88,16 @@ def _compare(command, *paths):
     """Prints two suites side by side. Exits with 1 if a ratio fell too far."""
     if len(paths) != 2:
         raise UserError("compare: name two files, before and after")
-    found = list(suite.changes(*map(suite.read, paths)))
-    rows = [("row", "figure", "before", "after", "")]
-    fallen = [change for change in found if change.fell(FLAGS.tolerance)]
-    for change in found:
-        mark = "fell" if change in fallen else ""
-        values = map(_text, (change.before, change.after))
-        rows.append((change.row, change.figure, *values, mark))
+    rows, fallen = [("row", "figure", "before", "after", "")], 0
+    for change in suite.changes(*map(suite.read, paths), FLAGS.tolerance):
+        row, figure, before, after, fell = change
+        mark = "fell" if fell else ""
+        rows.append((row, figure, _text(before), _text(after), mark))
+        fallen += fell
     print("\n".join(aligned(rows, numbers=(2, 3))))
     if fallen:
         raise UserError(
-            f"{paths[1]}: {len(fallen)} of {len(found)} ratios fell by more than "
+            f"{paths[1]}: {fallen} of {len(rows) - 1} ratios fell by more than "
             f"--tolerance={FLAGS.tolerance:g}"
         )
 
@@ -131,23 +107,19 @@ def _set_defaults(command):
     if command == "input":
         FLAGS.set_default("frame_features", True)
     if not FLAGS["feature_names"].present and not FLAGS["feature_sizes"].present:
-        frames = FLAGS.frame_features
-        names = _FRAME_FEATURES if frames else _VIDEO_FEATURES
+        names = "rgb,audio" if FLAGS.frame_features else "mean_rgb,mean_audio"
         FLAGS.set_default("feature_names", names)
-        FLAGS.set_default("feature_sizes", _FEATURE_SIZES)
+        FLAGS.set_default("feature_sizes", "1024,128")
 
 
 def table(report: Report) -> str:
     """The figures in aligned columns, the facts below."""
     rows = [("figure", "value", "", "limit", "", "ratio")]
-    rows += [_row(figure) for figure in report.figures]
+    for f in report.figures:
+        value, limit, ratio = map(_text, (f.value, f.limit, f.ratio))
+        rows.append((f.name, value, f.unit, limit, f.limit_name, ratio))
     facts = [f"{k.replace('_', ' ')}: {_text(v)}" for k, v in report.facts.items()]
     return "\n".join(aligned(rows, numbers=(1, 3, 5)) + facts)
-
-
-def _row(figure: Figure):
-    value, limit, ratio = map(_text, (figure.value, figure.limit, figure.ratio))
-    return figure.name, value, figure.unit, limit, figure.limit_name, ratio
 
 
 def _text(value) -> str:
@@ -157,14 +129,16 @@ def _text(value) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _json(command, config: BenchmarkConfig, run: RunConfig, report: Report) -> str:
-    figures = [
-        {**dataclasses.asdict(figure), "ratio": figure.ratio}
-        for figure in report.figures
-    ]
+def _write_json(path, values):
+    with replacing(path, "--output_file") as file:
+        file.write(json.dumps(values, indent=2) + "\n")
+
+
+def _values(command, config: BenchmarkConfig, run: RunConfig, report: Report) -> dict:
+    figures = [{**dataclasses.asdict(f), "ratio": f.ratio} for f in report.figures]
     settings = {**dataclasses.asdict(config), **json.loads(run.to_json())}
     parts = {"benchmark": command, "settings": settings, "figures": figures}
-    return json.dumps({**parts, **report.facts}, indent=2) + "\n"
+    return parts | report.facts
 
 
 if __name__ == "__main__":

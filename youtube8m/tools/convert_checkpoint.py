@@ -16,18 +16,13 @@ from absl import logging
 from youtube8m import cli, models, optimizers
 from youtube8m.cli import flags
 from youtube8m.config import RunConfig
-from youtube8m.config.fields import flag, require_given, require_positive
+from youtube8m.config.fields import NEEDED, flag
 from youtube8m.config.trained_run import TrainedRunConfig
 from youtube8m.errors import UserError
 from youtube8m.optimizers import slot_variables
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.starter_code import StarterCheckpoint
-from youtube8m.runs.weights import (
-    load_weights,
-    named_variables,
-    read_run,
-    shapes_of,
-)
+from youtube8m.runs.weights import load_weights, named_variables, read_run, shapes_of
 from youtube8m.training.resume import fix_optimizer
 from youtube8m.training.saver import Saver
 from youtube8m.training.steps import TrainingState
@@ -39,8 +34,8 @@ _ADAM = "AdamOptimizer"
 class ConvertConfig(TrainedRunConfig):
     """What is converted, and where it goes."""
 
-    train_dir: str = flag("", "Directory that the starter code wrote.")
-    output_dir: str = flag("", "Directory to write.")
+    train_dir: str = flag("", "Directory that the starter code wrote.", NEEDED)
+    output_dir: str = flag("", "Directory to write.", NEEDED)
     checkpoint: str = flag("", "Checkpoint to use (model.ckpt-STEP); else the newest.")
     batch_size: int = flag(
         1024,
@@ -50,10 +45,6 @@ class ConvertConfig(TrainedRunConfig):
     optimizer: str = flag(
         _ADAM, "Optimizer to continue with; any but Adam begins without a state."
     )
-
-    def __post_init__(self):
-        require_given(self, "train_dir", "output_dir")
-        require_positive(self, "batch_size")
 
 
 flags.define(ConvertConfig)
@@ -69,9 +60,8 @@ def main() -> None:
 def convert(config: ConvertConfig) -> RunConfig:
     """Writes --output_dir; returns what the run is.
 
-    Raises:
-      UserError: --train_dir is not the starter code's, its variables do not fit, or
-        --output_dir is not empty.
+    Raises UserError if --train_dir is not the starter code's, its variables do not fit,
+    or --output_dir is not empty.
     """
     directory = RunDirectory(config.train_dir)
     run = read_run(directory, config.hyperparameters)

@@ -16,7 +16,7 @@ from absl import logging
 
 from youtube8m import cli
 from youtube8m.cli import flags
-from youtube8m.config.fields import flag, require_given
+from youtube8m.config.fields import NEEDED, Config, flag
 from youtube8m.data.reading.tfrecord import find_shards
 from youtube8m.errors import UserError
 from youtube8m.prediction.submission import VIDEO_HEADER
@@ -27,16 +27,15 @@ _KEYS = ("video_id", "class_indexes", "predictions")
 
 
 @dataclasses.dataclass(frozen=True)
-class ConvertConfig:
+class ConvertConfig(Config):
     """What is converted, and where it goes."""
 
     json_prediction_files_pattern: str = flag(
-        "", "Glob of the files of JSON lines; several may be given, comma-separated."
+        "",
+        "Glob of the files of JSON lines; several may be given, comma-separated.",
+        NEEDED,
     )
-    csv_output_file: str = flag("", "CSV file to write.")
-
-    def __post_init__(self):
-        require_given(self, "json_prediction_files_pattern", "csv_output_file")
+    csv_output_file: str = flag("", "CSV file to write.", NEEDED)
 
 
 flags.define(ConvertConfig)
@@ -48,13 +47,12 @@ def main() -> None:
     convert(config.json_prediction_files_pattern, config.csv_output_file)
 
 
-def convert(pattern: str, output: str) -> int:
-    """Writes the CSV; returns the number of its rows.
+def convert(pattern: str, output: str) -> None:
+    """Writes the CSV.
 
     Raises UserError if no file matches, or a line is not a prediction.
     """
-    done = 0
-    paths = find_shards(pattern, "--json_prediction_files_pattern")
+    done, paths = 0, find_shards(pattern, "--json_prediction_files_pattern")
     with replacing(output, "--csv_output_file") as file:
         file.write(VIDEO_HEADER)
         for path in paths:
@@ -62,7 +60,6 @@ def convert(pattern: str, output: str) -> int:
                 file.write(row)
                 done += 1
     logging.info("wrote %d rows: %s", done, output)
-    return done
 
 
 def _rows(path):
@@ -91,9 +88,12 @@ def csv_row(prediction) -> str:
     missing = [key for key in _KEYS if key not in prediction]
     if missing:
         raise ValueError(f"it lacks {', '.join(missing)}")
-    video_id, classes, scores = (prediction[key] for key in _KEYS)
-    if isinstance(video_id, list):  # a batch of one
-        video_id, classes, scores = (_only(prediction[key]) for key in _KEYS)
+    values = [prediction[key] for key in _KEYS]
+    if isinstance(values[0], list):  # a batch of one
+        if not all(isinstance(value, list) and len(value) == 1 for value in values):
+            raise ValueError("it is of several videos, or none")
+        values = [value for (value,) in values]
+    video_id, classes, scores = values
     if not isinstance(video_id, str) or not video_id or set(video_id) & set(",\r\n"):
         raise ValueError(f"video_id is {video_id!r}")
     video_id.encode()  # JSON can spell halves of characters, which no file holds
@@ -109,12 +109,6 @@ def csv_row(prediction) -> str:
         raise ValueError(f"it has {len(classes)} classes, {len(scores)} predictions")
     pairs = [f"{c} {score:f}" for c, score in zip(classes, scores, strict=True)]
     return f"{video_id},{' '.join(pairs)}\n"
-
-
-def _only(values):
-    if not isinstance(values, list) or len(values) != 1:
-        raise ValueError("it is of several videos, or none")
-    return values[0]
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from absl import logging
 from youtube8m import cli
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig
-from youtube8m.config.fields import flag, require_given, require_positive, split_list
+from youtube8m.config.fields import Config, flag, require_given, split_list
 from youtube8m.data.labels.video_labels import read_labels
 from youtube8m.data.reading.batch import pad_ids
 from youtube8m.errors import UserError
@@ -46,7 +46,7 @@ from youtube8m.util.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
-class EnsembleConfig:
+class EnsembleConfig(Config):
     """What is merged or measured; what each sub-command needs it checks itself."""
 
     input_files: str = flag("", "CSV files, comma-separated.")
@@ -75,9 +75,6 @@ class EnsembleConfig:
         DataConfig.num_classes,
         "Number of classes; merge checks class ids against it only if it is given.",
     )
-
-    def __post_init__(self):
-        require_positive(self, "top_k", "segment_max_pred", "num_classes")
 
 
 flags.define(EnsembleConfig)

@@ -12,6 +12,7 @@ import os
 from youtube8m import cli
 from youtube8m.cli import flags
 from youtube8m.config.fields import flag
+from youtube8m.config.trained_run import TrainedRunConfig
 from youtube8m.errors import UserError
 from youtube8m.export import ExportConfig, export
 from youtube8m.runs.checkpoint_files import EXPORTS, is_complete
@@ -20,7 +21,7 @@ from youtube8m.util.files import local_path
 
 
 @dataclasses.dataclass(frozen=True)
-class MediapipeConfig:
+class MediapipeConfig(TrainedRunConfig):
     """The starter code's flags."""
 
     checkpoint_file: str = flag(
@@ -43,7 +44,7 @@ def main() -> None:
             checkpoint=checkpoint,
             output_dir=config.output_dir,
             format="mediapipe",
-            hyperparameters=flags.given_hyperparameters(),
+            hyperparameters=config.hyperparameters,
         )
     )
     flags.warn_differing(run)

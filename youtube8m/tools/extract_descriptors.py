@@ -19,7 +19,7 @@ from absl import logging
 
 from youtube8m import cli
 from youtube8m.cli import flags
-from youtube8m.config.fields import flag, require_given, require_positive
+from youtube8m.config.fields import NEEDED, flag
 from youtube8m.config.trained_run import CHECKPOINT_HELP, TrainedRunConfig
 from youtube8m.data.reading.order import batched
 from youtube8m.data.writing.records import video_example, write_records
@@ -33,18 +33,14 @@ from youtube8m.util.progress import Progress
 class ExtractionConfig(TrainedRunConfig):
     """What is read, and how it is written."""
 
-    train_dir: str = flag("", "Directory that train.py wrote.")
-    input_data_pattern: str = flag("", "Glob of the records to read.")
-    output_dir: str = flag("", "Directory of the records to write.")
+    train_dir: str = flag("", "Directory that train.py wrote.", NEEDED)
+    input_data_pattern: str = flag("", "Glob of the records to read.", NEEDED)
+    output_dir: str = flag("", "Directory of the records to write.", NEEDED)
     feature_name: str = flag("descriptor", "What to call the feature.")
     checkpoint: str = flag("", CHECKPOINT_HELP)
     labels: bool = flag(True, "Whether the records have labels.")
     batch_size: int = flag(512, "Videos at once.")
     shard_size: int = flag(4096, "Videos per file written.")
-
-    def __post_init__(self):
-        require_given(self, "train_dir", "input_data_pattern", "output_dir")
-        require_positive(self, "batch_size", "shard_size")
 
 
 flags.define(ExtractionConfig)

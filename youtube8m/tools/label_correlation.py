@@ -13,24 +13,20 @@ from absl import logging
 from youtube8m import cli
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig
-from youtube8m.config.fields import flag, require_given, require_positive
+from youtube8m.config.fields import NEEDED, Config, flag
 from youtube8m.data.labels.cooccurrence import CooccurrenceCounts
 from youtube8m.data.labels.video_labels import read_labels
 
 
 @dataclasses.dataclass(frozen=True)
-class CountConfig:
+class CountConfig(Config):
     """What is counted, and where it goes."""
 
     train_data_pattern: str = flag(
-        "", "Glob of the labelled shards, frame-level or video-level."
+        "", "Glob of the labelled shards, frame-level or video-level.", NEEDED
     )
-    output_file: str = flag("", "The .npy file to write.")
+    output_file: str = flag("", "The .npy file to write.", NEEDED)
     num_classes: int = flag(DataConfig.num_classes, "Number of classes.")
-
-    def __post_init__(self):
-        require_given(self, "train_data_pattern", "output_file")
-        require_positive(self, "num_classes")
 
 
 flags.define(CountConfig)

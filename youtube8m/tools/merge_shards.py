@@ -11,6 +11,7 @@ Files of --metrics_file need no --output_file: the figures of all are printed. I
 files come in their order, the result is that of one process over all of the data.
 """
 
+import collections
 import dataclasses
 import zipfile
 
@@ -19,38 +20,29 @@ from absl import logging
 
 from youtube8m import cli
 from youtube8m.cli import flags
-from youtube8m.config.fields import flag, require_given, require_positive, split_list
+from youtube8m.config.fields import NEEDED, Config, flag, require_given, split_list
 from youtube8m.errors import UserError
 from youtube8m.evaluation.evaluator import log_result, merged_parts
+from youtube8m.prediction import submission
 from youtube8m.prediction.config import InferenceConfig
-from youtube8m.prediction.submission import (
-    SCORED_SEGMENT_HEADER,
-    SEGMENT_HEADER,
-    VIDEO_HEADER,
-    Submission,
-    require_one_form,
-    segment_line,
-)
 from youtube8m.util.files import local_path, replacing
 
 
 @dataclasses.dataclass(frozen=True)
-class MergeConfig:
+class MergeConfig(Config):
     """What is merged, and where it goes."""
 
-    input_files: str = flag("", "Files of all shards, comma-separated.")
+    input_files: str = flag("", "Files of all shards, comma-separated.", NEEDED)
     output_file: str = flag("", "CSV file to write.")
     num_shards: int | None = flag(
-        None,
-        "Files that there must be, so that none is forgotten.",
+        None, "Files that there must be, so that none is forgotten."
     )
     segment_max_pred: int = flag(
         InferenceConfig.segment_max_pred, "Segments listed per class, at most."
     )
 
     def __post_init__(self):
-        require_given(self, "input_files")
-        require_positive(self, "segment_max_pred", "num_shards")
+        super().__post_init__()
         given = len(split_list(self.input_files))
         if self.num_shards not in (None, given):
             raise UserError(
@@ -71,23 +63,23 @@ def main() -> None:
         log_result(metrics.result(), step)
         return
     require_given(config, "output_file")
-    parts = [Submission(path, may_be_empty=True) for path in paths]
-    header, lines = _merged(parts, config.segment_max_pred)
+    parts = [submission.Submission(path, may_be_empty=True) for path in paths]
+    header, lines = _merge(parts, config.segment_max_pred)
     with replacing(config.output_file, "--output_file", binary=True) as file:
         file.write(header.encode())
         file.writelines(lines)
     logging.info("merged %d files into %s", len(parts), config.output_file)
 
 
-def _merged(parts, segment_max_pred):
-    """(header, rows as bytes) of all parts."""
-    require_one_form(parts, "merge the shards of one run of inference.py")
+def _merge(parts, segment_max_pred):
+    """The header, and the rows as bytes, of all parts."""
+    submission.require_one_form(parts, "merge the shards of one run of inference.py")
     first = parts[0]
-    if first.header == VIDEO_HEADER:
+    if first.header == submission.VIDEO_HEADER:
         _check_once(parts)
-        return VIDEO_HEADER, (line for part in parts for line in part.lines())
-    if first.header == SCORED_SEGMENT_HEADER:
-        return SEGMENT_HEADER, _segment_lines(parts, segment_max_pred)
+        return first.header, (line for part in parts for line in part.lines())
+    if first.header == submission.SCORED_SEGMENT_HEADER:
+        return submission.SEGMENT_HEADER, _segment_lines(parts, segment_max_pred)
     raise UserError(
         f"{first.path}: lists no scores, so it is no shard of others; predict with "
         "--num_shards, or merge models with python -m youtube8m.tools.ensemble"
@@ -109,12 +101,12 @@ def _check_once(parts):
 
 def _segment_lines(parts, max_per_class):
     """Yields each class's segments by falling score, equal ones in the files' order."""
-    rows_of: dict[int, list] = {}
+    rows_of = collections.defaultdict(list)
     for part in parts:
         for row, class_id in enumerate(part.keys):
-            rows_of.setdefault(class_id, []).append((part, row))
-    for class_id in sorted(rows_of):
-        found = [part.scored_segments(row) for part, row in rows_of[class_id]]
+            rows_of[class_id].append((part, row))
+    for class_id, rows in sorted(rows_of.items()):
+        found = [part.scored_segments(row) for part, row in rows]
         names = [name for part, _ in found for name in part]
         if len(set(names)) < len(names):
             raise UserError(
@@ -123,7 +115,7 @@ def _segment_lines(parts, max_per_class):
             )
         order = np.argsort(-np.concatenate([s for _, s in found]), kind="stable")
         best = [names[n] for n in order[:max_per_class]]
-        yield segment_line(class_id, best).encode()
+        yield submission.segment_line(class_id, best).encode()
 
 
 if __name__ == "__main__":

@@ -13,12 +13,7 @@ from absl import logging
 from youtube8m import cli
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig
-from youtube8m.config.fields import (
-    flag,
-    require_given,
-    require_not_negative,
-    require_positive,
-)
+from youtube8m.config.fields import NEEDED, NOT_NEGATIVE, Config, flag, require_given
 from youtube8m.data.labels.ratings import read_ratings
 from youtube8m.errors import UserError
 from youtube8m.evaluation import segments
@@ -27,7 +22,7 @@ from youtube8m.util.files import local_path
 
 
 @dataclasses.dataclass(frozen=True)
-class MeasureConfig:
+class MeasureConfig(Config):
     """What is measured, and on which ratings."""
 
     eval_data_pattern: str = flag(
@@ -38,16 +33,14 @@ class MeasureConfig:
     label_cache: str = flag(
         "", "Local file of the ratings; written if it does not exist, read if it does."
     )
-    submission_file: str = flag("", "The segment CSV; a header is optional.")
-    top_n: int = flag(0, "Segments of each class that count; 0: all.")
+    submission_file: str = flag("", "The segment CSV; a header is optional.", NEEDED)
+    top_n: int = flag(0, "Segments of each class that count; 0: all.", NOT_NEGATIVE)
     num_classes: int = flag(DataConfig.num_classes, "Number of classes.")
 
     def __post_init__(self):
-        require_given(self, "submission_file")
+        super().__post_init__()
         if not self.label_cache:
             require_given(self, "eval_data_pattern")
-        require_positive(self, "num_classes")
-        require_not_negative(self, "top_n")
 
 
 flags.define(MeasureConfig)

@@ -67,14 +67,14 @@ def _announce(config, run):
 
 def _compact(config):
     """'name=value' of what is set; facts of each class would fill screens."""
-    values = dataclasses.asdict(config)
+    values, words = dataclasses.asdict(config), []
     values |= values.pop("hyperparameters", {})
-    for name in CLASS_FACTS:
-        values.pop(name, None)
     for name, value in values.items():
         if isinstance(value, tuple):
-            values[name] = ",".join(map(str, value))
-    return " ".join(f"{n}={v}" for n, v in values.items() if v not in ("", None))
+            value = ",".join(map(str, value))
+        if name not in CLASS_FACTS and value not in ("", None):
+            words.append(f"{name}={value}")
+    return " ".join(words)
 
 
 if __name__ == "__main__":

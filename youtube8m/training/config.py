@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from youtube8m.config.fields import flag, require, require_given, require_positive
-from youtube8m.config.input_pipeline import InputConfig
+from youtube8m.config.data import InputConfig
+from youtube8m.config.fields import ANY, NEEDED, flag, require
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -12,7 +12,7 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 class TrainingConfig(InputConfig):
     """How a run is trained; nothing here changes what the model is."""
 
-    train_dir: str = flag("/tmp/yt8m_model/", "Directory of the run's files.")
+    train_dir: str = flag("/tmp/yt8m_model/", "Directory of the run's files.", NEEDED)
     preset: str = flag(
         "",
         "Row of a paper's table, by its name in tools.presets; its flags become the "
@@ -21,6 +21,7 @@ class TrainingConfig(InputConfig):
     train_data_pattern: str = flag(
         "",
         "Glob of the training shards, 'train*.tfrecord', or several, comma-separated.",
+        NEEDED,
     )
     segment_labels: bool = flag(
         False,
@@ -39,7 +40,9 @@ class TrainingConfig(InputConfig):
     start_new_model: bool = flag(
         False, "Start from scratch: removes the run that --train_dir holds."
     )
-    num_gpu: int = flag(1, "GPUs to train on, at most; the CPU where there is none.")
+    num_gpu: int = flag(
+        1, "GPUs to train on, at most; the CPU where there is none.", ANY
+    )
     batch_size: int = flag(1024, "Examples per step and GPU.")
     steps_per_loop: int = flag(
         1, "Steps per call of the device; several are faster for small models."
@@ -55,15 +58,16 @@ class TrainingConfig(InputConfig):
         4000000, "Examples between two decays of the learning rate."
     )
     regularization_penalty: float = flag(
-        1.0, "Factor of the model's weight regularisation in the loss."
+        1.0, "Factor of the model's weight regularisation in the loss.", ANY
     )
     clip_gradient_norm: float = flag(
-        1.0, "Largest L2 norm of each variable's gradient; 0 or less: no limit."
+        1.0, "Largest L2 norm of each variable's gradient; 0 or less: no limit.", ANY
     )
     precision: str = flag(
         "float32",
         "Numbers that layers compute with: float32, mixed_bfloat16 or mixed_float16. "
         "Weights are float32 with all of them, and so is evaluation.",
+        PRECISIONS,
     )
     jit_compile: bool = flag(
         False,
@@ -75,6 +79,7 @@ class TrainingConfig(InputConfig):
         "Keep a moving average of the weights, average = decay * average + (1 - decay) "
         "* weights, which eval.py and inference.py use; 0: none. It starts from the "
         "first step's weights: train for several times 1 / (1 - decay) steps.",
+        ANY,
     )
     export_model_steps: int = flag(1000, "Steps between two checkpoints.")
     save_checkpoint_minutes: float = flag(15.0, "Minutes between two checkpoints.")
@@ -83,33 +88,13 @@ class TrainingConfig(InputConfig):
     shuffle_buffer: int | None = flag(
         None, "Records in the shuffle buffer; default 5 batches."
     )
-    seed: int = flag(0, "Seed of the initial weights and the order of the data.")
+    seed: int = flag(0, "Seed of the initial weights and the order of the data.", ANY)
     log_device_placement: bool = flag(False, "Log the device of each operation.")
 
     def __post_init__(self):
         super().__post_init__()
         require(
             0 <= self.seed < 2**32, f"--seed={self.seed}: must be from 0 to 4294967295"
-        )
-        require_given(self, "train_dir", "train_data_pattern")
-        require_positive(
-            self,
-            "batch_size",
-            "steps_per_loop",
-            "num_epochs",
-            "max_steps",
-            "base_learning_rate",
-            "learning_rate_decay",
-            "learning_rate_decay_examples",
-            "export_model_steps",
-            "save_checkpoint_minutes",
-            "keep_checkpoints",
-            "num_readers",
-            "shuffle_buffer",
-        )
-        require(
-            self.precision in PRECISIONS,
-            f"--precision={self.precision}: must be one of {', '.join(PRECISIONS)}",
         )
         require(
             0 <= self.ema_decay < 1,

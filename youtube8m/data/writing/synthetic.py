@@ -24,12 +24,7 @@ import tensorflow as tf
 
 from youtube8m import schema
 from youtube8m.config import DataConfig
-from youtube8m.config.fields import (
-    flag,
-    require,
-    require_not_negative,
-    require_positive,
-)
+from youtube8m.config.fields import ANY, NOT_NEGATIVE, Config, flag, require
 from youtube8m.data.reading import order
 from youtube8m.data.writing.records import (
     RatedSegment,
@@ -66,7 +61,7 @@ _PLAN_STREAM, _DIRECTION_STREAM, _VIDEO_STREAM = range(3)
 
 
 @dataclasses.dataclass(frozen=True)
-class SampleConfig:
+class SampleConfig(Config):
     """The content of a sample. Raises UserError for a value that is out of range."""
 
     num_classes: int = flag(25, "Number of classes, the first the most frequent.")
@@ -76,22 +71,23 @@ class SampleConfig:
     feature_sizes: tuple[int, ...] = flag(
         (1024, 128), "Values per frame of each feature, comma-separated."
     )
-    num_train: int = flag(800, "Videos to train on.")
-    num_validate: int = flag(200, "Videos to evaluate on.")
-    num_test: int = flag(100, "Videos without labels.")
+    num_train: int = flag(800, "Videos to train on.", NOT_NEGATIVE)
+    num_validate: int = flag(200, "Videos to evaluate on.", NOT_NEGATIVE)
+    num_test: int = flag(100, "Videos without labels.", NOT_NEGATIVE)
     num_shards: int = flag(2, "Files of each split, at most one per video.")
-    min_frames: int = flag(120, "Frames (seconds) of a video, at least.")
+    min_frames: int = flag(120, "Frames (seconds) of a video, at least.", ANY)
     max_frames: int = flag(schema.MAX_FRAMES, "Frames of a video, at most.")
     one_frame_share: float = flag(
-        0.01, "Share of videos with just one frame; above 0, each split has one."
+        0.01, "Share of videos with just one frame; above 0, each split has one.", ANY
     )
-    mean_labels: float = flag(3.0, "Labels per video, on average about.")
+    mean_labels: float = flag(3.0, "Labels per video, on average about.", ANY)
     noise: float = flag(
         0.5,
         "Standard deviation of the noise per value, a class's own values having 0.5; "
         "also how strong the traces of other classes are, at most.",
+        NOT_NEGATIVE,
     )
-    seed: int = flag(0, "Seed of all random choices.")
+    seed: int = flag(0, "Seed of all random choices.", NOT_NEGATIVE)
 
     def __post_init__(self):
         data = DataConfig(  # checks what both have in common
@@ -103,9 +99,7 @@ class SampleConfig:
         )
         object.__setattr__(self, "feature_names", data.feature_names)
         object.__setattr__(self, "feature_sizes", data.feature_sizes)
-        counts = ("num_train", "num_validate", "num_test")
-        require_not_negative(self, *counts, "noise", "seed")
-        require_positive(self, "num_shards")
+        super().__post_init__()
         share, frames = self.one_frame_share, self.min_frames
         in_length = f"must be within 1 and --max_frames={self.max_frames}"
         for name, holds, expected in (

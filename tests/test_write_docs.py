@@ -4,15 +4,15 @@ import pathlib
 import shutil
 
 import pytest
+import write_docs
 
 from tests.helpers import processes
 from youtube8m.errors import UserError
 from youtube8m.models import preset as registered
 from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING
 from youtube8m.models.preset import PAPERS, PRESETS, Paper, Preset
-from youtube8m.tools import write_docs
 
-COMMAND = "run: python -m youtube8m.tools.write_docs"
+COMMAND = "run: python docs/write_docs.py"
 ROOT = pathlib.Path(processes.ROOT)
 DOCUMENTS = write_docs.documents(ROOT)
 

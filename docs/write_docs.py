@@ -1,6 +1,6 @@
 """Writes the tables of models and presets into README.md and docs/papers.
 
-    python -m youtube8m.tools.write_docs    # in the root of the repository
+    python docs/write_docs.py    # in the root of the repository
 
 It replaces the lines between the markers of a document, such as
 `<!-- presets: begin -->` and `<!-- presets: end -->`. A new paper gets a document.
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from youtube8m import cli
+from youtube8m import cli, tools  # noqa: F401  # tools loads TensorFlow silently
 from youtube8m.config import DataConfig
 from youtube8m.errors import UserError
 from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING
