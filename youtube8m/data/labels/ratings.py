@@ -16,7 +16,7 @@ from absl import logging
 
 from youtube8m.config import DataConfig
 from youtube8m.data.labels.video_labels import decoded
-from youtube8m.data.reading import decoding, tfrecord, wire
+from youtube8m.data.reading import decoding, tfrecord
 from youtube8m.data.reading.damage import Damage
 from youtube8m.errors import UserError
 from youtube8m.util.files import local_path, replacing
@@ -33,7 +33,7 @@ class RatingDecoder(decoding.Decoder):
     """Decodes the ratings of a record, each an example, without its frames."""
 
     def parse(self, record, draw=None):
-        context, _ = wire.split_sequence_example(record)
+        context, _ = tfrecord.split_sequence_example(record)
         video = self._video_id(record, context)
         ratings = zip(*self._ratings(record, context), strict=True)
         return [{"id": video, "rating": rating} for rating in ratings]
