@@ -39,7 +39,7 @@ def read_labels(pattern: str, flag: str, num_classes: int) -> dict[str, np.ndarr
 
 
 def decoded(paths: list[str], decoder: decoding.Decoder) -> Iterator[dict]:
-    """Batches of all records, in the order of the files, by a decoder of contexts."""
+    """Batches of all records, in the order of the files; frames are not decoded."""
     with Progress("reading labels", len(paths), "file") as progress:
         for done, path in enumerate(paths, 1):
             records = tfrecord.read_records(path, decoder.damage)
