@@ -8,6 +8,7 @@
 Results depend on the arguments alone, on every machine and in every version.
 """
 
+import collections
 import itertools
 from collections.abc import Iterable, Iterator
 
@@ -29,17 +30,15 @@ def in_turns(sources: Iterable[Iterator], width: int) -> Iterator:
     The next source takes the turns of one that ends.
     """
     waiting = iter(sources)
-    active = list(itertools.islice(waiting, width))
+    active = collections.deque(itertools.islice(waiting, width))
     while active:
-        still = []
-        for source in active:
-            for item in source:
-                yield item
-                still.append(source)
-                break
-            else:
-                still.extend(itertools.islice(waiting, 1))
-        active = still
+        source = active.popleft()
+        for item in source:
+            yield item
+            active.append(source)
+            break
+        else:
+            active.extend(itertools.islice(waiting, 1))
 
 
 def shuffled(items: Iterable, buffer: int, seed: int) -> Iterator:
