@@ -389,12 +389,6 @@ def test_a_failed_export_leaves_the_earlier_one(tmp_path, monkeypatch):
             {},
             "crops of the released code",
         ),
-        (
-            "LstmModel",
-            {"frame_sampling": "windows", "max_frames": 100_000},
-            {},
-            "--max_frames=100000: too many",
-        ),
     ],
 )
 def test_mistakes(case, data, values, message, tmp_path):

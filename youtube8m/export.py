@@ -28,8 +28,6 @@ from youtube8m.layers.cells import disable_cudnn
 from youtube8m.prediction.predictor import TrainedRun
 from youtube8m.util.files import replacing_directory
 
-_MOST_CHOICES = 2**22  # lengths of videos, times frames where these are irregular
-
 
 @dataclasses.dataclass(frozen=True)
 class ExportConfig(TrainedRunConfig):
@@ -73,49 +71,37 @@ def export(config: ExportConfig) -> RunConfig:
     return trained.run
 
 
-def _check_sampling(data):
-    """Raises UserError if frames are chosen in a way that is not exported."""
-    if data.released_crops:
-        raise UserError(
-            f"--frame_sampling={data.frame_sampling} with --released_code: crops of "
-            "the released code are not exported; predict with inference.py"
-        )
-    irregular = data.frame_sampling in ("windows", "random")
-    most = _MOST_CHOICES // (data.longest_example if irregular else 1)
-    if data.skip_frames + data.max_frames > most:
-        raise UserError(
-            f"--max_frames={data.max_frames}: too many to export with --frame_sampling="
-            f"{data.frame_sampling}, at most {most}"
-        )
+def _refuse_released_crops(data):
+    require(
+        not data.released_crops,
+        f"--frame_sampling={data.frame_sampling} with --released_code: crops of the "
+        "released code are not exported; predict with inference.py",
+    )
 
 
 def _write_saved_model(trained, path, top_k):
     data = trained.run.data
-    _check_sampling(data)
+    _refuse_released_crops(data)
     top_k = min(top_k, data.num_classes)
 
     def serve(example_bytes):
         batch = parse_records(data, example_bytes)
         predictions = trained.model(batch, training=False)["predictions"]
         scores, classes = tf.math.top_k(predictions, top_k)
-        return {
-            "video_id": batch["id"],
-            "class_indexes": classes,
-            "predictions": scores,
-        }
+        named = {"class_indexes": classes, "predictions": scores}
+        return {"video_id": batch["id"], **named}
 
     _save(trained, serve, path, tf.TensorSpec([None], tf.string, "example_bytes"))
 
 
 def _write_mediapipe(trained, path, _):
     data = trained.run.data
-    if not data.frame_features:
-        raise UserError(
-            "--format=mediapipe takes frames, but the model in "
-            f"{trained.directory.path} takes video-level features; export it with "
-            "--format=savedmodel"
-        )
-    _check_sampling(data)
+    require(
+        data.frame_features,
+        f"--format=mediapipe takes frames, but the model in {trained.directory.path} "
+        "takes video-level features; export it with --format=savedmodel",
+    )
+    _refuse_released_crops(data)
 
     def serve(rgb_and_audio, num_frames):
         lengths = tf.clip_by_value(num_frames[:, 0], 1, tf.shape(rgb_and_audio)[1])
@@ -125,9 +111,8 @@ def _write_mediapipe(trained, path, _):
         return {"predictions": trained.model(batch, training=False)["predictions"]}
 
     frames = tf.TensorSpec([None, None, data.feature_size], tf.float32, "rgb_and_audio")
-    _save(
-        trained, serve, path, frames, tf.TensorSpec([None, 1], tf.int32, "num_frames")
-    )
+    lengths = tf.TensorSpec([None, 1], tf.int32, "num_frames")
+    _save(trained, serve, path, frames, lengths)
 
 
 def _save(trained, serve, path, *inputs):

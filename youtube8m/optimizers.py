@@ -86,11 +86,8 @@ def list_names() -> list[str]:
     keras_names = {
         name
         for name, value in vars(keras.optimizers).items()
-        if inspect.isclass(value)
-        and issubclass(value, keras.optimizers.Optimizer)
-        and value is not keras.optimizers.Optimizer
-        and name != "LossScaleOptimizer"
-    }
+        if inspect.isclass(value) and issubclass(value, keras.optimizers.Optimizer)
+    } - {"Optimizer", "LossScaleOptimizer"}
     return sorted(keras_names | _TF1.keys())
 
 

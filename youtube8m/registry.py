@@ -78,7 +78,7 @@ class Configured:
 
 
 class AtLeast(NamedTuple):
-    """The least value of an int, in an annotation; 1 where there is none."""
+    """The least value of an int, in an annotation; without it, it is 1."""
 
     value: int
 
@@ -86,21 +86,15 @@ class AtLeast(NamedTuple):
 class Argument(NamedTuple):
     """A constructor's argument, as its annotation and default declare it.
 
-        lstm_cells: Annotated[int, "Units of each layer."] = 1024
-        pool_size: Annotated[int, "Frames of a window; 0: none.", AtLeast(0)] = 3
-
-    Attributes:
-      annotation: the type, without what Annotated adds.
-      default: inspect.Parameter.empty where there is none.
-      help: one sentence.
-      minimum: the least value of an int.
+    lstm_cells: Annotated[int, "Units of each layer."] = 1024
+    pool_size: Annotated[int, "Frames of a window; 0: none.", AtLeast(0)] = 3
     """
 
     name: str
-    annotation: Any
-    default: Any
-    help: str = ""
-    minimum: int = 1
+    annotation: Any  # the type, without what Annotated adds
+    default: Any  # inspect.Parameter.empty if there is none
+    help: str = ""  # one sentence
+    minimum: int = 1  # the least value of an int
 
     @classmethod
     def of(cls, parameter: inspect.Parameter, names: Mapping[str, Any]) -> "Argument":
@@ -120,14 +114,9 @@ class Argument(NamedTuple):
         """Whether it has no default."""
         return self.default is inspect.Parameter.empty
 
-    @property
-    def is_hyperparameter(self) -> bool:
-        """Whether it has a plain type and a default."""
-        return self.annotation in HYPERPARAMETER_TYPES and not self.is_required
-
 
 def arguments(cls: type) -> dict[str, Argument]:
-    """The constructor's arguments by name, with those that **kwargs pass on to ours."""
+    """The constructor's arguments by name, and those of our bases behind **kwargs."""
     found: dict[str, Argument] = {}
     for base in cls.__mro__:
         if base.__module__.split(".")[0] == "keras":
@@ -136,9 +125,8 @@ def arguments(cls: type) -> dict[str, Argument]:
             _, *own = inspect.signature(base.__init__).parameters.values()
             named = [p for p in own if p.kind != p.VAR_KEYWORD]
             for parameter in named:
-                if parameter.name not in found:
-                    argument = Argument.of(parameter, base.__init__.__globals__)
-                    found[parameter.name] = argument
+                argument = Argument.of(parameter, base.__init__.__globals__)
+                found.setdefault(parameter.name, argument)
             if named == own:
                 break
     return found
@@ -151,22 +139,24 @@ def required(cls: type) -> set[str]:
 
 def hyperparameters(cls: type) -> dict[str, Argument]:
     """The constructor's arguments of a plain type that have a default, by name."""
-    known = arguments(cls).items()
-    return {name: argument for name, argument in known if argument.is_hyperparameter}
+    return {
+        name: argument
+        for name, argument in arguments(cls).items()
+        if argument.annotation in HYPERPARAMETER_TYPES and not argument.is_required
+    }
 
 
 def summary(cls: type) -> str:
-    """The first line of its docstring; "" where there is none."""
+    """The first line of its docstring; "" if there is none."""
     return (cls.__doc__ or "").strip().partition("\n")[0]
 
 
 def defaults(*classes: type | None) -> dict[str, Any]:
     """The hyper-parameters of some classes and their defaults; None has none."""
     return {
-        name: p.default
-        for cls in classes
-        if cls is not None
-        for name, p in hyperparameters(cls).items()
+        name: argument.default
+        for cls in filter(None, classes)
+        for name, argument in hyperparameters(cls).items()
     }
 
 
@@ -183,14 +173,14 @@ def require_class_facts(cls: type, known: Iterable[str] = ()) -> None:
 def construct(cls: type, values: Mapping[str, Any], **also: Any) -> Any:
     """Builds `cls` with those of `values` that its constructor takes, and `also`.
 
-    Raises:
-      UserError: a value that the constructor refuses, or a count below 1.
+    Raises UserError if a value has another type, is too low or is refused.
     """
     accepted = arguments(cls)
     chosen = {key: value for key, value in values.items() if key in accepted}
     for key, value in chosen.items():
         kind = accepted[key].annotation
-        if kind in HYPERPARAMETER_TYPES and not _is_of(kind, value):
+        fits = type(value) is kind or (kind is float and type(value) is int)
+        if kind in HYPERPARAMETER_TYPES and not fits:
             raise UserError(f"--{key}={value!r}: must be of type {kind.__name__}")
         least = accepted[key].minimum
         if kind is int and value < least:
@@ -205,10 +195,6 @@ def construct(cls: type, values: Mapping[str, Any], **also: Any) -> Any:
         return cls(**chosen, **also)
     except ValueError as error:
         raise UserError(str(error)) from None
-
-
-def _is_of(kind, value):
-    return type(value) is kind or (kind is float and type(value) is int)
 
 
 def require_choice(name: str, value: str, *choices: str) -> None:

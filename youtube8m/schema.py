@@ -28,21 +28,13 @@ LABEL_PADDING = -1  # in a batch's `labels` [B, L]
 
 
 class ClassFact(NamedTuple):
-    """A constructor argument whose value is a column of a vocabulary.
+    """A constructor argument whose value is a column of a vocabulary."""
 
-    Attributes:
-      meaning: what it is, for messages.
-      attribute: the name of the value in a Vocabulary.
-      least: the least value that the vocabulary of a data set has.
-      lack: what a class with a smaller value lacks.
-      remedy: the file that has it.
-    """
-
-    meaning: str
-    attribute: str
-    least: int
-    lack: str
-    remedy: str
+    meaning: str  # what it is, for messages
+    attribute: str  # the name of the value in a Vocabulary
+    least: int  # the least value that the vocabulary of a data set has
+    lack: str  # what a class with a smaller value lacks
+    remedy: str  # the file that has it
 
 
 _VERTICALS = ("no vertical", "a file that names one for each class")

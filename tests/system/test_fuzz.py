@@ -26,7 +26,7 @@ from youtube8m.data.labels.cooccurrence import CooccurrenceCounts, read_counts
 from youtube8m.data.labels.vocabulary import read_vocabulary
 from youtube8m.data.reading import decoding, tfrecord
 from youtube8m.data.reading.damage import Damage
-from youtube8m.data.reading.wire import RecordError
+from youtube8m.data.reading.tfrecord import RecordError
 from youtube8m.data.writing.records import frame_example, video_example, write_records
 from youtube8m.errors import UserError
 from youtube8m.evaluation import evaluator

@@ -1,6 +1,6 @@
 """The import path of `youtube8m.data.writing.records` that users' scripts have."""
 
-from youtube8m.data.writing.records import (
+from youtube8m.data.writing.records import (  # noqa: F401
     RatedSegment,
     add_segments,
     dequantize,
@@ -10,14 +10,3 @@ from youtube8m.data.writing.records import (
     video_example,
     write_records,
 )
-
-__all__ = [
-    "RatedSegment",
-    "add_segments",
-    "dequantize",
-    "frame_example",
-    "quantize",
-    "record_file",
-    "video_example",
-    "write_records",
-]

@@ -151,7 +151,7 @@ class Evaluator:
         dataset = self.shards.ordered_batches(
             self.config.batch_size,
             self.config.num_readers,
-            shard=(self.config.shard_index, self.config.num_shards),
+            part=(self.config.shard_index, self.config.num_shards),
         )
         start = began = time.monotonic()
         total = self.shards.estimated_examples // self.config.num_shards

@@ -171,7 +171,7 @@ class Inference:
             self.config.batch_size,
             self.config.num_readers,
             self.config.crop_starts,
-            shard=(self.config.shard_index, self.config.num_shards),
+            part=(self.config.shard_index, self.config.num_shards),
         )
         start, done = time.monotonic(), 0
         total = self.shards.estimated_records // self.config.num_shards

@@ -589,7 +589,7 @@ def test_a_batch_too_small_for_all_workers_is_left_out(found):
 @pytest.mark.parametrize("count", [1, 3, 20])
 def test_shards_in_order_make_the_whole(found, count):
     parts = [
-        in_order(found, found.ordered_batches(4, shard=(index, count)))
+        in_order(found, found.ordered_batches(4, part=(index, count)))
         for index in range(count)
     ]
     assert sum(parts, []) == ALL_NAMES
@@ -610,7 +610,7 @@ def test_damage_is_told_by_the_shard_it_lies_in(tmp_path):
     lost = []
     for index in range(4):
         shards = Shards.open(str(path), "--f", CONFIG)
-        list(shards.iterate(shards.ordered_batches(4, shard=(index, 4))))
+        list(shards.iterate(shards.ordered_batches(4, part=(index, 4))))
         lost.append(shards.damage.lost)
     assert lost == expected and sum(lost) == 2
 

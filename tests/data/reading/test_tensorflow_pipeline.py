@@ -181,7 +181,7 @@ def test_several_readers_read_every_record_once(plain):
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_parts_in_order_make_the_whole(plain, count):
     parts = [
-        read(plain, plain.ordered_batches(4, shard=(index, count)))
+        read(plain, plain.ordered_batches(4, part=(index, count)))
         for index in range(count)
     ]
     assert sum(parts, []) == read(plain, plain.ordered_batches(4))

@@ -3,8 +3,8 @@
 ratings = read_ratings("validate*.tfrecord", "--eval_data_pattern", 3862, cache="r.csv")
 ratings[3]["aAbc:40"]                        # whether class 3 is in that segment
 
-The cache is a text file: a line with the number of ratings and a digest of the shards
-they come from, then a line `class,1 or 0,id:start` for each.
+The cache is a text file: a line with the number of ratings and a digest of their
+shards, then a line `class,1 or 0,id:start` for each.
 """
 
 import os
@@ -16,7 +16,7 @@ from absl import logging
 
 from youtube8m.config import DataConfig
 from youtube8m.data.labels.video_labels import decoded
-from youtube8m.data.reading import decoding, tfrecord, wire
+from youtube8m.data.reading import decoding, tfrecord
 from youtube8m.data.reading.damage import Damage
 from youtube8m.errors import UserError
 from youtube8m.util.files import local_path, replacing
@@ -33,7 +33,7 @@ class RatingDecoder(decoding.Decoder):
     """Decodes the ratings of a record, each an example, without its frames."""
 
     def parse(self, record, draw=None):
-        context, _ = wire.split_sequence_example(record)
+        context, _ = tfrecord.split_sequence_example(record)
         video = self._video_id(record, context)
         ratings = zip(*self._ratings(record, context), strict=True)
         return [{"id": video, "rating": rating} for rating in ratings]
@@ -45,17 +45,16 @@ class RatingDecoder(decoding.Decoder):
 
 
 def read_ratings(pattern: str, flag: str, num_classes: int, cache: str = "") -> Ratings:
-    """The ratings of the shards, from `cache` if there is that file.
+    """The ratings of the shards, from the file `cache`, which is written if it is new.
 
-    Otherwise the cache is written. A class that is rated twice in a segment is present
-    if one of the ratings says so.
+    A class that is rated twice in a segment is present if one of the ratings says so.
 
     Args:
-      pattern: may be empty where the cache exists; the cache is then not checked
-        against any shards.
+      pattern: may be empty if the cache exists; the cache is then not checked against
+        any shards.
 
     Raises UserError if no file matches or none has ratings, or if the cache is damaged
-    or of other shards.
+    or belongs to other shards.
     """
     cache = cache and local_path(cache, _CACHE_FLAG)
     cached = cache and os.path.exists(cache)
@@ -78,9 +77,9 @@ def read_ratings(pattern: str, flag: str, num_classes: int, cache: str = "") -> 
 
 def _read_shards(paths, num_classes, damage):
     decoder = RatingDecoder(DataConfig(num_classes=num_classes), False, damage)
-    names = ("id", "segment_start", "class", "present")
     ratings: Ratings = {}
     for batch in decoded(paths, decoder):
+        names = ("id", "segment_start", "class", "present")
         columns = (batch[name].tolist() for name in names)
         for video, start, class_id, present in zip(*columns, strict=True):
             segment = f"{video.decode('utf-8', 'replace')}:{start}"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from youtube8m.config import DataConfig
-from youtube8m.data.reading import decoding, order, tfrecord, wire
+from youtube8m.data.reading import decoding, order, tfrecord
 from youtube8m.data.reading.damage import Damage
 from youtube8m.errors import UserError
 from youtube8m.util.progress import Progress
@@ -18,7 +18,7 @@ class LabelDecoder(decoding.Decoder):
     """Decodes `id` and `labels`."""
 
     def parse(self, record, draw=None):
-        context, _ = wire.split_sequence_example(record)
+        context, _ = tfrecord.split_sequence_example(record)
         return [self._context(record, context)]
 
 
@@ -39,7 +39,7 @@ def read_labels(pattern: str, flag: str, num_classes: int) -> dict[str, np.ndarr
 
 
 def decoded(paths: list[str], decoder: decoding.Decoder) -> Iterator[dict]:
-    """Batches of all records, in the order of the files, by a decoder of contexts."""
+    """Batches of all records, in the order of the files; frames are not decoded."""
     with Progress("reading labels", len(paths), "file") as progress:
         for done, path in enumerate(paths, 1):
             records = tfrecord.read_records(path, decoder.damage)

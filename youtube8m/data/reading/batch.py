@@ -1,10 +1,14 @@
 """A batch: a dict of arrays or tensors with examples along the first axis.
 
-Frame level: `frames` [B, T, D], uint8 or the records' own floats, and `num_frames`
-int32 [B]. Video level: `features` float32 [B, D]. Both: `id` string [B] and, where
-records have them, `labels` int32 [B, L], padded with -1. Rated segments add `rated`
-int32 [B, R], padded with -1, and `segment_start` int32 [B]. Batches of training carry
-`position` int64 [3] besides: how much of the data has come before.
+Frame level: `frames` uint8 [B, T, D], features concatenated in the order of
+--feature_names (released crops: float32), and `num_frames` int32 [B]. Video level:
+`features` float32 [B, D]. Both: `id` string [B] and, where they are asked for, `labels`
+int32 [B, L], padded with -1. Rated segments add `rated` int32 [B, R], the classes that
+were rated, padded with -1, of which `labels` are present, and `segment_start` int32
+[B]. Batches of training add `position` int64 [3]: how much of the data is consumed with
+them.
+
+Bytes stay bytes and labels stay ids until they are on the device.
 """
 
 import numpy as np
@@ -46,12 +50,11 @@ def record_signature(
 
 def batch_signature(batch: dict[str, np.ndarray]) -> dict[str, tf.TensorSpec]:
     """The specs of batches like `batch`, of any size, length and number of labels."""
-    known = {"frames": 2, "features": 1}  # the axis of D
     specs = {}
     for name, value in batch.items():
         shape = [None] * len(value.shape)
-        if name in known:
-            shape[known[name]] = value.shape[known[name]]
+        if name in ("frames", "features"):
+            shape[-1] = value.shape[-1]
         dtype = tf.string if value.dtype == object else value.dtype
         specs[name] = tf.TensorSpec(shape, dtype)
     return specs
@@ -76,21 +79,20 @@ def pad_examples(examples: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
 
 
 def take_share(batch: dict, worker: tuple[int, int]) -> dict:
-    """A worker's rows of a batch of single examples, with the position behind it.
+    """The share of a batch of single examples that a worker (index, count) gets.
 
-    Args:
-      worker: (index, count).
+    Its `position` is that of the whole batch.
     """
     position = batch.pop("position")[-1]
-    part = order.share(tf.size(batch["id"]), *worker)
-    return {**{name: v[part] for name, v in batch.items()}, "position": position}
+    own = order.share(tf.size(batch["id"]), *worker)
+    return {**{name: v[own] for name, v in batch.items()}, "position": position}
 
 
 def device_inputs(batch: dict) -> dict:
-    """All of a batch but its strings, which stay on the host."""
+    """A batch without strings, which stay on the host."""
     return {k: v for k, v in batch.items() if v.dtype != tf.string}
 
 
 def without_position(batch: dict) -> dict:
-    """A batch as it goes to models: its position matters to training alone."""
+    """A batch as models get it: its position matters to training alone."""
     return {name: value for name, value in batch.items() if name != "position"}

@@ -1,12 +1,12 @@
-"""Keeps count of what could not be read, and decides when that ends a run.
+"""Counts the records that cannot be read, and decides when that ends a run.
 
     damage = Damage(strict=False)
     damage.record("train00.tfrecord", "record 17: is cut short")   # one warning
     damage.check()                                                 # raises if fatal
 
-The input pipeline runs in threads of its own, where an exception would surface
-later as an opaque TensorFlow error; so it leaves its errors here and the loop that
-consumes batches raises them.
+The input pipeline runs in threads of its own. An exception there would become an error
+of TensorFlow's that says little. So errors are left here, and the loop that consumes
+batches raises them.
 """
 
 import collections
@@ -16,13 +16,13 @@ from absl import logging
 
 from youtube8m.errors import UserError
 
-_LINES_PER_FILE = 10  # a file of the wrong kind would fill the log
+_LINES_PER_FILE = 10  # a file of another kind would fill the log
 
 
 class Damage:
     """Lost records by file, each reported once; in strict mode the first is fatal.
 
-    `lost` counts them; `reports` maps each file to what was said of it.
+    `lost` is their number; `reports` has the messages about each file.
     """
 
     def __init__(self, strict: bool = False):
@@ -33,7 +33,7 @@ class Damage:
         self._lock = threading.Lock()
 
     def record(self, path: str, what: str, count: int = 1) -> None:
-        """Notes that `count` records of `path` are lost; later epochs repeat it."""
+        """Counts `count` records of `path` as lost; later epochs repeat it."""
         with self._lock:
             seen = self.reports[path]
             if what in seen:
@@ -49,12 +49,12 @@ class Damage:
             logging.warning("%s; skipped (%d records lost so far)", message, self.lost)
 
     def warn_of_lost(self, consequence: str) -> None:
-        """A last line of how many records are lost, and what comes of that."""
+        """Logs how many records are lost, if any, and the consequence."""
         if self.lost:
             logging.warning("%d records could not be read %s", self.lost, consequence)
 
     def fail(self, error: UserError) -> None:
-        """Makes `error` end the run at the next `check`; the first one wins."""
+        """Makes the next `check` raise `error`, unless an earlier one is there."""
         with self._lock:
             self._fatal = self._fatal or error
 

@@ -3,13 +3,9 @@
     decoder = decoder_for(DataConfig(...), labels=True, damage=Damage())
     batch = decoder.decode(paths, locations, records)
 
-A batch is a dict of arrays: `id` object [B]; `labels` int32 [B, L] padded with -1
-(where asked for); frame level: `frames` uint8 [B, T, D], features concatenated in
-the order of --feature_names, and `num_frames` int32 [B]; video level: `features`
-float32 [B, D]; segments add `segment_start`, `rated` int32 [B, R], the classes that
-were rated, padded with -1, of which `labels` are those rated as present, and
-`position` int64 [B, 3]: the epoch, the number of the record in it, and how many of
-the record's segments there are up to this one.
+A batch is as `batch` says, of arrays. Segments add the `position` int64 [B, 3] of each:
+the epoch, the number of its record in that, and how many of the record's segments there
+are up to this one.
 
 A record that cannot be used is left out and reported to `damage`. One whose labels
 contradict --num_classes ends the run, as it means the flag is wrong.
@@ -23,11 +19,10 @@ import numpy as np
 
 from youtube8m import schema
 from youtube8m.config import DataConfig
-from youtube8m.data.reading import frame_sampling, wire
+from youtube8m.data.reading import frame_sampling, tfrecord
 from youtube8m.data.reading.batch import pad_ids
 from youtube8m.data.reading.damage import Damage
-from youtube8m.data.reading.tfrecord import Location
-from youtube8m.data.reading.wire import RecordError
+from youtube8m.data.reading.tfrecord import Location, RecordError
 from youtube8m.data.writing.records import dequantize
 from youtube8m.errors import UserError
 
@@ -63,8 +58,8 @@ def decoder_for(
 class BufferPool:
     """Lends memory to the arrays of batches, and gets it back when they are gone.
 
-    A batch of full-size videos is 40 MB: the system takes longer to map and clear new
-    memory of that size than decoding takes.
+    A batch of full-size videos is 40 MB. The system takes long to map and clear so much
+    new memory: docs/input.md has the figures.
     """
 
     def __init__(self):
@@ -93,10 +88,10 @@ class _Loan:
 
 
 class FrameRows:
-    """The frames [B, T, D] of a batch, copied one by one while they are in the cache.
+    """The frames [B, T, D] of a batch; each video is copied while it is in the cache.
 
     Args:
-      shape: (B, T, D) as expected; more frames than T cost a copy, as do fewer.
+      shape: (B, T, D) as expected; all are copied again if the longest differs from T.
     """
 
     def __init__(self, pool: BufferPool, shape: tuple[int, int, int]):
@@ -135,7 +130,7 @@ class FrameRows:
 
 @dataclasses.dataclass
 class Decoder:
-    """What all three levels share: the walk over a batch, ids, labels, errors."""
+    """What the decoders of all levels share: the loop over records, ids, labels."""
 
     config: DataConfig
     labels: bool
@@ -154,9 +149,9 @@ class Decoder:
         Args:
           paths: the shards, of which each location names one.
           locations: of the B records.
-          records: their data, each used before the next is asked for; None of one
-            that could not be read, which is reported by then.
-          draws: int64 [B], random bits that choose frames; None: none is drawn.
+          records: their data, each used before the next is asked for; None for one
+            that could not be read and is reported.
+          draws: int64 [B], random bits that choose frames; None: the fixed choice.
         """
         rows, parsed = self.frame_rows([at.length for at in locations]), []
         draws = [None] * len(locations) if draws is None else draws.tolist()
@@ -178,63 +173,69 @@ class Decoder:
         return self.collate(parsed, rows)
 
     def frame_rows(self, lengths) -> FrameRows | None:
-        """Where frames of records of `lengths` bytes go, or None: to `collate`."""
+        """Where frames of records of `lengths` bytes go; None: `collate` gets them."""
         return None
 
     def parse(self, record: bytes, draw: int | None = None) -> list[dict]:
         """The examples of one record, as dicts of unpadded arrays.
 
         Args:
-          draw: random bits that choose frames; None: none is drawn.
+          draw: random bits that choose frames; None: the fixed choice.
         """
         raise NotImplementedError
 
     def collate(self, parsed: list[dict], rows=None) -> dict[str, np.ndarray]:
-        """Pads examples to one batch; their frames are in `rows`, if there are any."""
+        """Pads examples to one batch; `rows` has their frames, if it is not None."""
         batch = {"id": np.array([row["id"] for row in parsed], object)}
         if self.labels:
             batch["labels"] = pad_ids([row["labels"] for row in parsed])
         return batch
 
+    def _features(self, context, feature_lists):
+        """Yields (name, size) of each feature. Raises RecordError if it is missing."""
+        config = self.config
+        found = feature_lists if config.frame_features else context
+        for name, size in zip(config.feature_names, config.feature_sizes, strict=True):
+            if name not in found:
+                raise RecordError(_missing(config, name, context, feature_lists))
+            yield name, size
+
     def _context(self, record: bytes, context) -> dict:
+        """The `id` of a record, and its `labels` if they are asked for."""
         parsed = {"id": self._video_id(record, context)}
         if self.labels:
-            parsed["labels"] = self._labels(record, context)
+            key = schema.LABELS_KEY
+            if key not in context:
+                raise RecordError(f"has no {key!r}; only inference works without")
+            # Several times faster than np.unique for so few.
+            parsed["labels"] = sorted(set(self._class_ids(record, context, key)))
         return parsed
 
     def _video_id(self, record, context):
         for key in schema.ID_KEYS:
             if key in context:
-                values = self._read(wire.byte_strings, record, context, key)
+                values = self._read(tfrecord.byte_strings, record, context, key)
                 if len(values) == 1:
                     return values[0]
         raise RecordError(
             f"has no video id (looked for {' and '.join(schema.ID_KEYS)})"
         )
 
-    def _labels(self, record, context):
-        key = schema.LABELS_KEY
-        if key not in context:
-            raise RecordError(f"has no {key!r}; only inference works without")
-        # Several times faster than np.unique for so few.
-        return sorted(set(self._class_ids(record, context, key)))
-
     def _ratings(self, record, context):
         """Start int64 [n], class int64 [n] and presence bool [n] of each rating."""
-        for key in _SEGMENT_KEYS:
-            if key not in context:
-                message = f"has no {key!r}; it is not a record of rated segments"
-                raise RecordError(message)
+        if missing := [key for key in _SEGMENT_KEYS if key not in context]:
+            message = f"has no {missing[0]!r}; it is not a record of rated segments"
+            raise RecordError(message)
         start_key, label_key, score_key = _SEGMENT_KEYS
-        starts = np.array(self._read(wire.integers, record, context, start_key), int)
-        classes = np.array(self._class_ids(record, context, label_key), int)
-        scores = self._read(wire.floats, record, context, score_key)
+        starts = self._read(tfrecord.integers, record, context, start_key)
+        classes = self._class_ids(record, context, label_key)
+        scores = self._read(tfrecord.floats, record, context, score_key)
         if not len(starts) == len(classes) == len(scores):
             raise RecordError("has segment lists of unequal lengths")
-        return starts, classes, scores > 0
+        return np.array(starts, int), np.array(classes, int), scores > 0
 
     def _class_ids(self, record, context, key):
-        ids = self._read(wire.integers, record, context, key)
+        ids = self._read(tfrecord.integers, record, context, key)
         count = self.config.num_classes
         wrong = [entry for entry in ids if not 0 <= entry < count]
         if wrong:
@@ -245,26 +246,27 @@ class Decoder:
         return ids
 
     @staticmethod
-    def _read(reader, record, context, key):
+    def _read(reader, record, spans, name, *size):
         try:
-            return reader(record, context[key])
+            return reader(record, spans[name], *size)
         except RecordError as error:
-            raise RecordError(f"feature {key!r} {error}") from None
+            hint = "; check --feature_sizes" if size and "belong" in str(error) else ""
+            raise RecordError(f"feature {name!r} {error}{hint}") from None
 
 
 class VideoDecoder(Decoder):
     """Video-level Examples: one float list per feature."""
 
     def parse(self, record, draw=None):
-        context, feature_lists = wire.split_sequence_example(record)
-        config = self.config
+        context, feature_lists = tfrecord.split_sequence_example(record)
         parts = []
-        for name, size in zip(config.feature_names, config.feature_sizes, strict=True):
-            if name not in context:
-                raise RecordError(_missing(name, context, feature_lists, False))
-            values = self._read(wire.floats, record, context, name)
+        for name, size in self._features(context, feature_lists):
+            values = self._read(tfrecord.floats, record, context, name)
             if len(values) != size:
-                raise RecordError(_wrong_size(name, len(values), "values", size))
+                raise RecordError(
+                    f"feature {name!r} holds {len(values)} values where {size} belong; "
+                    "check --feature_sizes"
+                )
             parts.append(values)
         features = np.concatenate(parts)
         return [{**self._context(record, context), "features": features}]
@@ -288,8 +290,7 @@ class FrameDecoder(Decoder):
     crop_starts: tuple[int, ...] = ()
 
     def parse(self, record, draw=None):
-        context, feature_lists = wire.split_sequence_example(record)
-        rows = self._frames(record, context, feature_lists)
+        context, rows = self._frames(record)
         example = self._context(record, context)
         return [
             {**example, "frames": self._sampled(rows, draw, start)}
@@ -302,31 +303,25 @@ class FrameDecoder(Decoder):
         index = frame_sampling.as_index(chosen)
         return [part[index] for part in rows]
 
-    def _frames(self, record, context, feature_lists) -> list[np.ndarray]:
-        """One view [T, size] per feature, of all frames."""
-        config = self.config
-        rows = []
-        for name, size in zip(config.feature_names, config.feature_sizes, strict=True):
-            if name not in feature_lists:
-                raise RecordError(_missing(name, context, feature_lists, True))
-            try:
-                frames = wire.byte_rows(record, feature_lists[name], size)
-            except RecordError as error:
-                hint = "; check --feature_sizes" if "belong" in str(error) else ""
-                raise RecordError(f"feature {name!r} {error}{hint}") from None
-            rows.append(frames)
+    def _frames(self, record):
+        """(spans of the context's features, one view [T, size] per feature)."""
+        context, feature_lists = tfrecord.split_sequence_example(record)
+        rows = [
+            self._read(tfrecord.byte_rows, record, feature_lists, name, size)
+            for name, size in self._features(context, feature_lists)
+        ]
         lengths = {len(frames) for frames in rows}
         if len(lengths) > 1 or 0 in lengths:
             counts = ", ".join(
                 f"{name} {len(frames)}"
-                for name, frames in zip(config.feature_names, rows, strict=True)
+                for name, frames in zip(self.config.feature_names, rows, strict=True)
             )
             raise RecordError(f"has unequal or no frames: {counts}")
-        return rows
+        return context, rows
 
     def frame_rows(self, lengths):
         sizes = self.config.feature_sizes
-        stride = sum(size + wire.row_overhead(size) for size in sizes)
+        stride = sum(size + len(tfrecord.row_prefix(size)) for size in sizes)
         longest = max(lengths, default=0) // stride  # if it holds nothing else
         longest = min(longest, self.config.longest_example)
         count = len(lengths) * max(1, len(self.crop_starts))
@@ -340,14 +335,14 @@ class FrameDecoder(Decoder):
 class ReleasedCropDecoder(FrameDecoder):
     """Crops as the released code of Zou et al. 2017 makes them, which differ:
 
-    - in training the start is drawn for each feature on its own, so that rgb and
-      audio are some seconds apart;
-    - --frame_sampling=crop: all videos count --crop_frames frames, zeros those behind
+    - in training the start is drawn for each feature, so that rgb and audio are some
+      seconds apart;
+    - --frame_sampling=crop: all videos have --crop_frames frames, which are zeros after
       the end;
-    - --frame_sampling=interval: a video counts the frames of its first feature;
-      others are cut or filled with zeros.
+    - --frame_sampling=interval: a video has as many frames as its first feature; other
+      features are cut or filled with zeros.
 
-    No byte stands for zero, hence `frames` are float32, dequantised.
+    No byte stands for zero, so `frames` are float32, dequantised.
     """
 
     def _sampled(self, rows, draw, start):
@@ -382,13 +377,12 @@ class ReleasedCropDecoder(FrameDecoder):
 class SegmentDecoder(FrameDecoder):
     """Rated five-second segments: one example per distinct start time.
 
-    Examples follow the order in which start times first appear in the record, and
-    come from any part of the video: max_frames cuts the examples.
+    Their order is that in which start times first appear in the record. --max_frames
+    cuts the examples, not the video.
     """
 
     def parse(self, record, draw=None):
-        context, feature_lists = wire.split_sequence_example(record)
-        rows = self._frames(record, context, feature_lists)
+        context, rows = self._frames(record)
         video_id = self._video_id(record, context)
         starts, classes, present = self._ratings(record, context)
         examples = []
@@ -410,35 +404,29 @@ class SegmentDecoder(FrameDecoder):
         return examples
 
     def frame_rows(self, lengths):
-        # How many segments a record has is not known beforehand.
+        # The number of segments of a record is not known yet.
         shape = (0, schema.SEGMENT_FRAMES, self.config.feature_size)
         return FrameRows(self.pool, shape)
 
     def collate(self, parsed, rows=None):
-        starts = np.array([row["segment_start"] for row in parsed], np.int32)
-        rated = pad_ids([row["rated"] for row in parsed])
+        batch = super().collate(parsed, rows)
+        batch["rated"] = pad_ids([row["rated"] for row in parsed])
+        starts = [row["segment_start"] for row in parsed]
+        batch["segment_start"] = np.array(starts, np.int32)
         position = np.array([row["position"] for row in parsed], np.int64)
-        own = {"rated": rated, "segment_start": starts}
-        own["position"] = position.reshape(-1, 3)
-        return {**super().collate(parsed, rows), **own}
+        batch["position"] = position.reshape(-1, 3)
+        return batch
 
 
-def _missing(name, context, feature_lists, frame_features):
+def _missing(config, name, context, feature_lists):
     """Says what a record has instead of feature `name`, and which flag to change."""
-    if frame_features and not feature_lists:
+    if config.frame_features and not feature_lists:
         return "is video-level, not frame-level; drop --frame_features"
-    if not frame_features and feature_lists:
+    if not config.frame_features and feature_lists:
         return "is frame-level, not video-level; add --frame_features"
-    level, here = ("frame", feature_lists) if frame_features else ("video", context)
+    level, here = ("frame", feature_lists) if feature_lists else ("video", context)
     no_features = {*schema.ID_KEYS, schema.LABELS_KEY}
     found = ", ".join(sorted(here.keys() - no_features)) or "none"
     return (
         f"has no {level}-level feature {name!r} (it has: {found}); see --feature_names"
-    )
-
-
-def _wrong_size(name, found, unit, expected):
-    return (
-        f"feature {name!r} holds {found} {unit} where {expected} belong; "
-        "check --feature_sizes"
     )

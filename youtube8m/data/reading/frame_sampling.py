@@ -1,12 +1,12 @@
-"""Which frames of a video are read: index maths only.
+"""Which frames of a video are read: indices only.
 
     (draw,) = draws(seed, [number_of_the_record]).tolist()
     chosen = sample(config, length, draw)      # in training
     chosen = sample(config, length)            # fixed: --crop_start, or the middle
     frames = rgb[as_index(chosen)]
 
-A choice is a range, or an array [k] where it is irregular. It holds one frame at
-least, and the same frames for all modalities.
+A choice is a range, or an array [k] if it is irregular. It has at least one frame. All
+features of a video get the same frames.
 """
 
 import functools
@@ -20,8 +20,8 @@ from youtube8m.util import frame_indices
 def draws(seed: int, numbers) -> np.ndarray:
     """int64 [n]: 63 random bits from the seed and each of the integers `numbers` [n].
 
-    SplitMix64 (Steele, Lea and Flood 2014); a generator per record would cost more
-    than its frames.
+    SplitMix64 (Steele, Lea and Flood 2014). It defines the order of the data and the
+    frames of a run: with other bits, a run that is resumed would read other data.
     """
     seed = _mixed(np.array([seed % 2**64], np.uint64))
     bits = _mixed(np.asarray(numbers).astype(np.uint64) ^ seed)
@@ -39,9 +39,10 @@ def below(draw, limit):
     """floor(u limit) with u = draw / 2^63: a number from 0 to limit - 1 < 2^31.
 
     Args:
-      draw, limit: ints or int64 arrays.
+      draw: int or int64 array; None for the middle, u = 1/2.
+      limit: int or int64 array.
     """
-    return ((draw >> 32) * limit) >> 31
+    return limit // 2 if draw is None else ((draw >> 32) * limit) >> 31
 
 
 def sample(
@@ -51,77 +52,49 @@ def sample(
 
     Args:
       draw: 63 random bits; None for the choice of evaluation and prediction.
-      start: where a crop starts if nothing is drawn; None for --crop_start.
+      start: where a crop starts if it is not drawn; None for --crop_start.
     """
     frames = available(length, config.skip_frames, config.max_frames)
     stride, count = config.crop_stride, config.crop_frames
     match config.frame_sampling:
-        case "crop":
-            start = _start(config, config.crop_range, draw, start)
-            if config.released_crops:  # none at all of a video that ends before
-                return frames[start::stride][:count]
-            return crop(frames, start, stride, count)
-        case "interval":
-            start = _start(config, stride, draw, start)
-            return crop(frames, start, stride, config.longest_example)
+        case "crop" | "interval" as way:
+            if draw is not None:
+                start = below(draw, config.crop_range if way == "crop" else stride)
+            elif start is None:
+                start = config.crop_start
+            if way == "crop" and config.released_crops:
+                return frames[start::stride][:count]  # none if the video ends before
+            start = min(start, len(frames) - 1)
+            return frames[start::stride][: config.longest_example]
         case "windows":
-            return windows(frames, stride, draw)
-        case "random":
-            return random(frames, count, draw)
+            counts = np.minimum(len(frames) - np.arange(0, len(frames), stride), stride)
+            chosen = functools.partial(below, _draws(draw, len(counts)))
+            index = frame_indices.window_indices(np, chosen, counts, stride)
+            return frames.start + index
+        case "random" if draw is None:  # spread evenly
+            index = (2 * np.arange(count) + 1) * len(frames) // (2 * count)
+            return frames.start + index
+        case "random":  # sorted, which matters to recurrent models
+            return frames.start + np.sort(below(_draws(draw, count), len(frames)))
         case "run":
-            return run(frames, count, draw)
+            chosen = functools.partial(below, draw)
+            start = frame_indices.run_starts(np, chosen, len(frames), count)
+            return frames[start : start + count]
     return frames
 
 
-def _start(config, limit, draw, start):
-    if draw is not None:
-        return below(draw, limit)
-    return config.crop_start if start is None else start
+def _draws(draw, count):
+    """Random bits for each of `count` choices in a video; None if none is drawn."""
+    return None if draw is None else draws(draw, range(count))
 
 
 def available(length: int, skip: int, most: int) -> range:
-    """At most `most` frames behind the first `skip`, or the last one of all."""
+    """At most `most` frames after the first `skip`; of shorter videos the last one."""
     return range(length)[min(skip, length - 1) :][:most]
 
 
-def crop(frames: range, start: int, stride: int, count: int) -> range:
-    """Every `stride`-th of the frames from `start`, or the last one, on."""
-    return frames[min(start, len(frames) - 1) :: stride][:count]
-
-
-def windows(frames: range, size: int, draw: int | None = None) -> np.ndarray:
-    """One of each `size` frames and of those left over; fixed: the middle ones."""
-    counts = np.minimum(len(frames) - np.arange(0, len(frames), size), size)
-    chosen = _middle
-    if draw is not None:
-        chosen = functools.partial(below, draws(draw, range(len(counts))))
-    return frames.start + frame_indices.window_indices(np, chosen, counts, size)
-
-
-def random(frames: range, count: int, draw: int | None = None) -> np.ndarray:
-    """`count` frames with repetitions, as DbofModel's; fixed: spread evenly.
-
-    In their order, to which DbofModel is indifferent and recurrent models are not.
-    """
-    if draw is None:
-        return frames.start + (2 * np.arange(count) + 1) * len(frames) // (2 * count)
-    return frames.start + np.sort(below(draws(draw, range(count)), len(frames)))
-
-
-def run(frames: range, count: int, draw: int | None = None) -> range:
-    """`count` neighbours, or all if there are fewer; fixed: those in the middle."""
-    chosen = _middle if draw is None else functools.partial(below, draw)
-    start = frame_indices.run_starts(np, chosen, len(frames), count)
-    return frames[start : start + count]
-
-
-def _middle(limit):
-    """`below` where nothing is drawn: u = 1/2."""
-    return limit // 2
-
-
 def as_index(chosen: range | np.ndarray) -> slice | np.ndarray:
-    """The index that gives a view of the rows where numpy can, else a copy."""
+    """What indexes the rows; of a range a slice, which gives a view without a copy."""
     if isinstance(chosen, range):
         return slice(chosen.start, chosen.stop, chosen.step)
     return chosen

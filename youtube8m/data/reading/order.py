@@ -1,13 +1,14 @@
-"""In which order the records of several files come, and who gets them: no files.
+"""The order of the records of several files, and even parts of them.
 
     files = permutation(len(paths), seed)
     turns = in_turns((walk(file) for file in files), width=8)
     for location in shuffled(turns, buffer=640, seed=seed): ...
     rows = batch[share(len(batch), index=0, shares=2)]
 
-All are functions of their arguments alone, on every machine and in every version.
+Results depend on the arguments alone, on every machine and in every version.
 """
 
+import collections
 import itertools
 from collections.abc import Iterable, Iterator
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from youtube8m.data.reading import frame_sampling
 
-_DRAWS = 1024  # made at once
+_DRAWS = 1024  # computed at once
 
 
 def permutation(count: int, seed: int) -> list[int]:
@@ -24,26 +25,24 @@ def permutation(count: int, seed: int) -> list[int]:
 
 
 def in_turns(sources: Iterable[Iterator], width: int) -> Iterator:
-    """The items of all sources, of which `width` at a time take turns.
+    """The items of all sources; `width` at a time take turns.
 
-    A source that ends makes room for the next one.
+    The next source takes the turns of one that ends.
     """
     waiting = iter(sources)
-    active = list(itertools.islice(waiting, width))
+    active = collections.deque(itertools.islice(waiting, width))
     while active:
-        still = []
-        for source in active:
-            for item in source:
-                yield item
-                still.append(source)
-                break
-            else:
-                still.extend(itertools.islice(waiting, 1))
-        active = still
+        source = active.popleft()
+        for item in source:
+            yield item
+            active.append(source)
+            break
+        else:
+            active.extend(itertools.islice(waiting, 1))
 
 
 def shuffled(items: Iterable, buffer: int, seed: int) -> Iterator:
-    """The items in random order, each drawn from the next `buffer` ones."""
+    """The items in random order, each drawn from the next `buffer` items."""
     draws, waiting = _endless_draws(seed), []
     for item in items:
         if len(waiting) < buffer:

@@ -4,10 +4,10 @@
     batch = parse_segments(data, record)                       # string []: its segments
     index, num_frames = choose_frames(data, lengths)           # int [B]
 
-`decoding` is faster and says more of a damaged record, but it is Python: no SavedModel
-can hold it. Exported models and the plain tf.data pipeline parse by the functions here,
-which make the same batches of the same records. A record that cannot be used raises
-InvalidArgumentError, when the graph runs.
+`decoding` is faster and says more about a damaged record, but it is Python: no
+SavedModel can hold it. Exported models and the plain tf.data pipeline parse by these
+functions, which make the same batches. A record that cannot be used raises
+InvalidArgumentError when the graph runs.
 
 Shapes: B records or n examples, T frames, k of them chosen, D features, L labels.
 """
@@ -46,7 +46,7 @@ def parse_records(
         context, rows, lengths = _parse_frames(data, serialized, context_spec)
         index, num_frames = choose_frames(data, lengths, seed, start)
         if data.frame_sampling == "all" and not data.skip_frames:  # quicker
-            rows = tf.nest.map_structure(lambda row: row[:, : data.max_frames], rows)
+            rows = {name: row[:, : data.max_frames] for name, row in rows.items()}
         else:
             rows = _gather(rows, index, num_frames)
         batch = {"frames": _decode(data, rows), "num_frames": num_frames}
@@ -83,7 +83,7 @@ def parse_segments(data: DataConfig, record) -> dict:
     tf.debugging.Assert(within, ["a record rates a segment beyond its frames"])
     index = starts[:, None] + tf.range(min(schema.SEGMENT_FRAMES, data.max_frames))
     index, num_frames = _cut(index, (index >= 0) & (index < lengths))
-    rows = tf.nest.map_structure(lambda row: row[0], rows)
+    rows = {name: row[0] for name, row in rows.items()}
     present = scores > 0
     rated = _sparse(segment, classes, starts)
     labels = _sparse(segment[present], classes[present], starts)
@@ -108,11 +108,11 @@ def choose_frames(data: DataConfig, lengths, seed=None, start=None):
       start: int32 [B], where crops start if nothing is drawn; None for --crop_start.
 
     Returns:
-      index int32 [B, k], 0 behind the end; and how many are chosen, int32 [B].
+      index int32 [B, k], 0 after the end; and how many are chosen, int32 [B].
     """
 
     def below(limits):
-        """A drawn integer from 0 to limits - 1, each alike; or the middle one."""
+        """A number from 0 to limits - 1: drawn with equal chances, or the middle."""
         if seed is None:
             return limits // 2
         uniform = tf.random.stateless_uniform(tf.shape(limits), seed)
@@ -156,25 +156,26 @@ def _parse_frames(data, serialized, context_spec):
     message = f"a record has unequal or no frames of {', '.join(data.feature_names)}"
     expected = tf.maximum(columns[:, :1], 1)
     check = tf.debugging.assert_equal(columns, expected, message=message)
-    # Else what gathers frames by these lengths may fail first, and say less.
+    # Otherwise the operation that gathers frames may fail first, and say less.
     with tf.control_dependencies([check]):
         length = tf.cast(columns[:, 0], tf.int32)
     for name, size in zip(data.feature_names, data.feature_sizes, strict=True):
-        fitting = _count(tf.strings.length(rows[name]) == size)
+        found = tf.strings.length(rows[name])
+        fitting = tf.math.count_nonzero(found == size, axis=1, dtype=tf.int32)
         message = f"a record has a frame of {name} that is not of {size} bytes"
         tf.debugging.assert_equal(fitting, length, message=message)
     return context, rows, length
 
 
 def _cut(index, real):
-    """(index [n, k], 0 where it is not real; how many are), k as the longest needs."""
-    num_frames = _count(real)
+    """(index [n, k] with 0 where it is not real; how many are), k for the longest."""
+    num_frames = tf.math.count_nonzero(real, axis=1, dtype=tf.int32)
     longest = tf.maximum(tf.reduce_max(num_frames), 1)  # of no examples, too
     return tf.where(real, index, 0)[:, :longest], num_frames
 
 
 def _gather(rows, index, num_frames):
-    """Strings [n, k] of each feature: num_frames [n] at index [n, k], "" behind them.
+    """The strings [n, k] of each feature at index [n, k], "" after num_frames [n].
 
     Args:
       rows: strings [n, T] of each feature, or [T] that all examples share.
@@ -227,8 +228,3 @@ def _class_ids(data, lists):
     shape = tf.maximum(sets.dense_shape, [0, 1])
     ids = tf.SparseTensor(sets.indices, tf.cast(sets.values, tf.int32), shape)
     return tf.sparse.to_dense(ids, schema.LABEL_PADDING)
-
-
-def _count(condition):
-    """int32 [n]: how often a condition [n, k] holds."""
-    return tf.reduce_sum(tf.cast(condition, tf.int32), axis=1)

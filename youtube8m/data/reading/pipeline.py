@@ -1,25 +1,25 @@
 """Globs to batches: the tf.data pipelines of training, evaluation and inference.
 
     shards = Shards.open("/data/train*.tfrecord", "--train_data_pattern", data_config)
-    for batch in shards.training_batches(batch_size=128, seed=0, num_epochs=5): ...
-    for batch in shards.ordered_batches(batch_size=512): ...
+    batches = shards.training_batches(batch_size=128, seed=0, num_epochs=5)
+    batches = shards.ordered_batches(batch_size=512)
+    for batch in shards.iterate(batches): ...
 
-Batches are the dicts of `batch`, as tensors. Bytes stay bytes and labels stay ids
-until they reach the device. Training batches also carry `position` int64 [3], from
-which an interrupted run goes on: the epoch, the number of its records consumed, and
-how many examples of the next record, where records hold several.
+Batches are those of `batch`, as tensors. The `position` int64 [3] of a training batch,
+from which an interrupted run goes on, is the epoch, the number of its records that are
+consumed, and the number of consumed examples of the next record, which may hold
+several.
 
-First it is settled which records make a batch, by their headers alone; then several
-batches are read and decoded side by side. So the order of the data is a function of
-the files, seed, epoch, number of readers and shuffle buffer, records that are skipped
-are never read, and of N workers each reads just its part of every batch (except of
-segments, of which all read all, and each keeps its part).
+The headers of records alone decide which records make a batch; then several batches are
+read and decoded side by side. So the order of the data is a function of the files,
+seed, epoch, number of readers and shuffle buffer. Records that are skipped are never
+read, and each of N workers reads its share of every batch alone. Of segments, which are
+batched after decoding, each worker decodes all and keeps its share.
 """
 
 import atexit
 import contextlib
 import dataclasses
-import functools
 import hashlib
 import itertools
 import math
@@ -45,10 +45,12 @@ from youtube8m.errors import UserError
 
 _SHUFFLE_BATCHES = 5  # as the starter code's queue
 _PROBED_RECORDS = 8
-_FILE_BITS, _INDEX_BITS = 20, 28  # of an origin; the rest counts epochs
+# Batches decoded side by side: more than four wait for Python's lock.
+_DECODERS = max(1, min((os.cpu_count() or 1) // 2, 4))
+_FILE_BITS, _INDEX_BITS = 20, 28  # of a record's number; the other bits are its epoch
 
 START = (0, 0, 0)  # the position of a run that begins
-WHOLE = (0, 1)  # the share of a reader that is alone
+WHOLE = (0, 1)  # (index, count) of the only part
 
 _LOCATIONS = Location(*[tf.TensorSpec([None], tf.int64)] * len(Location._fields))
 _POSITION = tf.TensorSpec([len(START)], tf.int64)
@@ -92,17 +94,18 @@ class Shards:
         if segments:
             config = config.of_segments()
         decoder = decoding.decoder_for(config, labels, Damage(), segments=segments)
-        names = split_list(pattern) or (pattern,)  # which tells that there is none
+        names = split_list(pattern) or (pattern,)  # find_shards reports an empty one
         globs = [tfrecord.find_shards(name, flag) for name in names]
-        read = cls.first_records
-        probed = [pair for found in globs for pair in _probe(found, decoder, read)]
-        paths = list(dict.fromkeys(path for found in globs for path in found))
-        size = sum(size for size, _ in probed) // len(probed)
-        examples = [count for _, count in probed if count is not None]
-        mean = sum(examples) / len(examples)
-        sizes = [tfrecord.file_size(path) for path in paths]
+        paths = list(dict.fromkeys(itertools.chain(*globs)))
+        sizes, examples = [], []
+        for found in globs:
+            records, counts = _probe(found, decoder, cls.first_records)
+            sizes += map(len, records)
+            examples += counts
+        size, mean = sum(sizes) // len(sizes), sum(examples) / len(examples)
+        file_bytes = [tfrecord.file_size(path) for path in paths]
         damage = Damage(strict)
-        return cls(paths, config, damage, labels, segments, size, mean, sizes)
+        return cls(paths, config, damage, labels, segments, size, mean, file_bytes)
 
     @staticmethod
     def first_records(path: str, damage: Damage, count: int) -> list[bytes]:
@@ -112,12 +115,12 @@ class Shards:
 
     @property
     def estimated_records(self) -> int:
-        """Records in all shards, guessed from their sizes; for progress bars."""
+        """Records in all shards, by their sizes; for progress bars."""
         return max(1, round(sum(self.file_bytes) / (self.record_bytes + 16)))
 
     @property
     def estimated_examples(self) -> int:
-        """What these make: as many, but of rated segments several each."""
+        """Examples in all shards; a record may have several rated segments."""
         return max(1, round(self.estimated_records * self.record_examples))
 
     @staticmethod
@@ -126,7 +129,7 @@ class Shards:
         return batch_size * _SHUFFLE_BATCHES
 
     def fingerprint(self) -> str:
-        """A digest of the shards' names, wherever they lie."""
+        """A digest of the shards' names, in any directory."""
         names = "/".join(map(os.path.basename, self.paths))
         return hashlib.sha256(names.encode()).hexdigest()
 
@@ -141,14 +144,14 @@ class Shards:
         worker: tuple[int, int] = WHOLE,
         least_rows: int = 1,
     ) -> tf.data.Dataset:
-        """Shuffled batches over `num_epochs`, crossing from one into the next.
+        """Shuffled batches over `num_epochs`; one may have examples of two epochs.
 
         Args:
           batch_size: examples of a batch, over all workers.
-          start: `position` of the last batch already consumed.
-          worker: (index, count): of `count` workers, this one gets its even share
-            of each batch's rows.
-          least_rows: a last batch with fewer, of all workers, is left out.
+          start: `position` of the last batch that is consumed.
+          worker: (index, count): which of `count` workers this is; each gets an even
+            share of the examples of each batch.
+          least_rows: a last batch with fewer, over all workers, is left out.
         """
         buffer = shuffle_buffer or self.default_buffer(batch_size)
 
@@ -162,7 +165,7 @@ class Shards:
             examples = self._load(locations, batch_size, seed=seed).unbatch()
             batches = pad_examples(examples.skip(start[2]), batch_size)
             batches = batches.filter(lambda batch: tf.size(batch["id"]) >= least_rows)
-            return batches.map(functools.partial(take_share, worker=worker))
+            return batches.map(lambda batch: take_share(batch, worker))
         batches = self._load(locations, batch_size, seed, worker, least_rows)
         return batches.prefetch(1)
 
@@ -171,19 +174,19 @@ class Shards:
         batch_size: int,
         num_readers: int = 1,
         crop_starts: tuple[int, ...] = (),
-        shard: tuple[int, int] = WHOLE,
+        part: tuple[int, int] = WHOLE,
     ) -> tf.data.Dataset:
         """Every record once; with one reader in the order of the files.
 
         Args:
-          crop_starts: where crops of each record start, which lie side by side in a
-            batch of so many times `batch_size`; default --crop_start alone.
-          shard: (index, count): just the records that begin in one of `count` equal
+          crop_starts: where crops of each record start, which are side by side in a
+            batch of as many times `batch_size`; default --crop_start alone.
+          part: (index, count): only records that begin in this one of `count` equal
             parts of all bytes. The parts in their order make the whole.
         """
 
         def locations():
-            return self._in_turns(range(len(self.paths)), num_readers, shard=shard)
+            return self._in_turns(range(len(self.paths)), num_readers, part=part)
 
         batches = self._load(locations, batch_size, crop_starts=crop_starts)
         if self.segments:
@@ -198,17 +201,17 @@ class Shards:
         for number, location in enumerate(mixed):
             yield location._replace(number=number)
 
-    def _in_turns(self, files, num_readers, epoch=0, shard=WHOLE):
-        walks = (self._walk(epoch, file, shard) for file in files)
+    def _in_turns(self, files, num_readers, epoch=0, part=WHOLE):
+        walks = (self._walk(epoch, file, part) for file in files)
         return order.in_turns(walks, num_readers)
 
-    def _walk(self, epoch, file, shard):
-        """The locations of one file's records, as far as they lie in the shard."""
+    def _walk(self, epoch, file, part):
+        """Yields the locations of one file's records that are in the part."""
         start, stop = 0, math.inf  # files may have grown since they were found
-        if shard != WHOLE:
+        if part != WHOLE:
             before = sum(self.file_bytes[:file])
-            part = order.share(sum(self.file_bytes), *shard)
-            start, stop = part.start - before, part.stop - before
+            wanted = order.share(sum(self.file_bytes), *part)
+            start, stop = wanted.start - before, wanted.stop - before
             if start >= self.file_bytes[file] or stop <= 0:
                 return
         for found in tfrecord.walk(self.paths[file], self.damage, start, stop):
@@ -225,8 +228,8 @@ class Shards:
     ):
         """Batches of the records at `locations`, a function that yields them.
 
-        With a seed, frames are drawn by it and the records' origins: anew in each
-        epoch, and again the same when a run is resumed.
+        With a seed, frames are drawn by it and each record's epoch, file and index: a
+        run that is resumed draws the same again.
         """
         decoder = decoding.decoder_for(
             self.config, self.labels, self.damage, crop_starts, self.segments
@@ -241,12 +244,12 @@ class Shards:
                     yield own, (last.epoch, last.number + 1, 0)
 
         def load(*columns):
-            batch = self._decoded(decoder, Location(*columns), seed)
+            found = Location(*columns)
+            batch = self._decoded(decoder, found, seed)
             if worker != WHOLE and not len(batch["id"]):
-                # The other workers wait for this one's part of the step.
-                message = "a worker's part of a batch holds damaged records only"
-                file = Location(*columns).file[0]
-                error = UserError(f"{self.paths[file]}: {message}")
+                # The other workers wait for this one to take part in the step.
+                what = "a worker's part of a batch holds damaged records only"
+                error = UserError(f"{self.paths[found.file[0]]}: {what}")
                 self.damage.fail(error)
                 raise error
             return [batch[name] for name in signature]
@@ -254,32 +257,30 @@ class Shards:
         def to_batch(found, position):
             types = [spec.dtype for spec in signature.values()]
             values = tf.numpy_function(load, [*found], types)
-            batch = dict(zip(signature, values, strict=True))
-            for name, spec in signature.items():
-                batch[name].set_shape(spec.shape)
-            return {"position": position, **batch}
+            batch = {"position": position}
+            for (name, spec), value in zip(signature.items(), values, strict=True):
+                batch[name] = tf.ensure_shape(value, spec.shape)
+            return batch
 
         planned = tf.data.Dataset.from_generator(
             plan, output_signature=(_LOCATIONS, _POSITION)
         )
         # No prefetch between: at each header it would contend for Python's lock.
-        loaded = planned.map(
-            to_batch, num_parallel_calls=_decoders(), deterministic=True
-        )
+        loaded = planned.map(to_batch, _DECODERS, deterministic=True)
         return loaded.filter(lambda batch: tf.size(batch["id"]) > 0)
 
     def _decoded(self, decoder, columns, seed):
         """Reads and decodes the records at a Location of arrays [B]."""
-        origins = columns.epoch << _FILE_BITS | columns.file
-        origins = origins << _INDEX_BITS | columns.index
-        draws = None if seed is None else frame_sampling.draws(seed, origins)
+        numbers = columns.epoch << _FILE_BITS | columns.file
+        numbers = numbers << _INDEX_BITS | columns.index
+        draws = None if seed is None else frame_sampling.draws(seed, numbers)
         locations = list(map(Location, *(column.tolist() for column in columns)))
         with tfrecord.RecordReader(self.paths, self.damage) as reader:
             records = map(reader.read, locations)
             return decoder.decode(self.paths, locations, records, draws)
 
     def iterate(self, dataset: tf.data.Dataset) -> Iterator[dict]:
-        """Iterates, raising the pipeline's errors as what they are.
+        """Iterates, and raises the errors that are left in `damage`.
 
         Raises:
           UserError: a record contradicts the flags, or is damaged in strict mode.
@@ -289,21 +290,15 @@ class Shards:
         return batches
 
     def _iterate(self, dataset):
-        iterator = iter(dataset)
         try:
-            while True:
-                try:
-                    batch = next(iterator, None)
-                except tf.errors.OpError:
+            for batch in dataset:  # a variable would keep the iterator in tracebacks
+                if self.damage.strict:
                     self.damage.check()
-                    raise
-                if batch is None or self.damage.strict:
-                    self.damage.check()
-                if batch is None:
-                    return
                 yield batch
-        finally:
-            del iterator  # an exception's traceback would keep it
+        except tf.errors.OpError:
+            self.damage.check()
+            raise
+        self.damage.check()
 
 
 @atexit.register
@@ -314,27 +309,21 @@ def close_all() -> None:
     waits for its Python functions, which cannot run any more.
     """
     for batches in list(_ITERATIONS):
-        with contextlib.suppress(ValueError):  # another thread is in the middle of it
+        with contextlib.suppress(ValueError):  # it is running in another thread
             batches.close()
 
 
-def _decoders():
-    """Batches decoded side by side: more than four wait for Python's lock."""
-    return max(1, min((os.cpu_count() or 1) // 2, 4))
-
-
 def _probe(paths, decoder, first_records):
-    """(bytes, examples) of the first records, None for the examples of unusable ones.
+    """(first records, number of examples of each that is usable).
 
-    The first file that has any record decides; damage is left to the pipeline.
+    They are those of the first file that has any; damage is left to the pipeline.
     """
     problem = None
     for path in paths:
         damage = Damage(strict=True)  # which logs nothing
-        probed = first_records(path, damage, _PROBED_RECORDS)
-        if probed:
-            examples = _examples_in(path, probed, decoder)
-            return list(zip(map(len, probed), examples, strict=True))
+        records = first_records(path, damage, _PROBED_RECORDS)
+        if records:
+            return records, _count_examples(path, records, decoder)
         what = min(damage.reports[path], default="is empty")
         if "cannot be read" in what:
             raise UserError(f"{path}: {what}")
@@ -346,15 +335,14 @@ def _probe(paths, decoder, first_records):
     raise problem or UserError(f"{paths[0]}: holds no records, nor does any other file")
 
 
-def _examples_in(path, probed, decoder):
-    """The number of examples of each record; None if unusable, as not all may be."""
+def _count_examples(path, records, decoder):
+    """The number of examples of each usable record. Raises if none is."""
     counts, problems = [], []
-    for index, record in enumerate(probed):
+    for index, record in enumerate(records):
         try:
             counts.append(len(decoder.parse(record)))
         except (decoding.RecordError, UserError) as error:
-            counts.append(None)
             problems.append(UserError(f"{path}: record {index} {error}"))
-    if len(problems) == len(counts):
+    if not counts:
         raise problems[0]
     return counts

@@ -6,14 +6,9 @@
     files -> interleave(TFRecordDataset) -> shuffle -> map(parse) -> padded_batch
 
 It makes the same batches of the same records as `pipeline.Shards`, with TensorFlow's
-reading, shuffling and parsing throughout. What differs:
-
-- training has another order, and draws other frames by the same rules; both are
-  functions of the files, seed, epoch, number of readers and shuffle buffer;
-- a run that is resumed reads again, but does not parse, what its epoch has consumed;
-- the parts of several processes are whole files;
-- files may be compressed by gzip;
-- the first record that cannot be read ends the run.
+reading, shuffling and parsing throughout. docs/input.md says what differs. The order
+and the frames that are drawn are functions of the files, seed, epoch, number of readers
+and shuffle buffer.
 """
 
 import re
@@ -49,11 +44,7 @@ class TensorFlowShards(Shards):
 
     @classmethod
     def open(cls, *args, **kwargs) -> Shards:
-        """As `Shards.open`.
-
-        Raises:
-          UserError: also if frames are to be cropped as released code does.
-        """
+        """As `Shards.open`. Raises UserError for released crops, too."""
         shards = super().open(*args, **kwargs)
         if shards.config.released_crops:
             raise UserError(
@@ -73,13 +64,13 @@ class TensorFlowShards(Shards):
         worker: tuple[int, int] = WHOLE,
         least_rows: int = 1,
     ) -> tf.data.Dataset:
-        """As `Shards.training_batches`; each worker parses all, and keeps its part."""
+        """As `Shards.training_batches`; each worker parses all and keeps its share."""
         buffer = shuffle_buffer or self.default_buffer(batch_size)
         first_epoch, done, examples_done = map(int, start)
 
         def records_of(epoch):
             """(epoch, number in it, record) of those that are not consumed yet."""
-            # Of this graph alone: the order must not depend on the process's seed.
+            # For this graph: the order must not depend on the process's seed.
             tf.random.set_seed(1)
             seeds = tf.random.stateless_uniform(
                 [2], [seed, epoch], maxval=tf.int64.max, dtype=tf.int64
@@ -113,11 +104,11 @@ class TensorFlowShards(Shards):
         batch_size: int,
         num_readers: int = 1,
         crop_starts: tuple[int, ...] = (),
-        shard: tuple[int, int] = WHOLE,
+        part: tuple[int, int] = WHOLE,
     ) -> tf.data.Dataset:
-        """As `Shards.ordered_batches`; but each `shard` is whole files."""
+        """As `Shards.ordered_batches`; but each `part` is whole files."""
         starts = crop_starts or (self.config.crop_start,)
-        paths = self.paths[order.share(len(self.paths), *shard)]
+        paths = self.paths[order.share(len(self.paths), *part)]
         files = tf.data.Dataset.from_tensor_slices(tf.constant(paths, tf.string))
         examples = self._examples(
             _read(files, num_readers),
@@ -163,8 +154,7 @@ class TensorFlowShards(Shards):
         records = []
         files = tf.data.Dataset.from_tensors(path)
         try:
-            for record in _read(files, 1).take(count).as_numpy_iterator():
-                records.append(record)
+            records.extend(_read(files, 1).take(count).as_numpy_iterator())
         except _UNREADABLE as error:
             damage.record(path, _WRAPPING.sub("", reason(error)))
         return records

@@ -1,17 +1,25 @@
-"""TFRecord files: finding them, finding their records, outliving damage.
+"""TFRecord files and the Example and SequenceExample messages in them, read in place.
 
     paths = find_shards("/data/train*.tfrecord, /data/validate*.tfrecord", "--flag")
-    for index, offset, length in walk(path, damage): ...     # headers alone
+    for index, offset, length in walk(path, damage): ...           # headers alone
     with RecordReader(paths, damage) as reader:
-        data = reader.read(location)                         # bytes, or None
+        record = reader.read(location)                             # a view, or None
+    context, feature_lists = split_sequence_example(record)
+    frames = byte_rows(record, feature_lists["rgb"], size=1024)    # [T, 1024], a view
 
-A TFRecord is: length (8 bytes), its masked CRC-32C (4), data, the data's CRC (4).
-Walking from header to header costs next to nothing, so that records can be dealt,
-shuffled and skipped before any is read. Both sums of what is read are checked; behind
-damage the next sound header is searched for.
+A record is: length (8 bytes), its masked CRC-32C (4), a message, the CRC of that (4).
+To walk from header to header costs little, so records can be shuffled, skipped and
+given to workers before any is read. Both checksums of what is read are checked; after
+damage the reader searches for the next sound header.
+
+A full-size video has about 460 byte strings. Protobuf's classes and TensorFlow's
+parsing operations copy each of them. Here the code follows the wire format
+(protobuf.dev/programming-guides/encoding), and numpy views frames of one size, which
+have one stride, in place. A malformed message raises RecordError.
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import math
@@ -26,28 +34,48 @@ import tensorflow as tf
 
 from youtube8m.config.fields import split_list
 from youtube8m.data.reading.damage import Damage
-from youtube8m.errors import UserError, reason
+from youtube8m.errors import OneLineError, UserError, reason
 
-HEADER, FOOTER = 12, 4  # bytes around the data
+HEADER, FOOTER = 12, 4  # bytes around the message
 _SEARCH_BLOCK = 4 << 20
+
+# A serialised message; results may be views of it.
+Buffer = bytes | memoryview
+
+# Spans are (start, end) offsets into a message.
+Span = tuple[int, int]
+
+# Feature is a oneof of lists; its field number says which.
+_KINDS = {1: "bytes_list", 2: "float_list", 3: "int64_list"}
+_BYTES, _FLOATS, _INTEGERS = _KINDS
+
+_UINT64 = 2**64 - 1  # ten groups of seven bits hold more; protobuf drops it
+_VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
+
+
+class RecordError(OneLineError):
+    """A record that cannot be used; the message says what is wrong with it."""
 
 
 class Location(NamedTuple):
-    """Where a record lies, and which one of its epoch it is; of several, arrays [B]."""
+    """Where a record is, and which one of its epoch; of several records, arrays [B]."""
 
     epoch: int
     number: int  # of the record in the order of its epoch
     file: int  # its position in the list of shards
     index: int  # of the record in its file
     offset: int  # of its header in the file, in bytes
-    length: int  # of its data, in bytes
+    length: int  # of its message, in bytes
+
+
+# Files.
 
 
 def find_shards(pattern: str, flag: str) -> list[str]:
     """The files that comma-separated globs match, sorted within each glob.
 
     Raises:
-      UserError: a glob matches nothing, or there is none.
+      UserError: there is no glob, or one matches nothing.
     """
     paths: list[str] = []
     globs = split_list(pattern)
@@ -66,7 +94,7 @@ def find_shards(pattern: str, flag: str) -> list[str]:
 
 
 def file_size(path: str) -> int:
-    """Bytes of a file; 0 of one that cannot be read, which reading it will report."""
+    """Bytes of a file; 0 if it cannot be read, which will be reported then."""
     try:
         return tf.io.gfile.stat(path).length
     except tf.errors.OpError:
@@ -74,21 +102,23 @@ def file_size(path: str) -> int:
 
 
 def digest(paths: list[str]) -> str:
-    """Of the files' names and sizes, in any order and wherever they lie."""
+    """A digest of the files' names and sizes, in any order and any directory."""
     facts = [(os.path.basename(path), file_size(path)) for path in sorted(paths)]
     return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+# Records.
 
 
 def walk(
     path: str, damage: Damage, start: float = 0, stop: float = math.inf
 ) -> Iterator[tuple[int, int, int]]:
-    """Yields (index, offset, length of the data) of each record with a sound header.
+    """Yields (index, offset, length of the message) of each record with a sound header.
 
-    What lies between sound headers is reported to `damage`, and counts as one record.
+    Bytes between sound records are reported to `damage`, and count as one record.
 
     Args:
-      start, stop: nothing comes, or is reported, of what begins before or from these
-        bytes on.
+      start, stop: only what begins in these bytes of the file is yielded and reported.
     """
     try:
         with _open(path) as file:
@@ -113,8 +143,8 @@ def read_records(path: str, damage: Damage) -> Iterator[tuple[Location, bytes]]:
 class RecordReader(contextlib.ExitStack):
     """Reads records of some files at known locations; for one thread at a time.
 
-    All go into the same memory, so a record must be used before the next is read:
-    then it is still in the processor's cache, and no fresh memory is mapped for it.
+    All go into the same memory, so a record must be used before the next is read. It
+    is then still in the processor's cache, and needs no new memory.
     """
 
     def __init__(self, paths: list[str], damage: Damage):
@@ -125,28 +155,24 @@ class RecordReader(contextlib.ExitStack):
         self._buffer = np.empty(0, np.uint8)
 
     def read(self, location: Location) -> memoryview | None:
-        """The record's data, or None where it is reported to `damage`."""
+        """The record's message, or None if it is damaged, which is then reported."""
         _, _, file, index, offset, length = location
-        path = self._paths[file]
+        path, size = self._paths[file], length + FOOTER
+        if len(self._buffer) < size:
+            self._buffer = np.empty(size * 5 // 4, np.uint8)
         try:
             if file not in self._files:
                 self._files[file] = self.enter_context(_open(path))
-            data, footer = self._read(self._files[file], offset + HEADER, length)
+            got = _read_into(self._buffer[:size], self._files[file], offset + HEADER)
         except (OSError, tf.errors.OpError) as error:
             what = f"cannot be read ({reason(error)})"
-            self._damage.record(path, f"record {index} at byte {offset} {what}")
-            return None
-        if _masked_crc32c(data) == footer:
-            return memoryview(data)
-        self._damage.record(path, f"record {index} at byte {offset} is damaged")
+        else:
+            data = self._buffer[:length]
+            if _masked_crc32c(data) == self._buffer[length:got].tobytes():
+                return memoryview(data)
+            what = "is damaged"
+        self._damage.record(path, f"record {index} at byte {offset} {what}")
         return None
-
-    def _read(self, file, offset, length):
-        size = length + FOOTER
-        if len(self._buffer) < size:
-            self._buffer = np.empty(size * 5 // 4, np.uint8)
-        got = _read_into(self._buffer[:size], file, offset)
-        return self._buffer[:length], self._buffer[length:got].tobytes()
 
 
 def _open(path):
@@ -157,16 +183,16 @@ def _open(path):
 
 
 def _size(file) -> int:
-    """Of the file that is open, whatever its name stands for by now."""
+    """The size of the open file, even if its name belongs to another by now."""
     if isinstance(file, io.RawIOBase):
         return os.fstat(file.fileno()).st_size
     return file.size()
 
 
 def _read_into(buffer: np.ndarray, file, offset: int) -> int:
-    """Fills `buffer` from an open file as far as it reaches; returns the bytes read."""
+    """Fills `buffer` from an open file as far as that goes; returns the bytes read."""
     if isinstance(file, io.RawIOBase) and hasattr(os, "preadv"):
-        # One call instead of two: after each, Python's lock must be won again.
+        # One call instead of two: Python's lock must be acquired again after each.
         return os.preadv(file.fileno(), [buffer], offset)
     file.seek(offset)
     found = np.frombuffer(file.read(len(buffer)), np.uint8)
@@ -196,43 +222,206 @@ def _walk(path, file, size, damage, start, stop):
 
 
 def sound_length(header: bytes) -> int:
-    """The length that a header holds, or -1 if its checksum does not hold."""
-    if len(header) < HEADER:
-        return -1
-    if _masked_crc32c(header[:8]) != header[8:]:
+    """The length in a header, or -1 if its checksum is wrong."""
+    if len(header) < HEADER or _masked_crc32c(header[:8]) != header[8:]:
         return -1
     return int.from_bytes(header[:8], "little")
 
 
 def _next_header(file, position, size):
-    """Where the next record starts after the damaged one at `position`."""
+    """Where the next record starts after the damaged one at `position`, or `size`."""
     for block in range(position, size, _SEARCH_BLOCK):
         file.seek(block)
         data = np.frombuffer(file.read(_SEARCH_BLOCK + HEADER), np.uint8)
-        starts = np.flatnonzero(_valid_headers(data, size - block))
-        if starts.size:
-            return block + int(starts[0])
+        if len(data) < HEADER:
+            break
+        windows = np.lib.stride_tricks.sliding_window_view(data, HEADER)
+        # Lengths below 2^32: few other offsets need a checksum.
+        for offset in np.flatnonzero(~windows[:, 4:8].any(axis=1)).tolist():
+            length = sound_length(windows[offset].tobytes())
+            if 0 <= length <= size - block - offset - HEADER - FOOTER:
+                return block + offset
     return size
 
 
-def _valid_headers(data, remaining):
-    """bool [n]: which offsets hold a length and its checksum, `remaining` allowing."""
-    count = data.size - HEADER + 1
-    if count <= 0:
-        return np.zeros(0, bool)
-    windows = np.lib.stride_tricks.sliding_window_view(data, HEADER)[:count]
-    # Lengths below 2^32: filters all but a few offsets before any checksum.
-    candidates = np.flatnonzero(~windows[:, 4:8].any(axis=1))
-    headers = np.ascontiguousarray(windows[candidates])
-    lengths = headers[:, :8].copy().view("<u8")[:, 0]
-    fits = candidates + lengths.astype(np.int64) + HEADER + FOOTER <= remaining
-    valid = np.zeros(count, bool)
-    for offset, header in zip(candidates[fits], headers[fits], strict=True):
-        valid[offset] = sound_length(header.tobytes()) >= 0
-    return valid
-
-
 def _masked_crc32c(data) -> bytes:
-    """TFRecord's checksum of `data`: four bytes, as they stand in the file."""
+    """TFRecord's checksum of `data`: the four bytes of the file."""
     crc = google_crc32c.value(data)
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+# Messages.
+
+
+def split_sequence_example(buffer: Buffer) -> tuple[dict[str, Span], dict[str, Span]]:
+    """The spans of the context's features and of the feature lists, by name.
+
+    Both messages keep `Features` in field 1, so an Example splits into its features
+    and no feature lists.
+    """
+    found: dict[int, dict[str, Span]] = {1: {}, 2: {}}
+    for number, wire_type, span in _fields(buffer, (0, len(buffer))):
+        if number in found and wire_type == _LENGTH_DELIMITED:
+            found[number].update(_map_entries(buffer, span))
+    return found[1], found[2]
+
+
+def byte_strings(buffer: Buffer, feature: Span) -> list[bytes]:
+    """The values of a bytes_list."""
+    spans = _values(buffer, feature, _BYTES, _LENGTH_DELIMITED)
+    return [bytes(buffer[start:end]) for start, end in spans]
+
+
+def floats(buffer: Buffer, feature: Span) -> np.ndarray:
+    """The values of a float_list, packed or not, as float32 [n]."""
+    spans = _values(buffer, feature, _FLOATS, _FIXED32)
+    runs = [buffer[start:end] for start, end in spans]
+    if any(len(run) % 4 for run in runs):
+        raise RecordError("is cut short")
+    data = runs[0] if len(runs) == 1 else b"".join(runs)
+    return np.frombuffer(data, "<f4")
+
+
+def integers(buffer: Buffer, feature: Span) -> list[int]:
+    """The values of an int64_list, packed or not."""
+    values = []
+    for position, end in _values(buffer, feature, _INTEGERS, _VARINT):
+        while position < end:
+            value, position = _varint(buffer, position, end)
+            values.append(value - (value >> 63 << 64))  # two's complement
+    return values
+
+
+def byte_rows(buffer: Buffer, feature_list: Span, size: int) -> np.ndarray:
+    """The frames of a feature list: uint8 [T, size], a view if they have one stride.
+
+    Raises:
+      RecordError: a frame is not one byte string of `size` bytes.
+    """
+    start, end = feature_list
+    prefix = row_prefix(size)
+    stride = len(prefix) + size
+    count, rest = divmod(end - start, stride)
+    if count and not rest:
+        # All headers at once: the processor then loads their cache lines in parallel.
+        headers = np.ndarray(count, f"V{len(prefix)}", buffer, start, stride)
+        if headers.tobytes() == prefix * count:
+            start += len(prefix)
+            return np.ndarray((count, size), np.uint8, buffer, start, (stride, 1))
+    rows = []
+    for number, wire_type, span in _fields(buffer, feature_list):
+        if number != 1 or wire_type != _LENGTH_DELIMITED:
+            continue
+        values = byte_strings(buffer, span)
+        if len(values) != 1 or len(values[0]) != size:
+            found = f"{len(values[0])} bytes" if len(values) == 1 else "no single value"
+            raise RecordError(f"holds a frame of {found} where {size} belong")
+        rows.append(np.frombuffer(values[0], np.uint8))
+    return np.stack(rows) if rows else np.empty((0, size), np.uint8)
+
+
+@functools.cache
+def row_prefix(size: int) -> bytes:
+    """The bytes before each frame: feature { bytes_list { value: <size bytes> } }."""
+    prefix = b""
+    for _ in range(3):
+        length, groups = size + len(prefix), bytearray()
+        while length >= 0x80:
+            groups.append(length & 0x7F | 0x80)
+            length >>= 7
+        prefix = bytes((0x0A, *groups, length)) + prefix
+    return prefix
+
+
+def _fields(buffer: Buffer, span: Span):
+    """Yields (field number, wire type, span of the payload) of a message."""
+    position, end = span
+    while position < end:
+        tag = buffer[position]
+        if tag < 0x80:  # nearly always; a call would cost as much as the rest
+            start = position = position + 1
+        else:
+            tag, start = _varint(buffer, position, end)
+            position = start
+        wire_type = tag & 7
+        if wire_type == _LENGTH_DELIMITED:
+            length, start = _varint(buffer, position, end)
+            position = start + length
+        elif wire_type == _VARINT:
+            _, position = _varint(buffer, position, end)
+        elif wire_type in (_FIXED32, _FIXED64):
+            position += 4 if wire_type == _FIXED32 else 8
+        else:
+            raise RecordError("is not a valid protocol buffer")
+        if position > end:
+            raise RecordError("is cut short")
+        yield tag >> 3, wire_type, (start, position)
+
+
+def _varint(buffer: Buffer, position: int, end: int) -> tuple[int, int]:
+    value = shift = 0
+    while position < end and shift < 70:
+        byte = buffer[position]
+        position += 1
+        if byte < 0x80:
+            return (value | byte << shift) & _UINT64, position
+        value |= (byte & 0x7F) << shift
+        shift += 7
+    raise RecordError("is not a valid protocol buffer")
+
+
+def _map_entries(buffer: Buffer, span: Span) -> dict[str, Span]:
+    """A map<string, message> field's owner -> key: span of the value."""
+    entries = {}
+    for number, wire_type, entry in _fields(buffer, span):
+        if number != 1 or wire_type != _LENGTH_DELIMITED:
+            continue
+        key, value = _usual_entry(buffer, entry) or _any_entry(buffer, entry)
+        entries[str(buffer[slice(*key)], "utf-8", "replace")] = value
+    return entries
+
+
+def _any_entry(buffer, entry):
+    parts = {n: part for n, w, part in _fields(buffer, entry) if w == _LENGTH_DELIMITED}
+    return parts.get(1, (0, 0)), parts.get(2, (entry[1], entry[1]))
+
+
+def _usual_entry(buffer, entry):
+    """(span of the key, span of the value) if that is all, in this order; or None."""
+    start, end = entry
+    if end - start < 4 or buffer[start] != 0x0A or buffer[start + 1] >= 0x80:
+        return None
+    key = start + 2, start + 2 + buffer[start + 1]
+    value = key[1] < end and _whole(buffer, key[1], end, 2)
+    return (key, (value, end)) if value else None
+
+
+def _whole(buffer, start, end, number):
+    """Where the payload of field `number` begins if the span is that; else None."""
+    if start >= end or buffer[start] != number << 3 | _LENGTH_DELIMITED:
+        return None
+    length, start = _varint(buffer, start + 1, end)
+    return start if start + length == end else None
+
+
+def _values(buffer: Buffer, feature: Span, kind: int, single: int):
+    """Yields the span of each value, of wire type `single`, or packed run of values."""
+    start, end = feature
+    for number in (kind, 1):  # one string or run, nearly always
+        start = start and _whole(buffer, start, end, number)
+    if start:
+        yield start, end
+        return
+    for number, wire_type, span in _fields(buffer, feature):
+        if wire_type != _LENGTH_DELIMITED or number not in _KINDS:
+            continue
+        if number != kind:
+            raise RecordError(
+                f"holds a {_KINDS[number]} where a {_KINDS[kind]} belongs"
+            )
+        for inner, inner_type, value in _fields(buffer, span):
+            if inner != 1:
+                continue
+            if inner_type not in (single, _LENGTH_DELIMITED):
+                raise RecordError("is not a valid protocol buffer")
+            yield value

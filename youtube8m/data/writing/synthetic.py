@@ -35,7 +35,6 @@ from youtube8m.data.writing.records import (
     record_file,
     video_example,
 )
-from youtube8m.errors import UserError
 from youtube8m.util.files import local_path, replacing
 
 # Split -> the folders that hold it; ratings of test segments are never published.
@@ -56,7 +55,7 @@ _SCENE_FRAMES = 30  # mean length of a scene
 _ZIPF_EXPONENT = 0.8
 _BACKGROUND = -1  # a scene without a label: the last row of the directions, zeros
 _ID_CHARACTERS = string.ascii_letters + string.digits
-# One stream of random numbers for each purpose, so that none disturbs another.
+# One stream of random numbers for each purpose: each can change without the others.
 _PLAN_STREAM, _DIRECTION_STREAM, _VIDEO_STREAM = range(3)
 
 
@@ -182,7 +181,7 @@ def _directions(config: SampleConfig) -> np.ndarray:
 
 
 def _scenes(rng, video: _Video) -> tuple[np.ndarray, np.ndarray]:
-    """Cuts a video into scenes; each label gets at least one.
+    """Cuts a video into scenes, at least one of each label.
 
     Returns:
       (lengths in blocks of five frames int64 [S], class shown int64 [S]).
@@ -248,99 +247,89 @@ def write_sample(
     Raises UserError if `directory` is not local, or has shards of another sample.
     """
     root = local_path(os.fspath(directory), "--directory")
-    plan, shards = _plan(config), {}
+    plan, directions = _plan(config), _directions(config)
+    shards = {}
     for split, videos in plan.items():
         count = min(config.num_shards, len(videos))  # no shard is empty
         for number in range(count):
-            shards[split, number] = videos[order.share(len(videos), number, count)]
-    total = sum(map(len, plan.values()))
-    writer = _SampleWriter(root, config, progress, total)
-    writer.refuse_foreign_shards(shards)
+            part = order.share(len(videos), number, count)
+            shards[split, f"{number:02d}"] = videos[part]
+    _refuse_foreign_shards(root, shards)
+    total, written, num_segments = sum(map(len, plan.values())), 0, 0
     for (split, number), videos in shards.items():
-        writer.write_shard(split, number, videos)
+        with contextlib.ExitStack() as stack:
+            write = {}
+            for level in LEVELS[split]:
+                path = _path(root, level, split, number)
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                write[level] = stack.enter_context(record_file(path))
+            for video in videos:
+                num_segments += _write_video(config, directions, video, write)
+                written += 1
+                if progress is not None:
+                    progress(written, total)
     return {
         **{
-            f"{level}/{split}": writer.glob(level, split)
+            f"{level}/{split}": _path(root, level, split, "*")
             for split, levels in LEVELS.items()
             for level in levels
             if plan[split]
         },
-        "vocabulary": writer.write_vocabulary(plan["train"]),
+        "vocabulary": _write_vocabulary(root, plan["train"], config.num_classes),
         "num_videos": {split: len(videos) for split, videos in plan.items()},
         "num_frames": sum(v.num_frames for videos in plan.values() for v in videos),
-        "num_segments": writer.num_segments,
+        "num_segments": num_segments,
     }
 
 
-class _SampleWriter:
-    """The files under `root`; writes all levels of a video at once."""
+def _path(root, level, split, number):
+    return os.path.join(root, level, f"{split}{number}.tfrecord")
 
-    def __init__(self, root, config, progress, num_videos):
-        self.root, self.config = root, config
-        self.progress, self.num_videos = progress, num_videos
-        self.directions = _directions(config)
-        self.num_written = self.num_segments = 0
 
-    def glob(self, level, split):
-        return os.path.join(self.root, level, f"{split}*.tfrecord")
-
-    def path(self, level, split, number):
-        return os.path.join(self.root, level, f"{split}{number:02d}.tfrecord")
-
-    def refuse_foreign_shards(self, shards):
-        """Files of a larger sample would silently be read along with this one's."""
-        for level, split in ((level, s) for s in LEVELS for level in LEVELS[s]):
-            # Base names, as the glob may spell the directory in another way.
-            new = {os.path.basename(self.path(level, *shard)) for shard in shards}
-            found = sorted(tf.io.gfile.glob(self.glob(level, split)))
-            foreign = [path for path in found if os.path.basename(path) not in new]
-            if foreign:
-                raise UserError(
-                    f"{foreign[0]}: belongs to another sample, and would be read as "
-                    "part of this one; choose an empty directory, or remove the old "
-                    "sample first"
+def _refuse_foreign_shards(root, shards):
+    """Raises UserError if there are files that would be read with this sample's."""
+    new = {f"{split}{number}.tfrecord" for split, number in shards}
+    for split, levels in LEVELS.items():
+        for level in levels:
+            for path in sorted(tf.io.gfile.glob(_path(root, level, split, "*"))):
+                require(
+                    os.path.basename(path) in new,
+                    f"{path}: belongs to another sample, and would be read as part of "
+                    "this one; choose an empty directory, or remove the old sample "
+                    "first",
                 )
 
-    def write_shard(self, split, number, videos):
-        with contextlib.ExitStack() as stack:
-            write = {}
-            for level in LEVELS[split]:
-                path = self.path(level, split, number)
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                write[level] = stack.enter_context(record_file(path))
-            for video in videos:
-                self._write_video(video, split, write)
-                self.num_written += 1
-                if self.progress is not None:
-                    self.progress(self.num_written, self.num_videos)
 
-    def _write_video(self, video, split, write):
-        labels = None if split == "test" else video.labels
-        features, segments = _content(self.config, self.directions, video)
-        # Dequantisation is linear: it may follow the mean.
-        means = {
-            f"mean_{name}": dequantize(frames.mean(axis=0))
-            for name, frames in features.items()
-        }
-        write["video"](video_example(video.id, labels, means))
-        example = frame_example(video.id, labels, features)
-        write["frame"](example)
-        if "segment" in write:
-            add_segments(example.context, segments)
-            write["segment"](example)
-            self.num_segments += len(segments)
+def _write_video(config, directions, video, write):
+    """Writes all levels of a video; returns the number of its rated segments."""
+    is_test = "segment" not in write
+    labels = None if is_test else video.labels
+    features, segments = _content(config, directions, video)
+    # Dequantisation is linear: it may follow the mean.
+    means = {
+        f"mean_{name}": dequantize(frames.mean(axis=0))
+        for name, frames in features.items()
+    }
+    write["video"](video_example(video.id, labels, means))
+    example = frame_example(video.id, labels, features)
+    write["frame"](example)
+    if is_test:
+        return 0
+    add_segments(example.context, segments)
+    write["segment"](example)
+    return len(segments)
 
-    def write_vocabulary(self, train):
-        """Writes vocabulary.csv, with the columns of the official one."""
-        path = os.path.join(self.root, "vocabulary.csv")
-        labels = [video.labels for video in train]
-        counts = _label_counts(labels, self.config.num_classes)
-        os.makedirs(self.root, exist_ok=True)
-        with replacing(path, "--directory") as file:
-            file.write(VOCABULARY_HEADER + "\n")
-            for index, count in enumerate(counts):
-                vertical = VERTICALS[index % len(VERTICALS)]
-                name = f"/m/sample{index},Sample class {index}"
-                description = "A class that was made up."
-                file.write(f"{index},{count},{name},,{vertical},,,{description}\n")
-        return path
+
+def _write_vocabulary(root, train, num_classes):
+    """Writes vocabulary.csv, with the columns of the official one; returns its path."""
+    path = os.path.join(root, "vocabulary.csv")
+    counts = _label_counts([video.labels for video in train], num_classes)
+    os.makedirs(root, exist_ok=True)
+    with replacing(path, "--directory") as file:
+        file.write(VOCABULARY_HEADER + "\n")
+        for index, count in enumerate(counts):
+            vertical = VERTICALS[index % len(VERTICALS)]
+            name = f"/m/sample{index},Sample class {index}"
+            description = "A class that was made up."
+            file.write(f"{index},{count},{name},,{vertical},,,{description}\n")
+    return path
