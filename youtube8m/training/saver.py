@@ -6,6 +6,7 @@ saver.save()                                  # model.ckpt-STEP
 """
 
 import dataclasses
+import functools
 
 import tensorflow as tf
 
@@ -13,11 +14,11 @@ from youtube8m.errors import UserError
 from youtube8m.optimizers import slot_variables
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.weights import (
-    RESTORE_ERRORS,
+    checkpoint_manager,
     load_newest,
     named_variables,
+    restore_checkpoint,
     save_checkpoint,
-    unreadable,
 )
 from youtube8m.training.steps import TrainingState
 
@@ -41,13 +42,7 @@ class Saver:
             position=state.position,
             **_averages(state),
         )
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint,
-            self.directory.path,
-            max_to_keep=self.keep,
-            checkpoint_name="model.ckpt",
-        )
-
+        self._manager = checkpoint_manager(self._checkpoint, self.directory, self.keep)
         self._current = None  # the prefix of the checkpoint that equals the state
 
     def restore(self) -> str | None:
@@ -58,15 +53,9 @@ class Saver:
 
         Raises UserError if there are checkpoints, but none can be restored.
         """
-        self._current = load_newest(self.directory, self._restore)
+        restore = functools.partial(restore_checkpoint, self._checkpoint)
+        self._current = load_newest(self.directory, restore)
         return self._current
-
-    def _restore(self, prefix):
-        try:
-            status = self._checkpoint.restore(prefix)
-            status.assert_existing_objects_matched()
-        except RESTORE_ERRORS as error:
-            raise unreadable(prefix, error) from None
 
     def save(self) -> str:
         """Writes model.ckpt-STEP, unless it is there; returns its prefix.
