@@ -202,7 +202,7 @@ class StarterCheckpoint(CheckpointReader):
         num_classes = widths.get("gates/weights", 0) - experts
         if experts < 1 or num_classes < 1 or experts % num_classes:
             weights = (n for n in self.shapes if os.path.dirname(n) not in self.shapes)
-            listed = ", ".join(self._described(weights))
+            listed = ", ".join(self._listed(weights))
             raise self._misfit([f"{_CLASSIFIERS}, but {listed}"])
         sizes["moe_num_mixtures"] = experts // num_classes
         return "MoeModel", num_classes, sizes
@@ -248,13 +248,11 @@ class StarterCheckpoint(CheckpointReader):
         if not end:  # moving statistics have no slots
             known = {*expected, "global_step", "beta1_power", "beta2_power"}
             others = (n for n in self.shapes if not {n, os.path.dirname(n)} & known)
-            problems += [
-                f"{other}: not this model's" for other in self._described(others)
-            ]
+            problems += [f"{other}: not this model's" for other in self._listed(others)]
         if problems:
             raise self._misfit(problems)
 
-    def _described(self, names):
+    def _listed(self, names):
         return [f"{name} {self.shapes[name]}" for name in sorted(names)]
 
     def _misfit(self, problems):
