@@ -93,20 +93,12 @@ class TrainingConfig(InputConfig):
         )
         require_given(self, "train_dir", "train_data_pattern")
         require_positive(
-            self,
-            "batch_size",
-            "steps_per_loop",
-            "num_epochs",
-            "max_steps",
-            "base_learning_rate",
-            "learning_rate_decay",
-            "learning_rate_decay_examples",
-            "export_model_steps",
-            "save_checkpoint_minutes",
-            "keep_checkpoints",
-            "num_readers",
-            "shuffle_buffer",
+            self, "batch_size", "steps_per_loop", "num_epochs", "max_steps"
         )
+        require_positive(self, "base_learning_rate", "learning_rate_decay")
+        require_positive(self, "learning_rate_decay_examples", "export_model_steps")
+        require_positive(self, "save_checkpoint_minutes", "keep_checkpoints")
+        require_positive(self, "num_readers", "shuffle_buffer")
         require(
             self.precision in PRECISIONS,
             f"--precision={self.precision}: must be one of {', '.join(PRECISIONS)}",

@@ -46,10 +46,10 @@ class Saver:
         self._current = None  # the prefix of the checkpoint that equals the state
 
     def restore(self) -> str | None:
-        """Restores the newest checkpoint that is not damaged; returns its prefix.
+        """Restores the newest checkpoint that is not damaged.
 
         Returns:
-          None if there is no checkpoint.
+          Its prefix; None if there is no checkpoint.
 
         Raises UserError if there are checkpoints, but none can be restored.
         """
@@ -71,8 +71,8 @@ class Saver:
 
     def _check_finite(self, step):
         for name, variable in named_variables(self.state.model.variables).items():
-            finite = tf.math.is_finite if variable.dtype.is_floating else tf.ones_like
-            if not tf.reduce_all(tf.cast(finite(variable), tf.bool)):
+            is_float = variable.dtype.is_floating
+            if is_float and not tf.reduce_all(tf.math.is_finite(variable)):
                 raise UserError(
                     f"the weights {name} are not finite after step {step}, which is "
                     f"not saved; {advise_after_divergence(self._current)}"

@@ -4,8 +4,8 @@ load_correlation(model, "label_counts.npy")     # for parts that start from coun
 lines = load_fitting(model, "other_run")        # those that fit by name and shape
 """
 
-import dataclasses
 import os
+from typing import NamedTuple
 
 import tensorflow as tf
 from absl import logging
@@ -15,7 +15,7 @@ from youtube8m.errors import UserError
 from youtube8m.models import VideoModel
 from youtube8m.runs.checkpoint_files import CheckpointReader, is_complete
 from youtube8m.runs.directory import RunDirectory
-from youtube8m.runs.weights import RESTORE_ERRORS, named_variables, unreadable
+from youtube8m.runs.weights import named_variables, restore_checkpoint, shapes_of
 
 
 def load_correlation(model: VideoModel, path: str) -> None:
@@ -63,31 +63,26 @@ def load_fitting(
         )
     if os.path.isdir(prefix):
         prefix = directory.checkpoint()
-    return warm_start(model, prefix).lines()
+    found = warm_start(model, prefix)
+    loaded = len(found.loaded)
+    total = loaded + len(found.other_shape) + len(found.missing)
+    lines = [f"warm start from {prefix}: {loaded} of {total} weights"]
+    if found.other_shape:
+        lines.append(f"not loaded, of another shape: {'; '.join(found.other_shape)}")
+    if found.missing:
+        lines.append(f"not in the checkpoint: {', '.join(found.missing)}")
+    return lines
 
 
-@dataclasses.dataclass
-class WarmStart:
+class WarmStart(NamedTuple):
     """The names of a model's weights, by what a checkpoint holds of them."""
 
-    prefix: str
     loaded: list[str]
     other_shape: list[str]  # "name: [3] there, [4] here"
     missing: list[str]
 
-    def lines(self) -> list[str]:
-        """A report for the log."""
-        loaded = len(self.loaded)
-        total = loaded + len(self.other_shape) + len(self.missing)
-        lines = [f"warm start from {self.prefix}: {loaded} of {total} weights"]
-        if self.other_shape:
-            lines.append(f"not loaded, of another shape: {'; '.join(self.other_shape)}")
-        if self.missing:
-            lines.append(f"not in the checkpoint: {', '.join(self.missing)}")
-        return lines
 
-
-def warm_start(model, prefix: str) -> WarmStart:
+def warm_start(model: VideoModel, prefix: str) -> WarmStart:
     """Loads the weights that a checkpoint of any model has by name and shape.
 
     Raises:
@@ -104,11 +99,9 @@ def warm_start(model, prefix: str) -> WarmStart:
             f"--warm_start_from={prefix}: written by the starter code; start from the "
             "directory that python -m youtube8m.tools.convert_checkpoint makes of it"
         )
-    shapes = reader.part_shapes("model")
-    found = WarmStart(prefix, [], [], [])
-    weights = named_variables(model.weights)
-    for name, variable in weights.items():
-        here = variable.shape.as_list()
+    weights, shapes = named_variables(model.weights), reader.part_shapes("model")
+    found = WarmStart([], [], [])
+    for name, here in shapes_of(weights).items():
         if name not in shapes:
             found.missing.append(name)
         elif shapes[name] != here:
@@ -121,8 +114,5 @@ def warm_start(model, prefix: str) -> WarmStart:
             f"{', '.join(sorted(shapes)[:5])} ..., this model {', '.join(weights)}"
         )
     loaded = {name: weights[name] for name in found.loaded}
-    try:
-        tf.train.Checkpoint(model=loaded).restore(prefix).expect_partial()
-    except RESTORE_ERRORS as error:
-        raise unreadable(prefix, error) from None
+    restore_checkpoint(tf.train.Checkpoint(model=loaded), prefix)
     return found

@@ -56,7 +56,17 @@ class Workers:
         if not config.get("cluster"):
             return cls()
         cluster, task = config["cluster"], config["task"]
-        _check_types({*cluster, task["type"]})
+        types = {*cluster, task["type"]}
+        if "ps" in types:
+            raise UserError(
+                "TF_CONFIG has parameter servers (ps), which are not supported: name "
+                "all machines as chief and worker, each of which then holds all weights"
+            )
+        if unknown := sorted(types - {*_TASKS}):
+            raise UserError(
+                f"TF_CONFIG has tasks of type {', '.join(unknown)}; expected chief (or "
+                "master) and worker; eval.py needs no TF_CONFIG"
+            )
         tasks = [(t, n) for t in _TASKS for n in range(len(cluster.get(t, ())))]
         addresses = tuple(cluster[name][n] for name, n in tasks)
         for address in addresses:
@@ -82,12 +92,8 @@ class Workers:
             return mirrored_gpus(num_gpu)
         gpus = tf.config.list_physical_devices("GPU")
         tf.config.set_visible_devices(gpus[: max(num_gpu, 0)], "GPU")
-        logging.info(
-            "worker %d of %d; waiting for all of %s",
-            self.index + 1,
-            len(self),
-            ", ".join(self.addresses),
-        )
+        message = "worker %d of %d; waiting for all of %s"
+        logging.info(message, self.index + 1, len(self), ", ".join(self.addresses))
         compat.allow_slow_heartbeats(len(self))
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
             tf.train.ClusterSpec({"worker": list(self.addresses)}),
@@ -96,20 +102,6 @@ class Workers:
             rpc_layer="grpc",
         )
         return tf.distribute.MultiWorkerMirroredStrategy(resolver)
-
-
-def _check_types(types):
-    if "ps" in types:
-        raise UserError(
-            "TF_CONFIG has parameter servers (ps), which are not supported: name all "
-            "machines as chief and worker, each of which then holds all weights"
-        )
-    unknown = sorted(types - set(_TASKS))
-    if unknown:
-        raise UserError(
-            f"TF_CONFIG has tasks of type {', '.join(unknown)}; expected chief (or "
-            "master) and worker; eval.py needs no TF_CONFIG"
-        )
 
 
 def mirrored_gpus(num_gpu: int) -> tf.distribute.Strategy:
@@ -132,8 +124,7 @@ def split_batch(strategy: tf.distribute.Strategy, batch: dict):
       The batch in per-replica form, or None if there are fewer rows than replicas.
     """
     devices = strategy.extended.worker_devices
-    replicas = len(devices)
-    rows = int(next(iter(batch.values())).shape[0])
+    rows, replicas = len(next(iter(batch.values()))), len(devices)
     if rows < replicas:
         return None
 
