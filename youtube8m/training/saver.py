@@ -33,6 +33,10 @@ class Saver:
 
     def __post_init__(self):
         state = self.state
+        names = named_variables(state.model.trainable_variables)
+        slots = [slot.value for slot in slot_variables(state.optimizer, "average")]
+        # With --ema_decay; the optimizer holds them, but not by the weights' names.
+        averages = {"average": dict(zip(names, slots, strict=True))} if slots else {}
         self._checkpoint = tf.train.Checkpoint(
             model=named_variables(state.model.variables),
             optimizer=[variable.value for variable in state.optimizer.variables],
@@ -40,7 +44,7 @@ class Saver:
             step=state.step,
             examples=state.examples,
             position=state.position,
-            **_averages(state),
+            **averages,
         )
         self._manager = checkpoint_manager(self._checkpoint, self.directory, self.keep)
         self._current = None  # the prefix of the checkpoint that equals the state
@@ -85,13 +89,3 @@ def advise_after_divergence(prefix: str | None) -> str:
     if not prefix:
         return f"no checkpoint was saved before: {lower}"
     return f"the last good checkpoint is {prefix}: {lower}, without --start_new_model"
-
-
-def _averages(state):
-    """{"average": moving averages by the weights' names}, if there are any."""
-    optimizer = getattr(state.optimizer, "inner_optimizer", state.optimizer)
-    if not optimizer.use_ema:
-        return {}
-    names = named_variables(state.model.trainable_variables)
-    averages = [variable.value for variable in slot_variables(optimizer, "average")]
-    return {"average": dict(zip(names, averages, strict=True))}

@@ -25,12 +25,13 @@ from youtube8m.data.reading.tensorflow_pipeline import open_shards
 from youtube8m.errors import UserError
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.runs.directory import RunDirectory
-from youtube8m.training import warm_start, workers
+from youtube8m.training import workers
 from youtube8m.training.config import TrainingConfig
 from youtube8m.training.reports import TrainingReport
 from youtube8m.training.resume import TrainingFlags, resume_flags
 from youtube8m.training.saver import Saver
 from youtube8m.training.steps import TrainingState, TrainStep, pad_batch
+from youtube8m.training.warm_start import initialize_weights
 from youtube8m.training.workers import Workers
 
 _REPORT_STEPS = 10  # steps between two evaluations of the training batch
@@ -106,7 +107,7 @@ class Trainer:
             self.state = TrainingState(model, optimizer, loss)
         self.step = TrainStep(self.strategy, self.state, config, run.data.num_classes)
         self.directory = RunDirectory(config.train_dir, writes=self.workers.is_chief)
-        self._warm_start_lines = self._initialize_weights()
+        self._warm_start_lines = initialize_weights(model, config, self.directory)
         self.directory.prepare(run, config.start_new_model)
         self.saver = Saver(self.directory, self.state, config.keep_checkpoints)
         self.training_flags = self._given_flags()
@@ -202,24 +203,6 @@ class Trainer:
         if len(self.workers) == 1:
             return [value]
         return workers.all_gather(self.strategy, value).tolist()
-
-    def _initialize_weights(self):
-        """Sets the weights of a new run that do not start at random.
-
-        They are read before --start_new_model removes the earlier run.
-
-        Returns:
-          Lines for the log.
-        """
-        config = self.config
-        if self.directory.latest_checkpoint() and not config.start_new_model:
-            return []
-        warm_start.load_correlation(self.state.model, config.label_correlation_file)
-        if not config.warm_start_from:
-            return []
-        removed = self.directory if config.start_new_model else None
-        start = config.warm_start_from
-        return warm_start.load_fitting(self.state.model, start, removed)
 
     def _loop(self, report):
         # Counted on the host: to read the device's variable is to wait for its step.
