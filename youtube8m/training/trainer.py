@@ -6,6 +6,7 @@ summary = Trainer(run, TrainingConfig(...)).train()
 import collections
 import contextlib
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -25,14 +26,13 @@ from youtube8m.data.reading.tensorflow_pipeline import open_shards
 from youtube8m.errors import UserError
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.runs.directory import RunDirectory
-from youtube8m.training import workers
 from youtube8m.training.config import TrainingConfig
 from youtube8m.training.reports import TrainingReport
 from youtube8m.training.resume import TrainingFlags, resume_flags
 from youtube8m.training.saver import Saver
 from youtube8m.training.steps import TrainingState, TrainStep, pad_batch
 from youtube8m.training.warm_start import initialize_weights
-from youtube8m.training.workers import Workers
+from youtube8m.training.workers import Workers, split_batch
 
 _REPORT_STEPS = 10  # steps between two evaluations of the training batch
 _TOP_K = 20
@@ -82,6 +82,7 @@ class Trainer:
         self.workers = workers or Workers()
         # Several workers must connect before TensorFlow runs anything.
         self.strategy = strategy or self.workers.strategy(config.num_gpu)
+        self._all_gather = functools.partial(self.workers.all_gather, self.strategy)
         self._check_workers()
         keras.utils.set_random_seed(config.seed)
         self.shards = open_shards(
@@ -146,8 +147,8 @@ class Trainer:
             report.say(self._describe_start(restored))
             for line in () if restored else self._warm_start_lines:
                 report.say(line)
-            last = self._loop(report)
-            self._report_end(report, first)
+            last = self._loop()
+            self._report_end(first)
         self._all_gather(0)  # no worker ends while the chief is saving
         with contextlib.suppress(*_LOST_WORKER):
             # Nor while another one waits for this one's value of the line above. A
@@ -198,13 +199,7 @@ class Trainer:
         without = " without --start_new_model" if self.config.start_new_model else ""
         return f"run the same command{without}"
 
-    def _all_gather(self, value):
-        """The `value` of each worker. All workers wait here for one another."""
-        if len(self.workers) == 1:
-            return [value]
-        return workers.all_gather(self.strategy, value).tolist()
-
-    def _loop(self, report):
+    def _loop(self):
         # Counted on the host: to read the device's variable is to wait for its step.
         step, saved_at, metrics = self.state.steps_done, time.monotonic(), {}
         recent = collections.deque()
@@ -212,10 +207,10 @@ class Trainer:
             results = self.step.loop([shares for shares, *_ in group])
             before, step = step, step + len(group)
             _, batch, (self._position, _) = group[-1]
-            report.steps(step, results, [origin for *_, origin in group])
+            self._report.steps(step, results, [origin for *_, origin in group])
             if step // _REPORT_STEPS > before // _REPORT_STEPS:
                 metrics = self._batch_metrics(results, batch)
-                report.flush(metrics)
+                self._report.flush(metrics)
             if self._is_time_to_save(step, saved_at):
                 self._save()
                 saved_at = time.monotonic()
@@ -225,7 +220,7 @@ class Trainer:
                 self.stopped_by = self._stop_signal or signal.SIGTERM
             if self.stopped_by or step >= self._last_step:
                 break
-        report.flush()
+        self._report.flush()
         return metrics
 
     def _is_stopping(self, recent):
@@ -274,7 +269,7 @@ class Trainer:
         """A batch, padded if XLA compiles the step, and the shares of the replicas."""
         if self.step.jit_compile:
             batch = pad_batch(batch, self.run.data.longest_example)
-        return batch, workers.split_batch(self.strategy, batch)
+        return batch, split_batch(self.strategy, batch)
 
     def _group_size(self, step):
         every, several = self.config.export_model_steps, self.config.steps_per_loop
@@ -345,8 +340,8 @@ class Trainer:
             f"{self.strategy.num_replicas_in_sync} replica(s)"
         )
 
-    def _report_end(self, report, first):
-        step = self.state.steps_done
+    def _report_end(self, first):
+        step, report = self.state.steps_done, self._report
         if not step:
             raise UserError(
                 f"--train_data_pattern={self.config.train_data_pattern}: too few "

@@ -9,7 +9,6 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -82,6 +81,13 @@ class Workers:
         """Whether this worker writes the run's files."""
         return self.index == 0
 
+    def all_gather(self, strategy: tf.distribute.Strategy, value: int) -> list[int]:
+        """The `value` of each replica. All workers wait here for one another."""
+        if len(self) == 1:
+            return [value]
+        values = _gather_function(strategy)(tf.constant([value], tf.int64))
+        return strategy.experimental_local_results(values)[0].numpy().tolist()
+
     def strategy(self, num_gpu: int) -> tf.distribute.Strategy:
         """A strategy over `num_gpu` GPUs of each worker, or its CPU.
 
@@ -138,12 +144,6 @@ def split_batch(strategy: tf.distribute.Strategy, batch: dict):
     return strategy.experimental_distribute_values_from_function(
         lambda context: share(context.replica_id_in_sync_group % replicas)
     )
-
-
-def all_gather(strategy: tf.distribute.Strategy, value: int) -> np.ndarray:
-    """The `value` of each replica, int64 [N]. All workers wait here for one another."""
-    values = _gather_function(strategy)(tf.constant([value], tf.int64))
-    return strategy.experimental_local_results(values)[0].numpy()
 
 
 @functools.cache  # TensorFlow warns if a function is traced in each call
