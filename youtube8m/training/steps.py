@@ -220,16 +220,12 @@ class TrainStep:
         parts = [self.state.model]
         if "predictions" in outputs:
             parts.append(self.state.loss)
-        terms = [part.auxiliary_losses(outputs, batch) for part in parts]
-        terms = [term for group in terms for term in group.values()]
-        return tf.add_n(
-            [tf.constant(0.0)]
-            + [
-                tf.reduce_sum(tf.cast(term, tf.float32))
-                / (total if term.shape.rank else replicas)
-                for term in terms
-            ]
-        )
+        groups = [part.auxiliary_losses(outputs, batch) for part in parts]
+        terms = [term for group in groups for term in group.values()]
+        counts = [total if term.shape.rank else replicas for term in terms]
+        sums = [tf.reduce_sum(tf.cast(term, tf.float32)) for term in terms]
+        means = [one / count for one, count in zip(sums, counts, strict=True)]
+        return tf.add_n([tf.constant(0.0), *means])
 
     def _apply(self, gradients, variables, replicas):
         """Clips each gradient and updates the variables; returns the norm of all."""

@@ -69,8 +69,7 @@ class Workers:
         tasks = [(t, n) for t in _TASKS for n in range(len(cluster.get(t, ())))]
         addresses = tuple(cluster[name][n] for name, n in tasks)
         for address in addresses:
-            _, port = address.rsplit(":", 1)
-            int(port)
+            int(address.rsplit(":", 1)[1])  # the port
         return cls(addresses, tasks.index((task["type"], int(task["index"]))))
 
     def __len__(self) -> int:
@@ -82,7 +81,7 @@ class Workers:
         return self.index == 0
 
     def all_gather(self, strategy: tf.distribute.Strategy, value: int) -> list[int]:
-        """The `value` of each replica. All workers wait here for one another."""
+        """The `value` of each worker's replicas. All workers wait for one another."""
         if len(self) == 1:
             return [value]
         values = _gather_function(strategy)(tf.constant([value], tf.int64))
