@@ -52,7 +52,7 @@ def merged_parts(paths: Sequence[str], flag: str) -> tuple[Metrics, int]:
 
     Raises UserError unless the files are all parts of one evaluation, once each.
     """
-    parts = {}
+    parts, of_all = {}, None
     for path in paths:
         try:
             with np.load(path) as file:
@@ -64,17 +64,15 @@ def merged_parts(paths: Sequence[str], flag: str) -> tuple[Metrics, int]:
                 f"{flag}={path}: not written by eval.py --metrics_file ({error})"
             ) from None
         facts = (step, count, metrics.num_classes, metrics.top_k)
-        if index in parts or facts != parts.setdefault("facts", facts):
+        if index in parts or facts != (of_all or facts):
             raise UserError(
                 f"{flag}={path}: shard {index} of {count} of step {step}, which is "
                 "given twice, or the others are of another evaluation"
             )
-        parts[index] = metrics
-    step, count, *facts = parts.pop("facts")
-    missing = sorted(set(range(count)) - parts.keys())
-    if missing:
+        parts[index], of_all = metrics, facts
+    if missing := sorted({*range(count)} - parts.keys()):
         raise UserError(f"{flag}: shards {', '.join(map(str, missing))} are missing")
-    total = Metrics(*facts)
+    total = Metrics(metrics.num_classes, metrics.top_k)
     for _, metrics in sorted(parts.items()):
         total.merge(metrics)
     return total, step
@@ -130,8 +128,8 @@ class Evaluator:
 
     def _measure(self, prefix):
         """Evaluates the loaded weights, those of `prefix`."""
-        step = step_of(prefix)
-        with self._copied(prefix) as best:
+        step, best = step_of(prefix), self._copied(prefix)
+        try:
             metrics, seconds = self._measure_records(step)
             result = metrics.result()
             result["examples_per_second"] = metrics.num_examples / seconds
@@ -139,8 +137,11 @@ class Evaluator:
                 log_result(result, step)
                 self.shards.damage.warn_of_lost("and are left out")
                 self._summarize(result, step)
-            if best is not None:
-                self._rank(best, prefix, result["gap"])
+            if best:
+                self._is_kept(best.rank, prefix, result["gap"])
+        finally:
+            if best:
+                best.remove_others()
         # Last, so that an error here costs nothing else.
         self._write_files(metrics, result, step)
         return result
@@ -171,41 +172,30 @@ class Evaluator:
             )
         return metrics, time.monotonic() - start
 
-    @contextlib.contextmanager
     def _copied(self, prefix):
-        """Yields the best checkpoints, with a copy of this one to rank; else None."""
+        """The best checkpoints, with a copy of this one to rank; None without."""
         config = self.config
         is_copy = os.path.dirname(prefix) != self.directory.path
         if is_copy or not config.keep_best or config.num_shards > 1:
-            yield None
-            return
+            return None
         name = BEST[config.segment_labels]
         measured_on = f"{tfrecord.digest(self.shards.paths)} --top_k={config.top_k}"
         best = BestCheckpoints(self.directory, config.keep_best, name, measured_on)
-        try:
-            best.copy(prefix)
-        except OSError as error:
-            self._warn_not_kept(error, prefix)
-            yield None
-            return
-        try:
-            yield best
-        finally:
-            best.remove_others()
+        return best if self._is_kept(best.copy, prefix) else None
 
-    def _warn_not_kept(self, error, prefix):
-        logging.warning(
-            "--train_dir=%s: %s is not taken for --keep_best (%s)",
-            self.directory.path,
-            os.path.basename(prefix),
-            reason(error),
-        )
-
-    def _rank(self, best, prefix, gap):
+    def _is_kept(self, action, prefix, *gap):
+        """Whether copying or ranking a checkpoint succeeds; warns if it does not."""
         try:
-            best.rank(prefix, gap)
-        except UserError as error:
-            self._warn_not_kept(error, prefix)
+            action(prefix, *gap)
+        except (OSError, UserError) as error:
+            logging.warning(
+                "--train_dir=%s: %s is not taken for --keep_best (%s)",
+                self.directory.path,
+                os.path.basename(prefix),
+                reason(error),
+            )
+            return False
+        return True
 
     def _batch_metrics(self, batch):
         predictions = self.trained.predict(batch)["predictions"]

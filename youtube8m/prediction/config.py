@@ -57,10 +57,8 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
 
     def __post_init__(self):
         starts = split_list(self.crop_starts)
-        require(
-            all(start.isdigit() for start in starts),
-            f"--crop_starts={','.join(starts)}: each must be a number from 0 on",
-        )
+        wrong = f"--crop_starts={','.join(starts)}: each must be a number from 0 on"
+        require(all(start.isdigit() for start in starts), wrong)
         object.__setattr__(self, "crop_starts", tuple(map(int, starts)))
         require(
             not (self.crop_starts and self.segment_labels),
@@ -72,10 +70,6 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
             f"--ensemble_average={self.ensemble_average}: must be top_k or full",
         )
         self._check_weights()
-        self._check_archives()
-        super().__post_init__()
-
-    def _check_archives(self):
         require(
             bool(self.train_dir or self.input_model_tgz),
             "--train_dir is empty; give a directory that train.py wrote",
@@ -90,20 +84,20 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
             f"--output_model_tgz={self.output_model_tgz}: an archive holds one model; "
             "give one --train_dir",
         )
+        super().__post_init__()
 
     def _check_weights(self):
         given, models = split_list(self.ensemble_weights), split_list(self.train_dir)
+        flag = f"--ensemble_weights={','.join(given)}"
         try:
             weights = tuple(map(float, given))
         except ValueError:
-            weights = ()
-        require(
-            len(weights) == len(given) and all(0 <= w < math.inf for w in weights),
-            f"--ensemble_weights={','.join(given)}: each must be a number from 0 on",
-        )
+            weights = (math.nan,)
+        wrong = f"{flag}: each must be a number from 0 on"
+        require(all(0 <= weight < math.inf for weight in weights), wrong)
         require(
             not weights or (len(weights) == len(models) and sum(weights) > 0),
-            f"--ensemble_weights={','.join(given)}: give one for each of the "
-            f"{len(models)} directories of --train_dir, not all of them 0",
+            f"{flag}: give one for each of the {len(models)} directories of "
+            "--train_dir, not all of them 0",
         )
         object.__setattr__(self, "ensemble_weights", weights)

@@ -36,10 +36,8 @@ class Inference:
             path = archive.unpack(config.input_model_tgz, config.untar_model_dir)
             config = dataclasses.replace(config, train_dir=path, input_model_tgz="")
         self.config = config
-        self.members = [
-            TrainedRun(path, config.hyperparameters)
-            for path in split_list(config.train_dir)
-        ]
+        paths = split_list(config.train_dir)
+        self.members = [TrainedRun(path, config.hyperparameters) for path in paths]
         self.trained = self.members[0]
         self.crops = max(1, len(config.crop_starts))
         self._check_same_reading()
@@ -55,25 +53,21 @@ class Inference:
         )
         self.num_classes = self.trained.run.data.num_classes
         self._check_crops()
-        self.checkpoints = [
-            member.load_checkpoint(config.checkpoint) for member in self.members
-        ]
+        self.checkpoints = [m.load_checkpoint(config.checkpoint) for m in self.members]
 
     def _check_same_reading(self):
         """Raises UserError unless all models read the same from the records."""
         first = self._reading(self.trained)
         for member in self.members[1:]:
-            data = self._reading(member)
-            different = [name for name in first if first[name] != data[name]]
+            other = self._reading(member)
+            found = [(name, first[name], other[name]) for name in first]
+            different = [f"{n} {one} and {two}" for n, one, two in found if one != two]
             if different:
-                values = ", ".join(
-                    f"{name} {first[name]} and {data[name]}" for name in different
-                )
                 raise UserError(
                     f"--train_dir: {self.trained.directory.path} and "
-                    f"{member.directory.path} read records differently ({values}); "
-                    "predict with each, and merge the files with python -m "
-                    "youtube8m.tools.ensemble"
+                    f"{member.directory.path} read records differently "
+                    f"({', '.join(different)}); predict with each, and merge the files "
+                    "with python -m youtube8m.tools.ensemble"
                 )
 
     def _reading(self, member):
@@ -103,46 +97,38 @@ class Inference:
             logging.info("packed the model: %s", path)
         with replacing(self.config.output_file, "--output_file") as file:
             write = self._segments if self.config.segment_labels else self._videos
-            done = write(file)
+            write(file)
         logging.info("wrote %s", self.config.output_file)
         self.shards.damage.warn_of_lost("and have no prediction")
-        return done
+        return self._done
 
     def _videos(self, file):
         file.write(submission.VIDEO_HEADER)
-        done = 0
         for batch in self._batches():
-            classes, scores = self._top(batch)
             names = _decode_ids(batch)[:: self.crops]
-            for row in zip(names, classes, scores, strict=True):
+            for row in zip(names, *self._top(batch), strict=True):
                 file.write(submission.video_line(*row))
-            done += len(classes)
-        return done
 
     def _segments(self, file):
         allowed = submission.read_segment_classes(
             self.config.segment_label_ids_file, self.num_classes
         )
         ranking = submission.SegmentRanking(allowed, self.config.segment_max_pred)
-        done = 0
         for batch in self._batches():
             frames, lengths, videos, starts = split_segments(
                 batch["frames"], batch["num_frames"]
             )
-            parts = [
-                self._top({"frames": frames[cut], "num_frames": lengths[cut]}, allowed)
-                for start in range(0, len(frames), _SEGMENT_BATCH)
-                for cut in [slice(start, start + _SEGMENT_BATCH)]
-            ]
+            parts = []
+            for first in range(0, len(frames), _SEGMENT_BATCH):
+                cut = slice(first, first + _SEGMENT_BATCH)
+                part = {"frames": frames[cut], "num_frames": lengths[cut]}
+                parts.append(self._top(part, allowed))
             classes, scores = map(np.concatenate, zip(*parts, strict=True))
             ranking.add(_decode_ids(batch), videos, starts, classes, scores)
-            done += len(batch["id"])
         is_part = self.config.num_shards > 1
-        file.write(
-            submission.SCORED_SEGMENT_HEADER if is_part else submission.SEGMENT_HEADER
-        )
+        headers = (submission.SEGMENT_HEADER, submission.SCORED_SEGMENT_HEADER)
+        file.write(headers[is_part])
         file.writelines(ranking.lines(scored=is_part))
-        return done
 
     def _top(self, batch, allowed=None):
         """(classes, scores) [B, k] of the most probable (allowed) classes."""
@@ -173,21 +159,21 @@ class Inference:
             self.config.crop_starts,
             part=(self.config.shard_index, self.config.num_shards),
         )
-        start, done = time.monotonic(), 0
+        start, self._done = time.monotonic(), 0
         total = self.shards.estimated_records // self.config.num_shards
         with Progress("predicting", total) as progress:
             for batch in self.shards.iterate(dataset):
                 yield batch
-                done += len(batch["id"]) // self.crops
-                progress.update(done)
+                self._done += len(batch["id"]) // self.crops
+                progress.update(self._done)
                 if not progress.visible:
                     seconds = time.monotonic() - start
                     logging.info(
                         "num examples processed: %d elapsed seconds: %.2f "
                         "examples/sec: %.2f",
-                        done,
+                        self._done,
                         seconds,
-                        done / seconds,
+                        self._done / seconds,
                     )
 
 

@@ -14,29 +14,45 @@ from typing import Any
 import tensorflow as tf
 
 from youtube8m import models
+from youtube8m.config import RunConfig
 from youtube8m.data.reading.batch import input_signature
 from youtube8m.data.reading.pipeline import Shards
 from youtube8m.data.reading.tensorflow_pipeline import open_shards
 from youtube8m.errors import UserError
 from youtube8m.layers.inputs import dequantize
 from youtube8m.runs.directory import RunDirectory
-from youtube8m.runs.weights import load_newest, load_weights, read_run
+from youtube8m.runs.starter_code import StarterCheckpoint
+from youtube8m.runs.weights import load_newest, load_weights
+
+
+def read_run(directory: RunDirectory, given: Mapping[str, Any]) -> RunConfig:
+    """The configuration of a run, whose classes are imported.
+
+    Args:
+      given: hyper-parameters, for a directory of the starter code, which does not
+        hold all of them; see `StarterCheckpoint.complete`.
+
+    Raises UserError if the directory holds no run.
+    """
+    run = directory.read_run()
+    models.import_classes(run.model, directory.path)
+    if not directory.is_starters:
+        return run
+    return StarterCheckpoint(directory.checkpoint()).complete(run, given)
 
 
 class TrainedRun:
     """The model of a run directory in inference mode.
 
     Args:
-      hyperparameters: those that a directory of the starter code does not hold.
+      given: hyper-parameters; see `read_run`.
 
     Raises UserError if the directory holds no run.
     """
 
-    def __init__(
-        self, train_dir: str, hyperparameters: Mapping[str, Any] | None = None
-    ):
+    def __init__(self, train_dir: str, given: Mapping[str, Any] | None = None):
         self.directory = RunDirectory(train_dir)
-        self.run = read_run(self.directory, hyperparameters or {})
+        self.run = read_run(self.directory, given or {})
         if models.parts(self.run.model).classifier is None:
             raise UserError(
                 f"--train_dir={self.directory.path}: holds a {self.run.model.model}, "
@@ -98,10 +114,10 @@ class TrainedRun:
         Raises UserError if there is none, or it cannot be restored.
         """
         prefix = self.directory.checkpoint(name)
-        if name:
-            self.load(prefix)
-            return prefix
-        return load_newest(self.directory, self.load)
+        if not name:
+            return load_newest(self.directory, self.load)
+        self.load(prefix)
+        return prefix
 
     def predict(self, batch: dict) -> dict:
         """The model's outputs for a batch, of which it may not need all keys."""

@@ -220,10 +220,8 @@ class Submission:
         try:
             return parse(*arguments)
         except ValueError as error:
-            raise self._damaged(row, error) from None
-
-    def _damaged(self, row, what):
-        return UserError(f"{self.path}: line {self._first_line + row} {what}")
+            line = self._first_line + row
+            raise UserError(f"{self.path}: line {line} {error}") from None
 
     def _list(self, row):
         return self._data[self._starts[row] : self._ends[row]].strip()
@@ -245,28 +243,36 @@ class Submission:
     def _index(self, file, end):
         """Finds each row's list; returns the keys."""
         starts, ends, keys = [], [], {}
-        to_key = _video_id if self.header == VIDEO_HEADER else self._class_id
         for row, line in enumerate(file):
-            text, comma, _ = line.partition(b",")
-            if not text or not comma:
-                what = f"is {_quoted(line.strip())}; expected {self.header.strip()}"
-                raise self._damaged(row, what)
-            key = self._checked(row, to_key, text)
-            if key in keys:
-                first = self._first_line + keys[key]
-                raise self._damaged(row, f"has {key!r} again, after line {first}")
+            key, length = self._checked(row, self._key, line, keys)
             keys[key] = row
-            starts.append(end + len(text) + 1)
+            starts.append(end + length + 1)
             end += len(line)
             ends.append(end)
         self._starts, self._ends = np.array(starts), np.array(ends)
         return list(keys)
 
-    def _class_id(self, text):
-        if not text.isdigit() or int(text) >= self._num_classes:
-            found = _quoted(text)
-            raise ValueError(f"has {found} for a class; {_expected(self._num_classes)}")
-        return int(text)
+    def _key(self, line, keys):
+        """The key of a line, and its length. Raises ValueError for a wrong one."""
+        text, comma, _ = line.partition(b",")
+        if not text or not comma:
+            found = _quoted(line.strip())
+            raise ValueError(f"is {found}; expected {self.header.strip()}")
+        if self.header == VIDEO_HEADER:
+            try:
+                key = sys.intern(text.decode())  # files of one ensemble share their ids
+            except UnicodeDecodeError:
+                found = _quoted(text)
+                raise ValueError(f"has the id {found}, which is not UTF-8") from None
+        elif text.isdigit() and int(text) < self._num_classes:
+            key = int(text)
+        else:
+            expected = _expected(self._num_classes)
+            raise ValueError(f"has {_quoted(text)} for a class; {expected}")
+        if key in keys:
+            first = self._first_line + keys[key]
+            raise ValueError(f"has {key!r} again, after line {first}")
+        return key, len(text)
 
 
 def require_one_form(submissions: Sequence[Submission], advice: str) -> None:
@@ -280,15 +286,8 @@ def require_one_form(submissions: Sequence[Submission], advice: str) -> None:
             )
 
 
-def _video_id(text):
-    try:
-        return sys.intern(text.decode())  # files of one ensemble share their ids
-    except UnicodeDecodeError:
-        raise ValueError(f"has the id {_quoted(text)}, which is not UTF-8") from None
-
-
 def _parse_pairs(lists, num_classes):
-    """`Submission.pairs` of lists of bytes. Raises ValueError for a wrong one."""
+    """The `pairs` of lists of bytes. Raises ValueError for a wrong one."""
     text = b" ".join(lists)
     if b"" in lists:
         raise ValueError("lists no class")
@@ -323,7 +322,6 @@ def _parse_pairs(lists, num_classes):
 
 
 def _parse_segments(text):
-    """`Submission.segments` of a list as bytes. Raises ValueError for a wrong one."""
     names = text.split()
     _match_all(_SEGMENT, names, "a segment (id:start)")
     if len(set(names)) < len(names):
@@ -332,7 +330,6 @@ def _parse_segments(text):
 
 
 def _parse_scored_segments(text):
-    """`Submission.scored_segments` of a list. Raises ValueError for a wrong one."""
     matches = _match_all(_SCORED_SEGMENT, text.split(), "id:start:score")
     scores = [float(match[2]) for match in matches]
     return [match[1].decode() for match in matches], np.array(scores, np.float32)

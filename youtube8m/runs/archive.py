@@ -53,9 +53,10 @@ def pack(path: str, directory: RunDirectory, prefix: str) -> None:
         tarfile.open(fileobj=file, mode="w:gz", compresslevel=6) as archive,
     ):
         for source in (directory.file(_FLAGS_FILE), *weights):
-            member = archive.gettarinfo(source, os.path.relpath(source, directory.path))
-            with open(source, "rb") as content:
-                archive.addfile(member.replace(**no_owner, deep=False), content)
+            name = os.path.relpath(source, directory.path)
+            archive.add(
+                source, name, filter=lambda m: m.replace(**no_owner, deep=False)
+            )
         header = tarfile.TarInfo("checkpoint")
         header.size = len(state)
         archive.addfile(header, io.BytesIO(state.encode()))
@@ -98,12 +99,22 @@ def _members(file, source):
     Raises UserError, with `source` first, at the first thing that is wrong.
     """
     file.seek(0)
+    names, total = set(), 0
     try:
         with (
             gzip.GzipFile(fileobj=file) as stream,
             tarfile.open(fileobj=_Bounded(stream), mode="r:") as archive,
         ):
-            yield from _checked(archive)
+            for count, member in enumerate(archive, 1):
+                total += max(member.size, 0)
+                require(count <= MAX_MEMBERS, f"has more than {MAX_MEMBERS} members")
+                too_large = f"unpacks to {total} bytes or more, over {MAX_BYTES}"
+                require(total <= MAX_BYTES, too_large)
+                name = _safe_name(member)
+                if not member.isdir():
+                    require(name not in names, f"holds {name!r} twice")
+                    names.add(name)
+                    yield name, archive.extractfile(member)
             # Behind the last member: the rest of the blocks, and the checksum.
             most = MAX_BYTES + MAX_MEMBERS * _MAX_READ
             while stream.read(_MAX_READ):
@@ -113,21 +124,6 @@ def _members(file, source):
     except _DAMAGES as error:
         what = str(error) or type(error).__name__
         raise UserError(f"{source}: is not a complete .tgz archive ({what})") from None
-
-
-def _checked(archive):
-    """Yields (name, content). Raises UserError for what must not be unpacked."""
-    names, total = set(), 0
-    for count, member in enumerate(archive, 1):
-        total += max(member.size, 0)
-        require(count <= MAX_MEMBERS, f"has more than {MAX_MEMBERS} members")
-        too_large = f"unpacks to {total} bytes or more, over {MAX_BYTES}"
-        require(total <= MAX_BYTES, too_large)
-        name = _safe_name(member)
-        if not member.isdir():
-            require(name not in names, f"holds {name!r} twice")
-            names.add(name)
-            yield name, archive.extractfile(member)
 
 
 def _safe_name(member):

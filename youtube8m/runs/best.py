@@ -47,14 +47,14 @@ class BestCheckpoints:
         paths = glob.glob(glob.escape(prefix) + ".*")
         if f"{prefix}.index" not in paths or len(paths) < 2:  # without its data
             raise FileNotFoundError("its files are gone")
-        copies = [self.directory.file(os.path.basename(path)) for path in paths]
+        copies = {p: self.directory.file(os.path.basename(p)) for p in paths}
         try:
-            for path, copy in zip(paths, copies, strict=True):
+            for path, copy in copies.items():
                 _link(path, f"{copy}.new")
-            for copy in copies:
+            for copy in copies.values():
                 os.replace(f"{copy}.new", copy)
         finally:
-            for copy in copies:  # renaming a link to its own file leaves it there
+            for copy in copies.values():  # renaming a link to its own file leaves it
                 with contextlib.suppress(OSError):
                     os.remove(f"{copy}.new")
 
@@ -85,10 +85,10 @@ class BestCheckpoints:
         """Removes copies that neither gaps.json nor `checkpoint` names."""
         listed = map(os.path.basename, self.directory.checkpoints())
         kept = {*self.gaps(), *listed}
-        for path in glob.glob(glob.escape(self.directory.file("model.ckpt-")) + "*"):
-            if os.path.basename(path).rsplit(".", 1)[0] not in kept:
+        for name in glob.glob("model.ckpt-*", root_dir=self.directory.path):
+            if name.rsplit(".", 1)[0] not in kept:
                 with contextlib.suppress(OSError):  # the next call tries again
-                    os.remove(path)
+                    os.remove(self.directory.file(name))
 
     def gaps(self) -> dict[str, float]:
         """The GAP of each checkpoint that is kept, by name."""

@@ -38,6 +38,7 @@ from youtube8m.util.text import shortened
 # Directories of the checkpoints with the highest GAP of videos, and of segments.
 BEST = ("best", "segment_best")
 
+_POLL_SECONDS = 1.0  # between two looks for a new checkpoint
 # The files of a run, which --start_new_model removes.
 _RUN_FILES = (
     "checkpoint",
@@ -85,19 +86,20 @@ class RunDirectory:
             os.makedirs(self.path, exist_ok=True)
         except OSError as error:
             raise self._unusable(f"cannot be made ({error.strerror})") from None
-        if not self.is_starters:
+        is_starters = self.is_starters
+        if not is_starters:
             self._repair_checkpoint_list()
-        if self.latest_checkpoint():
-            if self.is_starters:
-                raise self._unusable(
-                    "the starter code trained the run there; python -m "
-                    "youtube8m.tools.convert_checkpoint makes a directory of it that "
-                    "train.py continues from"
-                )
-            self._check_same(run)
-        else:  # a run without a checkpoint may be replaced
+        if not self.latest_checkpoint():  # a run without a checkpoint may be replaced
             with replacing(self.file("model_flags.json"), "--train_dir") as file:
                 file.write(run.to_json())
+        elif is_starters:
+            raise self._unusable(
+                "the starter code trained the run there; python -m "
+                "youtube8m.tools.convert_checkpoint makes a directory of it that "
+                "train.py continues from"
+            )
+        else:
+            self._check_same(run)
 
     @property
     def is_starters(self) -> bool:
@@ -139,8 +141,9 @@ class RunDirectory:
         The starter code's `checkpoint` may list absolute paths of another machine; its
         checkpoints are found by their names.
         """
-        listed = None if self.is_starters else listed_checkpoints(self.path)
-        found = find_checkpoints(self.path) if listed is None else listed
+        found = None if self.is_starters else listed_checkpoints(self.path)
+        if found is None:
+            found = find_checkpoints(self.path)
         return [prefix for prefix in found if is_complete(prefix)]
 
     def _repair_checkpoint_list(self):
@@ -158,7 +161,7 @@ class RunDirectory:
         with replacing(path, self.flag) as file:
             file.write(checkpoint_list(names, times))
 
-    def new_checkpoints(self, seconds: float = 1.0) -> Iterator[str]:
+    def new_checkpoints(self) -> Iterator[str]:
         """Yields the newest checkpoint, then each newer one, without an end."""
         last = None
         while True:
@@ -166,8 +169,7 @@ class RunDirectory:
             if prefix and prefix != last:
                 last = prefix
                 yield prefix
-            else:
-                time.sleep(seconds)
+            time.sleep(_POLL_SECONDS)
 
     def latest_checkpoint(self) -> str | None:
         """The prefix of the newest complete checkpoint."""
@@ -183,28 +185,25 @@ class RunDirectory:
 
         Raises UserError if there is none.
         """
-        if not name:
-            prefix = self.latest_checkpoint()
-            if not prefix:
-                raise self._unusable("no checkpoint; train a model there first")
-            return prefix
-        if name in BEST:
+        if not name or name in BEST:  # the run's own, or those of a directory in it
             prefix = RunDirectory(self.file(name)).latest_checkpoint()
-            if not prefix:
-                raise UserError(
-                    f"{flag}={name}: eval.py has kept none in {self.path}; run it "
-                    "first, with --keep_best"
-                )
-            return prefix
+            if prefix:
+                return prefix
+            if not name:
+                raise self._unusable("no checkpoint; train a model there first")
+            raise UserError(
+                f"{flag}={name}: eval.py has kept none in {self.path}; run it first, "
+                "with --keep_best"
+            )
         known = {os.path.basename(prefix): prefix for prefix in self.checkpoints()}
         if name in known:
             return known[name]
         for prefix in (self.file(name), local_path(name, flag)):
             if is_complete(prefix) and self.holds(prefix):
                 return self.file(self._relative(prefix))
-        found = glob.glob(os.path.join(glob.escape(self.path), "*.index"))
-        names = {*known, *(os.path.basename(path)[:-6] for path in found)}
-        names = ", ".join(sorted(names)) or "none"
+        found = glob.glob("*.index", root_dir=self.path)
+        known = {*known, *(file.removesuffix(".index") for file in found)}
+        names = ", ".join(sorted(known)) or "none"
         raise UserError(f"{flag}={name}: not in {self.path}; there are: {names}")
 
     def holds(self, path: str) -> bool:
@@ -232,17 +231,14 @@ class RunDirectory:
     def _remove_run(self):
         if not os.path.isdir(self.path) or not os.listdir(self.path):
             return
-        known = any(
-            os.path.exists(self.file(name))
-            for name in ("model_flags.json", "checkpoint")
-        )
-        if not known:
+        known = ("model_flags.json", "checkpoint")
+        if not any(os.path.exists(self.file(name)) for name in known):
             raise self._unusable(
                 "--start_new_model will not empty it: it holds files but no "
                 "model_flags.json, so it is no run's directory; name another"
             )
         for pattern in _RUN_FILES:
-            for path in glob.glob(os.path.join(glob.escape(self.path), pattern)):
+            for path in map(self.file, glob.glob(pattern, root_dir=self.path)):
                 shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
 
     def _unusable(self, why):

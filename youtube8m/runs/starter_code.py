@@ -118,18 +118,6 @@ def lstm_layout(leaf: str, value, forget_bias: float = 1.0):
     return {"kernel": ours[:inputs], "recurrent_kernel": ours[inputs:]}.get(leaf, ours)
 
 
-def _starter_shapes(shapes):
-    """The shapes of the starter code's variables, by name, for our `shapes`."""
-    found: dict[str, list[int]] = {}
-    for name, shape in shapes.items():
-        theirs = starter_name(name)
-        if theirs in found:  # the other half of an LSTM's kernel
-            shape = [found[theirs][0] + shape[0], *shape[1:]]
-        if theirs:
-            found[theirs] = list(shape)
-    return found
-
-
 # One checkpoint -----------------------------------------------------------------------
 
 
@@ -178,27 +166,24 @@ class StarterCheckpoint(CheckpointReader):
         classifier, num_classes, sizes = self._sizes()
         config = dataclasses.replace(run.model, video_level_classifier_model=classifier)
         loss = LOSSES.get(config.label_loss)
-        known = defaults(*models.parts(config), models.VideoModel, loss)
-        sizes = {name: size for name, size in sizes.items() if name in known}
-        unsaved = {name: known[name] for name in UNSAVED if name in known}
-        taken = {name: given.get(name, value) for name, value in unsaved.items()}
-        self._announce(config.model, taken, given)
-        return RunConfig(
-            dataclasses.replace(run.data, num_classes=num_classes),
-            dataclasses.replace(config, hyperparameters={**known, **taken, **sizes}),
-        )
-
-    def _announce(self, model, taken, given):
-        if taken:
-            values = ", ".join(
+        values = defaults(*models.parts(config), models.VideoModel, loss)
+        unsaved = {name: values[name] for name in UNSAVED if name in values}
+        if unsaved:
+            unsaved |= {name: given[name] for name in unsaved.keys() & given}
+            told = ", ".join(
                 f"{name}={value} ({'given' if name in given else 'assumed'})"
-                for name, value in taken.items()
+                for name, value in unsaved.items()
             )
             logging.info(
                 "%s of the starter code, which keeps no record of these: %s",
-                model,
-                values,
+                config.model,
+                told,
             )
+        values |= unsaved | {name: sizes[name] for name in sizes.keys() & values}
+        return RunConfig(
+            dataclasses.replace(run.data, num_classes=num_classes),
+            dataclasses.replace(config, hyperparameters=values),
+        )
 
     def _sizes(self):
         """(classifier, number of classes, hyper-parameters) by the variables."""
@@ -216,17 +201,11 @@ class StarterCheckpoint(CheckpointReader):
         experts = widths.get("experts/weights", 0)
         num_classes = widths.get("gates/weights", 0) - experts
         if experts < 1 or num_classes < 1 or experts % num_classes:
-            raise self._misfit([f"{_CLASSIFIERS}, but {self._listed()}"])
+            weights = (n for n in self.shapes if os.path.dirname(n) not in self.shapes)
+            listed = ", ".join(self._listed(weights))
+            raise self._misfit([f"{_CLASSIFIERS}, but {listed}"])
         sizes["moe_num_mixtures"] = experts // num_classes
         return "MoeModel", num_classes, sizes
-
-    def _listed(self):
-        """All variables but the optimizer's slots."""
-        return ", ".join(
-            f"{name} {shape}"
-            for name, shape in sorted(self.shapes.items())
-            if os.path.dirname(name) not in self.shapes
-        )
 
     def values(
         self, shapes: Mapping[str, Any], num_classes: int, slot: str = ""
@@ -241,19 +220,24 @@ class StarterCheckpoint(CheckpointReader):
           UserError: a variable is missing, has another shape or (without `slot`) fits
             no weight; all such variables are listed.
         """
-        self._check(_starter_shapes(shapes), slot)
-        forget_bias = 0.0 if slot else 1.0
         end = f"/{slot}" if slot else ""
+        self._check(shapes, end)
+        forget_bias = 0.0 if slot else 1.0
         return {
-            name: our_layout(
-                name, self.read(starter_name(name) + end), num_classes, forget_bias
-            )
+            name: our_layout(name, self.read(theirs + end), num_classes, forget_bias)
             for name in shapes
-            if starter_name(name)
+            if (theirs := starter_name(name))
         }
 
-    def _check(self, expected, slot):
-        end = f"/{slot}" if slot else ""
+    def _check(self, shapes, end):
+        """Raises UserError unless the variables that end with `end` fit our shapes."""
+        expected: dict[str, list[int]] = {}
+        for name, shape in shapes.items():
+            theirs = starter_name(name)
+            if theirs in expected:  # the other half of an LSTM's kernel
+                shape = [expected[theirs][0] + shape[0], *shape[1:]]
+            if theirs:
+                expected[theirs] = list(shape)
         problems = []
         for name, shape in expected.items():
             found = self.shapes.get(name + end)
@@ -261,16 +245,15 @@ class StarterCheckpoint(CheckpointReader):
                 problems.append(f"{name}{end} {shape}: missing")
             elif found != shape:
                 problems.append(f"{name}{end} {found}: must be {shape}")
-        known = {*expected, "global_step", "beta1_power", "beta2_power"}
-        problems += [
-            f"{name} {shape}: not this model's"
-            for name, shape in sorted(self.shapes.items())
-            if not slot  # moving statistics have no slots
-            and name not in known
-            and os.path.dirname(name) not in known  # a slot of a known variable
-        ]
+        if not end:  # moving statistics have no slots
+            known = {*expected, "global_step", "beta1_power", "beta2_power"}
+            others = (n for n in self.shapes if not {n, os.path.dirname(n)} & known)
+            problems += [f"{other}: not this model's" for other in self._listed(others)]
         if problems:
             raise self._misfit(problems)
+
+    def _listed(self, names):
+        return [f"{name} {self.shapes[name]}" for name in sorted(names)]
 
     def _misfit(self, problems):
         return UserError(

@@ -1,43 +1,23 @@
-"""The configuration and the weights of a trained run, ours or the starter code's.
+"""The weights of a trained run, ours or the starter code's.
 
-run = read_run(directory, {})
 load_weights(model, prefix)                   # of one checkpoint
 load_newest(directory, load)                  # or of an older one, if it is damaged
 save_weights(model, directory, step)          # without the state of training
 """
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import tensorflow as tf
 from absl import logging
 
-from youtube8m import models
-from youtube8m.config import RunConfig
 from youtube8m.errors import UserError, reason
 from youtube8m.runs.checkpoint_files import CheckpointReader
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.starter_code import StarterCheckpoint
 
 # What TensorFlow raises for files that are missing, truncated or of another model.
-RESTORE_ERRORS = (tf.errors.OpError, AssertionError, IndexError, ValueError)
-
-
-def read_run(directory: RunDirectory, given: Mapping[str, Any]) -> RunConfig:
-    """The configuration of a run.
-
-    Args:
-      given: hyper-parameters, for a directory of the starter code, which does not
-        hold all of them; see `StarterCheckpoint.complete`.
-
-    Raises UserError if the directory holds no run.
-    """
-    run = directory.read_run()
-    models.import_classes(run.model, directory.path)
-    if not directory.is_starters:
-        return run
-    return StarterCheckpoint(directory.checkpoint()).complete(run, given)
+_RESTORE_ERRORS = (tf.errors.OpError, AssertionError, IndexError, ValueError)
 
 
 def named_variables(variables) -> dict[str, tf.Variable]:
@@ -77,11 +57,7 @@ def load_weights(model, prefix: str) -> None:
     for name, variable in weights.items():
         part = "average" if name in averages else "model"
         parts.setdefault(part, {})[name] = variable
-    try:
-        status = tf.train.Checkpoint(**parts).restore(prefix)
-        status.assert_existing_objects_matched().expect_partial()
-    except RESTORE_ERRORS as error:
-        raise unreadable(prefix, error) from None
+    restore_checkpoint(tf.train.Checkpoint(**parts), prefix)
 
 
 def shapes_of(variables: dict[str, tf.Variable]) -> dict[str, list[int]]:
@@ -112,13 +88,34 @@ def load_newest(directory: RunDirectory, load: Callable[[str], None]) -> str | N
     return None
 
 
+def restore_checkpoint(checkpoint: tf.train.Checkpoint, prefix: str) -> None:
+    """Restores all variables of `checkpoint` from the files at `prefix`.
+
+    Raises UserError if they are damaged or lack one of the variables.
+    """
+    try:
+        status = checkpoint.restore(prefix)
+        status.assert_existing_objects_matched().expect_partial()
+    except _RESTORE_ERRORS as error:
+        raise UserError(
+            f"{prefix}: cannot be restored ({reason(error)}); it is damaged or of "
+            "another model"
+        ) from None
+
+
 def save_weights(model, directory: RunDirectory, step: int) -> str:
     """Writes model.ckpt-STEP of a model's weights alone; returns the prefix."""
     weights = tf.train.Checkpoint(model=named_variables(model.variables))
-    manager = tf.train.CheckpointManager(
-        weights, directory.path, max_to_keep=1, checkpoint_name="model.ckpt"
+    return save_checkpoint(checkpoint_manager(weights, directory, 1), directory, step)
+
+
+def checkpoint_manager(
+    checkpoint: tf.train.Checkpoint, directory: RunDirectory, keep: int
+) -> tf.train.CheckpointManager:
+    """What saves `checkpoint` in a run's directory, and keeps the newest `keep`."""
+    return tf.train.CheckpointManager(
+        checkpoint, directory.path, keep, checkpoint_name="model.ckpt"
     )
-    return save_checkpoint(manager, directory, step)
 
 
 def save_checkpoint(manager, directory, step):
@@ -128,11 +125,3 @@ def save_checkpoint(manager, directory, step):
     except tf.errors.OpError as error:
         prefix = directory.file(f"model.ckpt-{step}")
         raise UserError(f"{prefix}: cannot be written ({error.message})") from None
-
-
-def unreadable(prefix, error):
-    """The UserError for one of RESTORE_ERRORS."""
-    return UserError(
-        f"{prefix}: cannot be restored ({reason(error)}); it is damaged or of another "
-        "model"
-    )

@@ -22,9 +22,10 @@ from youtube8m.config import RunConfig
 from youtube8m.config.fields import ANY, NEEDED, flag, split_list
 from youtube8m.config.trained_run import TrainedRunConfig
 from youtube8m.errors import UserError
+from youtube8m.prediction.predictor import read_run
 from youtube8m.runs.checkpoint_files import step_of
 from youtube8m.runs.directory import RunDirectory
-from youtube8m.runs.weights import load_weights, named_variables, read_run, save_weights
+from youtube8m.runs.weights import load_weights, named_variables, save_weights
 from youtube8m.util.progress import Progress
 
 

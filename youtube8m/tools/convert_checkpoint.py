@@ -20,9 +20,10 @@ from youtube8m.config.fields import NEEDED, flag
 from youtube8m.config.trained_run import TrainedRunConfig
 from youtube8m.errors import UserError
 from youtube8m.optimizers import slot_variables
+from youtube8m.prediction.predictor import read_run
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.starter_code import StarterCheckpoint
-from youtube8m.runs.weights import load_weights, named_variables, read_run, shapes_of
+from youtube8m.runs.weights import load_weights, named_variables, shapes_of
 from youtube8m.training.resume import fix_optimizer
 from youtube8m.training.saver import Saver
 from youtube8m.training.steps import TrainingState

@@ -23,6 +23,17 @@ from youtube8m.util.progress import Progress
 
 _NOT_REPORTED = ("predictions", "stopping")
 _MAX_NAMES = 8  # videos of a bad batch in the error's line
+# The starter code's names of summaries -> ours of figures.
+_TAGS = {
+    "model/Training_Hit@1": "hit_at_one",
+    "model/Training_Perr": "perr",
+    "model/Training_GAP": "gap",
+    "global_step/Examples/Second": "examples_per_second",
+    "learning_rate": "learning_rate",
+    "label_loss": "loss",
+    "auxiliary_loss": "auxiliary_loss",
+    "reg_loss": "regularization_loss",
+}
 
 
 class TrainingReport(contextlib.ExitStack):
@@ -35,11 +46,10 @@ class TrainingReport(contextlib.ExitStack):
     def __init__(self, directory: RunDirectory, first_step: int, total_steps: int):
         super().__init__()
         self._directory = directory
+        self._summaries = tf.summary.create_noop_writer()
         if directory.writes:
             _truncate_metrics(directory.file("metrics.jsonl"), first_step)
             self._summaries = tf.summary.create_file_writer(directory.path)
-        else:
-            self._summaries = tf.summary.create_noop_writer()
         self._metrics = self._opened("metrics.jsonl")
         self._log = self._opened("train.log")
         self._progress = self.enter_context(Progress("training", total_steps, "step"))
@@ -51,7 +61,7 @@ class TrainingReport(contextlib.ExitStack):
 
     def _opened(self, name):
         path = self._directory.file(name) if self._directory.writes else os.devnull
-        return self.enter_context(open(path, "a", encoding="utf-8"))
+        return self.enter_context(open(path, "a", buffering=1, encoding="utf-8"))
 
     def steps(self, last: int, results: dict, origins: list) -> None:
         """Keeps the results of the steps up to `last` for the next `flush`.
@@ -74,57 +84,48 @@ class TrainingReport(contextlib.ExitStack):
         pending, self._pending = self._pending, []
         rows, problem = [], None
         for row, ids in (row for steps in pending for row in _rows(*steps)):
-            if not _is_finite(row):
-                problem = self._not_finite(row, ids)
+            if not np.isfinite([_objective(row), row["gradient_norm"]]).all():
+                problem, metrics = self._not_finite(row, ids), None
                 break
             rows.append(row)
         if rows:
-            self._write_all(rows, metrics if problem is None else None)
+            seconds = time.monotonic() - self._clock
+            rate = sum(row["examples"] for row in rows) / max(seconds, 1e-9)
+            for row in rows:
+                row["examples_per_second"] = rate
+            rows[-1].update(metrics or {})
+            for row in rows:
+                self._write(row)
+            self._summarize(rows[-1])
+            self._clock = time.monotonic()
         if problem is not None:
             raise problem
-
-    def _write_all(self, rows, metrics):
-        seconds = time.monotonic() - self._clock
-        rate = sum(row["examples"] for row in rows) / max(seconds, 1e-9)
-        for row in rows:
-            row["examples_per_second"] = rate
-        rows[-1].update(metrics or {})
-        for row in rows:
-            self._write(row)
-        self._summarize(rows[-1])
-        self._clock = time.monotonic()
 
     def _not_finite(self, row, ids):
         """The error of a step, which names some videos; train.log lists all."""
         names = [name.decode("utf-8", "replace") for name in np.asarray(ids)]
-        step, what = row["step"], "the loss"
-        value = _objective(row)
+        what, value = "the loss", _objective(row)
         if np.isfinite(value):
             what, value = "the gradient's norm", row["gradient_norm"]
+        found = f"{what} is {value} at step {row['step']} of"
         last = self._directory.latest_checkpoint()
-        self.say(f"{what} is {value} at step {step} of {' '.join(names)}", False)
+        self.say(f"{found} {' '.join(names)}", on_terminal=False)
         named = " ".join(names[:_MAX_NAMES])
         if len(names) > _MAX_NAMES:
             named += f" and {len(names) - _MAX_NAMES} more (train.log)"
-        return UserError(
-            f"{what} is {value} at step {step} of the videos {named}; "
-            f"{advise_after_divergence(last)}"
-        )
+        return UserError(f"{found} the videos {named}; {advise_after_divergence(last)}")
 
     def _write(self, row):
+        rate, loss = row["examples_per_second"], _objective(row)
         line = (
-            f"training step {row['step']} | Loss: {_objective(row):.2f} "
-            f"Examples/sec: {row['examples_per_second']:.2f}"
+            f"training step {row['step']} | Loss: {loss:.2f} Examples/sec: {rate:.2f}"
         )
         if "gap" in row:
-            line += (
-                f" | Hit@1: {row['hit_at_one']:.2f} PERR: {row['perr']:.2f} "
-                f"GAP: {row['gap']:.2f}"
-            )
-            self._note = f"loss {_objective(row):.3f}  GAP {row['gap']:.3f}"
+            hits, perr, gap = (row[name] for name in ("hit_at_one", "perr", "gap"))
+            line += f" | Hit@1: {hits:.2f} PERR: {perr:.2f} GAP: {gap:.2f}"
+            self._note = f"loss {loss:.3f}  GAP {gap:.3f}"
         self.say(line, on_terminal=False)
         self._metrics.write(json.dumps(row) + "\n")
-        self._metrics.flush()
 
     def say(self, line: str, on_terminal: bool = True) -> None:
         """Writes a line to train.log, and to the console.
@@ -133,25 +134,14 @@ class TrainingReport(contextlib.ExitStack):
           on_terminal: also where a terminal shows the progress bar.
         """
         self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
-        self._log.flush()
         if on_terminal or not self._progress.visible:
             self._progress.clear()
             logging.info("%s", line)
 
     def _summarize(self, row):
-        tags = {
-            "model/Training_Hit@1": "hit_at_one",
-            "model/Training_Perr": "perr",
-            "model/Training_GAP": "gap",
-            "global_step/Examples/Second": "examples_per_second",
-            "learning_rate": "learning_rate",
-            "label_loss": "loss",
-            "auxiliary_loss": "auxiliary_loss",
-            "reg_loss": "regularization_loss",
-        }
         # NumPy's numbers: TensorFlow caches a tensor of each Python number for ever.
         with self._summaries.as_default(step=np.int64(row["step"])):
-            for tag, name in tags.items():
+            for tag, name in _TAGS.items():
                 if name in row:
                     tf.summary.scalar(tag, np.float32(row[name]))
 
@@ -165,10 +155,6 @@ def _rows(first, results, origins):
         yield {"step": first + number, **row, "epoch": epoch, "record": record}, ids
 
 
-def _is_finite(row):
-    return np.isfinite(_objective(row)) and np.isfinite(row["gradient_norm"])
-
-
 def _objective(row):
     """The loss without regularisation: for most models the label loss alone."""
     return row["loss"] + row["auxiliary_loss"]
@@ -178,11 +164,8 @@ def _truncate_metrics(path: str, last_step: int) -> None:
     """Removes the lines of steps after `last_step`, which will be made again."""
     if not os.path.exists(path):
         return
-    kept = []
-    with open(path, encoding="utf-8", errors="replace") as file:
-        for line in file:
+    with open(path, encoding="utf-8", errors="replace") as old, replacing(path) as new:
+        for line in old:
             with contextlib.suppress(JsonError):
                 if parse_json(line, lambda row: row["step"] <= last_step):
-                    kept.append(line.rstrip("\n") + "\n")
-    with replacing(path) as file:
-        file.writelines(kept)
+                    new.write(line.rstrip("\n") + "\n")

@@ -68,13 +68,10 @@ def resume_flags(
             "--start_new_model to begin anew"
         )
     for name, value in dataclasses.asdict(saved).items():
-        if value != getattr(flags, name) and name not in derived:
-            logging.warning(
-                "--%s=%s: the run goes on with %s, in the order it was begun",
-                name,
-                getattr(flags, name),
-                value,
-            )
+        given = getattr(flags, name)
+        if value != given and name not in derived:
+            message = "--%s=%s: the run goes on with %s, in the order it was begun"
+            logging.warning(message, name, given, value)
     directory.write_json(_NAME, dataclasses.asdict(saved))
     return saved
 
@@ -93,13 +90,11 @@ def _read(path, flags):
             earlier["input_pipeline"] = "reader"
         saved = dataclasses.replace(flags, **{**earlier, **values})
         for name, kind in typing.get_type_hints(TrainingFlags).items():
-            types = (kind, int) if kind is float else (kind,)
-            if type(getattr(saved, name)) not in types:
+            kinds = (float, int) if kind is float else (kind,)
+            if type(getattr(saved, name)) not in kinds:
                 raise TypeError
-        if (
-            not 0 <= saved.seed < 2**32
-            or min(saved.num_readers, saved.shuffle_buffer) < 1
-        ):
+        least = min(saved.num_readers, saved.shuffle_buffer)
+        if not 0 <= saved.seed < 2**32 or least < 1:
             raise ValueError
         return saved
 

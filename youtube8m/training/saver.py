@@ -6,6 +6,7 @@ saver.save()                                  # model.ckpt-STEP
 """
 
 import dataclasses
+import functools
 
 import tensorflow as tf
 
@@ -13,11 +14,11 @@ from youtube8m.errors import UserError
 from youtube8m.optimizers import slot_variables
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.weights import (
-    RESTORE_ERRORS,
+    checkpoint_manager,
     load_newest,
     named_variables,
+    restore_checkpoint,
     save_checkpoint,
-    unreadable,
 )
 from youtube8m.training.steps import TrainingState
 
@@ -32,6 +33,10 @@ class Saver:
 
     def __post_init__(self):
         state = self.state
+        names = named_variables(state.model.trainable_variables)
+        slots = [slot.value for slot in slot_variables(state.optimizer, "average")]
+        # With --ema_decay; the optimizer holds them, but not by the weights' names.
+        averages = {"average": dict(zip(names, slots, strict=True))} if slots else {}
         self._checkpoint = tf.train.Checkpoint(
             model=named_variables(state.model.variables),
             optimizer=[variable.value for variable in state.optimizer.variables],
@@ -39,34 +44,22 @@ class Saver:
             step=state.step,
             examples=state.examples,
             position=state.position,
-            **_averages(state),
+            **averages,
         )
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint,
-            self.directory.path,
-            max_to_keep=self.keep,
-            checkpoint_name="model.ckpt",
-        )
-
+        self._manager = checkpoint_manager(self._checkpoint, self.directory, self.keep)
         self._current = None  # the prefix of the checkpoint that equals the state
 
     def restore(self) -> str | None:
-        """Restores the newest checkpoint that is not damaged; returns its prefix.
+        """Restores the newest checkpoint that is not damaged.
 
         Returns:
-          None if there is no checkpoint.
+          Its prefix; None if there is no checkpoint.
 
         Raises UserError if there are checkpoints, but none can be restored.
         """
-        self._current = load_newest(self.directory, self._restore)
+        restore = functools.partial(restore_checkpoint, self._checkpoint)
+        self._current = load_newest(self.directory, restore)
         return self._current
-
-    def _restore(self, prefix):
-        try:
-            status = self._checkpoint.restore(prefix)
-            status.assert_existing_objects_matched()
-        except RESTORE_ERRORS as error:
-            raise unreadable(prefix, error) from None
 
     def save(self) -> str:
         """Writes model.ckpt-STEP, unless it is there; returns its prefix.
@@ -82,8 +75,8 @@ class Saver:
 
     def _check_finite(self, step):
         for name, variable in named_variables(self.state.model.variables).items():
-            finite = tf.math.is_finite if variable.dtype.is_floating else tf.ones_like
-            if not tf.reduce_all(tf.cast(finite(variable), tf.bool)):
+            is_float = variable.dtype.is_floating
+            if is_float and not tf.reduce_all(tf.math.is_finite(variable)):
                 raise UserError(
                     f"the weights {name} are not finite after step {step}, which is "
                     f"not saved; {advise_after_divergence(self._current)}"
@@ -96,13 +89,3 @@ def advise_after_divergence(prefix: str | None) -> str:
     if not prefix:
         return f"no checkpoint was saved before: {lower}"
     return f"the last good checkpoint is {prefix}: {lower}, without --start_new_model"
-
-
-def _averages(state):
-    """{"average": moving averages by the weights' names}, if there are any."""
-    optimizer = getattr(state.optimizer, "inner_optimizer", state.optimizer)
-    if not optimizer.use_ema:
-        return {}
-    names = named_variables(state.model.trainable_variables)
-    averages = [variable.value for variable in slot_variables(optimizer, "average")]
-    return {"average": dict(zip(names, averages, strict=True))}

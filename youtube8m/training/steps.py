@@ -63,12 +63,10 @@ class TrainingState:
 
 def decayed_learning_rate(config: TrainingConfig, examples):
     """base * decay ^ floor(examples / decay_examples): a staircase in examples."""
-    periods = tf.floor(
-        tf.cast(examples, tf.float64) / config.learning_rate_decay_examples
-    )
-    return config.base_learning_rate * tf.cast(
-        tf.constant(config.learning_rate_decay, tf.float64) ** periods, tf.float32
-    )
+    examples = tf.cast(examples, tf.float64)
+    periods = tf.floor(examples / config.learning_rate_decay_examples)
+    factor = tf.constant(config.learning_rate_decay, tf.float64) ** periods
+    return config.base_learning_rate * tf.cast(factor, tf.float32)
 
 
 def pad_batch(batch: dict, frames: int, labels: int = 32) -> dict:
@@ -78,15 +76,14 @@ def pad_batch(batch: dict, frames: int, labels: int = 32) -> dict:
       frames: T of the result.
       labels: L of the result is a multiple of it.
     """
-    missing = {"frames": (0, lambda length: frames - length)}
-    missing |= dict.fromkeys(("labels", "rated"), (-1, lambda count: -count % labels))
     result = dict(batch)
-    for name in missing.keys() & batch.keys():
-        filler, count = missing[name]
-        value = batch[name]
-        paddings = [[0, 0] for _ in value.shape]
-        paddings[1][1] = max(0, count(value.shape[1]))
-        result[name] = tf.pad(value, paddings, constant_values=filler)
+    for name, filler in {"frames": 0, "labels": -1, "rated": -1}.items():
+        if name in batch:
+            length = batch[name].shape[1]
+            missing = frames - length if name == "frames" else -length % labels
+            paddings = [[0, 0] for _ in batch[name].shape]
+            paddings[1][1] = max(0, missing)
+            result[name] = tf.pad(batch[name], paddings, constant_values=filler)
     return result
 
 
@@ -112,8 +109,7 @@ class TrainStep:
         self.num_classes = num_classes
         self.stopping = tf.Variable(0.0, trainable=False)
         self.jit_compile = config.jit_compile and self._can_be_compiled()
-        self._run = None
-        self._run_loop = None
+        self._functions = {}  # by the number of steps
 
     def __call__(self, batch) -> dict:
         """Runs on a batch in the form of `workers.split_batch`, without `id`.
@@ -125,21 +121,18 @@ class TrainStep:
           and `stopping` (of how many replicas) as scalars; `predictions` [B, C] of
           each replica, if the model makes any.
         """
-        if self._run is None:
-            self._run = self._compiled(self._one_step, [batch])
-        return self._run([batch])
+        return self.loop([batch])
 
     def loop(self, batches: list) -> dict:
-        """Runs on n batches in one call, where n is 1 or the same in each call.
+        """Runs on n batches in one call; each n takes a compilation of its own.
 
         Returns:
           As of a call, but values [n] of all steps, and the last one's `predictions`.
         """
-        if len(batches) == 1:
-            return self(batches[0])
-        if self._run_loop is None:
-            self._run_loop = self._compiled(self._all_steps, batches)
-        return self._run_loop(batches)
+        steps = len(batches)
+        if steps not in self._functions:
+            self._functions[steps] = self._compiled(batches)
+        return self._functions[steps](batches)
 
     def _can_be_compiled(self):
         reason = None
@@ -154,8 +147,9 @@ class TrainStep:
             logging.info("--jit_compile: not used, as %s", reason)
         return reason is None
 
-    def _compiled(self, function, batches):
+    def _compiled(self, batches):
         """One graph for batches of all lengths, unless there are several replicas."""
+        function = self._one_step if len(batches) == 1 else self._all_steps
         if len(self.strategy.extended.worker_devices) > 1:
             return tf.function(function, reduce_retracing=True)
         signature = [batch_signature(batch) for batch in batches]
@@ -168,17 +162,14 @@ class TrainStep:
 
     def _all_steps(self, batches):
         """The last step follows the loop, because its predictions are a result."""
+        arrays = {n: tf.TensorArray(t, len(batches)) for n, t in _SCALARS.items()}
         before = len(batches) - 1
-        arrays = {n: tf.TensorArray(dtype, before) for n, dtype in _SCALARS.items()}
         for number in tf.range(before):
             results = self._update(batches, number)
             arrays = {n: array.write(number, results[n]) for n, array in arrays.items()}
         last = self._update(batches[-1:])
-        stacked = {
-            name: tf.concat([array.stack(), last[name][None]], axis=0)
-            for name, array in arrays.items()
-        }
-        return {**last, **stacked}
+        arrays = {n: array.write(before, last[n]) for n, array in arrays.items()}
+        return {**last, **{n: array.stack() for n, array in arrays.items()}}
 
     def _update(self, batches, number=None):
         state = self.state
@@ -203,7 +194,8 @@ class TrainStep:
             outputs = self.state.model(device_inputs(batch), training=True)
             label_loss = tf.reduce_sum(self._label_loss(outputs, batch)) / total
             auxiliary = self._auxiliary_loss(outputs, batch, total, replicas)
-            penalty = self._penalty() / replicas
+            penalties = self.state.model.losses or [tf.constant(0.0)]
+            penalty = tf.add_n(penalties) / replicas
             objective = label_loss + auxiliary
             objective += self.config.regularization_penalty * penalty
             objective = self.state.optimizer.scale_loss(objective)
@@ -228,20 +220,12 @@ class TrainStep:
         parts = [self.state.model]
         if "predictions" in outputs:
             parts.append(self.state.loss)
-        terms = [part.auxiliary_losses(outputs, batch) for part in parts]
-        terms = [term for group in terms for term in group.values()]
-        return tf.add_n(
-            [tf.constant(0.0)]
-            + [
-                tf.reduce_sum(tf.cast(term, tf.float32))
-                / (total if term.shape.rank else replicas)
-                for term in terms
-            ]
-        )
-
-    def _penalty(self):
-        losses = self.state.model.losses
-        return tf.add_n(losses) if losses else tf.constant(0.0)
+        groups = [part.auxiliary_losses(outputs, batch) for part in parts]
+        terms = [term for group in groups for term in group.values()]
+        counts = [total if term.shape.rank else replicas for term in terms]
+        sums = [tf.reduce_sum(tf.cast(term, tf.float32)) for term in terms]
+        means = [one / count for one, count in zip(sums, counts, strict=True)]
+        return tf.add_n([tf.constant(0.0), *means])
 
     def _apply(self, gradients, variables, replicas):
         """Clips each gradient and updates the variables; returns the norm of all."""

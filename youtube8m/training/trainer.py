@@ -6,7 +6,9 @@ summary = Trainer(run, TrainingConfig(...)).train()
 import collections
 import contextlib
 import dataclasses
+import functools
 import json
+import math
 import os
 import signal
 import time
@@ -24,13 +26,13 @@ from youtube8m.data.reading.tensorflow_pipeline import open_shards
 from youtube8m.errors import UserError
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.runs.directory import RunDirectory
-from youtube8m.training import warm_start, workers
 from youtube8m.training.config import TrainingConfig
 from youtube8m.training.reports import TrainingReport
 from youtube8m.training.resume import TrainingFlags, resume_flags
 from youtube8m.training.saver import Saver
 from youtube8m.training.steps import TrainingState, TrainStep, pad_batch
-from youtube8m.training.workers import Workers
+from youtube8m.training.warm_start import initialize_weights
+from youtube8m.training.workers import Workers, split_batch
 
 _REPORT_STEPS = 10  # steps between two evaluations of the training batch
 _TOP_K = 20
@@ -80,15 +82,15 @@ class Trainer:
         self.workers = workers or Workers()
         # Several workers must connect before TensorFlow runs anything.
         self.strategy = strategy or self.workers.strategy(config.num_gpu)
+        self._all_gather = functools.partial(self.workers.all_gather, self.strategy)
         self._check_workers()
         keras.utils.set_random_seed(config.seed)
-        encoder = models.parts(run.model).encoder
         self.shards = open_shards(
             config.input_pipeline,
             config.train_data_pattern,
             "--train_data_pattern",
             run.data,
-            labels=encoder is None or encoder.supervised,
+            labels=models.parts(run.model).classifier is not None,
             strict=config.strict_data,
             segments=config.segment_labels,
         )
@@ -106,10 +108,11 @@ class Trainer:
             self.state = TrainingState(model, optimizer, loss)
         self.step = TrainStep(self.strategy, self.state, config, run.data.num_classes)
         self.directory = RunDirectory(config.train_dir, writes=self.workers.is_chief)
-        self._warm_start_lines = self._initialize_weights()
+        self._warm_start_lines = initialize_weights(model, config, self.directory)
         self.directory.prepare(run, config.start_new_model)
         self.saver = Saver(self.directory, self.state, config.keep_checkpoints)
         self.training_flags = self._given_flags()
+        self._last_step = config.max_steps or math.inf
         self.stopped_by: int | None = None
         self._stop_signal: int | None = None
 
@@ -144,8 +147,8 @@ class Trainer:
             report.say(self._describe_start(restored))
             for line in () if restored else self._warm_start_lines:
                 report.say(line)
-            last = self._loop(report)
-            self._report_end(report, first)
+            last = self._loop()
+            self._report_end(first)
         self._all_gather(0)  # no worker ends while the chief is saving
         with contextlib.suppress(*_LOST_WORKER):
             # Nor while another one waits for this one's value of the line above. A
@@ -154,39 +157,30 @@ class Trainer:
         return {**last, "step": self.state.steps_done}
 
     def _restore_or_initialize(self):
-        """Restores the newest checkpoint, if there is one; returns its prefix.
-
-        The chief writes the directory's files before the others read them.
-        """
-        if self.workers.is_chief:
-            self.training_flags = self._resume_flags()
-            self.directory.write_json(
-                "training_config.json", dataclasses.asdict(self.config)
-            )
-        self._all_gather(0)
+        """Restores the newest checkpoint, if there is one; returns its prefix."""
+        config, directory = self.config, self.directory
         if not self.workers.is_chief:
-            self._follow_chief()
+            self._all_gather(0)  # by then the chief has written the directory's files
+            if not os.path.exists(directory.file("model_flags.json")):
+                raise UserError(
+                    f"--train_dir={directory.path}: the chief's files are not there; "
+                    "it must be one directory that all workers see, such as a network "
+                    "drive"
+                )
+        derived = () if config.shuffle_buffer else ("shuffle_buffer",)
+        self.training_flags = resume_flags(directory, self.training_flags, derived)
+        directory.write_json("training_config.json", dataclasses.asdict(config))
+        if self.workers.is_chief:
+            self._all_gather(0)
         restored = self.saver.restore()
         steps = self._all_gather(self.state.steps_done)
         if len(set(steps)) > 1:
             raise UserError(
-                f"--train_dir={self.directory.path}: the workers find checkpoints of "
+                f"--train_dir={directory.path}: the workers find checkpoints of "
                 f"the steps {', '.join(map(str, steps))} there; it must be one "
                 "directory that all of them see, such as a network drive"
             )
         return restored
-
-    def _follow_chief(self):
-        if not os.path.exists(self.directory.file("model_flags.json")):
-            raise UserError(
-                f"--train_dir={self.directory.path}: the chief's files are not there; "
-                "it must be one directory that all workers see, such as a network drive"
-            )
-        self.training_flags = self._resume_flags()
-
-    def _resume_flags(self):
-        derived = () if self.config.shuffle_buffer else ("shuffle_buffer",)
-        return resume_flags(self.directory, self.training_flags, derived)
 
     def _check_workers(self):
         """Raises UserError unless all workers have the same flags, but for paths."""
@@ -205,32 +199,7 @@ class Trainer:
         without = " without --start_new_model" if self.config.start_new_model else ""
         return f"run the same command{without}"
 
-    def _all_gather(self, value):
-        """The `value` of each worker. All workers wait here for one another."""
-        if len(self.workers) == 1:
-            return [value]
-        return workers.all_gather(self.strategy, value).tolist()
-
-    def _initialize_weights(self):
-        """Sets the weights of a new run that do not start at random.
-
-        They are read before --start_new_model removes the earlier run.
-
-        Returns:
-          Lines for the log.
-        """
-        config = self.config
-        if self.directory.latest_checkpoint() and not config.start_new_model:
-            return []
-        warm_start.load_correlation(self.state.model, config.label_correlation_file)
-        if not config.warm_start_from:
-            return []
-        removed = self.directory if config.start_new_model else None
-        return warm_start.load_fitting(
-            self.state.model, config.warm_start_from, removed
-        )
-
-    def _loop(self, report):
+    def _loop(self):
         # Counted on the host: to read the device's variable is to wait for its step.
         step, saved_at, metrics = self.state.steps_done, time.monotonic(), {}
         recent = collections.deque()
@@ -238,22 +207,20 @@ class Trainer:
             results = self.step.loop([shares for shares, *_ in group])
             before, step = step, step + len(group)
             _, batch, (self._position, _) = group[-1]
-            report.steps(step, results, [origin for *_, origin in group])
+            self._report.steps(step, results, [origin for *_, origin in group])
             if step // _REPORT_STEPS > before // _REPORT_STEPS:
                 metrics = self._batch_metrics(results, batch)
-                report.flush(metrics)
+                self._report.flush(metrics)
             if self._is_time_to_save(step, saved_at):
                 self._save()
                 saved_at = time.monotonic()
             if len(self.workers) > 1:
                 recent.append(results["stopping"])
-            stopping = self._is_stopping(recent)
-            if self._is_done(step):
-                break
-            if stopping:
+            if self._is_stopping(recent) and step < self._last_step:
                 self.stopped_by = self._stop_signal or signal.SIGTERM
+            if self.stopped_by or step >= self._last_step:
                 break
-        report.flush()
+        self._report.flush()
         return metrics
 
     def _is_stopping(self, recent):
@@ -282,16 +249,16 @@ class Trainer:
         for batch in self._batches():
             origin = batch.pop("position"), batch.pop("id")
             batch, shares = self.distribute(batch)
-            if shares is None and len(self.workers) > 1:
+            if shares is not None:
+                waiting.append((shares, batch, origin))
+            elif len(self.workers) == 1:
+                logging.info("a batch has fewer examples than replicas; left out")
+            else:
                 raise UserError(
                     "too many records of a batch are damaged: this worker has too few "
                     "for a step, and the other workers wait for it; see the warnings "
                     "above"
                 )
-            if shares is None:
-                logging.info("a batch has fewer examples than replicas; left out")
-                continue
-            waiting.append((shares, batch, origin))
             if len(waiting) == self._group_size(step):
                 yield waiting
                 step, waiting = step + len(waiting), []
@@ -302,30 +269,26 @@ class Trainer:
         """A batch, padded if XLA compiles the step, and the shares of the replicas."""
         if self.step.jit_compile:
             batch = pad_batch(batch, self.run.data.longest_example)
-        return batch, workers.split_batch(self.strategy, batch)
+        return batch, split_batch(self.strategy, batch)
 
     def _group_size(self, step):
-        config = self.config
-        room = config.export_model_steps - step % config.export_model_steps
-        if config.max_steps is not None:
-            room = min(room, config.max_steps - step)
-        return config.steps_per_loop if config.steps_per_loop <= room else 1
+        every, several = self.config.export_model_steps, self.config.steps_per_loop
+        room = min(every - step % every, self._last_step - step)
+        return several if several <= room else 1
 
     def _is_time_to_save(self, step, saved_at):
         minutes = (time.monotonic() - saved_at) / 60
-        return (
-            step % self.config.export_model_steps == 0
-            or minutes >= self.config.save_checkpoint_minutes
-        )
+        late = minutes >= self.config.save_checkpoint_minutes
+        return late or step % self.config.export_model_steps == 0
 
     def _batches(self):
-        config, flags = self.config, self.training_flags
-        if self._is_done(self.state.steps_done):
+        flags = self.training_flags
+        if self.state.steps_done >= self._last_step:
             return
         dataset = self.shards.training_batches(
-            config.batch_size * self.strategy.num_replicas_in_sync,
+            self._global_batch_size,
             flags.seed,
-            config.num_epochs,
+            self.config.num_epochs,
             start=tuple(self._position.tolist()),
             num_readers=flags.num_readers,
             shuffle_buffer=flags.shuffle_buffer,
@@ -339,24 +302,17 @@ class Trainer:
                 self._save()
             raise
 
+    @property
+    def _global_batch_size(self):
+        return self.config.batch_size * self.strategy.num_replicas_in_sync
+
     def _given_flags(self):
         """The flags that the state depends on, as given for this run."""
-        config = self.config
-        batch = config.batch_size * self.strategy.num_replicas_in_sync
-        return TrainingFlags(
-            optimizer=config.optimizer,
-            seed=config.seed,
-            num_readers=config.num_readers,
-            shuffle_buffer=config.shuffle_buffer or self.shards.default_buffer(batch),
-            files=self.shards.fingerprint(),
-            ema_decay=config.ema_decay,
-            segment_labels=config.segment_labels,
-            precision=config.precision,
-            input_pipeline=config.input_pipeline,
-        )
-
-    def _is_done(self, step):
-        return self.config.max_steps is not None and step >= self.config.max_steps
+        values = dataclasses.asdict(self.config) | {"files": self.shards.fingerprint()}
+        default = self.shards.default_buffer(self._global_batch_size)
+        values["shuffle_buffer"] = self.config.shuffle_buffer or default
+        names = [field.name for field in dataclasses.fields(TrainingFlags)]
+        return TrainingFlags(**{name: values[name] for name in names})
 
     def _batch_metrics(self, results, batch):
         if "predictions" not in results:
@@ -370,11 +326,9 @@ class Trainer:
         return {name: values[name] for name in ("hit_at_one", "perr", "gap")}
 
     def _expected_steps(self):
-        config = self.config
-        examples = self.shards.estimated_examples * config.num_epochs
-        batch = config.batch_size * self.strategy.num_replicas_in_sync
-        steps = int(np.ceil(examples / batch))
-        return min(steps, config.max_steps or steps)
+        examples = self.shards.estimated_examples * self.config.num_epochs
+        steps = int(np.ceil(examples / self._global_batch_size))
+        return min(steps, self._last_step)
 
     def _describe_start(self, restored):
         count = models.count_parameters(self.state.model)
@@ -386,8 +340,8 @@ class Trainer:
             f"{self.strategy.num_replicas_in_sync} replica(s)"
         )
 
-    def _report_end(self, report, first):
-        step = self.state.steps_done
+    def _report_end(self, first):
+        step, report = self.state.steps_done, self._report
         if not step:
             raise UserError(
                 f"--train_data_pattern={self.config.train_data_pattern}: too few "

@@ -1,11 +1,11 @@
 """Weights of a new run that do not start at random.
 
-load_correlation(model, "label_counts.npy")     # for parts that start from counts
-lines = load_fitting(model, "other_run")        # those that fit by name and shape
+lines = initialize_weights(model, config, directory)        # by the flags of train.py
+found = warm_start(model, "other/model.ckpt-9")     # those that fit by name and shape
 """
 
-import dataclasses
 import os
+from typing import NamedTuple
 
 import tensorflow as tf
 from absl import logging
@@ -15,17 +15,48 @@ from youtube8m.errors import UserError
 from youtube8m.models import VideoModel
 from youtube8m.runs.checkpoint_files import CheckpointReader, is_complete
 from youtube8m.runs.directory import RunDirectory
-from youtube8m.runs.weights import RESTORE_ERRORS, named_variables, unreadable
+from youtube8m.runs.weights import named_variables, restore_checkpoint, shapes_of
+from youtube8m.training.config import TrainingConfig
 
 
-def load_correlation(model: VideoModel, path: str) -> None:
-    """Sets the label correlation of the parts of a model that start from one.
+def initialize_weights(
+    model: VideoModel, config: TrainingConfig, directory: RunDirectory
+) -> list[str]:
+    """Sets the weights that --label_correlation_file and --warm_start_from hold.
 
-    Args:
-      path: of --label_correlation_file.
+    A run that resumes takes none. They are read before --start_new_model removes the
+    earlier run in `directory`.
 
-    Raises UserError if a part needs counts and `path` is empty, or they cannot be read.
+    Returns:
+      Lines for the log.
+
+    Raises:
+      UserError: a file is missing or cannot be read, or it would be removed.
     """
+    if directory.latest_checkpoint() and not config.start_new_model:
+        return []
+    _set_label_correlation(model, config.label_correlation_file)
+    if not config.warm_start_from:
+        return []
+    start = RunDirectory(config.warm_start_from, "--warm_start_from")
+    if config.start_new_model and directory.holds(start.path):
+        raise UserError(
+            f"--warm_start_from={config.warm_start_from}: --start_new_model would "
+            "remove it; give another --train_dir"
+        )
+    prefix = start.checkpoint() if os.path.isdir(start.path) else start.path
+    found = warm_start(model, prefix)
+    loaded, total = len(found.loaded), sum(map(len, found))
+    lines = [f"warm start from {prefix}: {loaded} of {total} weights"]
+    if found.other_shape:
+        lines.append(f"not loaded, of another shape: {'; '.join(found.other_shape)}")
+    if found.missing:
+        lines.append(f"not in the checkpoint: {', '.join(found.missing)}")
+    return lines
+
+
+def _set_label_correlation(model, path):
+    """Sets the label correlation of the parts of a model that start from one."""
     parts = (model.classifier, model.label_processing)
     parts = [part for part in parts if hasattr(part, "set_label_correlation")]
     if parts and not path:
@@ -42,52 +73,15 @@ def load_correlation(model: VideoModel, path: str) -> None:
             part.set_label_correlation(matrix)
 
 
-def load_fitting(
-    model: VideoModel, start: str, removed: RunDirectory | None = None
-) -> list[str]:
-    """Loads the weights of --warm_start_from that fit; returns lines for the log.
-
-    Args:
-      start: a run directory or a checkpoint.
-      removed: the run that --start_new_model will remove.
-
-    Raises:
-      UserError: there is no checkpoint, it cannot be read, or it will be removed.
-    """
-    directory = RunDirectory(start, "--warm_start_from")
-    prefix = directory.path
-    if removed and removed.holds(prefix):
-        raise UserError(
-            f"--warm_start_from={start}: --start_new_model would remove it; "
-            "give another --train_dir"
-        )
-    if os.path.isdir(prefix):
-        prefix = directory.checkpoint()
-    return warm_start(model, prefix).lines()
-
-
-@dataclasses.dataclass
-class WarmStart:
+class WarmStart(NamedTuple):
     """The names of a model's weights, by what a checkpoint holds of them."""
 
-    prefix: str
     loaded: list[str]
     other_shape: list[str]  # "name: [3] there, [4] here"
     missing: list[str]
 
-    def lines(self) -> list[str]:
-        """A report for the log."""
-        loaded = len(self.loaded)
-        total = loaded + len(self.other_shape) + len(self.missing)
-        lines = [f"warm start from {self.prefix}: {loaded} of {total} weights"]
-        if self.other_shape:
-            lines.append(f"not loaded, of another shape: {'; '.join(self.other_shape)}")
-        if self.missing:
-            lines.append(f"not in the checkpoint: {', '.join(self.missing)}")
-        return lines
 
-
-def warm_start(model, prefix: str) -> WarmStart:
+def warm_start(model: VideoModel, prefix: str) -> WarmStart:
     """Loads the weights that a checkpoint of any model has by name and shape.
 
     Raises:
@@ -104,11 +98,9 @@ def warm_start(model, prefix: str) -> WarmStart:
             f"--warm_start_from={prefix}: written by the starter code; start from the "
             "directory that python -m youtube8m.tools.convert_checkpoint makes of it"
         )
-    shapes = reader.part_shapes("model")
-    found = WarmStart(prefix, [], [], [])
-    weights = named_variables(model.weights)
-    for name, variable in weights.items():
-        here = variable.shape.as_list()
+    weights, shapes = named_variables(model.weights), reader.part_shapes("model")
+    found = WarmStart([], [], [])
+    for name, here in shapes_of(weights).items():
         if name not in shapes:
             found.missing.append(name)
         elif shapes[name] != here:
@@ -121,8 +113,5 @@ def warm_start(model, prefix: str) -> WarmStart:
             f"{', '.join(sorted(shapes)[:5])} ..., this model {', '.join(weights)}"
         )
     loaded = {name: weights[name] for name in found.loaded}
-    try:
-        tf.train.Checkpoint(model=loaded).restore(prefix).expect_partial()
-    except RESTORE_ERRORS as error:
-        raise unreadable(prefix, error) from None
+    restore_checkpoint(tf.train.Checkpoint(model=loaded), prefix)
     return found

@@ -9,7 +9,6 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -56,12 +55,21 @@ class Workers:
         if not config.get("cluster"):
             return cls()
         cluster, task = config["cluster"], config["task"]
-        _check_types({*cluster, task["type"]})
+        types = {*cluster, task["type"]}
+        if "ps" in types:
+            raise UserError(
+                "TF_CONFIG has parameter servers (ps), which are not supported: name "
+                "all machines as chief and worker, each of which then holds all weights"
+            )
+        if unknown := sorted(types - {*_TASKS}):
+            raise UserError(
+                f"TF_CONFIG has tasks of type {', '.join(unknown)}; expected chief (or "
+                "master) and worker; eval.py needs no TF_CONFIG"
+            )
         tasks = [(t, n) for t in _TASKS for n in range(len(cluster.get(t, ())))]
         addresses = tuple(cluster[name][n] for name, n in tasks)
         for address in addresses:
-            _, port = address.rsplit(":", 1)
-            int(port)
+            int(address.rsplit(":", 1)[1])  # the port
         return cls(addresses, tasks.index((task["type"], int(task["index"]))))
 
     def __len__(self) -> int:
@@ -71,6 +79,13 @@ class Workers:
     def is_chief(self) -> bool:
         """Whether this worker writes the run's files."""
         return self.index == 0
+
+    def all_gather(self, strategy: tf.distribute.Strategy, value: int) -> list[int]:
+        """The `value` of each worker's replicas. All workers wait for one another."""
+        if len(self) == 1:
+            return [value]
+        values = _gather_function(strategy)(tf.constant([value], tf.int64))
+        return strategy.experimental_local_results(values)[0].numpy().tolist()
 
     def strategy(self, num_gpu: int) -> tf.distribute.Strategy:
         """A strategy over `num_gpu` GPUs of each worker, or its CPU.
@@ -82,12 +97,8 @@ class Workers:
             return mirrored_gpus(num_gpu)
         gpus = tf.config.list_physical_devices("GPU")
         tf.config.set_visible_devices(gpus[: max(num_gpu, 0)], "GPU")
-        logging.info(
-            "worker %d of %d; waiting for all of %s",
-            self.index + 1,
-            len(self),
-            ", ".join(self.addresses),
-        )
+        message = "worker %d of %d; waiting for all of %s"
+        logging.info(message, self.index + 1, len(self), ", ".join(self.addresses))
         compat.allow_slow_heartbeats(len(self))
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
             tf.train.ClusterSpec({"worker": list(self.addresses)}),
@@ -96,20 +107,6 @@ class Workers:
             rpc_layer="grpc",
         )
         return tf.distribute.MultiWorkerMirroredStrategy(resolver)
-
-
-def _check_types(types):
-    if "ps" in types:
-        raise UserError(
-            "TF_CONFIG has parameter servers (ps), which are not supported: name all "
-            "machines as chief and worker, each of which then holds all weights"
-        )
-    unknown = sorted(types - set(_TASKS))
-    if unknown:
-        raise UserError(
-            f"TF_CONFIG has tasks of type {', '.join(unknown)}; expected chief (or "
-            "master) and worker; eval.py needs no TF_CONFIG"
-        )
 
 
 def mirrored_gpus(num_gpu: int) -> tf.distribute.Strategy:
@@ -132,8 +129,7 @@ def split_batch(strategy: tf.distribute.Strategy, batch: dict):
       The batch in per-replica form, or None if there are fewer rows than replicas.
     """
     devices = strategy.extended.worker_devices
-    replicas = len(devices)
-    rows = int(next(iter(batch.values())).shape[0])
+    rows, replicas = len(next(iter(batch.values()))), len(devices)
     if rows < replicas:
         return None
 
@@ -147,12 +143,6 @@ def split_batch(strategy: tf.distribute.Strategy, batch: dict):
     return strategy.experimental_distribute_values_from_function(
         lambda context: share(context.replica_id_in_sync_group % replicas)
     )
-
-
-def all_gather(strategy: tf.distribute.Strategy, value: int) -> np.ndarray:
-    """The `value` of each replica, int64 [N]. All workers wait here for one another."""
-    values = _gather_function(strategy)(tf.constant([value], tf.int64))
-    return strategy.experimental_local_results(values)[0].numpy()
 
 
 @functools.cache  # TensorFlow warns if a function is traced in each call
