@@ -20,7 +20,7 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m.config import RunConfig
-from youtube8m.config.fields import NEEDED, flag
+from youtube8m.config.fields import NEEDED, flag, require
 from youtube8m.config.trained_run import CHECKPOINT_HELP, TrainedRunConfig
 from youtube8m.data.reading.parsing_ops import choose_frames, parse_records
 from youtube8m.errors import UserError, reason
