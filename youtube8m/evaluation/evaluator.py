@@ -29,6 +29,38 @@ from youtube8m.runs.directory import BEST
 from youtube8m.util.files import ARRAY_ERRORS, replacing, require_writable
 from youtube8m.util.progress import Progress
 
+# The starter code's tags of TensorBoard, and their figures.
+_BATCH_TAGS = {
+    "Hit@1": "hit_at_one",
+    "Perr": "perr",
+    "Loss": "loss",
+    "Example_Second": "examples_per_second",
+}
+_EPOCH_TAGS = {
+    "Avg_Hit@1": "hit_at_one",
+    "Avg_Perr": "perr",
+    "Avg_Loss": "loss",
+    "MAP": "map",
+    "GAP": "gap",
+}
+
+
+def _batch_figures(metrics, seconds):
+    """The figures of one batch that are reported, by name."""
+    result = metrics.result()
+    result["examples_per_second"] = metrics.num_examples / seconds
+    return {name: result[name] for name in _BATCH_TAGS.values()}
+
+
+def _log_batch(figures, step, done):
+    logging.info(
+        "examples_processed: %d | global_step %d | Batch Hit@1: %.3f | "
+        "Batch PERR: %.3f | Batch Loss: %.3f | Examples_per_sec: %.3f",
+        done,
+        step,
+        *(figures[name] for name in _BATCH_TAGS.values()),
+    )
+
 
 def log_result(result: dict, step: int) -> None:
     """Logs the metrics of a whole evaluation, in the starter code's words."""
@@ -130,13 +162,13 @@ class Evaluator:
         """Evaluates the loaded weights, those of `prefix`."""
         step, best = step_of(prefix), self._copied(prefix)
         try:
-            metrics, seconds = self._measure_records(step)
+            metrics, of_batches, seconds = self._measure_records(step)
             result = metrics.result()
             result["examples_per_second"] = metrics.num_examples / seconds
             if self.config.num_shards == 1:  # figures of a part are merged first
                 log_result(result, step)
                 self.shards.damage.warn_of_lost("and are left out")
-                self._summarize(result, step)
+                self._summarize(result, of_batches, step)
             if best:
                 self._is_kept(best.rank, prefix, result["gap"])
         finally:
@@ -147,8 +179,8 @@ class Evaluator:
         return result
 
     def _measure_records(self, step):
-        """The metrics of all examples, and the seconds that they took."""
-        metrics = Metrics(self.num_classes, self.config.top_k)
+        """The metrics of all examples, the figures of each batch, and the seconds."""
+        metrics, of_batches = Metrics(self.num_classes, self.config.top_k), []
         dataset = self.shards.ordered_batches(
             self.config.batch_size,
             self.config.num_readers,
@@ -160,8 +192,9 @@ class Evaluator:
             for batch in self.shards.iterate(dataset):
                 one = self._batch_metrics(batch)
                 metrics.merge(one)
+                of_batches.append(_batch_figures(one, time.monotonic() - began))
                 if not progress.visible:
-                    self._log_batch(one, step, metrics.num_examples, began)
+                    _log_batch(of_batches[-1], step, metrics.num_examples)
                 progress.update(metrics.num_examples)
                 began = time.monotonic()
         if not metrics.num_examples and self.config.num_shards == 1:
@@ -170,7 +203,7 @@ class Evaluator:
                 f"--eval_data_pattern={self.config.eval_data_pattern}: no {what} could "
                 f"be read, and {self.shards.damage.lost} records were lost"
             )
-        return metrics, time.monotonic() - start
+        return metrics, of_batches, time.monotonic() - start
 
     def _copied(self, prefix):
         """The best checkpoints, with a copy of this one to rank; None without."""
@@ -204,24 +237,10 @@ class Evaluator:
         metrics.update(top, batch["labels"], *of_examples)
         return metrics
 
-    def _log_batch(self, metrics, step, done, began):
-        values = metrics.result()
-        logging.info(
-            "examples_processed: %d | global_step %d | Batch Hit@1: %.3f | "
-            "Batch PERR: %.3f | Batch Loss: %.3f | Examples_per_sec: %.3f",
-            done,
-            step,
-            values["hit_at_one"],
-            values["perr"],
-            values["loss"],
-            metrics.num_examples / (time.monotonic() - began),
-        )
-
     def _top_and_losses(self, predictions, batch):
         """Ranks, and losses [B]: of all classes, and of segments' rated classes.
 
-        The starter code trains segments on the rated classes, but its evaluation
-        counts all classes.
+        The starter code's loss counts all classes, unrated ones as absent.
         """
         labels, rated = label_arrays(batch, self.num_classes)
         of_examples = [self.loss.call(labels, predictions)]
@@ -244,25 +263,19 @@ class Evaluator:
             with replacing(path, "--class_metrics_file") as file:
                 pd.DataFrame(columns).to_csv(file, index_label="Index")
 
-    def _summarize(self, result, step):
+    def _summarize(self, result, of_batches, step):
+        """Writes the starter code's tags: Epoch/ of all, GlobalStep/ of each batch."""
         kind = "SegEval" if self.config.segment_labels else "Eval"
-        tags = {
-            f"Epoch/{kind}_Avg_Hit@1": "hit_at_one",
-            f"Epoch/{kind}_Avg_Perr": "perr",
-            f"Epoch/{kind}_Avg_Loss": "loss",
-            f"Epoch/{kind}_MAP": "map",
-            f"Epoch/{kind}_GAP": "gap",
-            f"GlobalStep/{kind}_Hit@1": "hit_at_one",
-            f"GlobalStep/{kind}_Perr": "perr",
-            f"GlobalStep/{kind}_Loss": "loss",
-            f"GlobalStep/{kind}_Example_Second": "examples_per_second",
-        }
         path = self.directory.file("eval")
         try:
             writer = tf.summary.create_file_writer(path)
             with contextlib.closing(writer), writer.as_default(step=step):
-                for tag, name in tags.items():
-                    tf.summary.scalar(tag, result.get(name, 0.0))
+                for tag, name in _EPOCH_TAGS.items():
+                    tf.summary.scalar(f"Epoch/{kind}_{tag}", result.get(name, 0.0))
+                for values in of_batches:
+                    for tag, name in _BATCH_TAGS.items():
+                        value = np.float32(values[name])  # a Python number is cached
+                        tf.summary.scalar(f"GlobalStep/{kind}_{tag}", value)
         except tf.errors.OpError as error:
             why = reason(error).split("; ")[-1].split(" [Op:")[0]
             logging.warning(

@@ -22,6 +22,7 @@ from absl import logging
 from youtube8m import models
 from youtube8m.config import RunConfig
 from youtube8m.errors import UserError
+from youtube8m.layers.normalization import UPDATES
 from youtube8m.losses import LOSSES
 from youtube8m.registry import defaults
 from youtube8m.runs.checkpoint_files import CheckpointReader
@@ -73,14 +74,15 @@ _LSTM = re.compile(
 def starter_name(name: str) -> str | None:
     """The variable of the starter code (without `tower/`) that holds a weight of ours.
 
-    None for the state of random generators, which the starter code does not save.
+    None for what the starter code does not save: the state of random generators, and
+    batch normalisation's count of updates.
     """
     if lstm := _LSTM.fullmatch(name):
         leaf = lstm["leaf"].removeprefix("recurrent_")
         layer = lstm["layer"] or 0
         return f"rnn/multi_rnn_cell/cell_{layer}/basic_lstm_cell/{leaf}"
     layer, _, leaf = name.rpartition("/")
-    if layer not in _LAYERS:
+    if layer not in _LAYERS or leaf == UPDATES:
         return None
     return _LAYERS[layer] + _LEAVES.get(leaf, leaf)
 

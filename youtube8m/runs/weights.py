@@ -6,12 +6,14 @@ save_weights(model, directory, step)          # without the state of training
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
+from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
 from youtube8m.errors import UserError, reason
+from youtube8m.layers.normalization import SETTLED, UPDATES
 from youtube8m.runs.checkpoint_files import CheckpointReader
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.starter_code import StarterCheckpoint
@@ -49,15 +51,31 @@ def load_weights(model, prefix: str) -> None:
     if reader.is_starters:
         classes = model.classifier.num_classes
         values = StarterCheckpoint(prefix).values(shapes_of(weights), classes)
-        for name, value in values.items():
-            weights[name].assign(value)
+        for name, variable in weights.items():
+            if name in values:
+                variable.assign(values[name])
+            elif is_count(name):
+                variable.assign(SETTLED)
         return
     averages = reader.part_shapes("average")
     parts: dict[str, dict] = {}
     for name, variable in weights.items():
         part = "average" if name in averages else "model"
         parts.setdefault(part, {})[name] = variable
-    restore_checkpoint(tf.train.Checkpoint(**parts), prefix)
+    restore_checkpoint(parts, prefix)
+
+
+def is_count(name: str, known: Container[str] | None = None) -> bool:
+    """Whether a weight counts the updates of a batch normalisation's statistics.
+
+    Args:
+      known: names of weights in a checkpoint; then whether it has the statistics, but
+        not the count, which earlier versions did not keep.
+    """
+    if name.partition("#")[0].rpartition("/")[2] != UPDATES:
+        return False
+    statistic = name.replace(f"/{UPDATES}", "/moving_mean")
+    return known is None or (name not in known and statistic in known)
 
 
 def shapes_of(variables: dict[str, tf.Variable]) -> dict[str, list[int]]:
@@ -88,19 +106,31 @@ def load_newest(directory: RunDirectory, load: Callable[[str], None]) -> str | N
     return None
 
 
-def restore_checkpoint(checkpoint: tf.train.Checkpoint, prefix: str) -> None:
-    """Restores all variables of `checkpoint` from the files at `prefix`.
+def restore_checkpoint(parts: Mapping[str, Any], prefix: str) -> None:
+    """Restores the variables of a checkpoint's `parts` from the files at `prefix`.
 
-    Raises UserError if they are damaged or lack one of the variables.
+    Args:
+      parts: by name, as tf.train.Checkpoint takes them; `model` holds variables by
+        name.
+
+    Raises UserError if the files are damaged or lack one of the variables.
     """
+    model = parts.get("model", {})
+    counts = set(filter(is_count, model))
+    if counts:
+        known = CheckpointReader(prefix).part_shapes("model")
+        counts = {name for name in counts if is_count(name, known)}
+    kept = {name: model[name] for name in model.keys() - counts}
     try:
-        status = checkpoint.restore(prefix)
+        status = tf.train.Checkpoint(**{**parts, "model": kept}).restore(prefix)
         status.assert_existing_objects_matched().expect_partial()
     except _RESTORE_ERRORS as error:
         raise UserError(
             f"{prefix}: cannot be restored ({reason(error)}); it is damaged or of "
             "another model"
         ) from None
+    for name in counts:
+        model[name].assign(SETTLED)
 
 
 def save_weights(model, directory: RunDirectory, step: int) -> str:
@@ -112,9 +142,13 @@ def save_weights(model, directory: RunDirectory, step: int) -> str:
 def checkpoint_manager(
     checkpoint: tf.train.Checkpoint, directory: RunDirectory, keep: int
 ) -> tf.train.CheckpointManager:
-    """What saves `checkpoint` in a run's directory, and keeps the newest `keep`."""
+    """What saves `checkpoint` in a run's directory.
+
+    Args:
+      keep: how many of the newest stay; 0: all.
+    """
     return tf.train.CheckpointManager(
-        checkpoint, directory.path, keep, checkpoint_name="model.ckpt"
+        checkpoint, directory.path, keep or None, checkpoint_name="model.ckpt"
     )
 
 

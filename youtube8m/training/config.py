@@ -3,7 +3,7 @@
 import dataclasses
 
 from youtube8m.config.data import InputConfig
-from youtube8m.config.fields import ANY, NEEDED, flag, require
+from youtube8m.config.fields import ANY, NEEDED, NOT_NEGATIVE, flag, require
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -26,6 +26,11 @@ class TrainingConfig(InputConfig):
     segment_labels: bool = flag(
         False,
         "Train on the rated segments of the records; unrated classes do not count.",
+    )
+    unrated_as_negative: bool = flag(
+        False,
+        "With --segment_labels, unrated classes count as absent in the loss, as the "
+        "starter code's train.py counts them.",
     )
     warm_start_from: str = flag(
         "",
@@ -83,7 +88,12 @@ class TrainingConfig(InputConfig):
     )
     export_model_steps: int = flag(1000, "Steps between two checkpoints.")
     save_checkpoint_minutes: float = flag(15.0, "Minutes between two checkpoints.")
-    keep_checkpoints: int = flag(5, "Checkpoints kept, the newest ones.")
+    keep_checkpoints: int = flag(
+        5, "Checkpoints kept, the newest ones; 0: all.", NOT_NEGATIVE
+    )
+    weight_histograms: bool = flag(
+        False, "Write histograms of the weights to TensorBoard with each checkpoint."
+    )
     num_readers: int = flag(8, "Shards read side by side.")
     shuffle_buffer: int | None = flag(
         None, "Records in the shuffle buffer; default 5 batches."

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import time
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -144,6 +145,12 @@ class TrainingReport(contextlib.ExitStack):
             for tag, name in _TAGS.items():
                 if name in row:
                     tf.summary.scalar(tag, np.float32(row[name]))
+
+    def histograms(self, step: int, values: Mapping[str, tf.Variable]) -> None:
+        """Writes a histogram of each of `values` for TensorBoard."""
+        with self._summaries.as_default(step=np.int64(step)):
+            for name, value in values.items():
+                tf.summary.histogram(name, value)
 
 
 def _rows(first, results, origins):

@@ -37,16 +37,17 @@ class Saver:
         slots = [slot.value for slot in slot_variables(state.optimizer, "average")]
         # With --ema_decay; the optimizer holds them, but not by the weights' names.
         averages = {"average": dict(zip(names, slots, strict=True))} if slots else {}
-        self._checkpoint = tf.train.Checkpoint(
-            model=named_variables(state.model.variables),
-            optimizer=[variable.value for variable in state.optimizer.variables],
-            loss=[variable.value for variable in state.loss.variables],
-            step=state.step,
-            examples=state.examples,
-            position=state.position,
+        self._parts = {
+            "model": named_variables(state.model.variables),
+            "optimizer": [variable.value for variable in state.optimizer.variables],
+            "loss": [variable.value for variable in state.loss.variables],
+            "step": state.step,
+            "examples": state.examples,
+            "position": state.position,
             **averages,
-        )
-        self._manager = checkpoint_manager(self._checkpoint, self.directory, self.keep)
+        }
+        checkpoint = tf.train.Checkpoint(**self._parts)
+        self._manager = checkpoint_manager(checkpoint, self.directory, self.keep)
         self._current = None  # the prefix of the checkpoint that equals the state
 
     def restore(self) -> str | None:
@@ -57,7 +58,7 @@ class Saver:
 
         Raises UserError if there are checkpoints, but none can be restored.
         """
-        restore = functools.partial(restore_checkpoint, self._checkpoint)
+        restore = functools.partial(restore_checkpoint, self._parts)
         self._current = load_newest(self.directory, restore)
         return self._current
 

@@ -186,6 +186,8 @@ class TrainStep:
 
     def _replica_update(self, batches, number, stopping):
         batch = _pick(batches, number)
+        if self.config.unrated_as_negative:
+            batch = {name: batch[name] for name in batch if name != "rated"}
         context = tf.distribute.get_replica_context()
         replicas = context.num_replicas_in_sync
         rows = tf.cast(tf.shape(next(iter(batch.values())))[0], tf.float32)

@@ -26,6 +26,7 @@ from youtube8m.data.reading.tensorflow_pipeline import open_shards
 from youtube8m.errors import UserError
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.runs.directory import RunDirectory
+from youtube8m.runs.weights import named_variables
 from youtube8m.training.config import TrainingConfig
 from youtube8m.training.reports import TrainingReport
 from youtube8m.training.resume import TrainingFlags, resume_flags
@@ -237,6 +238,9 @@ class Trainer:
     def _save(self):
         self._report.flush()  # which raises an error if the loss is not finite
         self.state.position.assign(self._position)
+        if self.config.weight_histograms:
+            weights = named_variables(self.state.model.trainable_variables)
+            self._report.histograms(self.state.steps_done, weights)
         return self.saver.save()
 
     def _groups(self, step):

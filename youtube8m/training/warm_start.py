@@ -7,7 +7,6 @@ found = warm_start(model, "other/model.ckpt-9")     # those that fit by name and
 import os
 from typing import NamedTuple
 
-import tensorflow as tf
 from absl import logging
 
 from youtube8m.data.labels.cooccurrence import correlation_matrix, read_counts
@@ -15,7 +14,12 @@ from youtube8m.errors import UserError
 from youtube8m.models import VideoModel
 from youtube8m.runs.checkpoint_files import CheckpointReader, is_complete
 from youtube8m.runs.directory import RunDirectory
-from youtube8m.runs.weights import named_variables, restore_checkpoint, shapes_of
+from youtube8m.runs.weights import (
+    is_count,
+    named_variables,
+    restore_checkpoint,
+    shapes_of,
+)
 from youtube8m.training.config import TrainingConfig
 
 
@@ -101,7 +105,9 @@ def warm_start(model: VideoModel, prefix: str) -> WarmStart:
     weights, shapes = named_variables(model.weights), reader.part_shapes("model")
     found = WarmStart([], [], [])
     for name, here in shapes_of(weights).items():
-        if name not in shapes:
+        if is_count(name, shapes):  # of an earlier version
+            found.loaded.append(name)
+        elif name not in shapes:
             found.missing.append(name)
         elif shapes[name] != here:
             found.other_shape.append(f"{name}: {shapes[name]} there, {here} here")
@@ -113,5 +119,5 @@ def warm_start(model: VideoModel, prefix: str) -> WarmStart:
             f"{', '.join(sorted(shapes)[:5])} ..., this model {', '.join(weights)}"
         )
     loaded = {name: weights[name] for name in found.loaded}
-    restore_checkpoint(tf.train.Checkpoint(model=loaded), prefix)
+    restore_checkpoint({"model": loaded}, prefix)
     return found

@@ -52,9 +52,16 @@ class Workers:
     @classmethod
     def _from_config(cls, config):
         """The workers of a TF_CONFIG; any error if it has another form."""
-        if not config.get("cluster"):
+        cluster, task = config.get("cluster") or {}, config.get("task") or {}
+        if task.get("type") == "evaluator":
+            raise UserError(
+                "TF_CONFIG makes this process the evaluator, which train.py is not: "
+                "start eval.py with the same --train_dir instead, without TF_CONFIG"
+            )
+        cluster = {name: cluster[name] for name in cluster if cluster[name]}
+        cluster.pop("evaluator", None)  # a process that trains waits for none
+        if not cluster:
             return cls()
-        cluster, task = config["cluster"], config["task"]
         types = {*cluster, task["type"]}
         if "ps" in types:
             raise UserError(
