@@ -64,7 +64,15 @@ def test_segment_classes(tmp_path):
     np.testing.assert_array_equal(
         submission.read_segment_classes(str(path), 4), [True, False, True, False]
     )
-    assert submission.read_segment_classes("all", 4).all()
+    for every in ("all", "", "challenge"):
+        assert submission.read_segment_classes(every, 4).all()
+
+
+def test_the_challenges_classes_are_the_default_of_its_data(caplog):
+    allowed = submission.read_segment_classes("challenge", 3862)
+    assert allowed.sum() == 1000
+    assert np.flatnonzero(allowed)[[0, 1, 2, -1]].tolist() == [3, 7, 8, 3827]
+    assert submission.read_segment_classes("all", 3862).all()
 
 
 @pytest.mark.parametrize("text", ["Index\n4\n", "Index\nGame\n", "Class\n1\n", ""])

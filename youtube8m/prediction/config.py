@@ -35,8 +35,10 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
     checkpoint: str = flag("", CHECKPOINT_HELP)
     segment_max_pred: int = flag(100000, "Most segments listed per class.")
     segment_label_ids_file: str = flag(
-        "all",
-        "Local CSV of the classes to list segments of, with a column Index, or 'all'.",
+        "challenge",
+        "Local CSV of the classes to list segments of, with a column Index; challenge: "
+        "the 1,000 classes of the 2019 challenge where the run has 3862 classes, else "
+        "all; all, or nothing: all.",
     )
     batch_size: int = flag(512, "Videos predicted at once.")
     num_readers: int = flag(1, "Shards read side by side.")

@@ -14,6 +14,7 @@ one of several parts of the data (--num_shards) keep them, until the parts are m
 """
 
 import mmap
+import pathlib
 import re
 import sys
 import warnings
@@ -21,7 +22,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from absl import logging
 
+from youtube8m import schema
 from youtube8m.errors import UserError
 from youtube8m.util.files import local_path
 from youtube8m.util.text import shortened
@@ -29,6 +32,13 @@ from youtube8m.util.text import shortened
 VIDEO_HEADER = "VideoId,LabelConfidencePairs\n"
 SEGMENT_HEADER = "Class,Segments\n"
 SCORED_SEGMENT_HEADER = "Class,ScoredSegments\n"
+
+# Of --segment_label_ids_file; the ids are those of the data set's own
+# segment_label_ids.csv (research.google.com/youtube8m, 2019).
+CHALLENGE = "challenge"
+_CHALLENGE_CLASSES = (
+    pathlib.Path(__file__).parents[1] / "data" / "labels" / "segment_label_ids.csv"
+)
 
 _SEGMENT = re.compile(rb"[^\s:,]+:\d+")
 _SCORED_SEGMENT = re.compile(rb"([^\s:,]+:\d+):([0-9.e+-]+)")
@@ -55,12 +65,24 @@ def segment_line(class_id: int, names) -> str:
 
 
 def read_segment_classes(path: str, num_classes: int) -> np.ndarray:
-    """bool [C]: the classes to list, by a CSV with column `Index`, or 'all'.
+    """bool [C]: the classes to list.
+
+    Args:
+      path: a CSV with a column `Index`; CHALLENGE, the 1,000 classes of which the 2019
+        challenge rated segments, where C is that of its data set, else all; 'all' or
+        '', all.
 
     Raises UserError if the file cannot be read, or has anything but class ids.
     """
     allowed = np.zeros(num_classes, bool)
-    if path == "all":
+    if path == CHALLENGE and num_classes == schema.NUM_CLASSES_2018:
+        path = str(_CHALLENGE_CLASSES)
+        logging.info(
+            "listing segments of the 1,000 classes of the 2019 challenge; "
+            "--segment_label_ids_file=all lists all %d",
+            num_classes,
+        )
+    elif path in ("", "all", CHALLENGE):
         return ~allowed
     flag = f"--segment_label_ids_file={path}"
     file = local_path(path, "--segment_label_ids_file")  # pandas would read the web
