@@ -71,7 +71,7 @@ def test_segment_classes(tmp_path):
 def test_the_challenges_classes_are_the_default_of_its_data(caplog):
     allowed = submission.read_segment_classes("challenge", 3862)
     assert allowed.sum() == 1000
-    assert np.flatnonzero(allowed)[[0, 1, 2, -1]].tolist() == [3, 7, 8, 3827]
+    assert np.flatnonzero(allowed)[[0, 1, 2, -1]].tolist() == [3, 7, 8, 1831]
     assert submission.read_segment_classes("all", 3862).all()
 
 
