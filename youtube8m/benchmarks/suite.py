@@ -1,7 +1,7 @@
 """The speed table as ratios to limits, which machines of any speed can compare.
 
     ratios = measure(["--seconds=1"], ROWS)    # row -> figure -> ratio to its limit
-    [change for change in changes(before, ratios, tolerance=0.1) if change.fell]
+    ratios = read("after.json")                # what tools.benchmark wrote
 
 Each row is a benchmark in a process of its own, as its peak memory counts.
 """
@@ -10,8 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -50,16 +49,6 @@ ROWS = {
 }
 
 
-class Change(NamedTuple):
-    """One figure's ratio in two suites; None where a suite lacks it."""
-
-    row: str
-    figure: str
-    before: float | None
-    after: float | None
-    fell: bool  # by more than the tolerance, or it is gone
-
-
 def measure(flags: Sequence[str], rows: Collection[str]) -> dict[str, dict[str, float]]:
     """Row -> figure -> ratio; `flags` go to each row's benchmark.
 
@@ -96,16 +85,6 @@ def _ratios(arguments, directory):
         for figure in read_json(output)["figures"]
         if figure["ratio"] is not None and figure["unit"] != "GFLOP/s"
     }
-
-
-def changes(before: dict, after: dict, tolerance: float) -> Iterator[Change]:
-    """Every figure of two suites; `tolerance` is a share of the ratio."""
-    for row in before | after:
-        old, new = before.get(row, {}), after.get(row, {})
-        for figure in old | new:
-            was, now = old.get(figure), new.get(figure)
-            fell = was is not None and (now is None or now < was * (1 - tolerance))
-            yield Change(row, figure, was, now, fell)
 
 
 def read(path: str) -> dict[str, dict[str, float]]:

@@ -31,16 +31,8 @@ from youtube8m.data.labels.video_labels import read_labels
 from youtube8m.data.reading.batch import pad_ids
 from youtube8m.errors import UserError
 from youtube8m.evaluation.config import EvaluationConfig
-from youtube8m.prediction import ensemble
+from youtube8m.prediction import ensemble, submission
 from youtube8m.prediction.config import InferenceConfig
-from youtube8m.prediction.submission import (
-    SEGMENT_HEADER,
-    VIDEO_HEADER,
-    Submission,
-    require_one_form,
-    segment_line,
-    video_line,
-)
 from youtube8m.util.files import local_path, replacing
 from youtube8m.util.progress import Progress
 
@@ -92,9 +84,10 @@ def merge(config: EnsembleConfig) -> None:
     submissions = _submissions(config, config.num_classes if checked else None)
     weights = _weights(config, submissions)
     header = submissions[0].header
+    lines = _video_lines if header == submission.VIDEO_HEADER else _segment_lines
     with replacing(config.output_file, "--output_file") as file:
         file.write(header)
-        file.writelines(_LINES[header](config, submissions, weights))
+        file.writelines(lines(config, submissions, weights))
     logging.info(
         "merged %d files with the weights %s into %s",
         len(submissions),
@@ -109,15 +102,12 @@ def _video_lines(config, submissions, weights):
     for part, *lists in blocks:
         for name, classes, scores in zip(ids[part], *lists, strict=True):
             listed = classes >= 0
-            yield video_line(name, classes[listed], scores[listed])
+            yield submission.video_line(name, classes[listed], scores[listed])
 
 
 def _segment_lines(config, submissions, weights):
     merged = ensemble.merged_segments(submissions, weights, config.segment_max_pred)
-    return (segment_line(class_id, names) for class_id, names in merged)
-
-
-_LINES = {VIDEO_HEADER: _video_lines, SEGMENT_HEADER: _segment_lines}
+    return (submission.segment_line(class_id, names) for class_id, names in merged)
 
 
 def score(config: EnsembleConfig) -> None:
@@ -164,10 +154,10 @@ def _labelled(config, files="input_files"):
     """The submissions, their rows of the labelled videos, and the labels [V, L]."""
     require_given(config, files, "eval_data_pattern")
     submissions = _submissions(config, config.num_classes, files)
-    if submissions[0].header != VIDEO_HEADER:
+    if submissions[0].header != submission.VIDEO_HEADER:
         raise UserError(
             f"{submissions[0].path}: lists segments; expected a CSV of videos "
-            f"({VIDEO_HEADER.strip()}); python -m "
+            f"({submission.VIDEO_HEADER.strip()}); python -m "
             "youtube8m.tools.segment_eval_inference measures segments"
         )
     flag = "--eval_data_pattern"
@@ -175,10 +165,10 @@ def _labelled(config, files="input_files"):
     ids = list(labels)
     rows = [ensemble.find_rows(ids, s, flag) for s in submissions]
     message = "%s: %d videos have no labelled record; ignored"
-    for submission in submissions:
-        others = len(submission.keys) - len(ids)
+    for file in submissions:
+        others = len(file.keys) - len(ids)
         if others:
-            logging.warning(message, submission.path, others)
+            logging.warning(message, file.path, others)
     return submissions, rows, pad_ids(list(labels.values()))
 
 
@@ -188,12 +178,12 @@ def _submissions(config, num_classes, files="input_files"):
     opened = dict.fromkeys(paths)
     with Progress("indexing", len(opened), "file") as progress:
         for done, path in enumerate(opened, 1):
-            opened[path] = Submission(local_path(path, f"--{files}"), num_classes)
+            file = submission.Submission(local_path(path, f"--{files}"), num_classes)
+            file.require_merged()
+            opened[path] = file
             progress.update(done)
     submissions = [opened[path] for path in paths]
-    for submission in submissions:
-        submission.require_merged()
-    require_one_form(submissions, "merge files of one form")
+    submission.require_one_form(submissions, "merge files of one form")
     return submissions
 
 
