@@ -20,6 +20,7 @@ from youtube8m.util.json import JsonError, read_json
 from youtube8m.util.progress import Progress
 
 _DBOF = "--frame_features --model=DbofModel --dbof_cluster_size=1024"
+_LOGISTIC = "--frame_features --model=FrameLevelLogisticModel"
 _LSTM = "--frame_features --lstm_cells=256 --batch_size=64"
 
 # Row -> arguments of tools.benchmark.
@@ -31,9 +32,7 @@ ROWS = {
     "train HierarchicalMoeModel": (
         "train --model=HierarchicalMoeModel --vocabulary_file={vocabulary}"
     ),
-    "train FrameLevelLogisticModel": (
-        "train --frame_features --model=FrameLevelLogisticModel"
-    ),
+    "train FrameLevelLogisticModel": f"train {_LOGISTIC}",
     "train DbofModel": f"train {_DBOF}",
     "train DbofModel, mixed_bfloat16": f"train {_DBOF} --precision=mixed_bfloat16",
     "train LstmModel": f"train {_LSTM} --model=LstmModel --lstm_layers=1",
@@ -43,9 +42,7 @@ ROWS = {
     "evaluate DbofModel": f"evaluate {_DBOF}",
     "inference LogisticModel": "inference --model=LogisticModel",
     "inference MoeModel": "inference --model=MoeModel",
-    "inference FrameLevelLogisticModel": (
-        "inference --frame_features --model=FrameLevelLogisticModel"
-    ),
+    "inference FrameLevelLogisticModel": f"inference {_LOGISTIC}",
 }
 
 

@@ -53,8 +53,7 @@ flags.define_run_flags()
 
 def main() -> None:
     """Reads the flags and converts. The model's own come from model_flags.json."""
-    run = convert(flags.read(ConvertConfig))
-    flags.warn_differing(run)
+    flags.warn_differing(convert(flags.read(ConvertConfig)))
 
 
 def convert(config: ConvertConfig) -> RunConfig:
@@ -110,9 +109,8 @@ def _load_adam(state, checkpoint):
     trained = named_variables(state.model.trainable_variables)
     for theirs, ours in (("Adam", "momentum"), ("Adam_1", "velocity")):
         values = checkpoint.values(shapes_of(trained), classes, theirs)
-        for name, variable in zip(
-            trained, slot_variables(optimizer, ours), strict=True
-        ):
+        slots = slot_variables(optimizer, ours)
+        for name, variable in zip(trained, slots, strict=True):
             variable.assign(values[name])
     optimizer.iterations.assign(checkpoint.adam_updates)
 

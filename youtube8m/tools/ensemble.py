@@ -166,8 +166,7 @@ def _labelled(config, files="input_files"):
     rows = [ensemble.find_rows(ids, s, flag) for s in submissions]
     message = "%s: %d videos have no labelled record; ignored"
     for file in submissions:
-        others = len(file.keys) - len(ids)
-        if others:
+        if others := len(file.keys) - len(ids):
             logging.warning(message, file.path, others)
     return submissions, rows, pad_ids(list(labels.values()))
 

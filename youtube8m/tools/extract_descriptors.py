@@ -69,7 +69,7 @@ def _empty_directory(path):
     except OSError as error:
         message = f"--output_dir={path}: cannot be made ({error.strerror})"
         raise UserError(message) from None
-    if glob.glob(os.path.join(glob.escape(directory), "descriptors*.tfrecord")):
+    if glob.glob("descriptors*.tfrecord", root_dir=directory):
         raise UserError(
             f"--output_dir={path}: holds descriptors already; remove them or name "
             "another directory"
