@@ -168,10 +168,7 @@ def _guarded(call, *arguments):
 
 
 def check_arguments(arguments, commands) -> None:
-    """Raises UserError unless the arguments are one of `commands`, if there are any.
-
-    None as `commands` allows all.
-    """
+    """Raises UserError unless they are one of `commands`, or none; None allows all."""
     if commands is None:
         return
     extra = arguments[1:] if commands else arguments

@@ -72,7 +72,7 @@ def convert(config: ConvertConfig) -> RunConfig:
     output = RunDirectory(config.output_dir, "--output_dir")
     output.require_empty()
     prefix = directory.checkpoint(config.checkpoint)
-    state = _state(models.create(run), prefix, config)
+    state = _restore_state(models.create(run), prefix, config)
     output.prepare(run, start_new=False)
     fix_optimizer(output, config.optimizer)
     written = Saver(output, state, keep=1).save()
@@ -80,7 +80,7 @@ def convert(config: ConvertConfig) -> RunConfig:
     return run
 
 
-def _state(model, prefix, config):
+def _restore_state(model, prefix, config):
     """The state of training that a checkpoint of the starter code comes to."""
     load_weights(model, prefix)
     state = TrainingState(model, optimizers.create(config.optimizer, 0.01))

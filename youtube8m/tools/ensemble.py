@@ -81,8 +81,8 @@ def merge(config: EnsembleConfig) -> None:
     """Writes the merged CSV."""
     require_given(config, "input_files", "output_file")
     checked = flags.FLAGS["num_classes"].present
-    submissions = _submissions(config, config.num_classes if checked else None)
-    weights = _weights(config, submissions)
+    submissions = _open_files(config, config.num_classes if checked else None)
+    weights = _read_weights(config, submissions)
     header = submissions[0].header
     lines = _video_lines if header == submission.VIDEO_HEADER else _segment_lines
     with replacing(config.output_file, "--output_file") as file:
@@ -112,13 +112,13 @@ def _segment_lines(config, submissions, weights):
 
 def score(config: EnsembleConfig) -> None:
     """Prints the metrics of each file and of the merged result."""
-    submissions, rows, labels = _labelled(config)
-    weights = _weights(config, submissions)
+    submissions, rows, labels = _open_labelled(config)
+    weights = _read_weights(config, submissions)
     chosen = [(s.path, [s], [r], [1.0]) for s, r in zip(submissions, rows, strict=True)]
     if len(submissions) > 1:
         chosen.append(("merged", submissions, rows, weights))
     for name, *parts in chosen:
-        result = _measured(config, *parts, labels)
+        result = _measure(config, *parts, labels)
         print(
             f"{name}: videos: {result['num_examples']} | "
             f"Hit@1: {result['hit_at_one']:.5f} | PERR: {result['perr']:.5f} | "
@@ -129,7 +129,7 @@ def score(config: EnsembleConfig) -> None:
 
 def select(config: EnsembleConfig) -> None:
     """Prints the GAP after each pick, and the merge with the weights found."""
-    submissions, rows, labels = _labelled(config)
+    submissions, rows, labels = _open_labelled(config)
     counts = collections.Counter()
     for pick in ensemble.select(submissions, rows, labels, config.top_k):
         path = submissions[pick.submission].path
@@ -144,16 +144,16 @@ def select(config: EnsembleConfig) -> None:
     print(f"{shlex.join(command)} --output_file=merged.csv")
 
 
-def _measured(config, submissions, rows, weights, labels):
+def _measure(config, submissions, rows, weights, labels):
     """`Metrics.result` of merged submissions."""
     blocks = ensemble.merged_videos(submissions, rows, weights, config.top_k)
     return ensemble.evaluate(blocks, labels, config.num_classes, config.top_k)
 
 
-def _labelled(config, files="input_files"):
+def _open_labelled(config, files="input_files"):
     """The submissions, their rows of the labelled videos, and the labels [V, L]."""
     require_given(config, files, "eval_data_pattern")
-    submissions = _submissions(config, config.num_classes, files)
+    submissions = _open_files(config, config.num_classes, files)
     if submissions[0].header != submission.VIDEO_HEADER:
         raise UserError(
             f"{submissions[0].path}: lists segments; expected a CSV of videos "
@@ -171,7 +171,7 @@ def _labelled(config, files="input_files"):
     return submissions, rows, pad_ids(list(labels.values()))
 
 
-def _submissions(config, num_classes, files="input_files"):
+def _open_files(config, num_classes, files="input_files"):
     """The files that a flag lists, all of one form."""
     paths = split_list(getattr(config, files))
     opened = dict.fromkeys(paths)
@@ -186,7 +186,7 @@ def _submissions(config, num_classes, files="input_files"):
     return submissions
 
 
-def _weights(config, submissions):
+def _read_weights(config, submissions):
     """The normalised weights, by --weights or GAPs; uniform without."""
     names = ("weights", "gaps", "validation_files")
     name, *others = [name for name in names if getattr(config, name)] or ["weights"]
@@ -197,9 +197,9 @@ def _weights(config, submissions):
     if len(given) != count:
         raise UserError(f"{flag}: {len(given)} for {count} files; give one for each")
     if name == "validation_files":
-        files, rows, labels = _labelled(config, name)
+        files, rows, labels = _open_labelled(config, name)
         given = [
-            _measured(config, [file], [own_rows], [1.0], labels)["gap"]
+            _measure(config, [file], [own_rows], [1.0], labels)["gap"]
             for file, own_rows in zip(files, rows, strict=True)
         ]
     try:
