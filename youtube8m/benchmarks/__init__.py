@@ -45,36 +45,36 @@ def input_benchmark(work: Workload) -> Report:
     }
     for measure in measures.values():
         measure()
-    memory = _memory_figures(work)  # before the plain pipeline takes more
+    memory = _measure_memory(work)  # before the plain pipeline takes more
     comparable = not work.run.data.released_crops  # which tf.data does not make
     if comparable:
         measures["plain"] = work.reading(work.training_batches("tfrecord"))
     medians = work.alternate(measures)
     raw = "raw side by side", f"raw, {readers} readers"
     figures = [
-        _against(medians, "ordered batches", "ordered", "raw", "raw, 1 reader"),
-        _against(medians, "training batches", "training", *raw),
+        _compare(medians, "ordered batches", "ordered", "raw", "raw, 1 reader"),
+        _compare(medians, "training batches", "training", *raw),
     ]
     if comparable:
         figures += [
-            _against(medians, "training batches", "training", "plain", "plain tf.data"),
-            _against(medians, "plain tf.data", "plain", *raw),
+            _compare(medians, "training batches", "training", "plain", "plain tf.data"),
+            _compare(medians, "plain tf.data", "plain", *raw),
         ]
     return Report(figures + memory, {"record_bytes": work.shards.record_bytes})
 
 
-def _against(medians, name, key, limit, limit_name):
+def _compare(medians, name, key, limit, limit_name):
     return Figure(name, medians[key], "videos/s", medians[limit], limit_name)
 
 
-def _of_product(medians, name, key, flops, unit="videos/s"):
+def _compare_product(medians, name, key, flops, unit="videos/s"):
     """A figure against what the matrix product allows, in videos/s or GFLOP/s."""
     scale = flops / 1e9 if unit == "GFLOP/s" else 1
     limit = medians["product"] / flops
     return Figure(name, medians[key] * scale, unit, limit * scale, "matrix product")
 
 
-def _memory_figures(work):
+def _measure_memory(work):
     """Peak memory, and what of it the libraries alone take: the higher, the better."""
     peaks = [Figure(name, value, "MiB") for name, value in peak_memory().items()]
     libraries, peak = work.memory_of_libraries, peaks[0].value
@@ -101,11 +101,11 @@ def train_benchmark(work: Workload) -> Report:
         }
     )
     figures = [
-        _of_product(medians, "step alone", "step", flops),
-        _of_product(medians, "step", "step", flops, "GFLOP/s"),
-        _against(medians, "step with input", "fed", "step", "step alone"),
+        _compare_product(medians, "step alone", "step", flops),
+        _compare_product(medians, "step", "step", flops, "GFLOP/s"),
+        _compare(medians, "step with input", "fed", "step", "step alone"),
         Figure("input alone", medians["input"]),
-        *_memory_figures(work),
+        *_measure_memory(work),
     ]
     bound = "input" if medians["input"] < medians["step"] else "compute"
     return Report(figures, {"flops_per_video": flops, "bound_by": bound})
@@ -130,13 +130,13 @@ def evaluate_benchmark(work: Workload) -> Report:
         }
     )
     figures = [
-        _of_product(medians, "evaluation with input", "whole", flops),
-        _of_product(medians, "predictions + metrics", "memory", flops),
-        _of_product(medians, "predictions + metrics", "memory", flops, "GFLOP/s"),
-        _against(medians, _METRICS_ALONE, "metrics", "sort", "top 20 by numpy"),
+        _compare_product(medians, "evaluation with input", "whole", flops),
+        _compare_product(medians, "predictions + metrics", "memory", flops),
+        _compare_product(medians, "predictions + metrics", "memory", flops, "GFLOP/s"),
+        _compare(medians, _METRICS_ALONE, "metrics", "sort", "top 20 by numpy"),
         Figure("input alone", medians["input"]),
     ]
-    return Report(figures + _memory_figures(work), {"flops_per_video": flops})
+    return Report(figures + _measure_memory(work), {"flops_per_video": flops})
 
 
 def _metrics_of(labels, num_classes):
@@ -182,14 +182,14 @@ def inference_benchmark(work: Workload) -> Report:
         }
     )
     figures = [
-        _against(medians, "inference to CSV", "whole", "raw", "raw, 1 reader"),
-        _of_product(medians, "inference to CSV", "whole", flops),
-        _of_product(medians, "predictions alone", "predictions", flops),
-        _of_product(medians, "predictions alone", "predictions", flops, "GFLOP/s"),
+        _compare(medians, "inference to CSV", "whole", "raw", "raw, 1 reader"),
+        _compare_product(medians, "inference to CSV", "whole", flops),
+        _compare_product(medians, "predictions alone", "predictions", flops),
+        _compare_product(medians, "predictions alone", "predictions", flops, "GFLOP/s"),
         Figure("input alone", medians["input"]),
         Figure("CSV lines alone", medians["lines"]),
     ]
-    return Report(figures + _memory_figures(work), {"flops_per_video": flops})
+    return Report(figures + _measure_memory(work), {"flops_per_video": flops})
 
 
 def _csv_lines(num_classes):

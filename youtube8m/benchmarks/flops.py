@@ -18,17 +18,16 @@ def count_flops(function: Callable[[], Any]) -> int:
     A product [m, k] [k, n] is 2 m k n operations. Counted as they are executed, so
     that loops count as often as they turn. All else, convolutions too, is left out.
     """
-    total = 0
+    found = []
 
     def add(kind, inputs, attributes, outputs, op_name=None, graph=None):
-        nonlocal total
         attributes = dict(zip(attributes[::2], attributes[1::2], strict=True))
         shapes = [[x.shape.as_list() for x in xs] for xs in (inputs, outputs)]
-        total += operation_flops(kind, attributes, *shapes)
+        found.append(operation_flops(kind, attributes, *shapes))
 
     with compat.observed_operations(add):
         function()
-    return total
+    return sum(found)
 
 
 def operation_flops(kind: str, attributes: Mapping, inputs, outputs) -> int:

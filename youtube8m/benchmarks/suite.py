@@ -1,7 +1,7 @@
 """The speed table as ratios to limits, which machines of any speed can compare.
 
     ratios = measure(["--seconds=1"], ROWS)    # row -> figure -> ratio to its limit
-    [change for change in changes(before, ratios, tolerance=0.1) if change.fell]
+    ratios = read("after.json")                # what tools.benchmark wrote
 
 Each row is a benchmark in a process of its own, as its peak memory counts.
 """
@@ -10,8 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from youtube8m.util.json import JsonError, read_json
 from youtube8m.util.progress import Progress
 
 _DBOF = "--frame_features --model=DbofModel --dbof_cluster_size=1024"
+_LOGISTIC = "--frame_features --model=FrameLevelLogisticModel"
 _LSTM = "--frame_features --lstm_cells=256 --batch_size=64"
 
 # Row -> arguments of tools.benchmark.
@@ -32,9 +32,7 @@ ROWS = {
     "train HierarchicalMoeModel": (
         "train --model=HierarchicalMoeModel --vocabulary_file={vocabulary}"
     ),
-    "train FrameLevelLogisticModel": (
-        "train --frame_features --model=FrameLevelLogisticModel"
-    ),
+    "train FrameLevelLogisticModel": f"train {_LOGISTIC}",
     "train DbofModel": f"train {_DBOF}",
     "train DbofModel, mixed_bfloat16": f"train {_DBOF} --precision=mixed_bfloat16",
     "train LstmModel": f"train {_LSTM} --model=LstmModel --lstm_layers=1",
@@ -44,20 +42,8 @@ ROWS = {
     "evaluate DbofModel": f"evaluate {_DBOF}",
     "inference LogisticModel": "inference --model=LogisticModel",
     "inference MoeModel": "inference --model=MoeModel",
-    "inference FrameLevelLogisticModel": (
-        "inference --frame_features --model=FrameLevelLogisticModel"
-    ),
+    "inference FrameLevelLogisticModel": f"inference {_LOGISTIC}",
 }
-
-
-class Change(NamedTuple):
-    """One figure's ratio in two suites; None where a suite lacks it."""
-
-    row: str
-    figure: str
-    before: float | None
-    after: float | None
-    fell: bool  # by more than the tolerance, or it is gone
 
 
 def measure(flags: Sequence[str], rows: Collection[str]) -> dict[str, dict[str, float]]:
@@ -96,16 +82,6 @@ def _ratios(arguments, directory):
         for figure in read_json(output)["figures"]
         if figure["ratio"] is not None and figure["unit"] != "GFLOP/s"
     }
-
-
-def changes(before: dict, after: dict, tolerance: float) -> Iterator[Change]:
-    """Every figure of two suites; `tolerance` is a share of the ratio."""
-    for row in before | after:
-        old, new = before.get(row, {}), after.get(row, {})
-        for figure in old | new:
-            was, now = old.get(figure), new.get(figure)
-            fell = was is not None and (now is None or now < was * (1 - tolerance))
-            yield Change(row, figure, was, now, fell)
 
 
 def read(path: str) -> dict[str, dict[str, float]]:

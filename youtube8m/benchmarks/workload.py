@@ -1,4 +1,4 @@
-"""What is measured with: records on disk, batches in memory, a model."""
+"""What the benchmarks need: records on disk, batches in memory, a model."""
 
 import dataclasses
 import math
@@ -59,7 +59,9 @@ class BenchmarkConfig(Config):
 
 
 class Workload:
-    """Records on disk, batches in memory and a model.
+    """Records on disk, batches in memory and a model, and measures of them.
+
+    A measure is a function that does its work for a while and returns a rate.
 
     Args:
       directory: where made-up records and the run of an untrained model go.

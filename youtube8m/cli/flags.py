@@ -71,8 +71,7 @@ def read(config_class: type) -> Any:
     values = {f.name: FLAGS[f.name].value for f in fields if "help" in f.metadata}
     if any(f.name == "hyperparameters" for f in fields):
         given = {name: FLAGS[name].value for name in hyperparameter_flags}
-        given = {name: value for name, value in given.items() if value is not None}
-        values["hyperparameters"] = given
+        values["hyperparameters"] = {n: v for n, v in given.items() if v is not None}
     return config_class(**values)
 
 

@@ -51,10 +51,10 @@ def text(purpose: str, argv: Sequence[str]) -> str:
     if "preset" in FLAGS:
         flags.apply_preset()
     lines = [(purpose or "").strip(), ""]
-    for title, listed in _sections():
+    for title, listed in _list_sections():
         lines += [*textwrap.wrap(title, WIDTH), ""]
         for name, default, help in listed:
-            lines += _flag(name, default, help)
+            lines += _format_flag(name, default, help)
         lines.append("")
     if "model" in FLAGS and not flags.unlisted:
         lines.append(
@@ -63,7 +63,7 @@ def text(purpose: str, argv: Sequence[str]) -> str:
     return "\n".join([*lines, "--helpfull lists all flags."])
 
 
-def _sections() -> Iterator[tuple[str, list]]:
+def _list_sections() -> Iterator[tuple[str, list]]:
     """Yields titles, and the name, default and help text of each flag below."""
     own = [FLAGS[name] for name in FLAGS if _is_listed(name)]
     general = [(flag.name, flag.default, flag.help) for flag in own]
@@ -75,9 +75,9 @@ def _sections() -> Iterator[tuple[str, list]]:
         arguments = [next(iter(known[name].values())) for name in UNSAVED]
         yield _STARTER_CODE, [(a.name, a.default, a.help) for a in arguments]
     else:
-        yield "Flags:", general + _of_class(models.VideoModel)
-        for cls in _chosen():
-            if listed := _of_class(cls):
+        yield "Flags:", general + _list_hyperparameters(models.VideoModel)
+        for cls in _find_chosen():
+            if listed := _list_hyperparameters(cls):
                 yield f"{cls.__name__}: {summary(cls)}".rstrip(": "), listed
 
 
@@ -88,7 +88,7 @@ def _is_listed(name):
     return ours and name not in {*flags.unlisted, *flags.hyperparameter_flags}
 
 
-def _chosen():
+def _find_chosen():
     """The classes of the model and the loss, if any of them is named."""
     names = ("model", "video_level_classifier_model", "label_processing", "label_loss")
     preset = "preset" in FLAGS and FLAGS.preset
@@ -98,7 +98,7 @@ def _chosen():
     return [cls for cls in chosen if cls is not models.VideoModel]
 
 
-def _of_class(cls):
+def _list_hyperparameters(cls):
     """A class's hyper-parameters; a preset's value is the default."""
     found = []
     for name, argument in hyperparameters(cls).items():
@@ -108,7 +108,7 @@ def _of_class(cls):
     return found
 
 
-def _flag(name, default, help):
+def _format_flag(name, default, help):
     value = "..." if default in (None, "") else default
     if isinstance(default, float):
         value = f"{default:.12g}"

@@ -119,11 +119,13 @@ def _leave(status):
     """Raises SystemExit, after which the interpreter ends, or a session goes on."""
     global _status
     _status = int(bool(status)) if isinstance(status, str) else status or 0
-    atexit.register(_ignore_signals)  # TensorFlow's exit functions remove files in /tmp
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # TensorFlow's exit functions, which remove files in /tmp, run to their end.
+        atexit.register(signal.signal, number, signal.SIG_IGN)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError:  # the reader of a pipe has gone; nor is it told at the very end
+        except OSError:  # the reader of a pipe has gone: nothing more is written
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(status)
 
@@ -131,8 +133,8 @@ def _leave(status):
 def _end_process(main_module):
     """Ends a process that only ran a command, as the last exit function.
 
-    To free the interpreter beside TensorFlow's threads may take for ever. A session or
-    a script of one's own that ran a command ends as it likes.
+    To free the interpreter beside TensorFlow's threads may take for ever. A session, or
+    a user's script that ran a command, ends as it likes.
     """
     path = pathlib.Path(os.path.abspath(getattr(main_module, "__file__", "")))
     is_script = path.parent in (_PACKAGE.parent, _PACKAGE / "tools")
@@ -145,18 +147,13 @@ def _end_process(main_module):
         os._exit(_status)
 
 
-def _ignore_signals():
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-
-
 def _is_ours_or_serious(record):
     """Keeps TensorFlow's chatter, logged through absl too, out of our lines."""
     return record.levelno > logging.INFO or record.pathname.startswith(str(_PACKAGE))
 
 
 def _guarded(call, *arguments):
-    """Calls; what a user can put right ends the process with one line, no trace."""
+    """Calls a function; a mistake of the user ends the process in one line."""
     try:
         return call(*arguments)
     except UserError as error:
@@ -176,10 +173,7 @@ def _guarded(call, *arguments):
 
 
 def check_arguments(arguments, commands) -> None:
-    """Raises UserError unless the arguments are one of `commands`, if there are any.
-
-    None as `commands` allows all.
-    """
+    """Raises UserError unless they are one of `commands`, or none; None allows all."""
     if commands is None:
         return
     extra = arguments[1:] if commands else arguments

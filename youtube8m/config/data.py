@@ -116,7 +116,7 @@ class DataConfig(Config):
         return longest.get(self.frame_sampling, self.crop_frames)
 
     def of_segments(self) -> "DataConfig":
-        """As this, of five-second segments: cut from all frames, and never sampled.
+        """A copy for five-second segments: cut from all frames, and never sampled.
 
         Raises UserError if the records have no frames.
         """
@@ -133,13 +133,13 @@ class DataConfig(Config):
         )
 
     def with_released_code(self, released_code: bool) -> "DataConfig":
-        """As this; --released_code of a model also means released crops, if any."""
+        """A copy: a model's --released_code also means released crops, if any."""
         if released_code and self.frame_sampling in CROPS:
             return dataclasses.replace(self, released_crops=True)
         return self
 
     def as_predicted(self) -> "DataConfig":
-        """As this, with defaults for what does not change how prediction reads."""
+        """A copy with defaults for what does not change how prediction reads."""
         used = FRAME_SAMPLING[self.frame_sampling]
         used += ("max_frames",) if self.frame_features else ()
         unused = {

@@ -15,7 +15,7 @@ CHECKPOINT_HELP = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainedRunConfig(Config):
-    """Of a command that reads a trained run.
+    """Fields of a command that reads a trained run.
 
     Attributes:
       hyperparameters: those that a directory of the starter code does not hold.
@@ -26,7 +26,7 @@ class TrainedRunConfig(Config):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PartConfig(InputConfig):
-    """Of a command that may process one part of the data of several."""
+    """Fields of a command that may process one of several parts of the data."""
 
     num_shards: int = flag(
         1,

@@ -203,9 +203,8 @@ class VideoModel(Configured, keras.Model):
             lambda x: self.dropout(x, training=training), outputs["descriptor"]
         )
         if self.encoder is None or not self.encoder.classifies_frames:
-            return _to_dict(
-                self.classifier(descriptor, training=training), "predictions"
-            )
+            classified = self.classifier(descriptor, training=training)
+            return _to_dict(classified, "predictions")
         frames = ops.reshape(descriptor, (-1, descriptor.shape[-1]))
         classified = self.classifier(frames, training=training)
         scores = _to_dict(classified, "predictions")["predictions"]

@@ -67,7 +67,7 @@ def average(config: AverageConfig) -> RunConfig:
     """
     directory = RunDirectory(config.train_dir)
     run = read_run(directory, config.hyperparameters)
-    prefixes = _prefixes(directory, config)
+    prefixes = _find_checkpoints(directory, config)
     output = RunDirectory(config.output_dir, "--output_dir")
     output.require_empty()
     model = models.create(run)
@@ -78,7 +78,7 @@ def average(config: AverageConfig) -> RunConfig:
     return run
 
 
-def _prefixes(directory, config):
+def _find_checkpoints(directory, config):
     if config.last is None:
         names = split_list(config.checkpoints)
         return [directory.checkpoint(name, "--checkpoints") for name in names]

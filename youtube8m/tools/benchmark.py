@@ -25,7 +25,7 @@ from absl import logging
 from youtube8m import cli
 from youtube8m.benchmarks import BENCHMARKS, BenchmarkConfig, Report, Workload, suite
 from youtube8m.cli import data_flags, flags
-from youtube8m.config import DataConfig, RunConfig
+from youtube8m.config import DataConfig
 from youtube8m.errors import UserError
 from youtube8m.util.files import replacing, require_writable
 from youtube8m.util.text import aligned
@@ -69,8 +69,11 @@ def _measure(command):
     with tempfile.TemporaryDirectory() as directory:
         report = BENCHMARKS[command](Workload(config, run, directory))
     if config.output_file:
-        _write_json(config.output_file, _values(command, config, run, report))
-    print(table(report))
+        settings = {**dataclasses.asdict(config), **json.loads(run.to_json())}
+        figures = [{**dataclasses.asdict(f), "ratio": f.ratio} for f in report.figures]
+        values = {"benchmark": command, "settings": settings, "figures": figures}
+        _write_json(config.output_file, values | report.facts)
+    print(format_table(report))
 
 
 def _measure_suite(command):
@@ -80,7 +83,7 @@ def _measure_suite(command):
     given = [f"--{n}={FLAGS[n].value}" for n in ("seconds", "repetitions")]
     ratios = suite.measure(given, FLAGS.row or suite.ROWS)
     _write_json(FLAGS.output_file, {"settings": given, "ratios": ratios})
-    rows = [(r, f, _text(v)) for r, found in ratios.items() for f, v in found.items()]
+    rows = [(r, f, _show(v)) for r, found in ratios.items() for f, v in found.items()]
     print("\n".join(aligned([("row", "figure", "ratio"), *rows], numbers=(2,))))
 
 
@@ -88,12 +91,16 @@ def _compare(command, *paths):
     """Prints two suites side by side. Exits with 1 if a ratio fell too far."""
     if len(paths) != 2:
         raise UserError("compare: name two files, before and after")
+    before, after = map(suite.read, paths)
     rows, fallen = [("row", "figure", "before", "after", "")], 0
-    for change in suite.changes(*map(suite.read, paths), FLAGS.tolerance):
-        row, figure, before, after, fell = change
-        mark = "fell" if fell else ""
-        rows.append((row, figure, _text(before), _text(after), mark))
-        fallen += fell
+    kept = 1 - FLAGS.tolerance
+    for row in before | after:
+        old, new = before.get(row, {}), after.get(row, {})
+        for figure in old | new:
+            was, now = old.get(figure), new.get(figure)
+            fell = was is not None and (now is None or now < was * kept)
+            rows.append((row, figure, _show(was), _show(now), "fell" if fell else ""))
+            fallen += fell
     print("\n".join(aligned(rows, numbers=(2, 3))))
     if fallen:
         raise UserError(
@@ -112,17 +119,17 @@ def _set_defaults(command):
         FLAGS.set_default("feature_sizes", "1024,128")
 
 
-def table(report: Report) -> str:
+def format_table(report: Report) -> str:
     """The figures in aligned columns, the facts below."""
     rows = [("figure", "value", "", "limit", "", "ratio")]
     for f in report.figures:
-        value, limit, ratio = map(_text, (f.value, f.limit, f.ratio))
+        value, limit, ratio = map(_show, (f.value, f.limit, f.ratio))
         rows.append((f.name, value, f.unit, limit, f.limit_name, ratio))
-    facts = [f"{k.replace('_', ' ')}: {_text(v)}" for k, v in report.facts.items()]
+    facts = [f"{k.replace('_', ' ')}: {_show(v)}" for k, v in report.facts.items()]
     return "\n".join(aligned(rows, numbers=(1, 3, 5)) + facts)
 
 
-def _text(value) -> str:
+def _show(value) -> str:
     """Three significant digits, or whole numbers with commas."""
     if value is None or isinstance(value, str):
         return value or ""
@@ -132,13 +139,6 @@ def _text(value) -> str:
 def _write_json(path, values):
     with replacing(path, "--output_file") as file:
         file.write(json.dumps(values, indent=2) + "\n")
-
-
-def _values(command, config: BenchmarkConfig, run: RunConfig, report: Report) -> dict:
-    figures = [{**dataclasses.asdict(f), "ratio": f.ratio} for f in report.figures]
-    settings = {**dataclasses.asdict(config), **json.loads(run.to_json())}
-    parts = {"benchmark": command, "settings": settings, "figures": figures}
-    return parts | report.facts
 
 
 if __name__ == "__main__":

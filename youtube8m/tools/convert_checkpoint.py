@@ -54,8 +54,7 @@ flags.define_run_flags()
 
 def main() -> None:
     """Reads the flags and converts. The model's own come from model_flags.json."""
-    run = convert(flags.read(ConvertConfig))
-    flags.warn_differing(run)
+    flags.warn_differing(convert(flags.read(ConvertConfig)))
 
 
 def convert(config: ConvertConfig) -> RunConfig:
@@ -74,7 +73,7 @@ def convert(config: ConvertConfig) -> RunConfig:
     output = RunDirectory(config.output_dir, "--output_dir")
     output.require_empty()
     prefix = directory.checkpoint(config.checkpoint)
-    state = _state(models.create(run), prefix, config)
+    state = _restore_state(models.create(run), prefix, config)
     output.prepare(run, start_new=False)
     fix_optimizer(output, config.optimizer)
     written = Saver(output, state, keep=1).save()
@@ -82,7 +81,7 @@ def convert(config: ConvertConfig) -> RunConfig:
     return run
 
 
-def _state(model, prefix, config):
+def _restore_state(model, prefix, config):
     """The state of training that a checkpoint of the starter code comes to."""
     load_weights(model, prefix)
     state = TrainingState(model, optimizers.create(config.optimizer, 0.01))
@@ -111,9 +110,8 @@ def _load_adam(state, checkpoint):
     trained = named_variables(state.model.trainable_variables)
     for theirs, ours in (("Adam", "momentum"), ("Adam_1", "velocity")):
         values = checkpoint.values(shapes_of(trained), classes, theirs)
-        for name, variable in zip(
-            trained, slot_variables(optimizer, ours), strict=True
-        ):
+        slots = slot_variables(optimizer, ours)
+        for name, variable in zip(trained, slots, strict=True):
             variable.assign(values[name])
     optimizer.iterations.assign(checkpoint.adam_updates)
 

@@ -69,7 +69,7 @@ def _rows(path):
             for number, line in enumerate(lines, 1):
                 where = f"{path}: line {number}"
                 if line.strip():
-                    yield parse_json(line, csv_row)
+                    yield parse_json(line, to_csv_row)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except JsonError as error:
@@ -78,7 +78,7 @@ def _rows(path):
         ) from None
 
 
-def csv_row(prediction) -> str:
+def to_csv_row(prediction) -> str:
     """One row, its pairs as `%i %f` in the order given.
 
     Raises ValueError, with the reason, for anything but a prediction.

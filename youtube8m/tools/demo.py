@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from absl import flags as absl_flags
+from absl import flags
 
 from youtube8m import cli
 from youtube8m.data.writing import synthetic
@@ -18,9 +18,7 @@ from youtube8m.errors import UserError
 from youtube8m.util.files import local_path
 from youtube8m.util.progress import Progress
 
-_DIRECTORY = absl_flags.DEFINE_string(
-    "directory", "yt8m_demo", "Where to write it all."
-)
+_DIRECTORY = flags.DEFINE_string("directory", "yt8m_demo", "Where to write it all.")
 
 # Full-size features and lengths, but few enough videos for a minute on a laptop.
 _SAMPLE = synthetic.SampleConfig(num_train=400, num_validate=100, num_test=50)

@@ -31,16 +31,8 @@ from youtube8m.data.labels.video_labels import read_labels
 from youtube8m.data.reading.batch import pad_ids
 from youtube8m.errors import UserError
 from youtube8m.evaluation.config import EvaluationConfig
-from youtube8m.prediction import ensemble
+from youtube8m.prediction import ensemble, submission
 from youtube8m.prediction.config import InferenceConfig
-from youtube8m.prediction.submission import (
-    SEGMENT_HEADER,
-    VIDEO_HEADER,
-    Submission,
-    require_one_form,
-    segment_line,
-    video_line,
-)
 from youtube8m.util.files import local_path, replacing
 from youtube8m.util.progress import Progress
 
@@ -89,12 +81,13 @@ def merge(config: EnsembleConfig) -> None:
     """Writes the merged CSV."""
     require_given(config, "input_files", "output_file")
     checked = flags.FLAGS["num_classes"].present
-    submissions = _submissions(config, config.num_classes if checked else None)
-    weights = _weights(config, submissions)
+    submissions = _open_files(config, config.num_classes if checked else None)
+    weights = _read_weights(config, submissions)
     header = submissions[0].header
+    lines = _video_lines if header == submission.VIDEO_HEADER else _segment_lines
     with replacing(config.output_file, "--output_file") as file:
         file.write(header)
-        file.writelines(_LINES[header](config, submissions, weights))
+        file.writelines(lines(config, submissions, weights))
     logging.info(
         "merged %d files with the weights %s into %s",
         len(submissions),
@@ -109,26 +102,23 @@ def _video_lines(config, submissions, weights):
     for part, *lists in blocks:
         for name, classes, scores in zip(ids[part], *lists, strict=True):
             listed = classes >= 0
-            yield video_line(name, classes[listed], scores[listed])
+            yield submission.video_line(name, classes[listed], scores[listed])
 
 
 def _segment_lines(config, submissions, weights):
     merged = ensemble.merged_segments(submissions, weights, config.segment_max_pred)
-    return (segment_line(class_id, names) for class_id, names in merged)
-
-
-_LINES = {VIDEO_HEADER: _video_lines, SEGMENT_HEADER: _segment_lines}
+    return (submission.segment_line(class_id, names) for class_id, names in merged)
 
 
 def score(config: EnsembleConfig) -> None:
     """Prints the metrics of each file and of the merged result."""
-    submissions, rows, labels = _labelled(config)
-    weights = _weights(config, submissions)
+    submissions, rows, labels = _open_labelled(config)
+    weights = _read_weights(config, submissions)
     chosen = [(s.path, [s], [r], [1.0]) for s, r in zip(submissions, rows, strict=True)]
     if len(submissions) > 1:
         chosen.append(("merged", submissions, rows, weights))
     for name, *parts in chosen:
-        result = _measured(config, *parts, labels)
+        result = _measure(config, *parts, labels)
         print(
             f"{name}: videos: {result['num_examples']} | "
             f"Hit@1: {result['hit_at_one']:.5f} | PERR: {result['perr']:.5f} | "
@@ -139,7 +129,7 @@ def score(config: EnsembleConfig) -> None:
 
 def select(config: EnsembleConfig) -> None:
     """Prints the GAP after each pick, and the merge with the weights found."""
-    submissions, rows, labels = _labelled(config)
+    submissions, rows, labels = _open_labelled(config)
     counts = collections.Counter()
     for pick in ensemble.select(submissions, rows, labels, config.top_k):
         path = submissions[pick.submission].path
@@ -154,20 +144,20 @@ def select(config: EnsembleConfig) -> None:
     print(f"{shlex.join(command)} --output_file=merged.csv")
 
 
-def _measured(config, submissions, rows, weights, labels):
+def _measure(config, submissions, rows, weights, labels):
     """`Metrics.result` of merged submissions."""
     blocks = ensemble.merged_videos(submissions, rows, weights, config.top_k)
     return ensemble.evaluate(blocks, labels, config.num_classes, config.top_k)
 
 
-def _labelled(config, files="input_files"):
+def _open_labelled(config, files="input_files"):
     """The submissions, their rows of the labelled videos, and the labels [V, L]."""
     require_given(config, files, "eval_data_pattern")
-    submissions = _submissions(config, config.num_classes, files)
-    if submissions[0].header != VIDEO_HEADER:
+    submissions = _open_files(config, config.num_classes, files)
+    if submissions[0].header != submission.VIDEO_HEADER:
         raise UserError(
             f"{submissions[0].path}: lists segments; expected a CSV of videos "
-            f"({VIDEO_HEADER.strip()}); python -m "
+            f"({submission.VIDEO_HEADER.strip()}); python -m "
             "youtube8m.tools.segment_eval_inference measures segments"
         )
     flag = "--eval_data_pattern"
@@ -175,29 +165,28 @@ def _labelled(config, files="input_files"):
     ids = list(labels)
     rows = [ensemble.find_rows(ids, s, flag) for s in submissions]
     message = "%s: %d videos have no labelled record; ignored"
-    for submission in submissions:
-        others = len(submission.keys) - len(ids)
-        if others:
-            logging.warning(message, submission.path, others)
+    for file in submissions:
+        if others := len(file.keys) - len(ids):
+            logging.warning(message, file.path, others)
     return submissions, rows, pad_ids(list(labels.values()))
 
 
-def _submissions(config, num_classes, files="input_files"):
+def _open_files(config, num_classes, files="input_files"):
     """The files that a flag lists, all of one form."""
     paths = split_list(getattr(config, files))
     opened = dict.fromkeys(paths)
     with Progress("indexing", len(opened), "file") as progress:
         for done, path in enumerate(opened, 1):
-            opened[path] = Submission(local_path(path, f"--{files}"), num_classes)
+            file = submission.Submission(local_path(path, f"--{files}"), num_classes)
+            file.require_merged()
+            opened[path] = file
             progress.update(done)
     submissions = [opened[path] for path in paths]
-    for submission in submissions:
-        submission.require_merged()
-    require_one_form(submissions, "merge files of one form")
+    submission.require_one_form(submissions, "merge files of one form")
     return submissions
 
 
-def _weights(config, submissions):
+def _read_weights(config, submissions):
     """The normalised weights, by --weights or GAPs; uniform without."""
     names = ("weights", "gaps", "validation_files")
     name, *others = [name for name in names if getattr(config, name)] or ["weights"]
@@ -208,9 +197,9 @@ def _weights(config, submissions):
     if len(given) != count:
         raise UserError(f"{flag}: {len(given)} for {count} files; give one for each")
     if name == "validation_files":
-        files, rows, labels = _labelled(config, name)
+        files, rows, labels = _open_labelled(config, name)
         given = [
-            _measured(config, [file], [own_rows], [1.0], labels)["gap"]
+            _measure(config, [file], [own_rows], [1.0], labels)["gap"]
             for file, own_rows in zip(files, rows, strict=True)
         ]
     try:

@@ -21,8 +21,7 @@ flags.define_run_flags()
 
 def main() -> None:
     """Reads the flags and exports. The model's own come from model_flags.json."""
-    run = export(flags.read(ExportConfig))
-    flags.warn_differing(run)
+    flags.warn_differing(export(flags.read(ExportConfig)))
 
 
 if __name__ == "__main__":

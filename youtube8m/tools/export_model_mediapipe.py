@@ -37,7 +37,22 @@ flags.define_run_flags()
 def main() -> None:
     """Reads the flags and exports. The model's own come from model_flags.json."""
     config = flags.read(MediapipeConfig)
-    train_dir, checkpoint = _split(config.checkpoint_file)
+    path = local_path(config.checkpoint_file, "--checkpoint_file")
+    if not os.path.basename(config.checkpoint_file):
+        raise UserError(
+            f"--checkpoint_file={config.checkpoint_file}: name a checkpoint in a run's "
+            "directory, such as model/model.ckpt-1000"
+        )
+    train_dir, checkpoint = os.path.split(path)
+    parent, folder = os.path.split(train_dir)
+    has_flags = os.path.exists(os.path.join(train_dir, "model_flags.json"))
+    # The starter code's eval.py copies the newest checkpoint there, and its users name
+    # the copy; ours does not.
+    is_copy = folder == "inference_model" and checkpoint in EXPORTS
+    if is_copy and not is_complete(path):
+        train_dir, checkpoint = parent, ""
+    elif folder in ("inference_model", *BEST) and not has_flags:
+        train_dir, checkpoint = parent, os.path.join(folder, checkpoint)
     run = export(
         ExportConfig(
             train_dir=train_dir,
@@ -48,28 +63,6 @@ def main() -> None:
         )
     )
     flags.warn_differing(run)
-
-
-def _split(checkpoint_file):
-    """(the run's directory, the checkpoint there).
-
-    The starter code's eval.py puts a copy of the newest checkpoint in inference_model/,
-    which its users name. Where there is none, it is the newest checkpoint itself.
-    """
-    directory, name = os.path.split(local_path(checkpoint_file, "--checkpoint_file"))
-    if not os.path.basename(checkpoint_file):
-        raise UserError(
-            f"--checkpoint_file={checkpoint_file}: name a checkpoint in a run's "
-            "directory, such as model/model.ckpt-1000"
-        )
-    has_flags = os.path.exists(os.path.join(directory, "model_flags.json"))
-    parent, folder = os.path.split(directory)
-    is_copy = folder == "inference_model" and name in EXPORTS
-    if is_copy and not is_complete(os.path.join(directory, name)):
-        return parent, ""
-    if folder in ("inference_model", *BEST) and not has_flags:
-        return parent, os.path.join(folder, name)
-    return directory, name
 
 
 if __name__ == "__main__":

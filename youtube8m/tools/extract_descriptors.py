@@ -50,10 +50,10 @@ flags.define_run_flags()
 def main() -> None:
     """Reads the flags and extracts. Those of the model come from model_flags.json."""
     config = flags.read(ExtractionConfig)
-    directory = _empty_directory(config.output_dir)
+    directory = _make_empty_directory(config.output_dir)
     trained = TrainedRun(config.train_dir, config.hyperparameters)
     flags.warn_differing(trained.run)
-    total, shards = 0, batched(_examples(trained, config), config.shard_size)
+    total, shards = 0, batched(_make_examples(trained, config), config.shard_size)
     for number, shard in enumerate(shards):
         path = os.path.join(directory, f"descriptors{number:05d}.tfrecord")
         write_records(path, shard)
@@ -61,7 +61,7 @@ def main() -> None:
     logging.info("wrote the descriptors of %d videos to %s", total, directory)
 
 
-def _empty_directory(path):
+def _make_empty_directory(path):
     # Shards of an earlier call would be read along with the new ones.
     directory = local_path(path, "--output_dir")
     try:
@@ -69,7 +69,7 @@ def _empty_directory(path):
     except OSError as error:
         message = f"--output_dir={path}: cannot be made ({error.strerror})"
         raise UserError(message) from None
-    if glob.glob(os.path.join(glob.escape(directory), "descriptors*.tfrecord")):
+    if glob.glob("descriptors*.tfrecord", root_dir=directory):
         raise UserError(
             f"--output_dir={path}: holds descriptors already; remove them or name "
             "another directory"
@@ -77,7 +77,7 @@ def _empty_directory(path):
     return directory
 
 
-def _examples(trained, config):
+def _make_examples(trained, config):
     """The records to write, in the order of those read."""
     trained.load_checkpoint(config.checkpoint)
     shards = trained.open_shards(
@@ -86,16 +86,16 @@ def _examples(trained, config):
     done = 0
     with Progress("extracting", shards.estimated_records) as progress:
         for batch in shards.iterate(shards.ordered_batches(config.batch_size)):
-            descriptors = _descriptors(trained, batch)
+            descriptors = _compute_descriptors(trained, batch)
             if not done:
                 logging.info("--feature_sizes=%d", descriptors.shape[-1])
-            yield from _records(batch, descriptors, config.feature_name)
+            yield from _make_records(batch, descriptors, config.feature_name)
             done += len(descriptors)
             progress.update(done)
     shards.damage.warn_of_lost("and have no descriptors")
 
 
-def _descriptors(trained, batch):
+def _compute_descriptors(trained, batch):
     """float32 [B, H]; those of several verticals side by side."""
     descriptor = trained.predict(batch)["descriptor"]
     if isinstance(descriptor, (list, tuple)):
@@ -108,7 +108,7 @@ def _descriptors(trained, batch):
     return tf.cast(descriptor, tf.float32).numpy()
 
 
-def _records(batch, descriptors, feature_name):
+def _make_records(batch, descriptors, feature_name):
     names, labels = batch["id"].numpy(), [None] * len(descriptors)
     if "labels" in batch:
         labels = [row[row >= 0].tolist() for row in batch["labels"].numpy()]

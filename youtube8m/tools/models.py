@@ -40,15 +40,15 @@ def row(name: str) -> dict:
     preset = find_report(cls)
     return {
         "--model": name,
-        "input": _input(cls, is_encoder),
+        "input": _describe_input(cls, is_encoder),
         "source": f"{preset.paper}, {preset.row}" if preset else find_paper(cls).name,
         "reported": preset.figure if preset else "",
-        "parameters": f"{_count(name, preset):,}",
+        "parameters": f"{_count_parameters(name, preset):,}",
         "what it is": summary(cls),
     }
 
 
-def _input(cls, is_encoder):
+def _describe_input(cls, is_encoder):
     parts = ["frames" if is_encoder else "a vector per video"]
     if is_encoder and cls.needs_two_modalities:
         parts.append("two modalities")
@@ -59,7 +59,7 @@ def _input(cls, is_encoder):
     return ", ".join(parts)
 
 
-def _count(name, preset):
+def _count_parameters(name, preset):
     """Parameters of the reported row's model."""
     known = preset.flags if preset else {}
     config = ModelConfig(

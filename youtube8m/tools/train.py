@@ -62,10 +62,10 @@ def _announce(config, run):
         preset.figure or "without a figure",
     )
     for title, part in (("data", run.data), ("model", run.model), ("training", config)):
-        logging.info("%s: %s", title, _compact(part))
+        logging.info("%s: %s", title, _format_settings(part))
 
 
-def _compact(config):
+def _format_settings(config):
     """'name=value' of what is set; facts of each class would fill screens."""
     values, words = dataclasses.asdict(config), []
     values |= values.pop("hyperparameters", {})
