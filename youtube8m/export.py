@@ -55,9 +55,8 @@ class ExportConfig(TrainedRunConfig):
 def export(config: ExportConfig) -> RunConfig:
     """Writes --output_dir; returns the configuration of the run.
 
-    Raises:
-      UserError: there is no such run or checkpoint, the model has no such format, or
-        the directory holds something else or cannot be written.
+    Raises UserError if there is no such run or checkpoint, the model has no such
+    format, or the directory holds something else or cannot be written.
     """
     trained = TrainedRun(config.train_dir, config.hyperparameters)
     prefix = trained.load_checkpoint(config.checkpoint)

@@ -23,8 +23,6 @@ from youtube8m.registry import Configured, Registry, construct
 
 LOSSES = Registry("--label_loss")
 
-_ABSENT = -1e4  # its exp is 0 beside that of any probability
-
 
 def create(run: RunConfig) -> "LabelLoss":
     """The label loss of a run. Raises UserError as `registry.construct`."""
@@ -56,8 +54,7 @@ class LabelLoss(Configured, keras.losses.Loss):
         Args:
           descriptor_shape: of a batch's descriptor; None if there are several.
 
-        Raises:
-          UserError: the loss needs a descriptor [B, H] and the model has none.
+        Raises UserError if the loss needs a descriptor [B, H] and the model has none.
         """
 
     def terms(self, labels, predictions):
@@ -88,9 +85,7 @@ class HingeLoss(LabelLoss):
     """Hinge loss: sum_c max(0, b - s p), s = 2y - 1, with margin b."""
 
     def __init__(
-        self,
-        hinge_margin: Annotated[float, "Margin of the hinge (b)."] = 1.0,
-        **kwargs,
+        self, hinge_margin: Annotated[float, "Margin of the hinge (b)."] = 1.0, **kwargs
     ):
         super().__init__(**kwargs)
 
@@ -111,7 +106,8 @@ class SoftmaxLoss(LabelLoss):
     def call(self, labels, predictions, label_weights=None):
         if label_weights is not None:  # the softmax is over the rated classes
             counts = ops.cast(label_weights, predictions.dtype) > 0
-            predictions = ops.where(counts, predictions, _ABSENT)
+            # The exp of -1e4 is 0 beside that of any probability.
+            predictions = ops.where(counts, predictions, -1e4)
         return super().call(labels, predictions, label_weights)
 
     def terms(self, labels, predictions):
@@ -233,17 +229,11 @@ class CenterLoss(CrossEntropyLoss):
         center_loss_weight: Annotated[float, "Factor of the distance (w)."] = 0.001,
         center_rate: Annotated[float, "Step of the centers (r)."] = 0.05,
         center_mean: Annotated[
-            bool,
-            "Average the distance and move the centers as the released code does.",
+            bool, "Average the distance and move the centers as the released code does."
         ] = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.centers = None
-
-    @property
-    def variables(self):
-        return [] if self.centers is None else [self.centers]
 
     def build(self, num_classes, descriptor_shape):
         if descriptor_shape is None or len(descriptor_shape) != 2:
@@ -258,6 +248,7 @@ class CenterLoss(CrossEntropyLoss):
             aggregation="mean",
             name="centers",
         )
+        self.variables = (self.centers,)
 
     def auxiliary_losses(self, outputs, batch):
         descriptor = ops.cast(outputs["descriptor"], "float32")

@@ -23,6 +23,7 @@ SEGMENT_START_TIMES_KEY = "segment_start_times"
 SEGMENT_END_TIMES_KEY = "segment_end_times"
 SEGMENT_LABELS_KEY = "segment_labels"
 SEGMENT_SCORES_KEY = "segment_scores"
+RATING_KEYS = (SEGMENT_START_TIMES_KEY, SEGMENT_LABELS_KEY, SEGMENT_SCORES_KEY)
 
 LABEL_PADDING = -1  # in a batch's `labels` [B, L]
 

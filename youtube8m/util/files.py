@@ -93,9 +93,8 @@ def require_writable(path: str, flag: str) -> None:
 def replacing_directory(path: str, flag: str):
     """A new directory that replaces `path` unless the block raises an error.
 
-    Raises:
-      UserError: it cannot be written, or `path` holds files that this function did not
-        write; the message names `flag`.
+    Raises UserError if it cannot be written, or `path` holds files that this function
+    did not write; the message names `flag`.
     """
     path = local_path(path, flag)
     parent, name = os.path.split(path)

@@ -78,14 +78,22 @@ def pad_examples(examples: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     return examples.padded_batch(batch_size, padding_values=padding)
 
 
-def take_share(batch: dict, worker: tuple[int, int]) -> dict:
-    """The share of a batch of single examples that a worker (index, count) gets.
+def share_examples(
+    examples: tf.data.Dataset, batch_size: int, worker: tuple[int, int], least_rows: int
+) -> tf.data.Dataset:
+    """The share of each batch of single examples that a worker (index, count) gets.
 
-    Its `position` is that of the whole batch.
+    Its `position` is that of the whole batch. Batches below `least_rows` are left out.
     """
-    position = batch.pop("position")[-1]
-    own = order.share(tf.size(batch["id"]), *worker)
-    return {**{name: v[own] for name, v in batch.items()}, "position": position}
+
+    def take_share(batch):
+        position = batch.pop("position")[-1]
+        own = order.share(tf.size(batch["id"]), *worker)
+        return {**{name: v[own] for name, v in batch.items()}, "position": position}
+
+    batches = pad_examples(examples, batch_size)
+    batches = batches.filter(lambda batch: tf.size(batch["id"]) >= least_rows)
+    return batches.map(take_share)
 
 
 def device_inputs(batch: dict) -> dict:

@@ -3,9 +3,8 @@
     decoder = decoder_for(DataConfig(...), labels=True, damage=Damage())
     batch = decoder.decode(paths, locations, records)
 
-A batch is as `batch` says, of arrays. Segments add the `position` int64 [B, 3] of each:
-the epoch, the number of its record in that, and how many of the record's segments there
-are up to this one.
+A batch is as `batch` says, of arrays. Segments have a `position` int64 [B, 3] each: the
+epoch, the number of the record in it, and the number of the segment in that, from 1.
 
 A record that cannot be used is left out and reported to `damage`. One whose labels
 contradict --num_classes ends the run, as it means the flag is wrong.
@@ -26,11 +25,6 @@ from youtube8m.data.reading.tfrecord import Location, RecordError
 from youtube8m.data.writing.records import dequantize
 from youtube8m.errors import UserError
 
-_SEGMENT_KEYS = (
-    schema.SEGMENT_START_TIMES_KEY,
-    schema.SEGMENT_LABELS_KEY,
-    schema.SEGMENT_SCORES_KEY,
-)
 _ALIGNMENT = 64  # bytes; TensorFlow takes over aligned arrays without a copy
 
 
@@ -47,10 +41,10 @@ def decoder_for(
       crop_starts: as of `FrameDecoder`.
       segments: whether examples are the rated segments of the records.
     """
-    if not config.frame_features:
-        return VideoDecoder(config, labels, damage)
     if segments:
         return SegmentDecoder(config, labels, damage)
+    if not config.frame_features:
+        return VideoDecoder(config, labels, damage)
     kind = ReleasedCropDecoder if config.released_crops else FrameDecoder
     return kind(config, labels, damage, crop_starts=crop_starts)
 
@@ -58,8 +52,7 @@ def decoder_for(
 class BufferPool:
     """Lends memory to the arrays of batches, and gets it back when they are gone.
 
-    A batch of full-size videos is 40 MB. The system takes long to map and clear so much
-    new memory: docs/input.md has the figures.
+    The system takes long to map and clear new memory: docs/input.md has the figures.
     """
 
     def __init__(self):
@@ -130,7 +123,11 @@ class FrameRows:
 
 @dataclasses.dataclass
 class Decoder:
-    """What the decoders of all levels share: the loop over records, ids, labels."""
+    """What the decoders of all levels share: the loop over records, ids, labels.
+
+    Subclasses implement `parse(record, draw=None)`: the examples of one record as dicts
+    of unpadded arrays. `draw`: random bits that choose frames; None: the fixed choice.
+    """
 
     config: DataConfig
     labels: bool
@@ -151,7 +148,7 @@ class Decoder:
           locations: of the B records.
           records: their data, each used before the next is asked for; None for one
             that could not be read and is reported.
-          draws: int64 [B], random bits that choose frames; None: the fixed choice.
+          draws: int64 [B], the `draw` of each; None: the fixed choice.
         """
         rows, parsed = self.frame_rows([at.length for at in locations]), []
         draws = [None] * len(locations) if draws is None else draws.tolist()
@@ -175,14 +172,6 @@ class Decoder:
     def frame_rows(self, lengths) -> FrameRows | None:
         """Where frames of records of `lengths` bytes go; None: `collate` gets them."""
         return None
-
-    def parse(self, record: bytes, draw: int | None = None) -> list[dict]:
-        """The examples of one record, as dicts of unpadded arrays.
-
-        Args:
-          draw: random bits that choose frames; None: the fixed choice.
-        """
-        raise NotImplementedError
 
     def collate(self, parsed: list[dict], rows=None) -> dict[str, np.ndarray]:
         """Pads examples to one batch; `rows` has their frames, if it is not None."""
@@ -223,10 +212,10 @@ class Decoder:
 
     def _ratings(self, record, context):
         """Start int64 [n], class int64 [n] and presence bool [n] of each rating."""
-        if missing := [key for key in _SEGMENT_KEYS if key not in context]:
+        if missing := [key for key in schema.RATING_KEYS if key not in context]:
             message = f"has no {missing[0]!r}; it is not a record of rated segments"
             raise RecordError(message)
-        start_key, label_key, score_key = _SEGMENT_KEYS
+        start_key, label_key, score_key = schema.RATING_KEYS
         starts = self._read(tfrecord.integers, record, context, start_key)
         classes = self._class_ids(record, context, label_key)
         scores = self._read(tfrecord.floats, record, context, score_key)
@@ -298,7 +287,7 @@ class FrameDecoder(Decoder):
         ]
 
     def _sampled(self, rows, draw, start):
-        """The frames that are chosen, the same ones of each feature."""
+        """The chosen frames, the same ones of each feature."""
         chosen = frame_sampling.sample(self.config, len(rows[0]), draw, start)
         index = frame_sampling.as_index(chosen)
         return [part[index] for part in rows]
@@ -310,12 +299,9 @@ class FrameDecoder(Decoder):
             self._read(tfrecord.byte_rows, record, feature_lists, name, size)
             for name, size in self._features(context, feature_lists)
         ]
-        lengths = {len(frames) for frames in rows}
-        if len(lengths) > 1 or 0 in lengths:
-            counts = ", ".join(
-                f"{name} {len(frames)}"
-                for name, frames in zip(self.config.feature_names, rows, strict=True)
-            )
+        lengths = [len(frames) for frames in rows]
+        if len({*lengths}) > 1 or 0 in lengths:
+            counts = ", ".join(map("{} {}".format, self.config.feature_names, lengths))
             raise RecordError(f"has unequal or no frames: {counts}")
         return context, rows
 
@@ -349,11 +335,9 @@ class ReleasedCropDecoder(FrameDecoder):
         draws = [None] * len(rows)
         if draw is not None:
             draws = frame_sampling.draws(draw, range(len(rows))).tolist()
+        parts = zip(rows, draws, strict=True)
         sampled = super()._sampled
-        return [
-            sampled([part], own, start)[0].copy()
-            for part, own in zip(rows, draws, strict=True)
-        ]
+        return [sampled([part], own, start)[0].copy() for part, own in parts]
 
     def frame_rows(self, lengths):
         return None
@@ -392,15 +376,10 @@ class SegmentDecoder(FrameDecoder):
             if start < 0 or len(frames[0]) == 0:
                 raise RecordError(f"rates a segment at {start}, beyond its frames")
             here = starts == start
-            examples.append(
-                {
-                    "id": video_id,
-                    "segment_start": start,
-                    "frames": frames,
-                    "rated": np.unique(classes[here]),
-                    "labels": np.unique(classes[here & present]),
-                }
-            )
+            example = {"id": video_id, "segment_start": start, "frames": frames}
+            example["rated"] = np.unique(classes[here])
+            example["labels"] = np.unique(classes[here & present])
+            examples.append(example)
         return examples
 
     def frame_rows(self, lengths):

@@ -21,11 +21,8 @@ from youtube8m.util import frame_indices
 
 _IDS = {key: tf.io.FixedLenFeature([], tf.string, "") for key in schema.ID_KEYS}
 _LABELS = {schema.LABELS_KEY: tf.io.VarLenFeature(tf.int64)}
-_RATINGS = {
-    schema.SEGMENT_START_TIMES_KEY: tf.io.VarLenFeature(tf.int64),
-    schema.SEGMENT_LABELS_KEY: tf.io.VarLenFeature(tf.int64),
-    schema.SEGMENT_SCORES_KEY: tf.io.VarLenFeature(tf.float32),
-}
+_RATINGS = dict.fromkeys(schema.RATING_KEYS, tf.io.VarLenFeature(tf.int64))
+_RATINGS[schema.SEGMENT_SCORES_KEY] = tf.io.VarLenFeature(tf.float32)
 
 
 def parse_records(

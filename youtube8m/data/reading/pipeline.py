@@ -7,14 +7,11 @@
 
 Batches are those of `batch`, as tensors. The `position` int64 [3] of a training batch,
 from which an interrupted run goes on, is the epoch, the number of its records that are
-consumed, and the number of consumed examples of the next record, which may hold
-several.
+consumed, and the number of consumed examples of the next record.
 
 The headers of records alone decide which records make a batch; then several batches are
-read and decoded side by side. So the order of the data is a function of the files,
-seed, epoch, number of readers and shuffle buffer. Records that are skipped are never
-read, and each of N workers reads its share of every batch alone. Of segments, which are
-batched after decoding, each worker decodes all and keeps its share.
+read and decoded side by side. docs/input.md says what follows for the order of the
+data, for runs that are resumed and for workers.
 """
 
 import atexit
@@ -36,14 +33,13 @@ from youtube8m.data.reading import decoding, frame_sampling, order, tfrecord
 from youtube8m.data.reading.batch import (
     pad_examples,
     record_signature,
-    take_share,
+    share_examples,
     without_position,
 )
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.reading.tfrecord import Location
 from youtube8m.errors import UserError
 
-_SHUFFLE_BATCHES = 5  # as the starter code's queue
 _PROBED_RECORDS = 8
 # Batches decoded side by side: more than four wait for Python's lock.
 _DECODERS = max(1, min((os.cpu_count() or 1) // 2, 4))
@@ -53,7 +49,7 @@ START = (0, 0, 0)  # the position of a run that begins
 WHOLE = (0, 1)  # (index, count) of the only part
 
 _LOCATIONS = Location(*[tf.TensorSpec([None], tf.int64)] * len(Location._fields))
-_POSITION = tf.TensorSpec([len(START)], tf.int64)
+_PLAN = (_LOCATIONS, tf.TensorSpec([len(START)], tf.int64))  # records, position
 _ITERATIONS: weakref.WeakSet[Iterator] = weakref.WeakSet()
 
 
@@ -87,9 +83,8 @@ class Shards:
           strict: whether the first record that cannot be read ends the run.
           segments: whether examples are the rated segments of the records.
 
-        Raises:
-          UserError: no file matches, the files are no TFRecords, or none of the
-            first records has the features, sizes and labels that are expected.
+        Raises UserError if no file matches, the files are no TFRecords, or none of the
+        first records has the features, sizes and labels that are expected.
         """
         if segments:
             config = config.of_segments()
@@ -125,8 +120,8 @@ class Shards:
 
     @staticmethod
     def default_buffer(batch_size: int) -> int:
-        """Records to shuffle among."""
-        return batch_size * _SHUFFLE_BATCHES
+        """Records to shuffle among: five batches, as in the starter code's queue."""
+        return 5 * batch_size
 
     def fingerprint(self) -> str:
         """A digest of the shards' names, in any directory."""
@@ -163,9 +158,8 @@ class Shards:
 
         if self.segments:
             examples = self._load(locations, batch_size, seed=seed).unbatch()
-            batches = pad_examples(examples.skip(start[2]), batch_size)
-            batches = batches.filter(lambda batch: tf.size(batch["id"]) >= least_rows)
-            return batches.map(lambda batch: take_share(batch, worker))
+            examples = examples.skip(start[2])
+            return share_examples(examples, batch_size, worker, least_rows)
         batches = self._load(locations, batch_size, seed, worker, least_rows)
         return batches.prefetch(1)
 
@@ -186,26 +180,24 @@ class Shards:
         """
 
         def locations():
-            return self._in_turns(range(len(self.paths)), num_readers, part=part)
+            walks = (self._walk(file, part=part) for file in range(len(self.paths)))
+            return order.in_turns(walks, num_readers)
 
-        batches = self._load(locations, batch_size, crop_starts=crop_starts)
+        batches = self._load(locations, batch_size, starts=crop_starts)
         if self.segments:
             batches = pad_examples(batches.unbatch(), batch_size)
         return batches.map(without_position).prefetch(1)
 
     def _shuffled(self, epoch, seed, num_readers, buffer):
-        (of_files, of_records) = frame_sampling.draws(seed, [2 * epoch, 2 * epoch + 1])
+        of_files, of_records = frame_sampling.draws(seed, [2 * epoch, 2 * epoch + 1])
         files = order.permutation(len(self.paths), int(of_files))
-        locations = self._in_turns(files, num_readers, epoch)
-        mixed = order.shuffled(locations, buffer, int(of_records))
+        walks = (self._walk(file, epoch) for file in files)
+        mixed = order.in_turns(walks, num_readers)
+        mixed = order.shuffled(mixed, buffer, int(of_records))
         for number, location in enumerate(mixed):
             yield location._replace(number=number)
 
-    def _in_turns(self, files, num_readers, epoch=0, part=WHOLE):
-        walks = (self._walk(epoch, file, part) for file in files)
-        return order.in_turns(walks, num_readers)
-
-    def _walk(self, epoch, file, part):
+    def _walk(self, file, epoch=0, part=WHOLE):
         """Yields the locations of one file's records that are in the part."""
         start, stop = 0, math.inf  # files may have grown since they were found
         if part != WHOLE:
@@ -218,23 +210,16 @@ class Shards:
             yield Location(epoch, 0, file, *found)
 
     def _load(
-        self,
-        locations,
-        batch_size,
-        seed=None,
-        worker=WHOLE,
-        least_rows=1,
-        crop_starts=(),
+        self, locations, batch_size, seed=None, worker=WHOLE, least_rows=1, starts=()
     ):
         """Batches of the records at `locations`, a function that yields them.
 
         With a seed, frames are drawn by it and each record's epoch, file and index: a
         run that is resumed draws the same again.
         """
-        decoder = decoding.decoder_for(
-            self.config, self.labels, self.damage, crop_starts, self.segments
-        )
-        signature = record_signature(self.config, self.labels, self.segments)
+        config, labels, segments = self.config, self.labels, self.segments
+        decoder = decoding.decoder_for(config, labels, self.damage, starts, segments)
+        signature = record_signature(config, labels, segments)
 
         def plan():
             for batch in order.batched(locations(), batch_size):
@@ -262,9 +247,7 @@ class Shards:
                 batch[name] = tf.ensure_shape(value, spec.shape)
             return batch
 
-        planned = tf.data.Dataset.from_generator(
-            plan, output_signature=(_LOCATIONS, _POSITION)
-        )
+        planned = tf.data.Dataset.from_generator(plan, output_signature=_PLAN)
         # No prefetch between: at each header it would contend for Python's lock.
         loaded = planned.map(to_batch, _DECODERS, deterministic=True)
         return loaded.filter(lambda batch: tf.size(batch["id"]) > 0)
@@ -280,10 +263,10 @@ class Shards:
             return decoder.decode(self.paths, locations, records, draws)
 
     def iterate(self, dataset: tf.data.Dataset) -> Iterator[dict]:
-        """Iterates, and raises the errors that are left in `damage`.
+        """Yields the batches of a dataset.
 
-        Raises:
-          UserError: a record contradicts the flags, or is damaged in strict mode.
+        Raises UserError if a record contradicts the flags, or is damaged in strict
+        mode.
         """
         batches = self._iterate(dataset)
         _ITERATIONS.add(batches)

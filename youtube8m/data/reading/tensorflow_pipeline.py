@@ -16,7 +16,7 @@ import re
 import tensorflow as tf
 
 from youtube8m.data.reading import order, parsing_ops, tfrecord
-from youtube8m.data.reading.batch import pad_examples, take_share
+from youtube8m.data.reading.batch import pad_examples, share_examples
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.reading.pipeline import START, WHOLE, Shards
 from youtube8m.errors import UserError, reason
@@ -94,9 +94,7 @@ class TensorFlowShards(Shards):
 
         records = tf.data.Dataset.range(first_epoch, num_epochs).flat_map(records_of)
         examples = self._examples(records, parse).skip(examples_done)
-        batches = pad_examples(examples, batch_size)
-        batches = batches.filter(lambda batch: tf.size(batch["id"]) >= least_rows)
-        batches = batches.map(lambda batch: take_share(batch, worker))
+        batches = share_examples(examples, batch_size, worker, least_rows)
         return batches.prefetch(tf.data.AUTOTUNE)
 
     def ordered_batches(

@@ -8,14 +8,10 @@
     frames = byte_rows(record, feature_lists["rgb"], size=1024)    # [T, 1024], a view
 
 A record is: length (8 bytes), its masked CRC-32C (4), a message, the CRC of that (4).
-To walk from header to header costs little, so records can be shuffled, skipped and
-given to workers before any is read. Both checksums of what is read are checked; after
-damage the reader searches for the next sound header.
-
-A full-size video has about 460 byte strings. Protobuf's classes and TensorFlow's
-parsing operations copy each of them. Here the code follows the wire format
-(protobuf.dev/programming-guides/encoding), and numpy views frames of one size, which
-have one stride, in place. A malformed message raises RecordError.
+Both checksums of what is read are checked; after damage the reader searches for the
+next sound header. Messages are read by their wire format
+(protobuf.dev/programming-guides/encoding). Frames of one size have one stride, so numpy
+views them in place. docs/input.md says what that saves.
 """
 
 import contextlib
@@ -74,8 +70,7 @@ class Location(NamedTuple):
 def find_shards(pattern: str, flag: str) -> list[str]:
     """The files that comma-separated globs match, sorted within each glob.
 
-    Raises:
-      UserError: there is no glob, or one matches nothing.
+    Raises UserError if there is no glob, or one matches nothing.
     """
     paths: list[str] = []
     globs = split_list(pattern)
@@ -122,10 +117,7 @@ def walk(
     """
     try:
         with _open(path) as file:
-            size = _size(file)
-            if size == 0:
-                damage.record(path, "is empty", count=0)
-            yield from _walk(path, file, size, damage, start, stop)
+            yield from _walk(path, file, damage, start, stop)
     except (OSError, tf.errors.OpError) as error:
         damage.record(path, f"cannot be read ({reason(error)})")
 
@@ -200,8 +192,10 @@ def _read_into(buffer: np.ndarray, file, offset: int) -> int:
     return len(found)
 
 
-def _walk(path, file, size, damage, start, stop):
-    index = position = 0
+def _walk(path, file, damage, start, stop):
+    index, position, size = 0, 0, _size(file)
+    if not size:
+        damage.record(path, "is empty", count=0)
     header = np.empty(HEADER, np.uint8)
     while position < min(size, stop):
         got = _read_into(header, file, position)
@@ -295,8 +289,7 @@ def integers(buffer: Buffer, feature: Span) -> list[int]:
 def byte_rows(buffer: Buffer, feature_list: Span, size: int) -> np.ndarray:
     """The frames of a feature list: uint8 [T, size], a view if they have one stride.
 
-    Raises:
-      RecordError: a frame is not one byte string of `size` bytes.
+    Raises RecordError if a frame is not one byte string of `size` bytes.
     """
     start, end = feature_list
     prefix = row_prefix(size)
@@ -376,14 +369,14 @@ def _map_entries(buffer: Buffer, span: Span) -> dict[str, Span]:
     for number, wire_type, entry in _fields(buffer, span):
         if number != 1 or wire_type != _LENGTH_DELIMITED:
             continue
-        key, value = _usual_entry(buffer, entry) or _any_entry(buffer, entry)
+        spans = _usual_entry(buffer, entry)
+        if spans is None:
+            parts = _fields(buffer, entry)
+            parts = {n: part for n, w, part in parts if w == _LENGTH_DELIMITED}
+            spans = parts.get(1, (0, 0)), parts.get(2, (entry[1], entry[1]))
+        key, value = spans
         entries[str(buffer[slice(*key)], "utf-8", "replace")] = value
     return entries
-
-
-def _any_entry(buffer, entry):
-    parts = {n: part for n, w, part in _fields(buffer, entry) if w == _LENGTH_DELIMITED}
-    return parts.get(1, (0, 0)), parts.get(2, (entry[1], entry[1]))
 
 
 def _usual_entry(buffer, entry):

@@ -26,15 +26,7 @@ from youtube8m import schema
 from youtube8m.config import DataConfig
 from youtube8m.config.fields import ANY, NOT_NEGATIVE, Config, flag, require
 from youtube8m.data.reading import order
-from youtube8m.data.writing.records import (
-    RatedSegment,
-    add_segments,
-    dequantize,
-    frame_example,
-    quantize,
-    record_file,
-    video_example,
-)
+from youtube8m.data.writing import records
 from youtube8m.util.files import local_path, replacing
 
 # Split -> the folders that hold it; ratings of test segments are never published.
@@ -201,10 +193,10 @@ def _frames(rng, config, directions, lengths, shown, num_frames):
     frames = rng.standard_normal((num_frames, directions.shape[1]), np.float32)
     frames *= config.noise
     frames += np.repeat(scenes, lengths * schema.SEGMENT_FRAMES, axis=0)[:num_frames]
-    return quantize(frames)
+    return records.quantize(frames)
 
 
-def _rate(rng, video, shown_in_block) -> list[RatedSegment]:
+def _rate(rng, video, shown_in_block) -> list[records.RatedSegment]:
     """Rates one label in segments of the video, whole ones where there are any."""
     label = int(rng.choice(video.labels))
     whole = max(1, video.num_frames // schema.SEGMENT_FRAMES)
@@ -212,7 +204,7 @@ def _rate(rng, video, shown_in_block) -> list[RatedSegment]:
     starts = (blocks * schema.SEGMENT_FRAMES).tolist()
     scores = (shown_in_block[blocks] == label).astype(float).tolist()
     rated = zip(starts, scores, strict=True)
-    return [RatedSegment(start, label, score) for start, score in rated]
+    return [records.RatedSegment(start, label, score) for start, score in rated]
 
 
 def _content(config, directions, video):
@@ -226,9 +218,7 @@ def _content(config, directions, video):
 
 
 def write_sample(
-    directory,
-    config: SampleConfig,
-    progress: Callable[[int, int], None] | None = None,
+    directory, config: SampleConfig, progress: Callable[[int, int], None] | None = None
 ) -> dict:
     """Writes the data set under `directory`; the same one for the same `config`.
 
@@ -262,7 +252,7 @@ def write_sample(
             for level in LEVELS[split]:
                 path = _path(root, level, split, number)
                 os.makedirs(os.path.dirname(path), exist_ok=True)
-                write[level] = stack.enter_context(record_file(path))
+                write[level] = stack.enter_context(records.record_file(path))
             for video in videos:
                 num_segments += _write_video(config, directions, video, write)
                 written += 1
@@ -307,15 +297,15 @@ def _write_video(config, directions, video, write):
     features, segments = _content(config, directions, video)
     # Dequantisation is linear: it may follow the mean.
     means = {
-        f"mean_{name}": dequantize(frames.mean(axis=0))
+        f"mean_{name}": records.dequantize(frames.mean(axis=0))
         for name, frames in features.items()
     }
-    write["video"](video_example(video.id, labels, means))
-    example = frame_example(video.id, labels, features)
+    write["video"](records.video_example(video.id, labels, means))
+    example = records.frame_example(video.id, labels, features)
     write["frame"](example)
     if is_test:
         return 0
-    add_segments(example.context, segments)
+    records.add_segments(example.context, segments)
     write["segment"](example)
     return len(segments)
 
