@@ -29,22 +29,24 @@ from youtube8m.runs.directory import BEST
 from youtube8m.util.files import ARRAY_ERRORS, replacing, require_writable
 from youtube8m.util.progress import Progress
 
+# Lines in the starter code's words.
+_BATCH_LINE = (
+    "examples_processed: %(done)d | global_step %(step)d | "
+    "Batch Hit@1: %(hit_at_one).3f | Batch PERR: %(perr).3f | "
+    "Batch Loss: %(loss).3f | Examples_per_sec: %(rate).3f"
+)
+_RESULT_LINE = (
+    "epoch/eval number %(step)d | Avg_Hit@1: %(hit_at_one).3f | "
+    "Avg_PERR: %(perr).3f | MAP: %(map).3f | GAP: %(gap).3f | Avg_Loss: %(loss)f | "
+    "num_classes: %(num_classes)d"
+)
+
 
 def log_result(result: dict, step: int) -> None:
-    """Logs the metrics of a whole evaluation, in the starter code's words."""
+    """Logs the metrics of a whole evaluation."""
     if "rated_loss" in result:
         logging.info("loss of the rated classes: %f", result["rated_loss"])
-    logging.info(
-        "epoch/eval number %d | Avg_Hit@1: %.3f | Avg_PERR: %.3f | MAP: %.3f | "
-        "GAP: %.3f | Avg_Loss: %f | num_classes: %d",
-        step,
-        result["hit_at_one"],
-        result["perr"],
-        result["map"],
-        result["gap"],
-        result.get("loss", 0.0),
-        result["num_classes"],
-    )
+    logging.info(_RESULT_LINE, {"loss": 0.0, **result, "step": step})
 
 
 def merged_parts(paths: Sequence[str], flag: str) -> tuple[Metrics, int]:
@@ -161,7 +163,9 @@ class Evaluator:
                 one = self._batch_metrics(batch)
                 metrics.merge(one)
                 if not progress.visible:
-                    self._log_batch(one, step, metrics.num_examples, began)
+                    rate = one.num_examples / (time.monotonic() - began)
+                    own = {"done": metrics.num_examples, "step": step, "rate": rate}
+                    logging.info(_BATCH_LINE, {**one.result(), **own})
                 progress.update(metrics.num_examples)
                 began = time.monotonic()
         if not metrics.num_examples and self.config.num_shards == 1:
@@ -188,12 +192,9 @@ class Evaluator:
         try:
             action(prefix, *gap)
         except (OSError, UserError) as error:
-            logging.warning(
-                "--train_dir=%s: %s is not taken for --keep_best (%s)",
-                self.directory.path,
-                os.path.basename(prefix),
-                reason(error),
-            )
+            message = "--train_dir=%s: %s is not taken for --keep_best (%s)"
+            name = os.path.basename(prefix)
+            logging.warning(message, self.directory.path, name, reason(error))
             return False
         return True
 
@@ -203,19 +204,6 @@ class Evaluator:
         metrics = Metrics(self.num_classes, self.config.top_k)
         metrics.update(top, batch["labels"], *of_examples)
         return metrics
-
-    def _log_batch(self, metrics, step, done, began):
-        values = metrics.result()
-        logging.info(
-            "examples_processed: %d | global_step %d | Batch Hit@1: %.3f | "
-            "Batch PERR: %.3f | Batch Loss: %.3f | Examples_per_sec: %.3f",
-            done,
-            step,
-            values["hit_at_one"],
-            values["perr"],
-            values["loss"],
-            metrics.num_examples / (time.monotonic() - began),
-        )
 
     def _top_and_losses(self, predictions, batch):
         """Ranks, and losses [B]: of all classes, and of segments' rated classes.
@@ -265,6 +253,5 @@ class Evaluator:
                     tf.summary.scalar(tag, result.get(name, 0.0))
         except tf.errors.OpError as error:
             why = reason(error).split("; ")[-1].split(" [Op:")[0]
-            logging.warning(
-                "--train_dir=%s: no summaries for TensorBoard (%s)", path, why
-            )
+            message = "--train_dir=%s: no summaries for TensorBoard (%s)"
+            logging.warning(message, path, why)
