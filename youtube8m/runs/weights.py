@@ -12,7 +12,6 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m.errors import UserError, reason
-from youtube8m.runs.checkpoint_files import CheckpointReader
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.starter_code import StarterCheckpoint
 
@@ -45,11 +44,10 @@ def load_weights(model, prefix: str) -> None:
     Raises UserError if the checkpoint is damaged or of another model.
     """
     weights = named_variables(model.variables)
-    reader = CheckpointReader(prefix)
+    reader = StarterCheckpoint(prefix)  # or one of ours, which reads alike
     if reader.is_starters:
         classes = model.classifier.num_classes
-        values = StarterCheckpoint(prefix).values(shapes_of(weights), classes)
-        for name, value in values.items():
+        for name, value in reader.values(shapes_of(weights), classes).items():
             weights[name].assign(value)
         return
     averages = reader.part_shapes("average")
