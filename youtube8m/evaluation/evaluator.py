@@ -29,7 +29,18 @@ from youtube8m.runs.directory import BEST
 from youtube8m.util.files import ARRAY_ERRORS, replacing, require_writable
 from youtube8m.util.progress import Progress
 
-# The starter code's tags of TensorBoard, and their figures.
+# Lines in the starter code's words.
+_BATCH_LINE = (
+    "examples_processed: %(done)d | global_step %(step)d | "
+    "Batch Hit@1: %(hit_at_one).3f | Batch PERR: %(perr).3f | "
+    "Batch Loss: %(loss).3f | Examples_per_sec: %(examples_per_second).3f"
+)
+_RESULT_LINE = (
+    "epoch/eval number %(step)d | Avg_Hit@1: %(hit_at_one).3f | "
+    "Avg_PERR: %(perr).3f | MAP: %(map).3f | GAP: %(gap).3f | Avg_Loss: %(loss)f | "
+    "num_classes: %(num_classes)d"
+)
+# Its tags of TensorBoard, and their figures.
 _BATCH_TAGS = {
     "Hit@1": "hit_at_one",
     "Perr": "perr",
@@ -52,31 +63,11 @@ def _batch_figures(metrics, seconds):
     return {name: result[name] for name in _BATCH_TAGS.values()}
 
 
-def _log_batch(figures, step, done):
-    logging.info(
-        "examples_processed: %d | global_step %d | Batch Hit@1: %.3f | "
-        "Batch PERR: %.3f | Batch Loss: %.3f | Examples_per_sec: %.3f",
-        done,
-        step,
-        *(figures[name] for name in _BATCH_TAGS.values()),
-    )
-
-
 def log_result(result: dict, step: int) -> None:
-    """Logs the metrics of a whole evaluation, in the starter code's words."""
+    """Logs the metrics of a whole evaluation."""
     if "rated_loss" in result:
         logging.info("loss of the rated classes: %f", result["rated_loss"])
-    logging.info(
-        "epoch/eval number %d | Avg_Hit@1: %.3f | Avg_PERR: %.3f | MAP: %.3f | "
-        "GAP: %.3f | Avg_Loss: %f | num_classes: %d",
-        step,
-        result["hit_at_one"],
-        result["perr"],
-        result["map"],
-        result["gap"],
-        result.get("loss", 0.0),
-        result["num_classes"],
-    )
+    logging.info(_RESULT_LINE, {"loss": 0.0, **result, "step": step})
 
 
 def merged_parts(paths: Sequence[str], flag: str) -> tuple[Metrics, int]:
@@ -194,7 +185,8 @@ class Evaluator:
                 metrics.merge(one)
                 of_batches.append(_batch_figures(one, time.monotonic() - began))
                 if not progress.visible:
-                    _log_batch(of_batches[-1], step, metrics.num_examples)
+                    own = {"done": metrics.num_examples, "step": step}
+                    logging.info(_BATCH_LINE, of_batches[-1] | own)
                 progress.update(metrics.num_examples)
                 began = time.monotonic()
         if not metrics.num_examples and self.config.num_shards == 1:
@@ -221,12 +213,9 @@ class Evaluator:
         try:
             action(prefix, *gap)
         except (OSError, UserError) as error:
-            logging.warning(
-                "--train_dir=%s: %s is not taken for --keep_best (%s)",
-                self.directory.path,
-                os.path.basename(prefix),
-                reason(error),
-            )
+            message = "--train_dir=%s: %s is not taken for --keep_best (%s)"
+            name = os.path.basename(prefix)
+            logging.warning(message, self.directory.path, name, reason(error))
             return False
         return True
 
@@ -278,6 +267,5 @@ class Evaluator:
                         tf.summary.scalar(f"GlobalStep/{kind}_{tag}", value)
         except tf.errors.OpError as error:
             why = reason(error).split("; ")[-1].split(" [Op:")[0]
-            logging.warning(
-                "--train_dir=%s: no summaries for TensorBoard (%s)", path, why
-            )
+            message = "--train_dir=%s: no summaries for TensorBoard (%s)"
+            logging.warning(message, path, why)

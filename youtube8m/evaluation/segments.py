@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from youtube8m.data.labels.ratings import Ratings
-from youtube8m.metrics import ranked_average_precisions
+from youtube8m.metrics import average_precision
 from youtube8m.prediction.submission import Submission
 
 
@@ -32,16 +32,15 @@ def average_precisions(
     sum over the present segments i of precision(i) / P, P all present segments of the
     class, listed or not. Raises UserError at a damaged row.
     """
-    hits, positives = [], []
+    found = []
     for row, class_id in enumerate(submission.keys):
         rated = ratings.get(class_id, {})
         listed = submission.segments(row)[:top_n]
-        hits.append([rated[name] for name in listed if name in rated])
-        positives.append(sum(rated.values()))
-    starts = np.cumsum([0, *map(len, hits)])
-    flat = np.array([hit for group in hits for hit in group], np.uint64)
-    pairs = np.arange(len(flat), dtype=np.uint64) << np.uint64(1) | flat  # no ties
-    return ranked_average_precisions(pairs, starts, np.array(positives), None)
+        hits = [rated[name] for name in listed if name in rated]
+        falling, positives = -np.arange(len(hits)), sum(rated.values())
+        precision = average_precision(falling, hits, positives)
+        found.append(precision if positives else np.nan)
+    return np.array(found)
 
 
 def evaluate(

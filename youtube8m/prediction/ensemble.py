@@ -10,7 +10,6 @@ videos of a block, K ranks, L labels, P pairs (video, class) that any submission
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -43,16 +42,14 @@ def find_rows(ids: Sequence[str], submission: Submission, source: str) -> np.nda
 
     Raises UserError if it lacks some of the ids, which are those of `source`.
     """
-    if submission.keys == ids:
-        return np.arange(len(ids))
-    positions = {key: row for row, key in enumerate(submission.keys)}
-    missing = [name for name in ids if name not in positions]
-    if missing:
+    rows = pd.Index(submission.keys).get_indexer(ids)
+    missing = np.flatnonzero(rows < 0)
+    if missing.size:
         raise UserError(
-            f"{submission.path}: lacks {len(missing)} of the {len(ids)} videos of "
-            f"{source}, first {missing[0]!r}; expected a row for each"
+            f"{submission.path}: lacks {missing.size} of the {len(ids)} videos of "
+            f"{source}, first {ids[missing[0]]!r}; expected a row for each"
         )
-    return np.array([positions[name] for name in ids])
+    return rows
 
 
 def align(submissions: Sequence[Submission]) -> list[np.ndarray]:
@@ -94,16 +91,12 @@ def merged_videos(
         for start in range(0, total, size):
             part = slice(start, min(start + size, total))
             lists = [s.pairs(r[part]) for s, r in zip(submissions, rows, strict=True)]
-            yield part, *merge_lists(lists, weights, top_k)
+            yield part, *_merged(lists, weights, top_k)
             progress.update(part.stop)
 
 
-def merge_lists(lists, weights, top_k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Classes and confidences [R, K] of one block; see `merged_videos`.
-
-    Args:
-      lists: M tuples of counts [R], classes [N], confidences [N].
-    """
+def _merged(lists, weights, top_k):
+    """Classes and confidences [R, K] of M tuples, which `Submission.pairs` returns."""
     keys = np.concatenate([_keys(counts, classes) for counts, classes, _ in lists])
     values = [w * scores for (*_, scores), w in zip(lists, weights, strict=True)]
     order = np.argsort(keys, kind="stable")
@@ -202,19 +195,12 @@ def evaluate(
     return metrics.result()
 
 
-class Pick(NamedTuple):
-    """One step of `select`: which submission, and the GAP of all picks so far."""
-
-    submission: int
-    gap: float
-
-
 def select(
     submissions: Sequence[Submission],
     rows: Sequence[np.ndarray],
     labels: np.ndarray,
     top_k: int,
-) -> Iterator[Pick]:
+) -> Iterator[tuple[int, float]]:
     """Greedy forward selection with replacement, as long as GAP rises.
 
     Each step adds the submission that makes the mean of all picks best; how often one
@@ -224,6 +210,9 @@ def select(
     Args:
       rows: of each submission the rows of the labelled videos, int64 [V].
       labels: int [V, L], padded with -1.
+
+    Yields:
+      (the number of the submission that is picked, the GAP of all picks so far).
     """
     lists = [s.pairs(r) for s, r in zip(submissions, rows, strict=True)]
     listed = [_keys(counts, classes) for counts, classes, _ in lists]
@@ -252,4 +241,4 @@ def select(
             return
         highest = gaps[pick]
         total += scores[pick]
-        yield Pick(pick, highest)
+        yield pick, highest

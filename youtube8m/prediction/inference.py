@@ -23,6 +23,7 @@ from youtube8m.util.files import replacing
 from youtube8m.util.progress import Progress
 
 _SEGMENT_BATCH = 4096  # segments predicted at once
+_PROGRESS = "num examples processed: %d elapsed seconds: %.2f examples/sec: %.2f"
 
 
 class Inference:
@@ -95,8 +96,8 @@ class Inference:
             (prefix,), path = self.checkpoints, self.config.output_model_tgz
             archive.pack(path, self.trained.directory, prefix)
             logging.info("packed the model: %s", path)
+        write = self._segments if self.config.segment_labels else self._videos
         with replacing(self.config.output_file, "--output_file") as file:
-            write = self._segments if self.config.segment_labels else self._videos
             write(file)
         logging.info("wrote %s", self.config.output_file)
         self.shards.damage.warn_of_lost("and have no prediction")
@@ -110,18 +111,16 @@ class Inference:
                 file.write(submission.video_line(*row))
 
     def _segments(self, file):
-        allowed = submission.read_segment_classes(
-            self.config.segment_label_ids_file, self.num_classes
-        )
+        classes_file = self.config.segment_label_ids_file
+        allowed = submission.read_segment_classes(classes_file, self.num_classes)
         ranking = submission.SegmentRanking(allowed, self.config.segment_max_pred)
         for batch in self._batches():
-            frames, lengths, videos, starts = split_segments(
-                batch["frames"], batch["num_frames"]
-            )
+            cut = split_segments(batch["frames"], batch["num_frames"])
+            frames, lengths, videos, starts = cut
             parts = []
             for first in range(0, len(frames), _SEGMENT_BATCH):
-                cut = slice(first, first + _SEGMENT_BATCH)
-                part = {"frames": frames[cut], "num_frames": lengths[cut]}
+                some = slice(first, first + _SEGMENT_BATCH)
+                part = {"frames": frames[some], "num_frames": lengths[some]}
                 parts.append(self._top(part, allowed))
             classes, scores = map(np.concatenate, zip(*parts, strict=True))
             ranking.add(_decode_ids(batch), videos, starts, classes, scores)
@@ -131,14 +130,11 @@ class Inference:
         file.writelines(ranking.lines(scored=is_part))
 
     def _top(self, batch, allowed=None):
-        """(classes, scores) [B, k] of the most probable (allowed) classes."""
-        top_k = min(self.config.top_k, self.num_classes)
-        predictions = self._predictions(batch, allowed, top_k)
-        scores, classes = keras.ops.top_k(predictions, top_k)
-        return classes.numpy(), scores.numpy()
+        """(classes, scores) [B, k] of the most probable (allowed) classes.
 
-    def _predictions(self, batch, allowed, top_k):
-        """[B, C]: the weighted mean over models of the mean over crops."""
+        Probable by the weighted mean over models of the mean over crops.
+        """
+        top_k = min(self.config.top_k, self.num_classes)
         cut = top_k if self.config.ensemble_average == "top_k" else None
         weights = self.config.ensemble_weights or (1.0,) * len(self.members)
         total = 0.0
@@ -146,11 +142,11 @@ class Inference:
             predictions = member.predict(batch)["predictions"]
             if allowed is not None:
                 predictions = predictions * tf.cast(allowed, tf.float32)
-            if self.crops == len(weights) == 1:
-                return predictions
-            mean = mean_of_crops(predictions, self.crops, cut)
-            total += weight / sum(weights) * mean
-        return total
+            if self.crops > 1 or len(weights) > 1:
+                mean = mean_of_crops(predictions, self.crops, cut)
+                predictions = total = total + weight / sum(weights) * mean
+        scores, classes = keras.ops.top_k(predictions, top_k)
+        return classes.numpy(), scores.numpy()
 
     def _batches(self):
         dataset = self.shards.ordered_batches(
@@ -168,13 +164,8 @@ class Inference:
                 progress.update(self._done)
                 if not progress.visible:
                     seconds = time.monotonic() - start
-                    logging.info(
-                        "num examples processed: %d elapsed seconds: %.2f "
-                        "examples/sec: %.2f",
-                        self._done,
-                        seconds,
-                        self._done / seconds,
-                    )
+                    rate = self._done / seconds
+                    logging.info(_PROGRESS, self._done, seconds, rate)
 
 
 def _decode_ids(batch):

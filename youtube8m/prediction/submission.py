@@ -160,7 +160,6 @@ class Submission:
     The header of the segment form may be missing.
 
     Args:
-      path: the file.
       num_classes: class ids must lie below it, if it is given.
       may_be_empty: whether the file may have a header alone.
 

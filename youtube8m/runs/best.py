@@ -47,16 +47,21 @@ class BestCheckpoints:
         paths = glob.glob(glob.escape(prefix) + ".*")
         if f"{prefix}.index" not in paths or len(paths) < 2:  # without its data
             raise FileNotFoundError("its files are gone")
-        copies = {p: self.directory.file(os.path.basename(p)) for p in paths}
+        copies = {p: self.directory.file(f"{os.path.basename(p)}.new") for p in paths}
         try:
             for path, copy in copies.items():
-                _link(path, f"{copy}.new")
+                with contextlib.suppress(FileNotFoundError):
+                    os.remove(copy)
+                try:
+                    os.link(path, copy)
+                except OSError:  # some file systems have no hard links
+                    shutil.copyfile(path, copy)
             for copy in copies.values():
-                os.replace(f"{copy}.new", copy)
+                os.replace(copy, copy.removesuffix(".new"))
         finally:
             for copy in copies.values():  # renaming a link to its own file leaves it
                 with contextlib.suppress(OSError):
-                    os.remove(f"{copy}.new")
+                    os.remove(copy)
 
     def rank(self, prefix: str, gap: float) -> None:
         """Writes down the best of the earlier checkpoints and of this copied one.
@@ -108,13 +113,3 @@ class BestCheckpoints:
 
     def _has(self, name):
         return is_complete(self.directory.file(name))
-
-
-def _link(path, new):
-    """Makes `new` the same file as `path`, or a copy of it."""
-    with contextlib.suppress(FileNotFoundError):
-        os.remove(new)
-    try:
-        os.link(path, new)
-    except OSError:  # some file systems have no hard links
-        shutil.copyfile(path, new)

@@ -28,14 +28,13 @@ def find_checkpoints(path: str) -> list[str]:
     The copies that the starter code's eval.py made in inference_model/ come before
     those of training.
     """
+    names = glob.glob("model.ckpt-*.index", root_dir=path)
+    saved = [os.path.join(path, name.removesuffix(".index")) for name in names]
+    saved = [prefix for prefix in saved if _number(prefix) is not None]
     folders = (path, os.path.join(path, "inference_model"))
     exports = [os.path.join(folder, name) for name in EXPORTS for folder in folders]
     exports = [prefix for prefix in exports if is_complete(prefix)]
-    found = glob.glob(os.path.join(glob.escape(path), "model.ckpt-*.index"))
-    saved = [name.removesuffix(".index") for name in found]
-    saved = [prefix for prefix in saved if _number(prefix) is not None]
-    if not saved:
-        exports.sort(key=step_of)
+    exports = exports if saved else sorted(exports, key=step_of)
     return exports + sorted(saved, key=_number)
 
 

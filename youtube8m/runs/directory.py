@@ -41,18 +41,10 @@ BEST = ("best", "segment_best")
 _POLL_SECONDS = 1.0  # between two looks for a new checkpoint
 # The files of a run, which --start_new_model removes.
 _RUN_FILES = (
-    "checkpoint",
-    "model.ckpt-*",
-    "model_flags.json",
-    "training_flags.json",
-    "training_config.json",
-    "metrics.jsonl",
-    "train.log",
-    "graph.pbtxt",
-    "events.out.*",
-    "eval",
-    "inference_model",
-    *BEST,
+    *("checkpoint", "model.ckpt-*"),
+    *("model_flags.json", "training_flags.json", "training_config.json"),
+    *("metrics.jsonl", "train.log", "graph.pbtxt", "events.out.*", "eval"),
+    *("inference_model", *BEST),
 )
 
 

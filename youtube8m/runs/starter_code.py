@@ -28,28 +28,19 @@ from youtube8m.registry import defaults
 from youtube8m.runs.checkpoint_files import CheckpointReader
 
 MODELS = (
-    "LogisticModel",
-    "MoeModel",
-    "FrameLevelLogisticModel",
-    "DbofModel",
-    "LstmModel",
+    *("LogisticModel", "MoeModel"),
+    *("FrameLevelLogisticModel", "DbofModel", "LstmModel"),
 )
-
 # Hyper-parameters that the shapes of the variables do not show.
 UNSAVED = (
-    "iterations",
-    "sample_random_frames",
-    "dbof_pooling_method",
-    "dbof_activation",
+    *("iterations", "sample_random_frames"),
+    *("dbof_pooling_method", "dbof_activation"),
 )
-
 _CLASSIFIERS = (
     "a classifier has fully_connected/weights [H, C], or gates/weights [H, (M + 1) C] "
     "and experts/weights [H, M C]"
 )
-
 _ADAM_BETA_2 = 0.999
-
 
 # Names and layouts --------------------------------------------------------------------
 

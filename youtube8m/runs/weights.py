@@ -47,10 +47,10 @@ def load_weights(model, prefix: str) -> None:
     Raises UserError if the checkpoint is damaged or of another model.
     """
     weights = named_variables(model.variables)
-    reader = CheckpointReader(prefix)
+    reader = StarterCheckpoint(prefix)  # or one of ours, which reads alike
     if reader.is_starters:
         classes = model.classifier.num_classes
-        values = StarterCheckpoint(prefix).values(shapes_of(weights), classes)
+        values = reader.values(shapes_of(weights), classes)
         for name, variable in weights.items():
             if name in values:
                 variable.assign(values[name])

@@ -131,10 +131,10 @@ def select(config: EnsembleConfig) -> None:
     """Prints the GAP after each pick, and the merge with the weights found."""
     submissions, rows, labels = _open_labelled(config)
     counts = collections.Counter()
-    for pick in ensemble.select(submissions, rows, labels, config.top_k):
-        path = submissions[pick.submission].path
+    for number, gap in ensemble.select(submissions, rows, labels, config.top_k):
+        path = submissions[number].path
         counts[path] += 1
-        print(f"pick {counts.total()}: {path} | GAP: {pick.gap:.5f}", flush=True)
+        print(f"pick {counts.total()}: {path} | GAP: {gap:.5f}", flush=True)
     if not counts:
         raise UserError("--input_files: no file lists a right label for any video")
     command = ["python", "-m", "youtube8m.tools.ensemble", "merge"]

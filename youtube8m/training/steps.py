@@ -24,17 +24,11 @@ from youtube8m.training.config import TrainingConfig
 
 # Results that are sums over the replicas, and all that are one number per step.
 _SUMS = (
-    "loss",
-    "auxiliary_loss",
-    "regularization_loss",
-    "gradient_norm",
-    "examples",
-    "stopping",
+    *("loss", "auxiliary_loss", "regularization_loss", "gradient_norm"),
+    *("examples", "stopping"),
 )
-_SCALARS = {
-    **dict.fromkeys((*_SUMS, "learning_rate"), tf.float32),
-    "examples": tf.int64,
-}
+_SCALARS = dict.fromkeys((*_SUMS, "learning_rate"), tf.float32)
+_SCALARS["examples"] = tf.int64
 
 
 @dataclasses.dataclass

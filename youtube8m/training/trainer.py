@@ -40,12 +40,8 @@ _TOP_K = 20
 _STEPS_AHEAD = 2  # the host starts so many steps before it reads a step's results
 # Flags in which workers may differ.
 _OWN_FLAGS = (
-    "train_dir",
-    "train_data_pattern",
-    "warm_start_from",
-    "label_correlation_file",
-    "num_gpu",
-    "log_device_placement",
+    *("train_dir", "train_data_pattern", "warm_start_from", "label_correlation_file"),
+    *("num_gpu", "log_device_placement"),
 )
 # What TensorFlow raises when another worker has ended.
 _LOST_WORKER = (
