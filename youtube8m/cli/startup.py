@@ -15,6 +15,7 @@ import pathlib
 import pkgutil
 import signal
 import sys
+import threading
 from collections.abc import Callable
 
 from youtube8m.errors import UserError, unknown_name
@@ -45,7 +46,9 @@ def run(command: str | Callable[..., None]) -> None:
     handler.addFilter(_is_ours_or_serious)
     logging.getLogger("tensorflow").handlers.clear()  # it would say things twice
     purpose = sys.modules["__main__"].__doc__ = tool["__doc__"]  # for --helpfull
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread:
+        before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     commands, status = tool.get("COMMANDS", ()), 0
 
     def execute(argv):
@@ -62,7 +65,8 @@ def run(command: str | Callable[..., None]) -> None:
     except BaseException:
         sys.excepthook(*sys.exc_info())
         status = 1
-    signal.signal(signal.SIGTERM, before)
+    if in_main_thread:
+        signal.signal(signal.SIGTERM, before)
     _leave(status)
 
 
@@ -95,7 +99,9 @@ def load_tensorflow() -> None:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     with _silenced_stderr():  # these lines heed no setting
         import tensorflow as tf
+        from keras import config
 
+        config.set_floatx("float32")  # whatever the user's keras.json says
         with contextlib.suppress(RuntimeError):  # they are in use already
             for device in tf.config.list_physical_devices("GPU"):
                 # Only as it is needed, so that commands run beside one another.
@@ -185,9 +191,21 @@ def check_arguments(arguments, commands) -> None:
         raise UserError(f"{extra[0]!r} is no flag; quote globs, and write --flag=value")
 
 
+def _open_streams():
+    """Opens standard output and error where the caller has closed them."""
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            if nowhere != descriptor:
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(descriptor, "w"))
+
+
 @contextlib.contextmanager
 def _silenced_stderr():
     """Sends what C++ writes to standard error to nowhere."""
+    _open_streams()
     sys.stderr.flush()
     saved = os.dup(2)
     with open(os.devnull, "wb") as nowhere:

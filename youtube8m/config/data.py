@@ -127,7 +127,7 @@ class DataConfig(Config):
         return dataclasses.replace(
             self,
             skip_frames=0,
-            max_frames=schema.MAX_FRAMES,
+            max_frames=max(self.max_frames, schema.MAX_FRAMES),
             frame_sampling="all",
             released_crops=False,
         )

@@ -22,6 +22,7 @@ from youtube8m.models.build import (
     descriptor_shape,
     dummy_batch,
     parts,
+    require_keras,
 )
 from youtube8m.models.imports import import_classes, import_module
 from youtube8m.models.preset import import_source
@@ -51,5 +52,6 @@ __all__ = [
     "import_classes",
     "import_module",
     "parts",
+    "require_keras",
     *_REGISTERED,
 ]

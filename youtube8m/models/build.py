@@ -41,6 +41,23 @@ def parts(config: ModelConfig) -> Parts:
     return Parts(encoder, CLASSIFIERS.get(name), processing)
 
 
+def require_keras() -> None:
+    """Raises UserError unless Keras computes with TensorFlow, in float32.
+
+    Models run on each of its backends. Training and prediction need TensorFlow's.
+    """
+    if keras.config.backend() != "tensorflow":
+        raise UserError(
+            f"Keras' backend is {keras.config.backend()}, but training and prediction "
+            "need tensorflow: set KERAS_BACKEND=tensorflow before Keras is imported"
+        )
+    if keras.config.floatx() != "float32":
+        raise UserError(
+            f"Keras' floatx is {keras.config.floatx()}; expected float32: call "
+            "keras.config.set_floatx('float32'), or correct ~/.keras/keras.json"
+        )
+
+
 def create(run: RunConfig) -> VideoModel:
     """Builds the model of a run, with its weights.
 

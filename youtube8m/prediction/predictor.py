@@ -51,6 +51,7 @@ class TrainedRun:
     """
 
     def __init__(self, train_dir: str, given: Mapping[str, Any] | None = None):
+        models.require_keras()
         self.directory = RunDirectory(train_dir)
         self.run = read_run(self.directory, given or {})
         if models.parts(self.run.model).classifier is None:

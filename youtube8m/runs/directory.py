@@ -133,18 +133,21 @@ class RunDirectory:
         The starter code's `checkpoint` may list absolute paths of another machine; its
         checkpoints are found by their names.
         """
-        found = None if self.is_starters else listed_checkpoints(self.path)
-        if found is None:
-            found = find_checkpoints(self.path)
-        return [prefix for prefix in found if is_complete(prefix)]
+        listed = [] if self.is_starters else listed_checkpoints(self.path) or []
+        complete = [prefix for prefix in listed if is_complete(prefix)]
+        return complete or list(filter(is_complete, find_checkpoints(self.path)))
 
     def _repair_checkpoint_list(self):
-        """Replaces a damaged file `checkpoint`, at which TensorFlow would fail."""
-        if listed_checkpoints(self.path) is not None:
+        """Writes the file `checkpoint` anew, if it is damaged or missing.
+
+        TensorFlow would fail at a damaged one, and begin anew without it.
+        """
+        listed, found = listed_checkpoints(self.path), self.checkpoints()
+        if listed is not None and {*found} <= {*listed}:
             return
         path = self.file("checkpoint")
-        logging.warning("%s: damaged; replaced by a list of the checkpoints", path)
-        found = self.checkpoints()
+        what = "damaged" if os.path.exists(path) else "missing"
+        logging.warning("%s: %s; replaced by a list of the checkpoints", path, what)
         if not found:
             os.remove(path)
             return

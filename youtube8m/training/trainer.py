@@ -11,6 +11,7 @@ import json
 import math
 import os
 import signal
+import threading
 import time
 import zlib
 from typing import Any
@@ -74,6 +75,7 @@ class Trainer:
         strategy: tf.distribute.Strategy | None = None,
         workers: Workers | None = None,
     ):
+        models.require_keras()
         self.run = run
         self.config = config
         self.workers = workers or Workers()
@@ -361,7 +363,13 @@ class Trainer:
 
     @contextlib.contextmanager
     def _stopping_on_signals(self):
-        """Lets SIGTERM or Ctrl-C end the loop after its step; a second one at once."""
+        """Lets SIGTERM or Ctrl-C end the loop after its step; a second one at once.
+
+        In a thread, which cannot handle signals, they are left to the program.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
 
         def on_signal(number, _):
             if self._stop_signal:

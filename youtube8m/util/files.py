@@ -52,7 +52,7 @@ def renamed(path: str):
         return
     path = os.path.realpath(path)
     directory, name = os.path.split(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=directory)
+    handle, temporary = tempfile.mkstemp(prefix=_temporary_prefix(name), dir=directory)
     os.close(handle)
     try:
         yield temporary
@@ -70,7 +70,8 @@ def replacing(path: str, flag: str = "file", binary: bool = False):
     Raises UserError if it cannot be written; the message names `flag`.
     """
     path = local_path(path, flag)
-    mode = {"mode": "wb"} if binary else {"mode": "w", "encoding": "utf-8"}
+    text = {"mode": "w", "encoding": "utf-8", "errors": "surrogateescape"}
+    mode = {"mode": "wb"} if binary else text
     with _user_errors(path, flag), renamed(path) as name, open(name, **mode) as file:
         yield file
 
@@ -86,7 +87,12 @@ def require_writable(path: str, flag: str) -> None:
             raise IsADirectoryError(None, "Is a directory")
         if _is_replaceable(path):
             directory, name = os.path.split(os.path.realpath(path))
-            tempfile.TemporaryFile(prefix=f".{name}.", dir=directory).close()
+            tempfile.TemporaryFile(
+                prefix=_temporary_prefix(name), dir=directory
+            ).close()
+            if not os.path.exists(path):  # a name may be too long
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+                os.remove(path)
 
 
 @contextlib.contextmanager
@@ -105,7 +111,8 @@ def replacing_directory(path: str, flag: str):
                 "run of this command wrote; name another directory, or remove that one"
             )
         os.makedirs(parent, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=parent) as temporary:
+        prefix = _temporary_prefix(name)
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as temporary:
             new = os.path.join(temporary, "new")
             os.mkdir(new)
             yield new
@@ -145,7 +152,12 @@ def _is_about(filename, path):
     parts = os.path.relpath(os.path.realpath(filename), directory).split(os.sep)
     if set(parts) <= {os.curdir, os.pardir}:
         return True
-    return parts[0] == name or parts[0].startswith(f".{name}.")
+    return parts[0] == name or parts[0].startswith(_temporary_prefix(name))
+
+
+def _temporary_prefix(name):
+    """How temporary files of `name` begin: short, as a name has 255 bytes at most."""
+    return f".{os.fsdecode(os.fsencode(name)[:200])}."
 
 
 def _is_replaceable(path):
