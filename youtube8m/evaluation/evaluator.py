@@ -24,7 +24,7 @@ from youtube8m.losses import label_arrays, rated_predictions
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.prediction.predictor import TrainedRun
 from youtube8m.runs.best import BestCheckpoints
-from youtube8m.runs.checkpoint_files import step_of
+from youtube8m.runs.checkpoint_files import step_of, tensorflow_directory
 from youtube8m.runs.directory import BEST
 from youtube8m.util.files import ARRAY_ERRORS, replacing, require_writable
 from youtube8m.util.progress import Progress
@@ -257,7 +257,7 @@ class Evaluator:
         kind = "SegEval" if self.config.segment_labels else "Eval"
         path = self.directory.file("eval")
         try:
-            writer = tf.summary.create_file_writer(path)
+            writer = tf.summary.create_file_writer(tensorflow_directory(path))
             with contextlib.closing(writer), writer.as_default(step=step):
                 for tag, name in _EPOCH_TAGS.items():
                     tf.summary.scalar(f"Epoch/{kind}_{tag}", result.get(name, 0.0))

@@ -7,9 +7,14 @@ reader = CheckpointReader("/tmp/yt8m_model/model.ckpt-2")
 reader.read("global_step")
 """
 
+import atexit
+import contextlib
+import functools
 import glob
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +25,37 @@ from youtube8m.errors import UserError, reason
 
 # Written by the starter code's eval.py, for its inference.py.
 EXPORTS = ("segment_inference_model", "inference_model")
+
+
+def tensorflow_directory(path: str) -> str:
+    """A directory, or a link to it under a name that TensorFlow takes as it is.
+
+    TensorFlow takes the prefix of a checkpoint for a glob, and cannot spell names that
+    are not UTF-8.
+    """
+    return _link(path) if re.search(r"[][*?\\]", path) or not _is_utf8(path) else path
+
+
+def tensorflow_prefix(prefix: str) -> str:
+    """The same of a checkpoint's prefix."""
+    directory, name = os.path.split(prefix)
+    return os.path.join(tensorflow_directory(directory), name)
+
+
+def _is_utf8(text):
+    with contextlib.suppress(UnicodeEncodeError):
+        return bool(text.encode()) or True
+    return False
+
+
+@functools.cache
+def _link(directory):
+    """A link to a directory, which lasts as long as the process."""
+    folder = tempfile.mkdtemp(prefix="youtube8m-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    link = os.path.join(folder, "directory")
+    os.symlink(directory, link)
+    return link
 
 
 def find_checkpoints(path: str) -> list[str]:
@@ -60,13 +96,19 @@ def listed_checkpoints(path: str) -> list[str] | None:
     Returns:
       An empty list if there is no such file, None if it is damaged.
     """
+    directory = tensorflow_directory(path)
     try:
-        state = tf.train.get_checkpoint_state(path)
+        state = tf.train.get_checkpoint_state(directory)
     except ValueError:  # it is empty or no text
         return None
     if state is None:
         return None if os.path.exists(os.path.join(path, "checkpoint")) else []
-    return list(state.all_model_checkpoint_paths)
+    return [
+        os.path.join(path, os.path.relpath(found, directory))
+        if os.path.dirname(found) == directory
+        else found
+        for found in state.all_model_checkpoint_paths
+    ]
 
 
 def checkpoint_list(names: Sequence[str], times: Sequence[float] = ()) -> str:
@@ -98,7 +140,8 @@ class CheckpointReader:
 
     def __init__(self, prefix: str):
         self.prefix = prefix
-        self._reader = self._reading(tf.train.load_checkpoint, prefix)
+        path = tensorflow_prefix(prefix)
+        self._reader = self._reading(tf.train.load_checkpoint, path)
         shapes = self._reader.get_variable_to_shape_map()
         self._names = {re.sub(r"^(train/)?(tower/)?", "", n): n for n in shapes}
         self.shapes = {short: shapes[name] for short, name in self._names.items()}

@@ -14,7 +14,11 @@ from absl import logging
 
 from youtube8m.errors import UserError, reason
 from youtube8m.layers.normalization import SETTLED, UPDATES
-from youtube8m.runs.checkpoint_files import CheckpointReader
+from youtube8m.runs.checkpoint_files import (
+    CheckpointReader,
+    tensorflow_directory,
+    tensorflow_prefix,
+)
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.starter_code import StarterCheckpoint
 
@@ -122,7 +126,8 @@ def restore_checkpoint(parts: Mapping[str, Any], prefix: str) -> None:
         counts = {name for name in counts if is_count(name, known)}
     kept = {name: model[name] for name in model.keys() - counts}
     try:
-        status = tf.train.Checkpoint(**{**parts, "model": kept}).restore(prefix)
+        checkpoint = tf.train.Checkpoint(**{**parts, "model": kept})
+        status = checkpoint.restore(tensorflow_prefix(prefix))
         status.assert_existing_objects_matched().expect_partial()
     except _RESTORE_ERRORS as error:
         raise UserError(
@@ -147,15 +152,17 @@ def checkpoint_manager(
     Args:
       keep: how many of the newest stay; 0: all.
     """
+    path = tensorflow_directory(directory.path)
     return tf.train.CheckpointManager(
-        checkpoint, directory.path, keep or None, checkpoint_name="model.ckpt"
+        checkpoint, path, keep or None, checkpoint_name="model.ckpt"
     )
 
 
 def save_checkpoint(manager, directory, step):
     """Writes model.ckpt-STEP; returns the prefix. Raises UserError if it cannot be."""
+    prefix = directory.file(f"model.ckpt-{step}")
     try:
-        return manager.save(checkpoint_number=step)
+        manager.save(checkpoint_number=step)
     except tf.errors.OpError as error:
-        prefix = directory.file(f"model.ckpt-{step}")
         raise UserError(f"{prefix}: cannot be written ({error.message})") from None
+    return prefix

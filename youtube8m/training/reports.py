@@ -16,6 +16,7 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m.errors import UserError
+from youtube8m.runs.checkpoint_files import tensorflow_directory
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.training.saver import advise_after_divergence
 from youtube8m.util.files import replacing
@@ -50,7 +51,9 @@ class TrainingReport(contextlib.ExitStack):
         self._summaries = tf.summary.create_noop_writer()
         if directory.writes:
             _truncate_metrics(directory.file("metrics.jsonl"), first_step)
-            self._summaries = tf.summary.create_file_writer(directory.path)
+            self._summaries = tf.summary.create_file_writer(
+                tensorflow_directory(directory.path)
+            )
         self._metrics = self._opened("metrics.jsonl")
         self._log = self._opened("train.log")
         self._progress = self.enter_context(Progress("training", total_steps, "step"))

@@ -1,7 +1,9 @@
 """Files and directories that are either complete or absent."""
 
 import contextlib
+import glob
 import os
+import re
 import struct
 import tempfile
 import tokenize
@@ -38,6 +40,35 @@ def local_path(path: str, flag: str) -> str:
     if "://" in path:
         raise UserError(f"{flag}={path}: remote stores are not supported here")
     return os.path.abspath(os.path.expanduser(path))
+
+
+def split_paths(text: str) -> list[str]:
+    """The paths or globs of a comma-separated list; blanks around them do not count.
+
+    One that exists is taken whole, with its commas. In a list `\\,` stands for a comma.
+    """
+    if os.path.exists(os.path.expanduser(text)):
+        return [text]
+    parts = re.split(r"(?<!\\),", text)
+    return [part.replace("\\,", ",").strip() for part in parts if part.strip()]
+
+
+def escape_commas(path: str) -> str:
+    """A path as an item of a list that `split_paths` reads."""
+    return path.replace(",", "\\,")
+
+
+def find_files(pattern: str) -> list[str]:
+    """The files that a glob matches, sorted; `~` is expanded.
+
+    What exists is taken as it is named: a file, or the directories before the glob,
+    although their names have characters that mean something in one.
+    """
+    known, parts = "", os.path.expanduser(pattern).split(os.sep)
+    while parts and os.path.exists(os.path.join(known, parts[0]) or os.sep):
+        known = os.path.join(known, parts.pop(0)) or os.sep
+    pattern = os.path.join(glob.escape(known), *parts)
+    return sorted(filter(os.path.isfile, glob.glob(pattern)))
 
 
 @contextlib.contextmanager

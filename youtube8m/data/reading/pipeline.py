@@ -28,7 +28,6 @@ import numpy as np
 import tensorflow as tf
 
 from youtube8m.config import DataConfig
-from youtube8m.config.fields import split_list
 from youtube8m.data.reading import decoding, frame_sampling, order, tfrecord
 from youtube8m.data.reading.batch import (
     pad_examples,
@@ -39,6 +38,7 @@ from youtube8m.data.reading.batch import (
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.reading.tfrecord import Location
 from youtube8m.errors import UserError
+from youtube8m.util.files import split_paths
 
 _PROBED_RECORDS = 8
 # Batches decoded side by side: more than four wait for Python's lock.
@@ -89,7 +89,7 @@ class Shards:
         if segments:
             config = config.of_segments()
         decoder = decoding.decoder_for(config, labels, Damage(), segments=segments)
-        names = split_list(pattern) or (pattern,)  # find_shards reports an empty one
+        names = split_paths(pattern) or [pattern]  # find_shards reports an empty one
         globs = [tfrecord.find_shards(name, flag) for name in names]
         paths = list(dict.fromkeys(itertools.chain(*globs)))
         sizes, examples = [], []

@@ -9,10 +9,10 @@ import dataclasses
 import itertools
 
 from youtube8m import schema
-from youtube8m.config.fields import split_list
-from youtube8m.data.reading import tfrecord, wire
+from youtube8m.data.reading import tfrecord
 from youtube8m.data.reading.damage import Damage
-from youtube8m.data.reading.wire import RecordError
+from youtube8m.data.reading.tfrecord import RecordError
+from youtube8m.util.files import split_paths
 
 _FIRST_RECORDS = 8  # of each glob
 _FIRST_FEATURES = ("rgb", "mean_rgb", "audio", "mean_audio")
@@ -72,16 +72,16 @@ class Survey:
         Raises:
           RecordError: it is no Example and no SequenceExample.
         """
-        context, feature_lists = wire.split_sequence_example(record)
+        context, feature_lists = tfrecord.split_sequence_example(record)
         for name, span in feature_lists.items():
             sizes = _frame_sizes(record, span)
             _note(self.frame_features, name, sizes)
             self.num_frames.add(len(sizes))
         for name in context.keys() - _NO_FEATURES:
-            values = _read(wire.floats, record, context[name])
+            values = _read(tfrecord.floats, record, context[name])
             _note(self.video_features, name, [len(values)] if len(values) else [])
         if schema.LABELS_KEY in context:
-            labels = _read(wire.integers, record, context[schema.LABELS_KEY])
+            labels = _read(tfrecord.integers, record, context[schema.LABELS_KEY])
             self.labelled += bool(labels)
             self.highest_label = max(self.highest_label, *labels, -1)
         self.segments += schema.SEGMENT_START_TIMES_KEY in context
@@ -97,7 +97,7 @@ def survey(pattern: str, flag: str, first: int = _FIRST_RECORDS) -> Survey:
       UserError: a glob matches no file.
     """
     found = Survey()
-    for glob in split_list(pattern) or (pattern,):
+    for glob in split_paths(pattern) or [pattern]:
         records = itertools.chain.from_iterable(
             tfrecord.read_records(path, Damage(strict=True))
             for path in tfrecord.find_shards(glob, flag)
@@ -115,8 +115,8 @@ def survey(pattern: str, flag: str, first: int = _FIRST_RECORDS) -> Survey:
 def _frame_sizes(record, feature_list):
     """Bytes of each frame; none of a feature that is not stored as bytes."""
     frames = (
-        _read(wire.byte_strings, record, span)
-        for number, _, span in wire.fields(record, feature_list)
+        _read(tfrecord.byte_strings, record, span)
+        for number, _, span in tfrecord.fields(record, feature_list)
         if number == 1
     )
     return [len(values[0]) for values in frames if len(values) == 1]

@@ -28,9 +28,9 @@ import google_crc32c
 import numpy as np
 import tensorflow as tf
 
-from youtube8m.config.fields import split_list
 from youtube8m.data.reading.damage import Damage
 from youtube8m.errors import OneLineError, UserError, reason
+from youtube8m.util.files import find_files, split_paths
 
 HEADER, FOOTER = 12, 4  # bytes around the message
 _SEARCH_BLOCK = 4 << 20
@@ -70,29 +70,40 @@ class Location(NamedTuple):
 def find_shards(pattern: str, flag: str) -> list[str]:
     """The files that comma-separated globs match, sorted within each glob.
 
-    Raises UserError if there is no glob, or one matches nothing.
+    A path that exists is no glob; see `split_paths` for paths with commas.
+
+    Raises UserError if there is no glob, one matches nothing, or a store is unreadable.
     """
-    paths: list[str] = []
-    globs = split_list(pattern)
+    paths: dict[str, str] = {}  # by what they are, links resolved
+    globs = split_paths(pattern)
     if not globs:
         raise UserError(f"{flag}={pattern}: names no file; give a glob")
     for glob in globs:
-        glob = os.path.expanduser(glob)
-        found = sorted(p for p in tf.io.gfile.glob(glob) if not tf.io.gfile.isdir(p))
+        found = _remote_files(glob, flag) if "://" in glob else find_files(glob)
         if not found:
             raise UserError(
                 f"{flag}={glob}: no file matches; check the path, and quote the glob "
                 "so that the shell does not expand it"
             )
-        paths.extend(found)
-    return list(dict.fromkeys(paths))
+        for path in found:
+            paths.setdefault(os.path.realpath(path), path)
+    return list(paths.values())
+
+
+def _remote_files(glob, flag):
+    try:
+        return sorted(p for p in tf.io.gfile.glob(glob) if not tf.io.gfile.isdir(p))
+    except tf.errors.OpError as error:
+        raise UserError(
+            f"{flag}={glob}: cannot be read ({reason(error)}); give local files"
+        ) from None
 
 
 def file_size(path: str) -> int:
     """Bytes of a file; 0 if it cannot be read, which will be reported then."""
     try:
-        return tf.io.gfile.stat(path).length
-    except tf.errors.OpError:
+        return tf.io.gfile.stat(path).length if "://" in path else os.stat(path).st_size
+    except (OSError, tf.errors.OpError):
         return 0
 
 
@@ -254,7 +265,7 @@ def split_sequence_example(buffer: Buffer) -> tuple[dict[str, Span], dict[str, S
     and no feature lists.
     """
     found: dict[int, dict[str, Span]] = {1: {}, 2: {}}
-    for number, wire_type, span in _fields(buffer, (0, len(buffer))):
+    for number, wire_type, span in fields(buffer, (0, len(buffer))):
         if number in found and wire_type == _LENGTH_DELIMITED:
             found[number].update(_map_entries(buffer, span))
     return found[1], found[2]
@@ -302,7 +313,7 @@ def byte_rows(buffer: Buffer, feature_list: Span, size: int) -> np.ndarray:
             start += len(prefix)
             return np.ndarray((count, size), np.uint8, buffer, start, (stride, 1))
     rows = []
-    for number, wire_type, span in _fields(buffer, feature_list):
+    for number, wire_type, span in fields(buffer, feature_list):
         if number != 1 or wire_type != _LENGTH_DELIMITED:
             continue
         values = byte_strings(buffer, span)
@@ -326,7 +337,7 @@ def row_prefix(size: int) -> bytes:
     return prefix
 
 
-def _fields(buffer: Buffer, span: Span):
+def fields(buffer: Buffer, span: Span):
     """Yields (field number, wire type, span of the payload) of a message."""
     position, end = span
     while position < end:
@@ -366,12 +377,12 @@ def _varint(buffer: Buffer, position: int, end: int) -> tuple[int, int]:
 def _map_entries(buffer: Buffer, span: Span) -> dict[str, Span]:
     """A map<string, message> field's owner -> key: span of the value."""
     entries = {}
-    for number, wire_type, entry in _fields(buffer, span):
+    for number, wire_type, entry in fields(buffer, span):
         if number != 1 or wire_type != _LENGTH_DELIMITED:
             continue
         spans = _usual_entry(buffer, entry)
         if spans is None:
-            parts = _fields(buffer, entry)
+            parts = fields(buffer, entry)
             parts = {n: part for n, w, part in parts if w == _LENGTH_DELIMITED}
             spans = parts.get(1, (0, 0)), parts.get(2, (entry[1], entry[1]))
         key, value = spans
@@ -405,14 +416,14 @@ def _values(buffer: Buffer, feature: Span, kind: int, single: int):
     if start:
         yield start, end
         return
-    for number, wire_type, span in _fields(buffer, feature):
+    for number, wire_type, span in fields(buffer, feature):
         if wire_type != _LENGTH_DELIMITED or number not in _KINDS:
             continue
         if number != kind:
             raise RecordError(
                 f"holds a {_KINDS[number]} where a {_KINDS[kind]} belongs"
             )
-        for inner, inner_type, value in _fields(buffer, span):
+        for inner, inner_type, value in fields(buffer, span):
             if inner != 1:
                 continue
             if inner_type not in (single, _LENGTH_DELIMITED):
