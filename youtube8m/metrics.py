@@ -107,9 +107,7 @@ class Metrics:
         self._positives = np.zeros(num_classes, np.int64)  # videos of each class
         self._sums = dict.fromkeys(_SUMS, 0)
 
-    def update(
-        self, top: Mapping[str, Any], labels, loss=None, rated_loss=None
-    ) -> None:
+    def update(self, top: Mapping, labels, loss=None, rated_loss=None) -> None:
         """Adds a batch.
 
         Args:

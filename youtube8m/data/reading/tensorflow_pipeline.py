@@ -130,10 +130,8 @@ class TensorFlowShards(Shards):
         """A batch of the examples of one record: of each start, or rated segment."""
         if self.segments:
             return parsing_ops.parse_segments(self.config, record)
-        records = record[None] if starts is None else tf.repeat(record, len(starts))
-        return parsing_ops.parse_records(
-            self.config, records, self.labels, seed, starts
-        )
+        batch = record[None] if starts is None else tf.repeat(record, len(starts))
+        return parsing_ops.parse_records(self.config, batch, self.labels, seed, starts)
 
     def iterate(self, dataset: tf.data.Dataset):
         """As `Shards.iterate`; any damage raises a UserError."""

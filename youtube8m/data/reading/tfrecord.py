@@ -405,13 +405,11 @@ def _values(buffer: Buffer, feature: Span, kind: int, single: int):
     if start:
         yield start, end
         return
-    for number, wire_type, span in _fields(buffer, feature):
-        if wire_type != _LENGTH_DELIMITED or number not in _KINDS:
+    for found, wire_type, span in _fields(buffer, feature):
+        if wire_type != _LENGTH_DELIMITED or found not in _KINDS:
             continue
-        if number != kind:
-            raise RecordError(
-                f"holds a {_KINDS[number]} where a {_KINDS[kind]} belongs"
-            )
+        if found != kind:
+            raise RecordError(f"holds a {_KINDS[found]} where a {_KINDS[kind]} belongs")
         for inner, inner_type, value in _fields(buffer, span):
             if inner != 1:
                 continue
