@@ -68,10 +68,8 @@ def average_precision(scores, hits, num_positives=None, top_n=None) -> float:
         num_positives: P, if positives are missing from the list; by default the hits.
         top_n: positive int, or None for all ranks.
 
-    Returns:
-        0.0 if there is no positive.
-
-    Raises ValueError if the lengths differ, or `num_positives` or `top_n` is too low.
+    Returns 0.0 if there is no positive. Raises ValueError if the lengths differ, or
+    `num_positives` or `top_n` is too low.
     """
     scores, hits = np.ravel(scores).astype(np.float64), np.ravel(hits) > 0
     if scores.size != hits.size:
@@ -282,8 +280,7 @@ def ranked_average_precisions(pairs, starts, num_positives, top_n) -> np.ndarray
         num_positives: int [G], also those that are missing from the ranking.
         top_n: ranks of each ranking that count; None for all.
 
-    Returns:
-        float64 [G]; nan where there is no positive.
+    Returns float64 [G], nan where there is no positive.
     """
     limit = np.inf if top_n is None else top_n
     # Only ties with a hit add to the sums. As uint8 the pairs take less memory.

@@ -35,12 +35,7 @@ def decoder_for(
     crop_starts: tuple[int, ...] = (),
     segments: bool = False,
 ) -> "Decoder":
-    """The decoder of the records that `config` describes.
-
-    Args:
-      crop_starts: as of `FrameDecoder`.
-      segments: whether examples are the rated segments of the records.
-    """
+    """The decoder of the records that `config` describes, or of their segments."""
     if segments:
         return SegmentDecoder(config, labels, damage)
     if not config.frame_features:
@@ -83,8 +78,7 @@ class _Loan:
 class FrameRows:
     """The frames [B, T, D] of a batch; each video is copied while it is in the cache.
 
-    Args:
-      shape: (B, T, D) as expected; all are copied again if the longest differs from T.
+    All are copied again if the longest one differs from T of `shape`.
     """
 
     def __init__(self, pool: BufferPool, shape: tuple[int, int, int]):
@@ -144,8 +138,7 @@ class Decoder:
         """Decodes the records of one batch.
 
         Args:
-          paths: the shards, of which each location names one.
-          locations: of the B records.
+          paths: the shards, of which each of the B locations names one.
           records: their data, each used before the next is asked for; None for one
             that could not be read and is reported.
           draws: int64 [B], the `draw` of each; None: the fixed choice.
@@ -321,10 +314,9 @@ class FrameDecoder(Decoder):
 class ReleasedCropDecoder(FrameDecoder):
     """Crops as the released code of Zou et al. 2017 makes them, which differ:
 
-    - in training the start is drawn for each feature, so that rgb and audio are some
-      seconds apart;
-    - --frame_sampling=crop: all videos have --crop_frames frames, which are zeros after
-      the end;
+    - in training the start is drawn for each feature, so that they are some seconds
+      apart;
+    - --frame_sampling=crop: all videos have --crop_frames frames, zeros after the end;
     - --frame_sampling=interval: a video has as many frames as its first feature; other
       features are cut or filled with zeros.
 

@@ -110,10 +110,8 @@ def walk(
 ) -> Iterator[tuple[int, int, int]]:
     """Yields (index, offset, length of the message) of each record with a sound header.
 
-    Bytes between sound records are reported to `damage`, and count as one record.
-
-    Args:
-      start, stop: only what begins in these bytes of the file is yielded and reported.
+    Bytes between sound records are reported to `damage`, and count as one record. Only
+    what begins in the bytes from `start` to `stop` is yielded and reported.
     """
     try:
         with _open(path) as file:
