@@ -35,13 +35,10 @@ def top_predictions(predictions, labels, k: int) -> dict[str, Any]:
     Args:
         predictions: float [B, C].
         labels: int [B, L], class ids padded with -1; L may be unknown in a graph.
-        k: number of ranks, at least 1.
 
-    Returns:
-        `scores` float32 [B, K] in falling order, `classes` int32 [B, K], and `hits`
-        bool [B, K]: whether the class is a label of the video. Of equal scores, the
-        lower id is first (as in the top_k of TensorFlow and JAX; PyTorch's does not
-        promise it).
+    Returns `scores` float32 [B, K] in falling order, `classes` int32 [B, K], and `hits`
+    bool [B, K]: whether the class is a label of the video. Of equal scores, the lower
+    id is first (TensorFlow and JAX promise it, PyTorch does not).
     """
     labels = ops.cast(labels, "int32")
     num_classes, num_labels = ops.shape(predictions)[1], ops.shape(labels)[1]
@@ -191,8 +188,7 @@ class Metrics:
             map: mean of `average_precisions` over classes with a positive.
             average_precisions: float64 [C], nan for classes without a positive.
             positives: int64 [C], videos of each class.
-            num_examples: the number of videos.
-            num_classes: the number of classes with a positive.
+            num_examples, num_classes: of videos, and of classes with a positive.
             loss, rated_loss: means over examples; absent if none was given.
 
         Raises ValueError unless `top_n` is a positive integer or None.

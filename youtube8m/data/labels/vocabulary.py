@@ -27,7 +27,6 @@ _COLUMNS = {
     # Names before numbers: files that have both mean the same by them.
     "vertical": ("vertical1", "verticalname", "vertical", "vertical1id", "verticalid"),
 }
-_MOST_DIGITS = 18  # of an int64
 _EXPECTED = (
     "the official vocabulary.csv (Index, TrainVideoCount, Name, Vertical1 ...) or two "
     "columns label_id,vertical"
@@ -127,7 +126,8 @@ def _columns(table: pd.DataFrame, path: str) -> dict[str, np.ndarray]:
 
 
 def _is_number(cell: str) -> bool:
-    return cell.isascii() and cell.isdigit() and len(cell) <= _MOST_DIGITS
+    """Whether it is a number of at least 0 that fits an int64."""
+    return cell.isascii() and cell.isdigit() and len(cell) <= 18
 
 
 def _integers(cells: np.ndarray, path: str, what: str) -> np.ndarray:

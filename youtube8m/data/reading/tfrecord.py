@@ -64,9 +64,6 @@ class Location(NamedTuple):
     length: int  # of its message, in bytes
 
 
-# Files.
-
-
 def find_shards(pattern: str, flag: str) -> list[str]:
     """The files that comma-separated globs match, sorted within each glob.
 
@@ -100,9 +97,6 @@ def digest(paths: list[str]) -> str:
     """A digest of the files' names and sizes, in any order and any directory."""
     facts = [(os.path.basename(path), file_size(path)) for path in sorted(paths)]
     return hashlib.sha256(repr(facts).encode()).hexdigest()
-
-
-# Records.
 
 
 def walk(
@@ -240,9 +234,6 @@ def _masked_crc32c(data) -> bytes:
     """TFRecord's checksum of `data`: the four bytes of the file."""
     crc = google_crc32c.value(data)
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
-
-
-# Messages.
 
 
 def split_sequence_example(buffer: Buffer) -> tuple[dict[str, Span], dict[str, Span]]:
