@@ -3,14 +3,10 @@
     export(ExportConfig(train_dir="model", output_dir="exported"))
 
 savedmodel   serialised records [B] -> video_id [B], class_indexes and predictions
-             [B, k]: the starter code's signature, for TensorFlow Serving and
-             batch prediction
+             [B, k]: the starter code's signature
 mediapipe    rgb_and_audio float32 [B, T, D], num_frames int32 [B, 1] -> predictions
              [B, C]: MediaPipe's signature
-keras        model.keras, the whole VideoModel; `import youtube8m.models`, then
-             `keras.saving.load_model` reads it with any of Keras' backends
-
-The first two need only TensorFlow, and no GPU, even if they were written on one.
+keras        model.keras, the whole VideoModel, for `keras.saving.load_model`
 """
 
 import dataclasses

@@ -51,10 +51,8 @@ class LabelLoss(Configured, keras.losses.Loss):
     def build(self, num_classes: int, descriptor_shape: tuple | None) -> None:
         """Makes `variables`, if the loss has any.
 
-        Args:
-          descriptor_shape: of a batch's descriptor; None if there are several.
-
-        Raises UserError if the loss needs a descriptor [B, H] and the model has none.
+        Raises UserError if the loss needs a descriptor [B, H] and the model has none,
+        or several, for which `descriptor_shape` is None.
         """
 
     def terms(self, labels, predictions):
@@ -151,12 +149,9 @@ class WeightedCrossEntropyLoss(LabelLoss):
         sum_c -[w_c y log(p + e) + (1 - y) log(1 - p + e)]
         w_c = min(cap, (n_1 / n_c)^k)
 
-    n_c are the training videos of class c, and n_1 those of the most frequent class.
-    Source: Akopyan & Khashba 2017, Table 3. They give no constant; with k = 1 and their
-    counts, weights reach 8,600.
-
-    Args:
-      class_counts: n_c of each class.
+    n_c (`class_counts`) are the training videos of class c, and n_1 those of the most
+    frequent class. Source: Akopyan & Khashba 2017, Table 3. They give no constant; with
+    k = 1 and their counts, weights reach 8,600.
     """
 
     def __init__(

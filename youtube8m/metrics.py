@@ -35,13 +35,10 @@ def top_predictions(predictions, labels, k: int) -> dict[str, Any]:
     Args:
         predictions: float [B, C].
         labels: int [B, L], class ids padded with -1; L may be unknown in a graph.
-        k: number of ranks, at least 1.
 
-    Returns:
-        `scores` float32 [B, K] in falling order, `classes` int32 [B, K], and `hits`
-        bool [B, K]: whether the class is a label of the video. Of equal scores, the
-        lower id is first (as in the top_k of TensorFlow and JAX; PyTorch's does not
-        promise it).
+    Returns `scores` float32 [B, K] in falling order, `classes` int32 [B, K], and `hits`
+    bool [B, K]: whether the class is a label of the video. Of equal scores, the lower
+    id is first (TensorFlow and JAX promise it, PyTorch does not).
     """
     labels = ops.cast(labels, "int32")
     num_classes, num_labels = ops.shape(predictions)[1], ops.shape(labels)[1]
@@ -68,10 +65,8 @@ def average_precision(scores, hits, num_positives=None, top_n=None) -> float:
         num_positives: P, if positives are missing from the list; by default the hits.
         top_n: positive int, or None for all ranks.
 
-    Returns:
-        0.0 if there is no positive.
-
-    Raises ValueError if the lengths differ, or `num_positives` or `top_n` is too low.
+    Returns 0.0 if there is no positive. Raises ValueError if the lengths differ, or
+    `num_positives` or `top_n` is too low.
     """
     scores, hits = np.ravel(scores).astype(np.float64), np.ravel(hits) > 0
     if scores.size != hits.size:
@@ -107,9 +102,7 @@ class Metrics:
         self._positives = np.zeros(num_classes, np.int64)  # videos of each class
         self._sums = dict.fromkeys(_SUMS, 0)
 
-    def update(
-        self, top: Mapping[str, Any], labels, loss=None, rated_loss=None
-    ) -> None:
+    def update(self, top: Mapping, labels, loss=None, rated_loss=None) -> None:
         """Adds a batch.
 
         Args:
@@ -195,8 +188,7 @@ class Metrics:
             map: mean of `average_precisions` over classes with a positive.
             average_precisions: float64 [C], nan for classes without a positive.
             positives: int64 [C], videos of each class.
-            num_examples: the number of videos.
-            num_classes: the number of classes with a positive.
+            num_examples, num_classes: of videos, and of classes with a positive.
             loss, rated_loss: means over examples; absent if none was given.
 
         Raises ValueError unless `top_n` is a positive integer or None.
@@ -284,8 +276,7 @@ def ranked_average_precisions(pairs, starts, num_positives, top_n) -> np.ndarray
         num_positives: int [G], also those that are missing from the ranking.
         top_n: ranks of each ranking that count; None for all.
 
-    Returns:
-        float64 [G]; nan where there is no positive.
+    Returns float64 [G], nan where there is no positive.
     """
     limit = np.inf if top_n is None else top_n
     # Only ties with a hit add to the sums. As uint8 the pairs take less memory.

@@ -13,13 +13,10 @@ from youtube8m.errors import UserError, unknown_name
 from youtube8m.registry import PACKAGE
 
 
-def slot_variables(
-    optimizer: keras.optimizers.Optimizer, name: str
-) -> list[keras.Variable]:
+def slot_variables(optimizer: keras.Optimizer, name: str) -> list[keras.Variable]:
     """What a built optimizer keeps of each trainable variable, in their order.
 
-    Args:
-      name: momentum or velocity of Adam, average of any with --ema_decay.
+    `name` is momentum or velocity of Adam, or average of any with --ema_decay.
     """
     return [v for v in optimizer.variables if v.path.endswith(f"_{name}")]
 
@@ -86,14 +83,14 @@ def list_names() -> list[str]:
     keras_names = {
         name
         for name, value in vars(keras.optimizers).items()
-        if inspect.isclass(value) and issubclass(value, keras.optimizers.Optimizer)
+        if inspect.isclass(value) and issubclass(value, keras.Optimizer)
     } - {"Optimizer", "LossScaleOptimizer"}
     return sorted(keras_names | _TF1.keys())
 
 
 def create(
     name: str, learning_rate: float, ema_decay: float = 0.0, scales_loss: bool = False
-) -> keras.optimizers.Optimizer:
+) -> keras.Optimizer:
     """Builds the optimizer called `name`.
 
     The starter code gave TF1's MomentumOptimizer no momentum, so it could not be built;

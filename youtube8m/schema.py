@@ -38,12 +38,10 @@ class ClassFact(NamedTuple):
     remedy: str  # the file that has it
 
 
-_VERTICALS = ("no vertical", "a file that names one for each class")
+_ABSENT = ("no vertical", "a file that names one for each class")
 CLASS_FACTS = {
-    "verticals": ClassFact("the vertical of each class", "vertical_of", 0, *_VERTICALS),
-    "num_verticals": ClassFact(
-        "the number of verticals", "num_verticals", 1, *_VERTICALS
-    ),
+    "verticals": ClassFact("the vertical of each class", "vertical_of", 0, *_ABSENT),
+    "num_verticals": ClassFact("the number of verticals", "num_verticals", 1, *_ABSENT),
     "class_counts": ClassFact(
         "how many training videos each class has",
         "train_counts",

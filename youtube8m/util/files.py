@@ -213,9 +213,8 @@ def _contents(directory, mode):
 
 def _files(directory):
     """The relative paths of all files below a directory, sorted."""
-    paths = (
-        os.path.join(top, n) for top, _, names in os.walk(directory) for n in names
-    )
+    walk = os.walk(directory)
+    paths = (os.path.join(top, name) for top, _, names in walk for name in names)
     return sorted(os.path.relpath(path, directory) for path in paths)
 
 

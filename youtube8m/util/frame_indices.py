@@ -14,10 +14,9 @@ def run_starts(ops, below, num_frames, size: int):
 
 
 def window_indices(ops, below, counts, size: int):
-    """k w + floor(u n_w): a frame of each window w of k = `size`.
+    """k w + floor(u n_w): one of the first n_w frames of each window w of k = `size`.
 
-    Args:
-      counts: [..., W], n_w: of how many first frames of each window it is one.
+    `counts` [..., W] are the n_w.
     """
     windows = ops.arange(ops.shape(counts)[-1], dtype="int32")
     return size * windows + below(counts)

@@ -21,11 +21,8 @@ class JsonError(ValueError):
 def parse_json(text: str | bytes, convert: Callable[[Any], Any] | None = None) -> Any:
     """The value of a JSON text, or what `convert` makes of it.
 
-    Args:
-      convert: a function of the value; it may fail in any way where the value has
-        another form than it expects. Its UserErrors are passed on.
-
-    Raises JsonError if the text is not JSON, or `convert` fails.
+    Raises JsonError if the text is not JSON, or `convert` fails in any way because the
+    value has another form than it expects. Its UserErrors are passed on.
     """
     try:
         value = json.loads(text)
@@ -40,10 +37,7 @@ def parse_json(text: str | bytes, convert: Callable[[Any], Any] | None = None) -
 
 
 def read_json(path: str, convert: Callable[[Any], Any] | None = None) -> Any:
-    """As `parse_json`, of a file's text.
-
-    Raises JsonError if the file cannot be read, too.
-    """
+    """As `parse_json`, of a file. Raises JsonError if it cannot be read, too."""
     try:
         with open(path, "rb") as file:
             text = file.read()

@@ -34,17 +34,20 @@ class Progress:
     def update(self, done: int, note: str = "") -> None:
         """Draws the bar for `done` units, a few times a second at most."""
         now = time.monotonic()
-        if self._first is None:
-            self._first = (now, done)
+        self._first = self._first or (now, done)
         if not self.visible or now - self._drawn < _INTERVAL:
             return
         self._drawn = now
         share = min(1.0, done / self.total)
         bar = "=" * round(share * _WIDTH)
-        left = self._seconds_left(now, done)
+        start, first = self._first
+        left = "-"
+        if done > first:
+            seconds = int((now - start) / (done - first) * max(0, self.total - done))
+            left = f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
         sys.stderr.write(
             f"\r\033[K{self.title} [{bar:<{_WIDTH}}] {self.unit} {done:,}/"
-            f"{max(done, self.total):,}  {left}  {note}"
+            f"{max(done, self.total):,}  ETA {left}  {note}"
         )
         sys.stderr.flush()
 
@@ -53,10 +56,3 @@ class Progress:
         if self.visible:
             sys.stderr.write("\r\033[K")
             sys.stderr.flush()
-
-    def _seconds_left(self, now, done):
-        start, first = self._first
-        if done <= first:
-            return "ETA -"
-        seconds = int((now - start) / (done - first) * max(0, self.total - done))
-        return f"ETA {seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"

@@ -37,26 +37,23 @@ def read_counts(path: str, num_classes: int) -> np.ndarray:
 
     Raises UserError if the file cannot be read or is of another size.
     """
+    tool = "python -m youtube8m.tools.label_correlation"
     file = local_path(path, "--label_correlation_file")
     try:
         counts = np.load(file, allow_pickle=False)
+        shape = getattr(counts, "shape", None)  # an .npz file has none
     except ARRAY_ERRORS as error:
-        raise UserError(
-            f"--label_correlation_file={path}: cannot be read as .npy ({error}); write "
-            "it with python -m youtube8m.tools.label_correlation"
-        ) from None
-    shape = getattr(counts, "shape", None)  # an .npz file has none
-    if shape != (num_classes, num_classes):
-        raise UserError(
-            f"--label_correlation_file={path}: has the shape {shape}; expected [C, C] "
-            f"for --num_classes={num_classes}"
-        )
-    if counts.dtype.kind not in "iuf" or not np.isfinite(counts).all():
-        raise UserError(
-            f"--label_correlation_file={path}: holds {counts.dtype}; expected finite "
-            "numbers, as python -m youtube8m.tools.label_correlation writes them"
-        )
-    return counts
+        wrong = f"cannot be read as .npy ({error}); write it with {tool}"
+    else:
+        if shape != (num_classes, num_classes):
+            expected = f"[C, C] for --num_classes={num_classes}"
+            wrong = f"has the shape {shape}; expected {expected}"
+        elif counts.dtype.kind not in "iuf" or not np.isfinite(counts).all():
+            expected = f"finite numbers, as {tool} writes them"
+            wrong = f"holds {counts.dtype}; expected {expected}"
+        else:
+            return counts
+    raise UserError(f"--label_correlation_file={path}: {wrong}")
 
 
 def correlation_matrix(counts: np.ndarray) -> np.ndarray:

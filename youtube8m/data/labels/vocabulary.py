@@ -27,7 +27,6 @@ _COLUMNS = {
     # Names before numbers: files that have both mean the same by them.
     "vertical": ("vertical1", "verticalname", "vertical", "vertical1id", "verticalid"),
 }
-_MOST_DIGITS = 18  # of an int64
 _EXPECTED = (
     "the official vocabulary.csv (Index, TrainVideoCount, Name, Vertical1 ...) or two "
     "columns label_id,vertical"
@@ -44,7 +43,7 @@ class Vocabulary:
     names: tuple[str, ...]  # C of them; '' where the class has no name
     train_counts: np.ndarray  # int64 [C], videos of the training split
     verticals: tuple[str, ...]  # sorted, numbers by value
-    vertical_of: np.ndarray  # int32 [C], positions in `verticals`; -1 where none
+    vertical_of: np.ndarray  # int32 [C], the first vertical in `verticals`; -1: none
 
     @property
     def num_verticals(self) -> int:
@@ -68,10 +67,7 @@ class Vocabulary:
 
 
 def read_vocabulary(path, num_classes: int | None = None) -> Vocabulary:
-    """Reads a vocabulary or the verticals of labels.
-
-    Rows may come in any order: each has the index of its class. The first vertical of
-    a class counts.
+    """Reads a vocabulary or the verticals of labels, in any order of their rows.
 
     Args:
       path: a CSV file with a header; without one, of two columns label_id,vertical.
@@ -130,7 +126,8 @@ def _columns(table: pd.DataFrame, path: str) -> dict[str, np.ndarray]:
 
 
 def _is_number(cell: str) -> bool:
-    return cell.isascii() and cell.isdigit() and len(cell) <= _MOST_DIGITS
+    """Whether it is a number of at least 0 that fits an int64."""
+    return cell.isascii() and cell.isdigit() and len(cell) <= 18
 
 
 def _integers(cells: np.ndarray, path: str, what: str) -> np.ndarray:
@@ -147,8 +144,8 @@ def _integers(cells: np.ndarray, path: str, what: str) -> np.ndarray:
 def _order(indices: np.ndarray, path: str, num_classes: int | None) -> np.ndarray:
     """Positions of the rows of classes 0, 1, ... C - 1.
 
-    Another number of classes is an error in both directions: ids of the 2017 and
-    2018 releases mean different classes, so the wrong file gives wrong names.
+    Ids of the 2017 and 2018 releases mean different classes, so even a file with more
+    classes is refused.
     """
     found = len(indices)
     if num_classes is not None and found != num_classes:

@@ -35,12 +35,7 @@ def decoder_for(
     crop_starts: tuple[int, ...] = (),
     segments: bool = False,
 ) -> "Decoder":
-    """The decoder of the records that `config` describes.
-
-    Args:
-      crop_starts: as of `FrameDecoder`.
-      segments: whether examples are the rated segments of the records.
-    """
+    """The decoder of the records that `config` describes, or of their segments."""
     if segments:
         return SegmentDecoder(config, labels, damage)
     if not config.frame_features:
@@ -83,13 +78,12 @@ class _Loan:
 class FrameRows:
     """The frames [B, T, D] of a batch; each video is copied while it is in the cache.
 
-    Args:
-      shape: (B, T, D) as expected; all are copied again if the longest differs from T.
+    All are copied again if the longest one differs from T of `shape`.
     """
 
-    def __init__(self, pool: BufferPool, shape: tuple[int, int, int]):
+    def __init__(self, pool: BufferPool, shape: tuple[int, int, int], dtype=np.uint8):
         self._pool = pool
-        self._frames = pool.empty(shape, np.uint8)
+        self._frames = pool.empty(shape, dtype)
         self._lengths: list[int] = []
 
     def add(self, parts: list[np.ndarray]) -> None:
@@ -114,7 +108,8 @@ class FrameRows:
         return self._frames[: len(lengths)], lengths
 
     def _resized(self, count, length):
-        frames = self._pool.empty((count, length, self._frames.shape[2]), np.uint8)
+        shape = (count, length, self._frames.shape[2])
+        frames = self._pool.empty(shape, self._frames.dtype)
         done, kept = len(self._lengths), min(length, self._frames.shape[1])
         frames[:done, :kept] = self._frames[:done, :kept]
         frames[:done, kept:] = 0
@@ -144,8 +139,7 @@ class Decoder:
         """Decodes the records of one batch.
 
         Args:
-          paths: the shards, of which each location names one.
-          locations: of the B records.
+          paths: the shards, of which each of the B locations names one.
           records: their data, each used before the next is asked for; None for one
             that could not be read and is reported.
           draws: int64 [B], the `draw` of each; None: the fixed choice.
@@ -311,7 +305,9 @@ class FrameDecoder(Decoder):
         longest = max(lengths, default=0) // stride  # if it holds nothing else
         longest = min(longest, self.config.longest_example)
         count = len(lengths) * max(1, len(self.crop_starts))
-        return FrameRows(self.pool, (count, longest, self.config.feature_size))
+        shape = (count, longest, self.config.feature_size)
+        dtype = np.float32 if self.config.released_crops else np.uint8
+        return FrameRows(self.pool, shape, dtype)
 
     def collate(self, parsed, rows=None):
         frames, lengths = rows.finish()
@@ -321,10 +317,9 @@ class FrameDecoder(Decoder):
 class ReleasedCropDecoder(FrameDecoder):
     """Crops as the released code of Zou et al. 2017 makes them, which differ:
 
-    - in training the start is drawn for each feature, so that rgb and audio are some
-      seconds apart;
-    - --frame_sampling=crop: all videos have --crop_frames frames, which are zeros after
-      the end;
+    - in training the start is drawn for each feature, so that they are some seconds
+      apart;
+    - --frame_sampling=crop: all videos have --crop_frames frames, zeros after the end;
     - --frame_sampling=interval: a video has as many frames as its first feature; other
       features are cut or filled with zeros.
 
@@ -332,30 +327,20 @@ class ReleasedCropDecoder(FrameDecoder):
     """
 
     def _sampled(self, rows, draw, start):
+        """The crops of all features side by side, dequantised: one float32 [T, D]."""
         draws = [None] * len(rows)
         if draw is not None:
             draws = frame_sampling.draws(draw, range(len(rows))).tolist()
         parts = zip(rows, draws, strict=True)
-        sampled = super()._sampled
-        return [sampled([part], own, start)[0].copy() for part, own in parts]
-
-    def frame_rows(self, lengths):
-        return None
-
-    def collate(self, parsed, rows=None):
-        batch = Decoder.collate(self, parsed)
-        lengths = np.array([len(row["frames"][0]) for row in parsed], np.int32)
-        if self.config.frame_sampling == "crop":
-            lengths[:] = self.config.crop_frames
-        shape = (len(parsed), lengths.max(initial=0), self.config.feature_size)
-        out = self.pool.empty(shape, np.float32)
-        out[:] = 0
-        ends = np.cumsum(self.config.feature_sizes)[:-1]
-        for target, length, row in zip(out, lengths, parsed, strict=True):
-            columns = np.split(target[:length], ends, axis=1)
-            for column, part in zip(columns, row["frames"], strict=True):
-                column[: len(part)] = dequantize(part[:length])
-        return {**batch, "frames": out, "num_frames": lengths}
+        sample = super()._sampled
+        parts = [part for row, own in parts for part in sample([row], own, start)]
+        is_crop = self.config.frame_sampling == "crop"
+        length = self.config.crop_frames if is_crop else len(parts[0])
+        frames = np.zeros((length, self.config.feature_size), np.float32)
+        columns = np.split(frames, np.cumsum(self.config.feature_sizes)[:-1], axis=1)
+        for column, part in zip(columns, parts, strict=True):
+            column[: len(part)] = dequantize(part[:length])
+        return [frames]
 
 
 class SegmentDecoder(FrameDecoder):

@@ -68,24 +68,21 @@ def sample(
             return frames[start::stride][: config.longest_example]
         case "windows":
             counts = np.minimum(len(frames) - np.arange(0, len(frames), stride), stride)
-            chosen = functools.partial(below, _draws(draw, len(counts)))
+            each = draw if draw is None else draws(draw, range(len(counts)))
+            chosen = functools.partial(below, each)
             index = frame_indices.window_indices(np, chosen, counts, stride)
             return frames.start + index
         case "random" if draw is None:  # spread evenly
             index = (2 * np.arange(count) + 1) * len(frames) // (2 * count)
             return frames.start + index
         case "random":  # sorted, which matters to recurrent models
-            return frames.start + np.sort(below(_draws(draw, count), len(frames)))
+            index = below(draws(draw, range(count)), len(frames))
+            return frames.start + np.sort(index)
         case "run":
             chosen = functools.partial(below, draw)
             start = frame_indices.run_starts(np, chosen, len(frames), count)
             return frames[start : start + count]
     return frames
-
-
-def _draws(draw, count):
-    """Random bits for each of `count` choices in a video; None if none is drawn."""
-    return None if draw is None else draws(draw, range(count))
 
 
 def available(length: int, skip: int, most: int) -> range:

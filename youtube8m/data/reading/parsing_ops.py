@@ -34,9 +34,6 @@ def parse_records(
       serialized: string [B]; records may have either id key.
       labels: whether the batch has `labels`.
       seed, start: as `choose_frames` takes them.
-
-    Returns:
-      A batch as `youtube8m.data.reading.batch` describes it.
     """
     context_spec = {**_IDS, **(_LABELS if labels else {})}
     if data.frame_features:
@@ -60,14 +57,9 @@ def parse_records(
 
 
 def parse_segments(data: DataConfig, record) -> dict:
-    """A batch of the rated segments of one record, one for each start time.
+    """A batch of the rated segments of one record, string [].
 
-    Args:
-      record: string [].
-
-    Returns:
-      As `parse_records`, with `segment_start` and `rated`. Segments come in the order
-      in which their start times first appear in the record.
+    They come in the order in which their start times first appear in the record.
     """
     context, rows, lengths = _parse_frames(data, record[None], {**_IDS, **_RATINGS})
     starts, classes, scores = (context[key].values for key in _RATINGS)
@@ -98,14 +90,13 @@ def parse_segments(data: DataConfig, record) -> dict:
 def choose_frames(data: DataConfig, lengths, seed=None, start=None):
     """The frames that are read of videos of `lengths`, as `frame_sampling.sample`.
 
+    Returns index int32 [B, k], 0 after the end; and how many are chosen, int32 [B].
+
     Args:
       lengths: int [B], at least 1.
       seed: int64 [2], from which frames are drawn as in training; None for the choice
         of evaluation and prediction.
       start: int32 [B], where crops start if nothing is drawn; None for --crop_start.
-
-    Returns:
-      index int32 [B, k], 0 after the end; and how many are chosen, int32 [B].
     """
 
     def below(limits):
@@ -174,8 +165,7 @@ def _cut(index, real):
 def _gather(rows, index, num_frames):
     """The strings [n, k] of each feature at index [n, k], "" after num_frames [n].
 
-    Args:
-      rows: strings [n, T] of each feature, or [T] that all examples share.
+    `rows` are strings [n, T] of each feature, or [T] that all examples share.
     """
     real = tf.sequence_mask(num_frames, tf.shape(index)[1])
     return {
@@ -212,11 +202,7 @@ def _sparse(rows, values, starts):
 
 
 def _class_ids(data, lists):
-    """int32 [n, L]: the classes of each row once, ascending, padded with -1.
-
-    Args:
-      lists: sparse int64 [n, m].
-    """
+    """Sparse int64 [n, m] to int32 [n, L]: each class once, ascending, -1 behind."""
     message = f"a record has a label beyond --num_classes={data.num_classes}"
     within = (lists.values >= 0) & (lists.values < data.num_classes)
     tf.debugging.Assert(tf.reduce_all(within), [message])

@@ -33,7 +33,6 @@ _WRAPPING = re.compile(
     r"\{\{.*?\}\} |Error in user-defined function.*?: Iterator::\S+: | \[Op:.*"
     r"|assertion failed: \[|\](?: \[.*)?$"
 )
-_GZIP = b"\x1f\x8b\x08"
 
 
 class TensorFlowShards(Shards):
@@ -130,10 +129,8 @@ class TensorFlowShards(Shards):
         """A batch of the examples of one record: of each start, or rated segment."""
         if self.segments:
             return parsing_ops.parse_segments(self.config, record)
-        records = record[None] if starts is None else tf.repeat(record, len(starts))
-        return parsing_ops.parse_records(
-            self.config, records, self.labels, seed, starts
-        )
+        batch = record[None] if starts is None else tf.repeat(record, len(starts))
+        return parsing_ops.parse_records(self.config, batch, self.labels, seed, starts)
 
     def iterate(self, dataset: tf.data.Dataset):
         """As `Shards.iterate`; any damage raises a UserError."""
@@ -178,7 +175,7 @@ def _compression(path):
     except tf.errors.OpError:  # which reading it will report
         return b""
     is_record = tfrecord.sound_length(start) >= 0  # a length may look like gzip's mark
-    return b"GZIP" if start.startswith(_GZIP) and not is_record else b""
+    return b"GZIP" if start.startswith(b"\x1f\x8b\x08") and not is_record else b""
 
 
 def open_shards(input_pipeline: str, *args, **kwargs) -> Shards:

@@ -64,9 +64,6 @@ class Location(NamedTuple):
     length: int  # of its message, in bytes
 
 
-# Files.
-
-
 def find_shards(pattern: str, flag: str) -> list[str]:
     """The files that comma-separated globs match, sorted within each glob.
 
@@ -113,18 +110,13 @@ def digest(paths: list[str]) -> str:
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
-# Records.
-
-
 def walk(
     path: str, damage: Damage, start: float = 0, stop: float = math.inf
 ) -> Iterator[tuple[int, int, int]]:
     """Yields (index, offset, length of the message) of each record with a sound header.
 
-    Bytes between sound records are reported to `damage`, and count as one record.
-
-    Args:
-      start, stop: only what begins in these bytes of the file is yielded and reported.
+    Bytes between sound records are reported to `damage`, and count as one record. Only
+    what begins in the bytes from `start` to `stop` is yielded and reported.
     """
     try:
         with _open(path) as file:
@@ -253,9 +245,6 @@ def _masked_crc32c(data) -> bytes:
     """TFRecord's checksum of `data`: the four bytes of the file."""
     crc = google_crc32c.value(data)
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
-
-
-# Messages.
 
 
 def split_sequence_example(buffer: Buffer) -> tuple[dict[str, Span], dict[str, Span]]:
@@ -416,13 +405,11 @@ def _values(buffer: Buffer, feature: Span, kind: int, single: int):
     if start:
         yield start, end
         return
-    for number, wire_type, span in fields(buffer, feature):
-        if wire_type != _LENGTH_DELIMITED or number not in _KINDS:
+    for found, wire_type, span in fields(buffer, feature):
+        if wire_type != _LENGTH_DELIMITED or found not in _KINDS:
             continue
-        if number != kind:
-            raise RecordError(
-                f"holds a {_KINDS[number]} where a {_KINDS[kind]} belongs"
-            )
+        if found != kind:
+            raise RecordError(f"holds a {_KINDS[found]} where a {_KINDS[kind]} belongs")
         for inner, inner_type, value in fields(buffer, span):
             if inner != 1:
                 continue

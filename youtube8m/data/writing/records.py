@@ -98,15 +98,14 @@ def _add_identity(features, video_id, labels, id_key):
 
 def add_segments(context, segments):
     """Adds the rated segments, as the four parallel lists of the 2019 release."""
-    segments = [RatedSegment(*segment) for segment in segments]
-    ends = [segment.start + schema.SEGMENT_FRAMES for segment in segments]
+    starts, labels, scores = list(zip(*segments, strict=True)) or [(), (), ()]
+    ends = [start + schema.SEGMENT_FRAMES for start in starts]
     for key, values in (
-        (schema.SEGMENT_START_TIMES_KEY, [segment.start for segment in segments]),
+        (schema.SEGMENT_START_TIMES_KEY, starts),
         (schema.SEGMENT_END_TIMES_KEY, ends),
-        (schema.SEGMENT_LABELS_KEY, [segment.label for segment in segments]),
+        (schema.SEGMENT_LABELS_KEY, labels),
     ):
         context.feature[key].int64_list.value.extend(values)
-    scores = [segment.score for segment in segments]
     context.feature[schema.SEGMENT_SCORES_KEY].float_list.value.extend(scores)
 
 

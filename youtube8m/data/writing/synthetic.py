@@ -175,8 +175,7 @@ def _directions(config: SampleConfig) -> np.ndarray:
 def _scenes(rng, video: _Video) -> tuple[np.ndarray, np.ndarray]:
     """Cuts a video into scenes, at least one of each label.
 
-    Returns:
-      (lengths in blocks of five frames int64 [S], class shown int64 [S]).
+    Returns lengths in blocks of five frames int64 [S], and classes shown int64 [S].
     """
     blocks, labels = _num_blocks(video.num_frames), video.labels
     count = max(len(labels), blocks * schema.SEGMENT_FRAMES // _SCENE_FRAMES)
@@ -222,12 +221,10 @@ def write_sample(
 ) -> dict:
     """Writes the data set under `directory`; the same one for the same `config`.
 
-    The same videos are written as frame-level records (frame/), as video-level
-    records with the means of the frames (video/: mean_rgb ...), and, but for test,
-    as frame-level records with rated segments (segment/).
-
-    Args:
-      progress: called as progress(videos written, videos in all) after each video.
+    The same videos are written as frame-level records (frame/), as video-level records
+    with the means of the frames (video/: mean_rgb ...), and, but for test, as
+    frame-level records with rated segments (segment/). After each video,
+    progress(videos written, videos in all) is called.
 
     Returns:
       'frame/train', 'video/test', 'segment/validate' ... -> the glob of those files,
