@@ -88,9 +88,8 @@ class TrainingConfig(InputConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        require(
-            0 <= self.seed < 2**32, f"--seed={self.seed}: must be from 0 to 4294967295"
-        )
+        wrong = f"--seed={self.seed}: must be from 0 to 4294967295"
+        require(0 <= self.seed < 2**32, wrong)
         require_given(self, "train_dir", "train_data_pattern")
         require_positive(
             self, "batch_size", "steps_per_loop", "num_epochs", "max_steps"
@@ -99,11 +98,7 @@ class TrainingConfig(InputConfig):
         require_positive(self, "learning_rate_decay_examples", "export_model_steps")
         require_positive(self, "save_checkpoint_minutes", "keep_checkpoints")
         require_positive(self, "num_readers", "shuffle_buffer")
-        require(
-            self.precision in PRECISIONS,
-            f"--precision={self.precision}: must be one of {', '.join(PRECISIONS)}",
-        )
-        require(
-            0 <= self.ema_decay < 1,
-            f"--ema_decay={self.ema_decay}: must be at least 0 and below 1",
-        )
+        wrong = f"--precision={self.precision}: must be one of {', '.join(PRECISIONS)}"
+        require(self.precision in PRECISIONS, wrong)
+        wrong = f"--ema_decay={self.ema_decay}: must be at least 0 and below 1"
+        require(0 <= self.ema_decay < 1, wrong)
