@@ -1,9 +1,4 @@
-"""Saving and restoring the whole state of training.
-
-saver = Saver(directory, state, keep=5)
-saver.restore()
-saver.save()                                  # model.ckpt-STEP
-"""
+"""Saving and restoring the whole state of training."""
 
 import dataclasses
 import functools
@@ -25,7 +20,12 @@ from youtube8m.training.steps import TrainingState
 
 @dataclasses.dataclass
 class Saver:
-    """Saves and restores the whole state of a run."""
+    """Saves the state of a run as model.ckpt-STEP, of which it keeps the newest.
+
+    saver = Saver(directory, state, keep=5)
+    saver.restore()
+    saver.save()
+    """
 
     directory: RunDirectory
     state: TrainingState

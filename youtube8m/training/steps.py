@@ -81,6 +81,7 @@ def pad_batch(batch: dict, frames: int, labels: int = 32) -> dict:
     return result
 
 
+@dataclasses.dataclass(eq=False)
 class TrainStep:
     """One update of the state by one global batch.
 
@@ -90,19 +91,14 @@ class TrainStep:
         one is to stop.
     """
 
-    def __init__(
-        self,
-        strategy: tf.distribute.Strategy,
-        state: TrainingState,
-        config: TrainingConfig,
-        num_classes: int,
-    ):
-        self.strategy = strategy
-        self.state = state
-        self.config = config
-        self.num_classes = num_classes
+    strategy: tf.distribute.Strategy
+    state: TrainingState
+    config: TrainingConfig
+    num_classes: int
+
+    def __post_init__(self):
         self.stopping = tf.Variable(0.0, trainable=False)
-        self.jit_compile = config.jit_compile and self._can_be_compiled()
+        self.jit_compile = self.config.jit_compile and self._can_be_compiled()
         self._functions = {}  # by the number of steps
 
     def __call__(self, batch) -> dict:

@@ -52,6 +52,7 @@ _LOST_WORKER = (
 )
 
 
+@dataclasses.dataclass(eq=False)
 class Trainer:
     """Trains a run, from its last checkpoint if it has one.
 
@@ -66,18 +67,15 @@ class Trainer:
     Raises UserError if a flag or the data is wrong.
     """
 
-    def __init__(
-        self,
-        run: RunConfig,
-        config: TrainingConfig,
-        strategy: tf.distribute.Strategy | None = None,
-        workers: Workers | None = None,
-    ):
-        self.run = run
-        self.config = config
-        self.workers = workers or Workers()
+    run: RunConfig
+    config: TrainingConfig
+    strategy: tf.distribute.Strategy | None = None
+    workers: Workers = Workers()
+
+    def __post_init__(self):
+        run, config = self.run, self.config
         # Several workers must connect before TensorFlow runs anything.
-        self.strategy = strategy or self.workers.strategy(config.num_gpu)
+        self.strategy = self.strategy or self.workers.strategy(config.num_gpu)
         self._all_gather = functools.partial(self.workers.all_gather, self.strategy)
         self._check_workers()
         keras.utils.set_random_seed(config.seed)
