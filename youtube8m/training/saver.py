@@ -1,4 +1,9 @@
-"""Saving and restoring the whole state of training."""
+"""Saving and restoring the whole state of training.
+
+saver = Saver(directory, state, keep=5)
+saver.restore()
+saver.save()                                  # model.ckpt-STEP
+"""
 
 import dataclasses
 import functools
@@ -20,12 +25,7 @@ from youtube8m.training.steps import TrainingState
 
 @dataclasses.dataclass
 class Saver:
-    """Saves the state of a run as model.ckpt-STEP, of which it keeps the newest.
-
-    saver = Saver(directory, state, keep=5)
-    saver.restore()
-    saver.save()
-    """
+    """Saves the state of a run, and keeps the newest `keep` checkpoints."""
 
     directory: RunDirectory
     state: TrainingState

@@ -137,7 +137,10 @@ class Trainer:
         first = self.state.steps_done
         self._position = self.state.position.numpy()
         self._report = TrainingReport(self.directory, first, self._expected_steps())
-        with self._report as report, self._stopping_on_signals():
+        with self._report as report:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                previous = signal.signal(number, self._on_signal)
+                report.callback(signal.signal, number, previous)
             report.say(self._describe_start(restored))
             for line in () if restored else self._warm_start_lines:
                 report.say(line)
@@ -353,22 +356,11 @@ class Trainer:
         if self.directory.writes:
             report.say(f"saved step {step}: {prefix}")
 
-    @contextlib.contextmanager
-    def _stopping_on_signals(self):
-        """Lets SIGTERM or Ctrl-C end the loop after its step; a second one at once."""
-
-        def on_signal(number, _):
-            if self._stop_signal:
-                raise KeyboardInterrupt
-            self._stop_signal = number
-
-        stopping = (signal.SIGTERM, signal.SIGINT)
-        previous = {number: signal.signal(number, on_signal) for number in stopping}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+    def _on_signal(self, number, _):
+        """Ends the loop after its step; a second signal ends it at once."""
+        if self._stop_signal:
+            raise KeyboardInterrupt
+        self._stop_signal = number
 
 
 @contextlib.contextmanager
