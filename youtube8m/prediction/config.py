@@ -67,10 +67,8 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
             "--crop_starts: segments are predicted whole, not cropped; drop it or "
             "--segment_labels",
         )
-        require(
-            self.ensemble_average in ("top_k", "full"),
-            f"--ensemble_average={self.ensemble_average}: must be top_k or full",
-        )
+        wrong = f"--ensemble_average={self.ensemble_average}: must be top_k or full"
+        require(self.ensemble_average in ("top_k", "full"), wrong)
         self._check_weights()
         require(
             bool(self.train_dir or self.input_model_tgz),

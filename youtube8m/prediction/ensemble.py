@@ -19,6 +19,10 @@ from youtube8m.metrics import Metrics, average_precision
 from youtube8m.prediction.submission import Submission
 from youtube8m.util.progress import Progress
 
+Rows = Sequence[np.ndarray]  # for each submission some of its rows, int64 [V]
+# A slice of the V videos, classes int32 [R, K] and confidences float32 [R, K].
+Blocks = Iterator[tuple[slice, np.ndarray, np.ndarray]]
+
 _BLOCK_BYTES = 32 << 20  # of rows merged at once, of all files together
 _RANK_OFFSET = 60  # of reciprocal rank fusion
 
@@ -66,21 +70,14 @@ def align(submissions: Sequence[Submission]) -> list[np.ndarray]:
 
 
 def merged_videos(
-    submissions: Sequence[Submission],
-    rows: Sequence[np.ndarray],
-    weights: np.ndarray,
-    top_k: int,
-) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-    """The weighted sum of video CSVs, block by block.
-
-    Args:
-      rows: of each submission the rows to merge, int64 [V].
-      weights: [M], summing to 1.
+    submissions: Sequence[Submission], rows: Rows, weights: np.ndarray, top_k: int
+) -> Blocks:
+    """The weighted sum of the `rows` of video CSVs, by `weights` [M] that sum to 1.
 
     Yields:
-      (slice of the V, classes int32 [R, K], confidences float32 [R, K]): the best
-      K = top_k classes of each video, falling; of equal confidence the lower id
-      first. Where fewer are listed, the rest is class -1 of confidence -inf.
+      Blocks of the best K = top_k classes of each video, falling; of equal confidence
+      the lower id first. Where fewer are listed, the rest is class -1 of confidence
+      -inf.
 
     Raises UserError at a damaged row.
     """
@@ -171,12 +168,7 @@ def fuse(lists: Sequence[tuple[list[str], float]]) -> list[str]:
     return unique[np.argsort(-sums, kind="stable")].tolist()
 
 
-def evaluate(
-    blocks: Iterator[tuple[slice, np.ndarray, np.ndarray]],
-    labels: np.ndarray,
-    num_classes: int,
-    top_k: int,
-) -> dict:
+def evaluate(blocks: Blocks, labels: np.ndarray, num_classes: int, top_k: int) -> dict:
     """`Metrics.result` of `merged_videos`, whose top_k pairs are all there is.
 
     Args:
@@ -196,10 +188,7 @@ def evaluate(
 
 
 def select(
-    submissions: Sequence[Submission],
-    rows: Sequence[np.ndarray],
-    labels: np.ndarray,
-    top_k: int,
+    submissions: Sequence[Submission], rows: Rows, labels: np.ndarray, top_k: int
 ) -> Iterator[tuple[int, float]]:
     """Greedy forward selection with replacement, as long as GAP rises.
 
@@ -208,8 +197,7 @@ def select(
     Models").
 
     Args:
-      rows: of each submission the rows of the labelled videos, int64 [V].
-      labels: int [V, L], padded with -1.
+      labels: int [V, L], padded with -1, of the videos of `rows`.
 
     Yields:
       (the number of the submission that is picked, the GAP of all picks so far).

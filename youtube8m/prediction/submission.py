@@ -181,6 +181,7 @@ class Submission:
             with open(path, "rb") as file:
                 self.header, start = self._read_header(file.readline())
                 self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                self.num_bytes = len(self._data)
                 self._first_line = 2 if start else 1
                 file.seek(start)
                 self.keys = self._index(file, start)
@@ -188,10 +189,6 @@ class Submission:
             raise UserError(f"{path}: cannot be read ({error.strerror})") from None
         if not self.keys and not may_be_empty:
             raise UserError(f"{path}: has a header but no rows")
-
-    @property
-    def num_bytes(self) -> int:
-        return len(self._data)
 
     def require_merged(self) -> None:
         """Raises UserError for the segments of one of several parts of the data."""

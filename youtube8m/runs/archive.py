@@ -130,15 +130,11 @@ def _safe_name(member):
     """A member's name without `.` parts. Raises UserError unless it may be unpacked."""
     parts = [part for part in member.name.split("/") if part not in ("", ".")]
     inside = not member.name.startswith("/") and ".." not in parts
-    require(
-        inside and "\0" not in member.name,
-        f"holds {member.name!r}, which would lie outside; nothing is unpacked",
-    )
+    outside = f"holds {member.name!r}, which would lie outside; nothing is unpacked"
+    require(inside and "\0" not in member.name, outside)
     kind = _KINDS.get(member.type, "of an unusual kind")
-    require(
-        member.isdir() or (member.isreg() and not member.issparse()),
-        f"holds {member.name!r}, {kind}; only files and directories are unpacked",
-    )
+    other = f"holds {member.name!r}, {kind}; only files and directories are unpacked"
+    require(member.isdir() or (member.isreg() and not member.issparse()), other)
     require(bool(parts) or member.isdir(), "holds a file without a name")
     return "/".join(parts)
 

@@ -11,6 +11,7 @@ other records cannot be compared: such checkpoints are not ranked.
 """
 
 import contextlib
+import dataclasses
 import glob
 import os
 import shutil
@@ -22,24 +23,22 @@ from youtube8m.util.files import replacing
 from youtube8m.util.json import JsonError, read_json
 
 
+@dataclasses.dataclass
 class BestCheckpoints:
-    """The `keep` best checkpoints of a run.
+    """The `keep` best checkpoints of a run, in a `directory` of their own.
 
     Args:
       name: of their directory, one of directory.BEST.
       measured_on: names the records that the GAPs are computed on.
     """
 
-    def __init__(
-        self,
-        directory: RunDirectory,
-        keep: int,
-        name: str = "best",
-        measured_on: str = "",
-    ):
-        self.directory = RunDirectory(directory.file(name))
-        self.keep = keep
-        self.measured_on = measured_on
+    directory: RunDirectory
+    keep: int
+    name: str = "best"
+    measured_on: str = ""
+
+    def __post_init__(self):
+        self.directory = RunDirectory(self.directory.file(self.name))
 
     def copy(self, prefix: str) -> None:
         """Copies a checkpoint's files. Raises OSError if not all can be copied."""

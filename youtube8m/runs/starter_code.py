@@ -42,8 +42,6 @@ _CLASSIFIERS = (
 )
 _ADAM_BETA_2 = 0.999
 
-# Names and layouts --------------------------------------------------------------------
-
 # Our layers -> the starter code's, with all that precedes the last part of a name.
 _LAYERS = {
     "classifier/logits": "fully_connected/",
@@ -109,9 +107,6 @@ def lstm_layout(leaf: str, value, forget_bias: float = 1.0):
     ours = np.concatenate([i, f, j, o], axis=-1)
     inputs = len(ours) - o.shape[-1]
     return {"kernel": ours[:inputs], "recurrent_kernel": ours[inputs:]}.get(leaf, ours)
-
-
-# One checkpoint -----------------------------------------------------------------------
 
 
 class StarterCheckpoint(CheckpointReader):

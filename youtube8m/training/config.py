@@ -103,10 +103,7 @@ class TrainingConfig(InputConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        require(
-            0 <= self.seed < 2**32, f"--seed={self.seed}: must be from 0 to 4294967295"
-        )
-        require(
-            0 <= self.ema_decay < 1,
-            f"--ema_decay={self.ema_decay}: must be at least 0 and below 1",
-        )
+        wrong = f"--seed={self.seed}: must be from 0 to 4294967295"
+        require(0 <= self.seed < 2**32, wrong)
+        wrong = f"--ema_decay={self.ema_decay}: must be at least 0 and below 1"
+        require(0 <= self.ema_decay < 1, wrong)

@@ -1,7 +1,4 @@
-"""training_flags.json: the flags that the state of training depends on.
-
-flags = resume_flags(directory, TrainingFlags(...))     # those the run began with
-"""
+"""training_flags.json: the flags that the state of training depends on."""
 
 import dataclasses
 import os
@@ -53,25 +50,25 @@ def resume_flags(
     path = directory.file(_NAME)
     begun = directory.latest_checkpoint() and os.path.exists(path)
     saved = _read(path, flags) if begun else flags
-    for name in _FIXED:
+    anew = "--start_new_model to begin anew"
+    for name in dict.fromkeys((*_FIXED, "files", *dataclasses.asdict(saved))):
         was, now = getattr(saved, name), getattr(flags, name)
-        if was != now:
+        if was == now or name in derived:
+            continue
+        if name in _FIXED:
             raise UserError(
                 f"--{name}={now}: the run in {directory.path} was begun with {was}; "
-                "give that, --start_new_model to begin anew, or another "
-                "--train_dir, which may take the weights by --warm_start_from"
+                f"give that, {anew}, or another --train_dir, which may take the "
+                "weights by --warm_start_from"
             )
-    if saved.files != flags.files:
-        raise UserError(
-            f"{directory.flag}={directory.path}: the run there was begun on other "
-            "shards than --train_data_pattern finds; give the same files, or "
-            "--start_new_model to begin anew"
-        )
-    for name, value in dataclasses.asdict(saved).items():
-        given = getattr(flags, name)
-        if value != given and name not in derived:
-            message = "--%s=%s: the run goes on with %s, in the order it was begun"
-            logging.warning(message, name, given, value)
+        if name == "files":
+            raise UserError(
+                f"{directory.flag}={directory.path}: the run there was begun on "
+                "other shards than --train_data_pattern finds; give the same files, or "
+                f"{anew}"
+            )
+        message = "--%s=%s: the run goes on with %s, in the order it was begun"
+        logging.warning(message, name, now, was)
     directory.write_json(_NAME, dataclasses.asdict(saved))
     return saved
 

@@ -25,7 +25,7 @@ from youtube8m.training.steps import TrainingState
 
 @dataclasses.dataclass
 class Saver:
-    """Saves and restores the whole state of a run."""
+    """Saves the state of a run, and keeps the newest `keep` checkpoints."""
 
     directory: RunDirectory
     state: TrainingState

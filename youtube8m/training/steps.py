@@ -81,6 +81,7 @@ def pad_batch(batch: dict, frames: int, labels: int = 32) -> dict:
     return result
 
 
+@dataclasses.dataclass(eq=False)
 class TrainStep:
     """One update of the state by one global batch.
 
@@ -90,19 +91,14 @@ class TrainStep:
         one is to stop.
     """
 
-    def __init__(
-        self,
-        strategy: tf.distribute.Strategy,
-        state: TrainingState,
-        config: TrainingConfig,
-        num_classes: int,
-    ):
-        self.strategy = strategy
-        self.state = state
-        self.config = config
-        self.num_classes = num_classes
+    strategy: tf.distribute.Strategy
+    state: TrainingState
+    config: TrainingConfig
+    num_classes: int
+
+    def __post_init__(self):
         self.stopping = tf.Variable(0.0, trainable=False)
-        self.jit_compile = config.jit_compile and self._can_be_compiled()
+        self.jit_compile = self.config.jit_compile and self._can_be_compiled()
         self._functions = {}  # by the number of steps
 
     def __call__(self, batch) -> dict:
@@ -188,8 +184,7 @@ class TrainStep:
         total = context.all_reduce("sum", rows)
         with tf.GradientTape() as tape:
             outputs = self.state.model(device_inputs(batch), training=True)
-            label_loss = tf.reduce_sum(self._label_loss(outputs, batch)) / total
-            auxiliary = self._auxiliary_loss(outputs, batch, total, replicas)
+            label_loss, auxiliary = self._losses(outputs, batch, total, replicas)
             penalties = self.state.model.losses or [tf.constant(0.0)]
             penalty = tf.add_n(penalties) / replicas
             objective = label_loss + auxiliary
@@ -205,23 +200,20 @@ class TrainStep:
             **{k: v for k, v in outputs.items() if k == "predictions"},
         }
 
-    def _label_loss(self, outputs, batch):
-        if "predictions" not in outputs:
-            return tf.constant(0.0)
-        labels, weights = label_arrays(batch, self.num_classes)
-        return self.state.loss.call(labels, outputs["predictions"], weights)
-
-    def _auxiliary_loss(self, outputs, batch, total, replicas):
-        """The sum of all terms, as means over the global batch."""
-        parts = [self.state.model]
+    def _losses(self, outputs, batch, total, replicas):
+        """The label loss, and the sum of all other terms; global means of both."""
+        parts, label_losses = [self.state.model], tf.constant(0.0)
         if "predictions" in outputs:
+            labels, weights = label_arrays(batch, self.num_classes)
+            predictions = outputs["predictions"]
+            label_losses = self.state.loss.call(labels, predictions, weights)
             parts.append(self.state.loss)
         groups = [part.auxiliary_losses(outputs, batch) for part in parts]
         terms = [term for group in groups for term in group.values()]
         counts = [total if term.shape.rank else replicas for term in terms]
         sums = [tf.reduce_sum(tf.cast(term, tf.float32)) for term in terms]
         means = [one / count for one, count in zip(sums, counts, strict=True)]
-        return tf.add_n([tf.constant(0.0), *means])
+        return tf.reduce_sum(label_losses) / total, tf.add_n([tf.constant(0.0), *means])
 
     def _apply(self, gradients, variables, replicas):
         """Clips each gradient and updates the variables; returns the norm of all."""
@@ -233,10 +225,8 @@ class TrainStep:
         factors = [1.0 / replicas for _ in gradients]
         if limit > 0:
             limit = limit * scale
-            factors = [
-                limit / tf.maximum(tf.sqrt(square), limit) / replicas
-                for square in squares
-            ]
+            norms = [tf.maximum(tf.sqrt(square), limit) for square in squares]
+            factors = [limit / norm / replicas for norm in norms]
         gradients = [g * factor for g, factor in zip(gradients, factors, strict=True)]
         optimizer.apply(gradients, variables)
         # Not add_n, which adds in the order in which its inputs are ready.

@@ -54,6 +54,7 @@ _LOST_WORKER = (
 )
 
 
+@dataclasses.dataclass(eq=False)
 class Trainer:
     """Trains a run, from its last checkpoint if it has one.
 
@@ -68,19 +69,16 @@ class Trainer:
     Raises UserError if a flag or the data is wrong.
     """
 
-    def __init__(
-        self,
-        run: RunConfig,
-        config: TrainingConfig,
-        strategy: tf.distribute.Strategy | None = None,
-        workers: Workers | None = None,
-    ):
+    run: RunConfig
+    config: TrainingConfig
+    strategy: tf.distribute.Strategy | None = None
+    workers: Workers = Workers()
+
+    def __post_init__(self):
         models.require_keras()
-        self.run = run
-        self.config = config
-        self.workers = workers or Workers()
+        run, config = self.run, self.config
         # Several workers must connect before TensorFlow runs anything.
-        self.strategy = strategy or self.workers.strategy(config.num_gpu)
+        self.strategy = self.strategy or self.workers.strategy(config.num_gpu)
         self._all_gather = functools.partial(self.workers.all_gather, self.strategy)
         self._check_workers()
         keras.utils.set_random_seed(config.seed)
@@ -142,7 +140,11 @@ class Trainer:
         first = self.state.steps_done
         self._position = self.state.position.numpy()
         self._report = TrainingReport(self.directory, first, self._expected_steps())
-        with self._report as report, self._stopping_on_signals():
+        with self._report as report:
+            if threading.current_thread() is threading.main_thread():  # others cannot
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    previous = signal.signal(number, self._on_signal)
+                    report.callback(signal.signal, number, previous)
             report.say(self._describe_start(restored))
             for line in () if restored else self._warm_start_lines:
                 report.say(line)
@@ -361,28 +363,11 @@ class Trainer:
         if self.directory.writes:
             report.say(f"saved step {step}: {prefix}")
 
-    @contextlib.contextmanager
-    def _stopping_on_signals(self):
-        """Lets SIGTERM or Ctrl-C end the loop after its step; a second one at once.
-
-        In a thread, which cannot handle signals, they are left to the program.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def on_signal(number, _):
-            if self._stop_signal:
-                raise KeyboardInterrupt
-            self._stop_signal = number
-
-        stopping = (signal.SIGTERM, signal.SIGINT)
-        previous = {number: signal.signal(number, on_signal) for number in stopping}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+    def _on_signal(self, number, _):
+        """Ends the loop after its step; a second signal ends it at once."""
+        if self._stop_signal:
+            raise KeyboardInterrupt
+        self._stop_signal = number
 
 
 @contextlib.contextmanager
