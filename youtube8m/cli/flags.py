@@ -147,7 +147,7 @@ def _define_hyperparameters():
 
 
 def _help_of(owners):
-    """What most classes say of an argument, at most thrice; its default in each."""
+    """What classes say of an argument, three sentences at most, and its defaults."""
     said = collections.Counter(a.help for a in owners.values() if a.help)
     sentences = [sentence for sentence, _ in said.most_common(3)]
     defaults = sorted(f"{owner} {a.default}" for owner, a in owners.items())

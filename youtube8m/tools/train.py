@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _announce(config, run):
-    """Says what the preset and the flags come to."""
+    """Logs the preset, and all settings that follow from it and the flags."""
     preset = find(config.preset)
     logging.info(
         "preset %s: %s, %s, reported %s",
