@@ -30,9 +30,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     known = sorted(known)
     by_folded = {candidate.lower(): candidate for candidate in known}
     near = difflib.get_close_matches(name.lower(), by_folded, n=3, cutoff=0.5)
-    hint = (
-        f"did you mean {' or '.join(by_folded[n] for n in near)}?"
-        if near
-        else f"known are {', '.join(known)}"
-    )
+    hint = f"known are {', '.join(known)}"
+    if near:
+        hint = f"did you mean {' or '.join(by_folded[n] for n in near)}?"
     return UserError(f"{kind}: there is no {name!r}; {hint}")

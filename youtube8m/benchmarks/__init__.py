@@ -151,7 +151,7 @@ def _metrics_of(labels, num_classes):
 
 
 def _metrics_alone(work):
-    """Measures: metrics, and numpy's choice of the highest, which they always need."""
+    """Measures of metrics, and of what they always need: numpy's choice of the best."""
     rng, (videos, classes) = np.random.default_rng(0), _METRICS_SHAPE
     predictions = rng.random(_METRICS_SHAPE, np.float32)
     on_device = tf.constant(predictions)

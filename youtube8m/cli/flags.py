@@ -37,8 +37,6 @@ hyperparameter_flags: dict[str, type] = {}
 # Flags that --help leaves out.
 unlisted: set[str] = set()
 
-_MOST_MEANINGS = 3  # in one help text, where classes differ
-
 _DEFINE = {
     bool: flags.DEFINE_boolean,
     int: flags.DEFINE_integer,
@@ -149,9 +147,9 @@ def _define_hyperparameters():
 
 
 def _help_of(owners):
-    """What most classes say of an argument, and its default in each class."""
+    """What classes say of an argument, three sentences at most, and its defaults."""
     said = collections.Counter(a.help for a in owners.values() if a.help)
-    sentences = [sentence for sentence, _ in said.most_common(_MOST_MEANINGS)]
+    sentences = [sentence for sentence, _ in said.most_common(3)]
     defaults = sorted(f"{owner} {a.default}" for owner, a in owners.items())
     return " ".join([*sentences, f"By default {', '.join(defaults)}."])
 

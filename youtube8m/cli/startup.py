@@ -179,7 +179,7 @@ def _guarded(call, *arguments):
 
 
 def check_arguments(arguments, commands) -> None:
-    """Raises UserError unless they are one of `commands`, or none; None allows all."""
+    """Raises UserError unless they are one of `commands`: () allows none, None any."""
     if commands is None:
         return
     extra = arguments[1:] if commands else arguments

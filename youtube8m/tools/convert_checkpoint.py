@@ -82,7 +82,7 @@ def convert(config: ConvertConfig) -> RunConfig:
 
 
 def _restore_state(model, prefix, config):
-    """The state of training that a checkpoint of the starter code comes to."""
+    """The state of training that a checkpoint of the starter code holds."""
     load_weights(model, prefix)
     state = TrainingState(model, optimizers.create(config.optimizer, 0.01))
     checkpoint = StarterCheckpoint(prefix)

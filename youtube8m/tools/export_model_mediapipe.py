@@ -53,16 +53,14 @@ def main() -> None:
         train_dir, checkpoint = parent, ""
     elif folder in ("inference_model", *BEST) and not has_flags:
         train_dir, checkpoint = parent, os.path.join(folder, checkpoint)
-    run = export(
-        ExportConfig(
-            train_dir=train_dir,
-            checkpoint=checkpoint,
-            output_dir=config.output_dir,
-            format="mediapipe",
-            hyperparameters=config.hyperparameters,
-        )
+    exported = ExportConfig(
+        train_dir=train_dir,
+        checkpoint=checkpoint,
+        output_dir=config.output_dir,
+        format="mediapipe",
+        hyperparameters=config.hyperparameters,
     )
-    flags.warn_differing(run)
+    flags.warn_differing(export(exported))
 
 
 if __name__ == "__main__":

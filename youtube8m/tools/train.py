@@ -52,7 +52,7 @@ def _saved_data(config):
 
 
 def _announce(config, run):
-    """Says what the preset and the flags come to."""
+    """Logs the preset, and all settings that follow from it and the flags."""
     preset = find(config.preset)
     logging.info(
         "preset %s: %s, %s, reported %s",
