@@ -21,6 +21,7 @@ from youtube8m.prediction.segmentation import split_segments
 from youtube8m.runs import archive
 from youtube8m.util.files import replacing
 from youtube8m.util.progress import Progress
+from youtube8m.util.text import decode_id
 
 _SEGMENT_BATCH = 4096  # segments predicted at once
 _PROGRESS = "num examples processed: %d elapsed seconds: %.2f examples/sec: %.2f"
@@ -49,6 +50,7 @@ class Inference:
             "--input_data_pattern",
             segments=config.segment_labels,
             labels=False,
+            ids=submission.IDS[config.segment_labels],
             strict=config.strict_data,
             input_pipeline=config.input_pipeline,
         )
@@ -169,4 +171,5 @@ class Inference:
 
 
 def _decode_ids(batch):
-    return [name.decode("utf-8", "replace") for name in batch["id"].numpy()]
+    """The ids as text, whose bytes stay the same when it is written."""
+    return [decode_id(name) for name in batch["id"].numpy()]

@@ -8,6 +8,7 @@
 All of them call this one function, so they agree on every prediction.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,8 +77,11 @@ class TrainedRun:
         labels: bool = True,
         strict: bool = False,
         input_pipeline: str = "reader",
+        ids: re.Pattern[bytes] | None = None,
     ) -> Shards:
         """Opens records for the run's model, as videos or as `segments`.
+
+        Args: as `Shards.open`.
 
         Raises UserError if the records do not fit; the message adds what the run reads.
         """
@@ -91,7 +95,7 @@ class TrainedRun:
             data, segments = data.of_segments(), False
         try:
             return open_shards(
-                input_pipeline, pattern, flag, data, labels, strict, segments
+                input_pipeline, pattern, flag, data, labels, strict, segments, ids
             )
         except UserError as error:
             level = "frame" if data.frame_features else "video"

@@ -13,6 +13,7 @@ one of several parts of the data (--num_shards) keep them, until the parts are m
     counts, classes, scores = submission.pairs(range(len(submission.keys)))
 """
 
+import codecs
 import mmap
 import pathlib
 import re
@@ -27,7 +28,7 @@ from absl import logging
 from youtube8m import schema
 from youtube8m.errors import UserError
 from youtube8m.util.files import local_path
-from youtube8m.util.text import shortened
+from youtube8m.util.text import decode_id, encode_id, shortened
 
 VIDEO_HEADER = "VideoId,LabelConfidencePairs\n"
 SEGMENT_HEADER = "Class,Segments\n"
@@ -40,10 +41,16 @@ _CHALLENGE_CLASSES = (
     pathlib.Path(__file__).parents[1] / "data" / "labels" / "segment_label_ids.csv"
 )
 
-_SEGMENT = re.compile(rb"[^\s:,]+:\d+")
-_SCORED_SEGMENT = re.compile(rb"([^\s:,]+:\d+):([0-9.e+-]+)")
-_SEGMENT_ROW = re.compile(rb"\d+,[^\s:,]+:\d+(\s|$)")
+# The ids that a row can hold, of videos and (True) of segments.
+IDS = {
+    False: re.compile(rb'[^\x00-\x1f\x7f,"]+'),
+    True: re.compile(rb'[^\x00-\x20\x7f,"]+'),
+}
+_SEGMENT = re.compile(rb"[^\s,]+:\d+")
+_SCORED_SEGMENT = re.compile(rb"([^\s,]+:\d+):([0-9.e+-]+)")
+_SEGMENT_ROW = re.compile(rb"\d+,[^\s,]+:\d+(\s|$)")
 _ANY_CLASS = 2**31
+_QUOTE = b'"'
 _NUMBERS = b"0123456789.eE+- "
 
 _COMPACT_AT = 20_000_000  # kept predictions; about 320 MB
@@ -157,7 +164,8 @@ class Submission:
     """A CSV of any form, indexed by the key before the comma of each row.
 
     The lists behind the comma stay in the file until they are asked for, in any order.
-    The header of the segment form may be missing.
+    The header of the segment form may be missing. A byte order mark, blank lines and
+    quotes around cells do not count.
 
     Args:
       num_classes: class ids must lie below it, if it is given.
@@ -232,24 +240,25 @@ class Submission:
     def lines(self):
         """Yields the rows of the file as they are, as bytes."""
         for row, key in enumerate(self.keys):
-            yield f"{key},".encode() + self._list(row) + b"\n"
+            yield encode_id(f"{key},") + self._list(row) + b"\n"
 
     def _checked(self, row, parse, *arguments):
         try:
             return parse(*arguments)
         except ValueError as error:
-            line = self._first_line + row
+            line = self._numbers[row]
             raise UserError(f"{self.path}: line {line} {error}") from None
 
     def _list(self, row):
-        return self._data[self._starts[row] : self._ends[row]].strip()
+        return self._data[self._starts[row] : self._ends[row]].strip().strip(_QUOTE)
 
     def _read_header(self, line):
         """(form, length of the header) by the first line of a file."""
         if not line:
             raise UserError(f"{self.path}: is empty")
         for header in (VIDEO_HEADER, SEGMENT_HEADER, SCORED_SEGMENT_HEADER):
-            if line.rstrip() == header.rstrip().encode():
+            found = line.removeprefix(codecs.BOM_UTF8).replace(_QUOTE, b"").rstrip()
+            if found == header.rstrip().encode():
                 return header, len(line)
         if _SEGMENT_ROW.match(line):
             return SEGMENT_HEADER, 0
@@ -261,36 +270,34 @@ class Submission:
     def _index(self, file, end):
         """Finds each row's list; returns the keys."""
         starts, ends, keys = [], [], {}
-        for row, line in enumerate(file):
-            key, length = self._checked(row, self._key, line, keys)
-            keys[key] = row
-            starts.append(end + length + 1)
+        for number, line in enumerate(file, self._first_line):
+            if line.strip():
+                self._numbers.append(number)
+                key, length = self._checked(len(keys), self._key, line, keys)
+                keys[key] = number
+                starts.append(end + length + 1)
+                ends.append(end + len(line))
             end += len(line)
-            ends.append(end)
         self._starts, self._ends = np.array(starts), np.array(ends)
         return list(keys)
 
     def _key(self, line, keys):
         """The key of a line, and its length. Raises ValueError for a wrong one."""
         text, comma, _ = line.partition(b",")
+        length, text = len(text), text.strip(_QUOTE)
         if not text or not comma:
             found = _quoted(line.strip())
             raise ValueError(f"is {found}; expected {self.header.strip()}")
         if self.header == VIDEO_HEADER:
-            try:
-                key = sys.intern(text.decode())  # files of one ensemble share their ids
-            except UnicodeDecodeError:
-                found = _quoted(text)
-                raise ValueError(f"has the id {found}, which is not UTF-8") from None
+            key = sys.intern(decode_id(text))  # files of one ensemble share their ids
         elif text.isdigit() and int(text) < self._num_classes:
             key = int(text)
         else:
             expected = _expected(self._num_classes)
             raise ValueError(f"has {_quoted(text)} for a class; {expected}")
         if key in keys:
-            first = self._first_line + keys[key]
-            raise ValueError(f"has {key!r} again, after line {first}")
-        return key, len(text)
+            raise ValueError(f"has {key!r} again, after line {keys[key]}")
+        return key, length
 
 
 def require_one_form(submissions: Sequence[Submission], advice: str) -> None:
@@ -344,13 +351,13 @@ def _parse_segments(text):
     _match_all(_SEGMENT, names, "a segment (id:start)")
     if len(set(names)) < len(names):
         raise ValueError("lists a segment twice")
-    return [name.decode() for name in names]
+    return list(map(decode_id, names))
 
 
 def _parse_scored_segments(text):
     matches = _match_all(_SCORED_SEGMENT, text.split(), "id:start:score")
     scores = [float(match[2]) for match in matches]
-    return [match[1].decode() for match in matches], np.array(scores, np.float32)
+    return [decode_id(match[1]) for match in matches], np.array(scores, np.float32)
 
 
 def _match_all(pattern, names, expected):

@@ -20,6 +20,16 @@ def aligned(rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()) -> list[
     ]
 
 
+def decode_id(video_id: bytes) -> str:
+    """An id as text, which `encode_id` turns into the same bytes; most are ASCII."""
+    return video_id.decode("utf-8", "surrogateescape")
+
+
+def encode_id(video_id: str) -> bytes:
+    """The bytes of an id that `decode_id` read."""
+    return video_id.encode("utf-8", "surrogateescape")
+
+
 def shortened(text: str, width: int = 60) -> str:
     """The text, cut where it is longer than `width`."""
     return text if len(text) <= width else text[: width - 3] + "..."

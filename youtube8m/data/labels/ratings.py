@@ -20,6 +20,7 @@ from youtube8m.data.reading import decoding, tfrecord
 from youtube8m.data.reading.damage import Damage
 from youtube8m.errors import UserError
 from youtube8m.util.files import local_path, replacing
+from youtube8m.util.text import decode_id
 
 # Class id -> `id:start` of each rated segment -> whether the class is present.
 Ratings = dict[int, dict[str, bool]]
@@ -82,7 +83,7 @@ def _read_shards(paths, num_classes, damage):
         names = ("id", "segment_start", "class", "present")
         columns = (batch[name].tolist() for name in names)
         for video, start, class_id, present in zip(*columns, strict=True):
-            segment = f"{video.decode('utf-8', 'replace')}:{start}"
+            segment = f"{decode_id(video)}:{start}"
             _add(ratings, class_id, segment, present)
     return ratings
 

@@ -12,6 +12,7 @@ from youtube8m.data.reading import decoding, order, tfrecord
 from youtube8m.data.reading.damage import Damage
 from youtube8m.errors import UserError
 from youtube8m.util.progress import Progress
+from youtube8m.util.text import decode_id
 
 
 class LabelDecoder(decoding.Decoder):
@@ -32,7 +33,7 @@ def read_labels(pattern: str, flag: str, num_classes: int) -> dict[str, np.ndarr
     found = {}
     for batch in decoded(paths, decoder):
         for name, labels in zip(batch["id"], batch["labels"], strict=True):
-            found[name.decode("utf-8", "replace")] = labels[labels >= 0]
+            found[decode_id(name)] = labels[labels >= 0]
     if not found:
         raise UserError(f"{flag}={pattern}: no record with an id and labels was read")
     return found

@@ -10,24 +10,31 @@ batches raises them.
 """
 
 import collections
+import errno
 import threading
 
 from absl import logging
 
-from youtube8m.errors import UserError
+from youtube8m.errors import UserError, reason
 
+_FILES = "close other files, or allow more with ulimit -n"
+_MEMORY = "give the process more memory, or a smaller --batch_size"
+# What the system may be short of, and what helps.
+_SHORTAGES = {errno.EMFILE: _FILES, errno.ENFILE: _FILES, errno.ENOMEM: _MEMORY}
 _LINES_PER_FILE = 10  # a file of another kind would fill the log
 
 
 class Damage:
     """Lost records by file, each reported once; in strict mode the first is fatal.
 
-    `lost` is their number; `reports` has the messages about each file.
+    `lost` is their number, `unlabelled` that of usable records without a label, about
+    exact where threads count them; `reports` has the messages about each file.
     """
 
     def __init__(self, strict: bool = False):
         self.strict = strict
         self.lost = 0
+        self.unlabelled = 0
         self.reports: dict[str, set[str]] = collections.defaultdict(set)
         self._fatal: UserError | None = None
         self._lock = threading.Lock()
@@ -48,15 +55,36 @@ class Damage:
         elif len(seen) <= _LINES_PER_FILE:
             logging.warning("%s; skipped (%d records lost so far)", message, self.lost)
 
+    def unreadable(self, path: str, error: Exception, record: str = "") -> None:
+        """Counts what the system cannot read as lost.
+
+        Raises UserError if the system is short of files or memory: then the data is
+        sound, and another run would lose other records.
+        """
+        shortage = _SHORTAGES.get(getattr(error, "errno", None))
+        if isinstance(error, MemoryError):
+            shortage = _SHORTAGES[errno.ENOMEM]
+        if shortage is None:
+            self.record(path, f"{record} cannot be read ({reason(error)})".lstrip())
+            return
+        message = f"{path}: cannot be read ({reason(error)}); {shortage}"
+        raise self.fail(UserError(message))
+
     def warn_of_lost(self, consequence: str) -> None:
-        """Logs how many records are lost, if any, and the consequence."""
+        """Logs how many records are lost, if any, and the consequence.
+
+        And how many have no label.
+        """
         if self.lost:
             logging.warning("%d records could not be read %s", self.lost, consequence)
+        if self.unlabelled:
+            logging.warning("%d records have no label", self.unlabelled)
 
-    def fail(self, error: UserError) -> None:
+    def fail(self, error: UserError) -> UserError:
         """Makes the next `check` raise `error`, unless an earlier one is there."""
         with self._lock:
             self._fatal = self._fatal or error
+        return error
 
     def check(self) -> None:
         """Raises the UserError that ends the run, if there is one."""

@@ -11,6 +11,7 @@ contradict --num_classes ends the run, as it means the flag is wrong.
 """
 
 import dataclasses
+import re
 import weakref
 from collections.abc import Iterable, Sequence
 
@@ -34,14 +35,24 @@ def decoder_for(
     damage: Damage,
     crop_starts: tuple[int, ...] = (),
     segments: bool = False,
+    ids: re.Pattern[bytes] | None = None,
 ) -> "Decoder":
-    """The decoder of the records that `config` describes, or of their segments."""
+    """The decoder of the records that `config` describes, or of their segments.
+
+    Args:
+      ids: what the ids of usable records match, as a whole; None: any id.
+    """
     if segments:
-        return SegmentDecoder(config, labels, damage)
+        return SegmentDecoder(config, labels, damage, ids)
     if not config.frame_features:
-        return VideoDecoder(config, labels, damage)
+        return VideoDecoder(config, labels, damage, ids)
     kind = ReleasedCropDecoder if config.released_crops else FrameDecoder
-    return kind(config, labels, damage, crop_starts=crop_starts)
+    return kind(config, labels, damage, ids, crop_starts=crop_starts)
+
+
+def is_unlabelled(example: dict) -> bool:
+    """Whether an example's labels are empty, as only those of segments should be."""
+    return not example.get("labels", [0]) and "rated" not in example
 
 
 class BufferPool:
@@ -127,6 +138,7 @@ class Decoder:
     config: DataConfig
     labels: bool
     damage: Damage
+    ids: re.Pattern[bytes] | None = None
     pool: BufferPool = dataclasses.field(default_factory=BufferPool)
 
     def decode(
@@ -157,6 +169,8 @@ class Decoder:
                 raise located from None
             else:
                 for count, example in enumerate(examples, 1):
+                    if not at.epoch and is_unlabelled(example):
+                        self.damage.unlabelled += 1
                     example["position"] = (at.epoch, at.number, count)
                     if rows is not None:
                         rows.add(example.pop("frames"))
@@ -198,11 +212,20 @@ class Decoder:
         for key in schema.ID_KEYS:
             if key in context:
                 values = self._read(tfrecord.byte_strings, record, context, key)
-                if len(values) == 1:
-                    return values[0]
+                if len(values) == 1 and values[0]:
+                    return self._checked_id(values[0])
         raise RecordError(
             f"has no video id (looked for {' and '.join(schema.ID_KEYS)})"
         )
+
+    def _checked_id(self, video_id):
+        if self.ids is not None and not self.ids.fullmatch(video_id):
+            shown = video_id.decode("utf-8", "backslashreplace")
+            raise RecordError(
+                f"has the id {shown!r}, which the CSV cannot hold: give ids without "
+                "commas, quotes, control characters or (of segments) blanks"
+            )
+        return video_id
 
     def _ratings(self, record, context):
         """Start int64 [n], class int64 [n] and presence bool [n] of each rating."""
@@ -233,8 +256,19 @@ class Decoder:
         try:
             return reader(record, spans[name], *size)
         except RecordError as error:
-            hint = "; check --feature_sizes" if size and "belong" in str(error) else ""
+            hint = _hint(str(error), *size) if size else ""
             raise RecordError(f"feature {name!r} {error}{hint}") from None
+
+
+def _hint(problem, size):
+    """What helps where the frames of a feature are not bytes [T, size]."""
+    floats = f"{4 * size} bytes" in problem and "float32 values"
+    if floats or "float_list" in problem:
+        return (
+            f"; they look like {floats or 'floats'}, and frames must be bytes: "
+            "quantize them, as youtube8m.data.examples.quantize does"
+        )
+    return "; check --feature_sizes" if "belong" in problem else ""
 
 
 class VideoDecoder(Decoder):
@@ -250,6 +284,8 @@ class VideoDecoder(Decoder):
                     f"feature {name!r} holds {len(values)} values where {size} belong; "
                     "check --feature_sizes"
                 )
+            if not np.isfinite(values).all():
+                raise RecordError(f"feature {name!r} holds values that are not finite")
             parts.append(values)
         features = np.concatenate(parts)
         return [{**self._context(record, context), "features": features}]

@@ -21,11 +21,13 @@ import hashlib
 import itertools
 import math
 import os
+import re
 import weakref
 from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from youtube8m.config import DataConfig
 from youtube8m.data.reading import decoding, frame_sampling, order, tfrecord
@@ -65,6 +67,7 @@ class Shards:
     record_bytes: int  # mean size of the first records
     record_examples: float  # in the mean, of those that decode
     file_bytes: list[int]
+    ids: re.Pattern[bytes] | None = None
 
     @classmethod
     def open(
@@ -75,6 +78,7 @@ class Shards:
         labels: bool = True,
         strict: bool = False,
         segments: bool = False,
+        ids: re.Pattern[bytes] | None = None,
     ) -> "Shards":
         """Finds the files and checks the first records that each glob finds.
 
@@ -82,13 +86,14 @@ class Shards:
           labels: whether examples have labels.
           strict: whether the first record that cannot be read ends the run.
           segments: whether examples are the rated segments of the records.
+          ids: what the ids of usable records match; None: any id.
 
         Raises UserError if no file matches, the files are no TFRecords, or none of the
         first records has the features, sizes and labels that are expected.
         """
         if segments:
             config = config.of_segments()
-        decoder = decoding.decoder_for(config, labels, Damage(), segments=segments)
+        decoder = decoding.decoder_for(config, labels, Damage(), (), segments, ids)
         names = split_paths(pattern) or [pattern]  # find_shards reports an empty one
         globs = [tfrecord.find_shards(name, flag) for name in names]
         paths = list(dict.fromkeys(itertools.chain(*globs)))
@@ -100,7 +105,7 @@ class Shards:
         size, mean = sum(sizes) // len(sizes), sum(examples) / len(examples)
         file_bytes = [tfrecord.file_size(path) for path in paths]
         damage = Damage(strict)
-        return cls(paths, config, damage, labels, segments, size, mean, file_bytes)
+        return cls(paths, config, damage, labels, segments, size, mean, file_bytes, ids)
 
     @staticmethod
     def first_records(path: str, damage: Damage, count: int) -> list[bytes]:
@@ -218,7 +223,9 @@ class Shards:
         run that is resumed draws the same again.
         """
         config, labels, segments = self.config, self.labels, self.segments
-        decoder = decoding.decoder_for(config, labels, self.damage, starts, segments)
+        decoder = decoding.decoder_for(
+            config, labels, self.damage, starts, segments, self.ids
+        )
         signature = record_signature(config, labels, segments)
 
         def plan():
@@ -260,7 +267,11 @@ class Shards:
         locations = list(map(Location, *(column.tolist() for column in columns)))
         with tfrecord.RecordReader(self.paths, self.damage) as reader:
             records = map(reader.read, locations)
-            return decoder.decode(self.paths, locations, records, draws)
+            try:
+                return decoder.decode(self.paths, locations, records, draws)
+            except MemoryError as error:
+                self.damage.unreadable(self.paths[locations[0].file], error)
+                raise
 
     def iterate(self, dataset: tf.data.Dataset) -> Iterator[dict]:
         """Yields the batches of a dataset.
@@ -320,12 +331,42 @@ def _probe(paths, decoder, first_records):
 
 def _count_examples(path, records, decoder):
     """The number of examples of each usable record. Raises if none is."""
-    counts, problems = [], []
+    parsed, problems = [], []
     for index, record in enumerate(records):
         try:
-            counts.append(len(decoder.parse(record)))
+            parsed.append(decoder.parse(record))
         except (decoding.RecordError, UserError) as error:
             problems.append(UserError(f"{path}: record {index} {error}"))
-    if not counts:
+    if not parsed:
         raise problems[0]
-    return counts
+    _warn_of_unmeant(path, decoder.config, list(itertools.chain(*parsed)))
+    return [len(examples) for examples in parsed]
+
+
+def _warn_of_unmeant(path, config, examples):
+    """Warns of first examples that can be read, but can hardly be meant."""
+    if examples and all(map(decoding.is_unlabelled, examples)):
+        logging.warning(
+            "%s: none of the first %d records has a label", path, len(examples)
+        )
+    frames = [example["frames"] for example in examples if "frames" in example]
+    for name, parts in zip(
+        config.feature_names, zip(*frames, strict=True), strict=False
+    ):
+        if all(map(_looks_like_floats, parts)):
+            logging.warning(
+                "%s: feature %r looks like float32 values, of which each byte is read "
+                "as a value; frames must be bytes: quantize them, as "
+                "youtube8m.data.examples.quantize does",
+                path,
+                name,
+            )
+
+
+def _looks_like_floats(frames):
+    """Whether bytes [T, size] are float32 values of usual magnitude, and not equal."""
+    if frames.dtype != np.uint8 or frames.shape[1] % 4:
+        return False
+    values = np.abs(np.ascontiguousarray(frames).view("<f4"))
+    usual = (values == 0) | ((values > 1e-6) & (values < 1e6))
+    return bool(usual.mean() > 0.99 and values.min() < values.max())

@@ -174,8 +174,7 @@ def _compression(path):
             start = file.read(tfrecord.HEADER)
     except tf.errors.OpError:  # which reading it will report
         return b""
-    is_record = tfrecord.sound_length(start) >= 0  # a length may look like gzip's mark
-    return b"GZIP" if start.startswith(b"\x1f\x8b\x08") and not is_record else b""
+    return tfrecord.compression(start).encode()
 
 
 def open_shards(input_pipeline: str, *args, **kwargs) -> Shards:

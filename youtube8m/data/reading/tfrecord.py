@@ -34,6 +34,7 @@ from youtube8m.util.files import find_files, split_paths
 
 HEADER, FOOTER = 12, 4  # bytes around the message
 _SEARCH_BLOCK = 4 << 20
+_OPEN_FILES = 32  # of one reader
 
 # A serialised message; results may be views of it.
 Buffer = bytes | memoryview
@@ -122,7 +123,20 @@ def walk(
         with _open(path) as file:
             yield from _walk(path, file, damage, start, stop)
     except (OSError, tf.errors.OpError) as error:
-        damage.record(path, f"cannot be read ({reason(error)})")
+        damage.unreadable(path, error)
+
+
+def compression(start: bytes) -> str:
+    """How a file with these first bytes is compressed: GZIP, ZLIB, or "" if it is not.
+
+    TFRecordDataset has these names for the ways of compression that it reads.
+    """
+    if len(start) < 2 or sound_length(start[:HEADER]) >= 0:
+        return ""  # the length of a sound record may look like such a mark
+    if start.startswith(b"\x1f\x8b\x08"):
+        return "GZIP"
+    is_zlib = start[0] == 0x78 and (start[0] << 8 | start[1]) % 31 == 0
+    return "ZLIB" if is_zlib else ""
 
 
 def read_records(path: str, damage: Damage) -> Iterator[tuple[Location, bytes]]:
@@ -135,18 +149,19 @@ def read_records(path: str, damage: Damage) -> Iterator[tuple[Location, bytes]]:
                 yield location, bytes(data)
 
 
-class RecordReader(contextlib.ExitStack):
+class RecordReader(contextlib.AbstractContextManager):
     """Reads records of some files at known locations; for one thread at a time.
+
+    It holds few files open, however small they are: systems allow 1,024 in all.
 
     All go into the same memory, so a record must be used before the next is read. It
     is then still in the processor's cache, and needs no new memory.
     """
 
     def __init__(self, paths: list[str], damage: Damage):
-        super().__init__()
         self._paths = paths
         self._damage = damage
-        self._files: dict = {}
+        self._files: dict = {}  # the one opened first comes first
         self._buffer = np.empty(0, np.uint8)
 
     def read(self, location: Location) -> memoryview | None:
@@ -156,18 +171,27 @@ class RecordReader(contextlib.ExitStack):
         if len(self._buffer) < size:
             self._buffer = np.empty(size * 5 // 4, np.uint8)
         try:
-            if file not in self._files:
-                self._files[file] = self.enter_context(_open(path))
-            got = _read_into(self._buffer[:size], self._files[file], offset + HEADER)
+            got = _read_into(self._buffer[:size], self._file(file), offset + HEADER)
         except (OSError, tf.errors.OpError) as error:
-            what = f"cannot be read ({reason(error)})"
-        else:
-            data = self._buffer[:length]
-            if _masked_crc32c(data) == self._buffer[length:got].tobytes():
-                return memoryview(data)
-            what = "is damaged"
-        self._damage.record(path, f"record {index} at byte {offset} {what}")
+            record = f"record {index} at byte {offset}"
+            self._damage.unreadable(path, error, record)
+            return None
+        data = self._buffer[:length]
+        if _masked_crc32c(data) == self._buffer[length:got].tobytes():
+            return memoryview(data)
+        self._damage.record(path, f"record {index} at byte {offset} is damaged")
         return None
+
+    def _file(self, number):
+        if number not in self._files:
+            if len(self._files) == _OPEN_FILES:
+                self._files.pop(next(iter(self._files))).close()
+            self._files[number] = _open(self._paths[number])
+        return self._files[number]
+
+    def __exit__(self, *_):
+        while self._files:
+            self._files.popitem()[1].close()
 
 
 def _open(path):
@@ -205,6 +229,13 @@ def _walk(path, file, damage, start, stop):
         length = sound_length(header[:got].tobytes())
         end = position + HEADER + length + FOOTER
         is_sound = length >= 0 and end <= size
+        if not position and (kind := compression(header[:got].tobytes())):
+            raise damage.fail(
+                UserError(
+                    f"{path}: is compressed ({kind.lower()}), which "
+                    "--input_pipeline=tfrecord reads; or decompress it"
+                )
+            )
         if not is_sound:
             end = _next_header(file, position, size)
         if position >= start and is_sound:
