@@ -98,6 +98,7 @@ class Inference:
             (prefix,), path = self.checkpoints, self.config.output_model_tgz
             archive.pack(path, self.trained.directory, prefix)
             logging.info("packed the model: %s", path)
+        self._names: set[str] = set()
         write = self._segments if self.config.segment_labels else self._videos
         with replacing(self.config.output_file, "--output_file") as file:
             write(file)
@@ -109,8 +110,9 @@ class Inference:
         file.write(submission.VIDEO_HEADER)
         for batch in self._batches():
             names = _decode_ids(batch)[:: self.crops]
-            for row in zip(names, *self._top(batch), strict=True):
-                file.write(submission.video_line(*row))
+            for name, *top in zip(names, *self._top(batch), strict=True):
+                if self._is_new(name):
+                    file.write(submission.video_line(name, *top))
 
     def _segments(self, file):
         classes_file = self.config.segment_label_ids_file
@@ -125,11 +127,22 @@ class Inference:
                 part = {"frames": frames[some], "num_frames": lengths[some]}
                 parts.append(self._top(part, allowed))
             classes, scores = map(np.concatenate, zip(*parts, strict=True))
-            ranking.add(_decode_ids(batch), videos, starts, classes, scores)
+            names = _decode_ids(batch)
+            new = np.array([self._is_new(name) for name in names])[videos]
+            segments = (column[new] for column in (videos, starts, classes, scores))
+            ranking.add(names, *segments)
         is_part = self.config.num_shards > 1
         headers = (submission.SEGMENT_HEADER, submission.SCORED_SEGMENT_HEADER)
         file.write(headers[is_part])
         file.writelines(ranking.lines(scored=is_part))
+
+    def _is_new(self, name):
+        """Whether no video with this id was predicted before; else that is logged."""
+        count = len(self._names)
+        self._names.add(name)
+        if len(self._names) == count:
+            logging.warning("another video has the id %r, too; left out", name)
+        return len(self._names) > count
 
     def _top(self, batch, allowed=None):
         """(classes, scores) [B, k] of the most probable (allowed) classes.

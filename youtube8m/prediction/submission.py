@@ -185,6 +185,7 @@ class Submission:
     ):
         self.path = path
         self._num_classes = num_classes or _ANY_CLASS
+        self._numbers: list[int] = []  # of the lines that are rows
         try:
             with open(path, "rb") as file:
                 self.header, start = self._read_header(file.readline())

@@ -350,9 +350,7 @@ def _warn_of_unmeant(path, config, examples):
             "%s: none of the first %d records has a label", path, len(examples)
         )
     frames = [example["frames"] for example in examples if "frames" in example]
-    for name, parts in zip(
-        config.feature_names, zip(*frames, strict=True), strict=False
-    ):
+    for name, *parts in zip(config.feature_names, *frames, strict=False):
         if all(map(_looks_like_floats, parts)):
             logging.warning(
                 "%s: feature %r looks like float32 values, of which each byte is read "
