@@ -5,6 +5,7 @@ import math
 
 from youtube8m.config.fields import NEEDED, flag, require, split_list
 from youtube8m.config.trained_run import CHECKPOINT_HELP, PartConfig, TrainedRunConfig
+from youtube8m.util.files import split_paths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,14 +81,14 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
             f"{self.input_model_tgz}: give one of them",
         )
         require(
-            not self.output_model_tgz or len(split_list(self.train_dir)) < 2,
+            not self.output_model_tgz or len(split_paths(self.train_dir)) < 2,
             f"--output_model_tgz={self.output_model_tgz}: an archive holds one model; "
             "give one --train_dir",
         )
         super().__post_init__()
 
     def _check_weights(self):
-        given, models = split_list(self.ensemble_weights), split_list(self.train_dir)
+        given, models = split_list(self.ensemble_weights), split_paths(self.train_dir)
         flag = f"--ensemble_weights={','.join(given)}"
         try:
             weights = tuple(map(float, given))

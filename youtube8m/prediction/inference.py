@@ -12,14 +12,13 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m.config.data import CROPS
-from youtube8m.config.fields import split_list
 from youtube8m.errors import UserError
 from youtube8m.prediction import submission
 from youtube8m.prediction.config import InferenceConfig
 from youtube8m.prediction.predictor import TrainedRun, mean_of_crops
 from youtube8m.prediction.segmentation import split_segments
 from youtube8m.runs import archive
-from youtube8m.util.files import replacing
+from youtube8m.util.files import replacing, split_paths
 from youtube8m.util.progress import Progress
 from youtube8m.util.text import decode_id
 
@@ -38,7 +37,7 @@ class Inference:
             path = archive.unpack(config.input_model_tgz, config.untar_model_dir)
             config = dataclasses.replace(config, train_dir=path, input_model_tgz="")
         self.config = config
-        paths = split_list(config.train_dir)
+        paths = split_paths(config.train_dir)
         self.members = [TrainedRun(path, config.hyperparameters) for path in paths]
         self.trained = self.members[0]
         self.crops = max(1, len(config.crop_starts))

@@ -33,7 +33,7 @@ from youtube8m.errors import UserError
 from youtube8m.evaluation.config import EvaluationConfig
 from youtube8m.prediction import ensemble, submission
 from youtube8m.prediction.config import InferenceConfig
-from youtube8m.util.files import local_path, replacing
+from youtube8m.util.files import local_path, replacing, split_paths
 from youtube8m.util.progress import Progress
 
 
@@ -173,7 +173,7 @@ def _open_labelled(config, files="input_files"):
 
 def _open_files(config, num_classes, files="input_files"):
     """The files that a flag lists, all of one form."""
-    paths = split_list(getattr(config, files))
+    paths = split_paths(getattr(config, files))
     opened = dict.fromkeys(paths)
     with Progress("indexing", len(opened), "file") as progress:
         for done, path in enumerate(opened, 1):

@@ -20,12 +20,12 @@ from absl import logging
 
 from youtube8m import cli
 from youtube8m.cli import flags
-from youtube8m.config.fields import NEEDED, Config, flag, require_given, split_list
+from youtube8m.config.fields import NEEDED, Config, flag, require_given
 from youtube8m.errors import UserError
 from youtube8m.evaluation.evaluator import log_result, merged_parts
 from youtube8m.prediction import submission
 from youtube8m.prediction.config import InferenceConfig
-from youtube8m.util.files import local_path, replacing
+from youtube8m.util.files import local_path, replacing, split_paths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ class MergeConfig(Config):
 
     def __post_init__(self):
         super().__post_init__()
-        given = len(split_list(self.input_files))
+        given = len(split_paths(self.input_files))
         if self.num_shards not in (None, given):
             raise UserError(
                 f"--input_files: names {given} files, but --num_shards="
@@ -57,7 +57,7 @@ flags.define(MergeConfig)
 def main() -> None:
     """Merges by the form of the first file."""
     config = flags.read(MergeConfig)
-    paths = [local_path(p, "--input_files") for p in split_list(config.input_files)]
+    paths = [local_path(p, "--input_files") for p in split_paths(config.input_files)]
     if zipfile.is_zipfile(paths[0]):
         metrics, step = merged_parts(paths, "--input_files")
         log_result(metrics.result(), step)

@@ -5,8 +5,11 @@ strategy = workers.strategy(num_gpu=8)   # one GPU, or the CPU, works the same w
 shares = split_batch(strategy, batch)    # rows of a host batch to the replicas
 """
 
+import contextlib
 import dataclasses
 import functools
+import signal
+import threading
 from collections.abc import Mapping
 
 import tensorflow as tf
@@ -18,6 +21,9 @@ from youtube8m.errors import UserError
 from youtube8m.util.json import JsonError, parse_json
 
 _TASKS = ("chief", "master", "worker")  # the starter code's chief is called master
+
+
+_REMINDER_SECONDS = 30.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +119,8 @@ class Workers:
             task_id=self.index,
             rpc_layer="grpc",
         )
-        return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+        with _reminding("still waiting for all of " + ", ".join(self.addresses)):
+            return tf.distribute.MultiWorkerMirroredStrategy(resolver)
 
 
 def _mirrored_gpus(num_gpu):
