@@ -134,6 +134,30 @@ def _mirrored_gpus(num_gpu):
     return tf.distribute.OneDeviceStrategy(used[0].name if used else "/cpu:0")
 
 
+@contextlib.contextmanager
+def _reminding(line):
+    """Logs a line every 30 seconds, and lets signals end the process.
+
+    TensorFlow waits outside of Python, whose handlers of signals would wait for it.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGTERM, signal.SIGINT) if in_main_thread else ()
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
+    done = threading.Event()
+
+    def remind():
+        while not done.wait(_REMINDER_SECONDS):
+            logging.info("%s", line)
+
+    threading.Thread(target=remind, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def split_batch(strategy: tf.distribute.Strategy, batch: dict):
     """Splits the rows of a host batch evenly among this process's replicas.
 
