@@ -194,6 +194,21 @@ def test_served_without_the_package(level, sample, tmp_path):
     assert served["predictions"].shape == (20, 20)
 
 
+@pytest.mark.parametrize("name", ["inference_model", "segment_inference_model"])
+def test_mediapipe_takes_the_newest_checkpoint_where_eval_has_copied_none(
+    tmp_path, name
+):
+    run = run_config(("FrameLevelLogisticModel", "", {}))
+    train_dir = make_run(tmp_path / "run", run)
+    processes.forked(
+        "-m",
+        "youtube8m.tools.export_model_mediapipe",
+        f"--checkpoint_file={train_dir}/inference_model/{name}",
+        f"--output_dir={tmp_path}/mp",
+    )
+    assert (tmp_path / "mp" / "saved_model.pb").exists()
+
+
 def test_mediapipe_is_served_without_the_package(records, tmp_path):
     """By the starter code's flags."""
     run = run_config(("LstmModel", "MoeModel", {}))

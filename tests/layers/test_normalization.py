@@ -1,5 +1,6 @@
 """Batch normalisation and its gradients against numpy."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,7 +12,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.mark.parametrize("shape", [(6, 4), (3, 5, 4)])
 def test_batch_norm(shape):
-    layer = BatchNorm(momentum=0.9)
+    layer = BatchNorm(momentum=0.9, slim=True)
     x = RNG.normal(1, 2, shape).astype(np.float32)
     layer.build(x.shape)
     layer.gamma.assign(RNG.random(4))
@@ -27,6 +28,33 @@ def test_batch_norm(shape):
     np.testing.assert_allclose(layer.moving_variance, moving, rtol=1e-5)
     expected = (x - 0.1 * mean) / np.sqrt(moving + 1e-3) * gamma + beta
     np.testing.assert_allclose(layer(x), expected, atol=1e-5)
+
+
+def test_moving_statistics_forget_their_start():
+    layer = BatchNorm(momentum=0.6)
+    layer.build((5, 3))
+    mean, variance = np.zeros(3), np.ones(3)
+    for updates in range(9):
+        x = RNG.normal(4, 3, (5, 3)).astype(np.float32)
+        layer(x, training=True)
+        kept = min(0.6, (1 + updates) / (10 + updates))
+        mean = kept * mean + (1 - kept) * x.mean(axis=0)
+        variance = kept * variance + (1 - kept) * x.var(axis=0, ddof=1)
+        np.testing.assert_allclose(layer.moving_mean, mean, rtol=1e-5)
+        np.testing.assert_allclose(layer.moving_variance, variance, rtol=1e-5)
+        assert layer.updates.numpy() == updates + 1
+    assert kept == 0.6  # from the fifth update on
+
+
+@pytest.mark.parametrize("slim", [False, True])
+def test_a_keras_file_keeps_the_statistics(tmp_path, slim):
+    model = keras.Sequential([keras.Input((3,)), BatchNorm(slim=slim)])
+    model(RNG.normal(4, 3, (5, 3)).astype(np.float32), training=True)
+    path = str(tmp_path / "model.keras")
+    model.save(path)
+    loaded = keras.models.load_model(path)
+    for before, after in zip(model.weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(before, after)
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (3, 5, 4)])

@@ -20,6 +20,7 @@ import tensorflow as tf
 from tests.helpers import golden, processes
 from tests.helpers.exports import assert_same, serve
 from tests.helpers.real_data import DATA
+from youtube8m import optimizers
 from youtube8m.evaluation.config import EvaluationConfig
 from youtube8m.evaluation.evaluator import Evaluator
 from youtube8m.layers.inputs import dequantize
@@ -32,7 +33,9 @@ from youtube8m.prediction.predictor import TrainedRun
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.tools.convert_checkpoint import ConvertConfig, convert
 from youtube8m.training.config import TrainingConfig
+from youtube8m.training.steps import TrainingState, TrainStep
 from youtube8m.training.trainer import Trainer
+from youtube8m.training.workers import split_batch
 
 FOLDER = pathlib.Path(
     os.environ.get("YT8M_STARTER_RUNS")
@@ -154,6 +157,24 @@ def test_evaluation(starter):
 @on_runs(argvalues=runs("segment_predictions.csv"))
 def test_evaluation_of_segments(starter):
     check_evaluation(starter, starter.expected["segment_eval"], segments=True)
+
+
+@on_runs(argvalues=runs("segment_predictions.csv", model="FrameLevelLogisticModel"))
+def test_the_loss_of_segments_counts_unrated_classes_on_request(starter):
+    """That of training, which is the starter code's of evaluation."""
+    evaluator = starter.evaluator(segments=True)
+    evaluator.trained.load_checkpoint()
+    flags = {"segment_labels": True, "unrated_as_negative": True}
+    config = TrainingConfig("unused", "unused", **flags)
+    optimizer = optimizers.create("GradientDescentOptimizer", 0.0)
+    state = TrainingState(evaluator.trained.model, optimizer, evaluator.loss)
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    step = TrainStep(strategy, state, config, evaluator.num_classes)
+    dataset = evaluator.shards.ordered_batches(10_000)  # all in one batch
+    (batch,) = evaluator.shards.iterate(dataset)
+    batch = {name: batch[name] for name in batch if name not in ("id", "segment_start")}
+    loss = step(split_batch(strategy, batch))["loss"]
+    assert loss == pytest.approx(starter.expected["segment_eval"]["loss"], rel=1e-4)
 
 
 def check_evaluation(starter, expected, segments=False):

@@ -324,6 +324,29 @@ def test_last_step_is_saved_and_files_are_those_of_the_starter_code(sample, tmp_
     assert {"label_loss", "learning_rate", "global_step/Examples/Second"} <= tags
 
 
+def test_all_checkpoints_are_kept_on_request(sample, tmp_path):
+    settings = {"max_steps": 8, "export_model_steps": 1, "keep_checkpoints": 0}
+    train(LOGISTIC, config(sample, tmp_path, "video", **settings))
+    assert len(RunDirectory(str(tmp_path)).checkpoints()) == 8
+    settings |= {"max_steps": 10}
+    train(LOGISTIC, config(sample, tmp_path, "video", **settings))
+    assert len(RunDirectory(str(tmp_path)).checkpoints()) == 10
+
+
+def test_histograms_are_written_with_each_checkpoint_on_request(sample, tmp_path):
+    settings = {"max_steps": 2, "export_model_steps": 1, "weight_histograms": True}
+    train(LOGISTIC, config(sample, tmp_path, "video", **settings))
+    found = [
+        (event.step, value.tag)
+        for path in sorted(tmp_path.glob("events*"))
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+        if value.metadata.plugin_data.plugin_name == "histograms"
+    ]
+    names = ["classifier/logits/bias", "classifier/logits/kernel"]
+    assert {*found} == {(step, name) for step in (1, 2) for name in names}
+
+
 def test_training_learns(sample, tmp_path):
     run = RunConfig(VIDEO, ModelConfig("LogisticModel"))
     train(run, config(sample, tmp_path, "video", num_epochs=20, base_learning_rate=0.1))

@@ -17,7 +17,7 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers.processes import started
-from tests.helpers.sample import FRAME_FLAGS, SAMPLE
+from tests.helpers.sample import FRAME_FLAGS, SAMPLE, VIDEO_FLAGS
 from tests.helpers.training_runs import (
     CLIP,
     TWO_REPLICAS,
@@ -58,6 +58,30 @@ def test_without_a_chief_the_first_worker_is():
     cluster = {"worker": ["a:1", "b:2"]}
     assert workers_of(cluster, {"type": "worker", "index": 0}).is_chief
     assert not workers_of(cluster, {"type": "worker", "index": "1"}).is_chief
+
+
+def test_a_list_that_is_empty_names_nobody():
+    cluster = {"worker": ["a:1", "b:2"], "ps": [], "evaluator": ["c:3"]}
+    workers = workers_of(cluster, {"type": "worker", "index": 0})
+    assert workers.addresses == ("a:1", "b:2")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_waits_ends_by_a_signal(sample, tmp_path, number):
+    config = {
+        "cluster": {"worker": [f"localhost:{port}" for port in free_ports(2)]},
+        "task": {"type": "worker", "index": 0},
+    }
+    environment = {**os.environ, "TF_CONFIG": json.dumps(config)}
+    command = ["train.py", f"--train_dir={tmp_path}", *VIDEO_FLAGS]
+    command.append(f"--train_data_pattern={sample['video/train']}")
+    with started(*command, env=environment) as process:
+        for line in process.stderr:
+            if "waiting for all of" in line:
+                break
+        time.sleep(2)
+        process.send_signal(number)
+        assert process.wait(20) != 0
 
 
 @pytest.mark.parametrize(

@@ -61,8 +61,8 @@ class Workers:
         cluster, task = config.get("cluster") or {}, config.get("task") or {}
         if task.get("type") == "evaluator":
             raise UserError(
-                "TF_CONFIG makes this process the evaluator, which train.py is not: "
-                "start eval.py with the same --train_dir instead, without TF_CONFIG"
+                "TF_CONFIG has tasks of type evaluator; expected chief (or master) and "
+                "worker: start eval.py with the same --train_dir in its place"
             )
         cluster = {name: cluster[name] for name in cluster if cluster[name]}
         cluster.pop("evaluator", None)  # a process that trains waits for none
