@@ -45,23 +45,13 @@ def videos(frame_level):
 def run_of(name):
     data = VIDEO_LEVEL if name in CLASSIFIERS else FRAME_LEVEL
     classifier = name if name in CLASSIFIERS else "MoeModel"
-    config = ModelConfig(name, classifier, verticals=VERTICALS, class_counts=COUNTS)
-    taken = set()
-    for cls in filter(None, models.parts(config)):
-        taken |= hyperparameters(cls).keys()
+    parts = filter(None, models.parts(ModelConfig(name, classifier)))
+    taken = {argument for part in parts for argument in hyperparameters(part)}
     sizes = {**SMALL, **LARGER}
-    values = {name: sizes[name] for name in taken & sizes.keys()}
-    return RunConfig(
-        data,
-        ModelConfig(
-            name,
-            classifier,
-            "",
-            hyperparameters=values,
-            verticals=VERTICALS,
-            class_counts=COUNTS,
-        ),
-    )
+    values = {argument: sizes[argument] for argument in taken & sizes.keys()}
+    facts = {"verticals": VERTICALS, "class_counts": COUNTS}
+    config = ModelConfig(name, classifier, hyperparameters=values, **facts)
+    return RunConfig(data, config)
 
 
 def gap(model, batch):

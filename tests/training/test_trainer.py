@@ -17,6 +17,7 @@ from tests.helpers.training_runs import (
     CLIP,
     DBOF,
     FRAMES,
+    LOGISTIC,
     TWO_REPLICAS,
     VIDEO,
     assert_clipped,
