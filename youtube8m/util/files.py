@@ -87,7 +87,9 @@ def renamed(path: str):
     os.close(handle)
     try:
         yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp lets nobody else read
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)  # mkstemp lets nobody else read
         os.replace(temporary, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
@@ -216,9 +218,3 @@ def _files(directory):
     walk = os.walk(directory)
     paths = (os.path.join(top, name) for top, _, names in walk for name in names)
     return sorted(os.path.relpath(path, directory) for path in paths)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -35,8 +35,8 @@ class RatingDecoder(decoding.Decoder):
 
     def parse(self, record, draw=None):
         context, _ = tfrecord.split_sequence_example(record)
-        video = self._video_id(record, context)
-        ratings = zip(*self._ratings(record, context), strict=True)
+        video = self._read_id(record, context)
+        ratings = zip(*self._read_ratings(record, context), strict=True)
         return [{"id": video, "rating": rating} for rating in ratings]
 
     def collate(self, parsed, rows=None):

@@ -20,7 +20,7 @@ class LabelDecoder(decoding.Decoder):
 
     def parse(self, record, draw=None):
         context, _ = tfrecord.split_sequence_example(record)
-        return [self._context(record, context)]
+        return [self._read_context(record, context)]
 
 
 def read_labels(pattern: str, flag: str, num_classes: int) -> dict[str, np.ndarray]:

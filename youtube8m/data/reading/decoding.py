@@ -156,7 +156,7 @@ class Decoder:
             that could not be read and is reported.
           draws: int64 [B], the `draw` of each; None: the fixed choice.
         """
-        rows, parsed = self.frame_rows([at.length for at in locations]), []
+        rows, parsed = self.allocate_rows([at.length for at in locations]), []
         draws = [None] * len(locations) if draws is None else draws.tolist()
         for at, record, draw in zip(locations, records, draws, strict=True):
             try:
@@ -177,7 +177,7 @@ class Decoder:
                 parsed += examples
         return self.collate(parsed, rows)
 
-    def frame_rows(self, lengths) -> FrameRows | None:
+    def allocate_rows(self, lengths) -> FrameRows | None:
         """Where frames of records of `lengths` bytes go; None: `collate` gets them."""
         return None
 
@@ -188,7 +188,7 @@ class Decoder:
             batch["labels"] = pad_ids([row["labels"] for row in parsed])
         return batch
 
-    def _features(self, context, feature_lists):
+    def _find_features(self, context, feature_lists):
         """Yields (name, size) of each feature. Raises RecordError if it is missing."""
         config = self.config
         found = feature_lists if config.frame_features else context
@@ -197,21 +197,21 @@ class Decoder:
                 raise RecordError(_missing(config, name, context, feature_lists))
             yield name, size
 
-    def _context(self, record: bytes, context) -> dict:
+    def _read_context(self, record: bytes, context) -> dict:
         """The `id` of a record, and its `labels` if they are asked for."""
-        parsed = {"id": self._video_id(record, context)}
+        parsed = {"id": self._read_id(record, context)}
         if self.labels:
             key = schema.LABELS_KEY
             if key not in context:
                 raise RecordError(f"has no {key!r}; only inference works without")
             # Several times faster than np.unique for so few.
-            parsed["labels"] = sorted(set(self._class_ids(record, context, key)))
+            parsed["labels"] = sorted(set(self._read_class_ids(record, context, key)))
         return parsed
 
-    def _video_id(self, record, context):
+    def _read_id(self, record, context):
         for key in schema.ID_KEYS:
             if key in context:
-                values = self._read(tfrecord.byte_strings, record, context, key)
+                values = self._read_values(tfrecord.byte_strings, record, context, key)
                 if len(values) == 1 and values[0]:
                     return self._checked_id(values[0])
         raise RecordError(
@@ -227,21 +227,21 @@ class Decoder:
             )
         return video_id
 
-    def _ratings(self, record, context):
+    def _read_ratings(self, record, context):
         """Start int64 [n], class int64 [n] and presence bool [n] of each rating."""
         if missing := [key for key in schema.RATING_KEYS if key not in context]:
             message = f"has no {missing[0]!r}; it is not a record of rated segments"
             raise RecordError(message)
         start_key, label_key, score_key = schema.RATING_KEYS
-        starts = self._read(tfrecord.integers, record, context, start_key)
-        classes = self._class_ids(record, context, label_key)
-        scores = self._read(tfrecord.floats, record, context, score_key)
+        starts = self._read_values(tfrecord.integers, record, context, start_key)
+        classes = self._read_class_ids(record, context, label_key)
+        scores = self._read_values(tfrecord.floats, record, context, score_key)
         if not len(starts) == len(classes) == len(scores):
             raise RecordError("has segment lists of unequal lengths")
         return np.array(starts, int), np.array(classes, int), scores > 0
 
-    def _class_ids(self, record, context, key):
-        ids = self._read(tfrecord.integers, record, context, key)
+    def _read_class_ids(self, record, context, key):
+        ids = self._read_values(tfrecord.integers, record, context, key)
         count = self.config.num_classes
         wrong = [entry for entry in ids if not 0 <= entry < count]
         if wrong:
@@ -252,7 +252,7 @@ class Decoder:
         return ids
 
     @staticmethod
-    def _read(reader, record, spans, name, *size):
+    def _read_values(reader, record, spans, name, *size):
         try:
             return reader(record, spans[name], *size)
         except RecordError as error:
@@ -277,8 +277,8 @@ class VideoDecoder(Decoder):
     def parse(self, record, draw=None):
         context, feature_lists = tfrecord.split_sequence_example(record)
         parts = []
-        for name, size in self._features(context, feature_lists):
-            values = self._read(tfrecord.floats, record, context, name)
+        for name, size in self._find_features(context, feature_lists):
+            values = self._read_values(tfrecord.floats, record, context, name)
             if len(values) != size:
                 raise RecordError(
                     f"feature {name!r} holds {len(values)} values where {size} belong; "
@@ -288,7 +288,7 @@ class VideoDecoder(Decoder):
                 raise RecordError(f"feature {name!r} holds values that are not finite")
             parts.append(values)
         features = np.concatenate(parts)
-        return [{**self._context(record, context), "features": features}]
+        return [{**self._read_context(record, context), "features": features}]
 
     def collate(self, parsed, rows=None):
         batch = super().collate(parsed)
@@ -309,25 +309,25 @@ class FrameDecoder(Decoder):
     crop_starts: tuple[int, ...] = ()
 
     def parse(self, record, draw=None):
-        context, rows = self._frames(record)
-        example = self._context(record, context)
+        context, rows = self._read_frames(record)
+        example = self._read_context(record, context)
         return [
-            {**example, "frames": self._sampled(rows, draw, start)}
+            {**example, "frames": self._sample(rows, draw, start)}
             for start in self.crop_starts or (None,)
         ]
 
-    def _sampled(self, rows, draw, start):
+    def _sample(self, rows, draw, start):
         """The chosen frames, the same ones of each feature."""
         chosen = frame_sampling.sample(self.config, len(rows[0]), draw, start)
         index = frame_sampling.as_index(chosen)
         return [part[index] for part in rows]
 
-    def _frames(self, record):
+    def _read_frames(self, record):
         """(spans of the context's features, one view [T, size] per feature)."""
         context, feature_lists = tfrecord.split_sequence_example(record)
         rows = [
-            self._read(tfrecord.byte_rows, record, feature_lists, name, size)
-            for name, size in self._features(context, feature_lists)
+            self._read_values(tfrecord.byte_rows, record, feature_lists, name, size)
+            for name, size in self._find_features(context, feature_lists)
         ]
         lengths = [len(frames) for frames in rows]
         if len({*lengths}) > 1 or 0 in lengths:
@@ -335,7 +335,7 @@ class FrameDecoder(Decoder):
             raise RecordError(f"has unequal or no frames: {counts}")
         return context, rows
 
-    def frame_rows(self, lengths):
+    def allocate_rows(self, lengths):
         sizes = self.config.feature_sizes
         stride = sum(size + len(tfrecord.row_prefix(size)) for size in sizes)
         longest = max(lengths, default=0) // stride  # if it holds nothing else
@@ -362,13 +362,13 @@ class ReleasedCropDecoder(FrameDecoder):
     No byte stands for zero, so `frames` are float32, dequantised.
     """
 
-    def _sampled(self, rows, draw, start):
+    def _sample(self, rows, draw, start):
         """The crops of all features side by side, dequantised: one float32 [T, D]."""
         draws = [None] * len(rows)
         if draw is not None:
             draws = frame_sampling.draws(draw, range(len(rows))).tolist()
         parts = zip(rows, draws, strict=True)
-        sample = super()._sampled
+        sample = super()._sample
         parts = [part for row, own in parts for part in sample([row], own, start)]
         is_crop = self.config.frame_sampling == "crop"
         length = self.config.crop_frames if is_crop else len(parts[0])
@@ -387,9 +387,9 @@ class SegmentDecoder(FrameDecoder):
     """
 
     def parse(self, record, draw=None):
-        context, rows = self._frames(record)
-        video_id = self._video_id(record, context)
-        starts, classes, present = self._ratings(record, context)
+        context, rows = self._read_frames(record)
+        video_id = self._read_id(record, context)
+        starts, classes, present = self._read_ratings(record, context)
         examples = []
         for start in dict.fromkeys(starts.tolist()):
             end = start + min(schema.SEGMENT_FRAMES, self.config.max_frames)
@@ -403,7 +403,7 @@ class SegmentDecoder(FrameDecoder):
             examples.append(example)
         return examples
 
-    def frame_rows(self, lengths):
+    def allocate_rows(self, lengths):
         # The number of segments of a record is not known yet.
         shape = (0, schema.SEGMENT_FRAMES, self.config.feature_size)
         return FrameRows(self.pool, shape)

@@ -158,7 +158,7 @@ class Shards:
         def locations():
             first, done, _ = map(int, start)
             for epoch in range(first, num_epochs):
-                found = self._shuffled(epoch, seed, num_readers, buffer)
+                found = self._shuffle(epoch, seed, num_readers, buffer)
                 yield from itertools.islice(found, done if epoch == first else 0, None)
 
         if self.segments:
@@ -193,7 +193,7 @@ class Shards:
             batches = pad_examples(batches.unbatch(), batch_size)
         return batches.map(without_position).prefetch(1)
 
-    def _shuffled(self, epoch, seed, num_readers, buffer):
+    def _shuffle(self, epoch, seed, num_readers, buffer):
         of_files, of_records = frame_sampling.draws(seed, [2 * epoch, 2 * epoch + 1])
         files = order.permutation(len(self.paths), int(of_files))
         walks = (self._walk(file, epoch) for file in files)
@@ -237,7 +237,7 @@ class Shards:
 
         def load(*columns):
             found = Location(*columns)
-            batch = self._decoded(decoder, found, seed)
+            batch = self._decode(decoder, found, seed)
             if worker != WHOLE and not len(batch["id"]):
                 # The other workers wait for this one to take part in the step.
                 what = "a worker's part of a batch holds damaged records only"
@@ -259,7 +259,7 @@ class Shards:
         loaded = planned.map(to_batch, _DECODERS, deterministic=True)
         return loaded.filter(lambda batch: tf.size(batch["id"]) > 0)
 
-    def _decoded(self, decoder, columns, seed):
+    def _decode(self, decoder, columns, seed):
         """Reads and decodes the records at a Location of arrays [B]."""
         numbers = columns.epoch << _FILE_BITS | columns.file
         numbers = numbers << _INDEX_BITS | columns.index
