@@ -160,7 +160,10 @@ class Evaluator:
         total = self.shards.estimated_examples // self.config.num_shards
         with Progress("evaluating", total) as progress:
             for batch in self.shards.iterate(dataset):
-                one = self._batch_metrics(batch)
+                predictions = self.trained.predict(batch)["predictions"]
+                top, *of_examples = self._compiled(predictions, device_inputs(batch))
+                one = Metrics(self.num_classes, self.config.top_k)
+                one.update(top, batch["labels"], *of_examples)
                 metrics.merge(one)
                 if not progress.visible:
                     rate = one.num_examples / (time.monotonic() - began)
@@ -198,13 +201,6 @@ class Evaluator:
             return False
         return True
 
-    def _batch_metrics(self, batch):
-        predictions = self.trained.predict(batch)["predictions"]
-        top, *of_examples = self._compiled(predictions, device_inputs(batch))
-        metrics = Metrics(self.num_classes, self.config.top_k)
-        metrics.update(top, batch["labels"], *of_examples)
-        return metrics
-
     def _top_and_losses(self, predictions, batch):
         """Ranks, and losses [B]: of all classes, and of segments' rated classes.
 
@@ -227,10 +223,10 @@ class Evaluator:
                 np.savez(file, step=step, part=part, **metrics.state())
             logging.info("wrote %s", path)
         if path := config.class_metrics_file:
-            values = result["positives"], result["average_precisions"]
-            columns = dict(zip(("Videos", "AveragePrecision"), values, strict=True))
+            table = pd.DataFrame({"Videos": result["positives"]})
+            table["AveragePrecision"] = result["average_precisions"]
             with replacing(path, "--class_metrics_file") as file:
-                pd.DataFrame(columns).to_csv(file, index_label="Index")
+                table.to_csv(file, index_label="Index")
 
     def _summarize(self, result, step):
         kind = "SegEval" if self.config.segment_labels else "Eval"

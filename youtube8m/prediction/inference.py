@@ -53,7 +53,13 @@ class Inference:
             input_pipeline=config.input_pipeline,
         )
         self.num_classes = self.trained.run.data.num_classes
-        self._check_crops()
+        sampling = self.trained.run.data.frame_sampling
+        if config.crop_starts and sampling not in CROPS:
+            raise UserError(
+                f"--crop_starts: the run in {config.train_dir} reads "
+                f"--frame_sampling={sampling}, which has no start to choose; drop it, "
+                f"or train with --frame_sampling={' or '.join(CROPS)}"
+            )
         self.checkpoints = [m.load_checkpoint(config.checkpoint) for m in self.members]
 
     def _check_same_reading(self):
@@ -79,15 +85,6 @@ class Inference:
         if self.config.crop_starts:
             data = dataclasses.replace(data, crop_start=0)
         return dataclasses.asdict(data.as_predicted())
-
-    def _check_crops(self):
-        sampling = self.trained.run.data.frame_sampling
-        if self.config.crop_starts and sampling not in CROPS:
-            raise UserError(
-                f"--crop_starts: the run in {self.config.train_dir} reads "
-                f"--frame_sampling={sampling}, which has no start to choose; drop it, "
-                f"or train with --frame_sampling={' or '.join(CROPS)}"
-            )
 
     def run(self) -> int:
         """Writes --output_file; returns the number of videos predicted."""

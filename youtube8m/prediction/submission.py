@@ -150,9 +150,7 @@ class Submission:
         no key, a wrong one or one that an earlier row has.
     """
 
-    def __init__(
-        self, path: str, num_classes: int | None = None, may_be_empty: bool = False
-    ):
+    def __init__(self, path: str, num_classes: int | None = None, may_be_empty=False):
         self.path = path
         self._num_classes = num_classes or _ANY_CLASS
         try:

@@ -1,11 +1,4 @@
-"""The files of checkpoints: which ones there are, and the variables in each.
-
-find_checkpoints("/tmp/yt8m_model")          # by their names, newest last
-listed_checkpoints("/tmp/yt8m_model")        # by the file `checkpoint`
-file.write(checkpoint_list(["model.ckpt-1", "model.ckpt-2"]))     # its text
-reader = CheckpointReader("/tmp/yt8m_model/model.ckpt-2")
-reader.read("global_step")
-"""
+"""The files of checkpoints: which ones there are, and the variables in each."""
 
 import glob
 import os

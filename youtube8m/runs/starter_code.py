@@ -160,16 +160,11 @@ class StarterCheckpoint(CheckpointReader):
                 f"{name}={value} ({'given' if name in given else 'assumed'})"
                 for name, value in unsaved.items()
             )
-            logging.info(
-                "%s of the starter code, which keeps no record of these: %s",
-                config.model,
-                told,
-            )
+            message = "%s of the starter code, which keeps no record of these: %s"
+            logging.info(message, config.model, told)
         values |= unsaved | {name: sizes[name] for name in sizes.keys() & values}
-        return RunConfig(
-            dataclasses.replace(run.data, num_classes=num_classes),
-            dataclasses.replace(config, hyperparameters=values),
-        )
+        data = dataclasses.replace(run.data, num_classes=num_classes)
+        return RunConfig(data, dataclasses.replace(config, hyperparameters=values))
 
     def _sizes(self):
         """(classifier, number of classes, hyper-parameters) by the variables."""

@@ -91,10 +91,8 @@ class TrainingConfig(InputConfig):
         wrong = f"--seed={self.seed}: must be from 0 to 4294967295"
         require(0 <= self.seed < 2**32, wrong)
         require_given(self, "train_dir", "train_data_pattern")
-        require_positive(
-            self, "batch_size", "steps_per_loop", "num_epochs", "max_steps"
-        )
-        require_positive(self, "base_learning_rate", "learning_rate_decay")
+        require_positive(self, "batch_size", "steps_per_loop", "num_epochs")
+        require_positive(self, "max_steps", "base_learning_rate", "learning_rate_decay")
         require_positive(self, "learning_rate_decay_examples", "export_model_steps")
         require_positive(self, "save_checkpoint_minutes", "keep_checkpoints")
         require_positive(self, "num_readers", "shuffle_buffer")

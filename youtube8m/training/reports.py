@@ -116,10 +116,8 @@ class TrainingReport(contextlib.ExitStack):
         return UserError(f"{found} the videos {named}; {advise_after_divergence(last)}")
 
     def _write(self, row):
-        rate, loss = row["examples_per_second"], _objective(row)
-        line = (
-            f"training step {row['step']} | Loss: {loss:.2f} Examples/sec: {rate:.2f}"
-        )
+        step, rate, loss = row["step"], row["examples_per_second"], _objective(row)
+        line = f"training step {step} | Loss: {loss:.2f} Examples/sec: {rate:.2f}"
         if "gap" in row:
             hits, perr, gap = (row[name] for name in ("hit_at_one", "perr", "gap"))
             line += f" | Hit@1: {hits:.2f} PERR: {perr:.2f} GAP: {gap:.2f}"

@@ -139,16 +139,13 @@ class TrainStep:
 
     def _compiled(self, batches):
         """One graph for batches of all lengths, unless there are several replicas."""
-        function = self._one_step if len(batches) == 1 else self._all_steps
+        function = self._update if len(batches) == 1 else self._all_steps
         if len(self.strategy.extended.worker_devices) > 1:
             return tf.function(function, reduce_retracing=True)
         signature = [batch_signature(batch) for batch in batches]
         return tf.function(
             function, input_signature=[signature], jit_compile=self.jit_compile or None
         )
-
-    def _one_step(self, batches):
-        return self._update(batches)
 
     def _all_steps(self, batches):
         """The last step follows the loop, because its predictions are a result."""
