@@ -1,8 +1,6 @@
 """Measures checkpoints on labelled records.
 
-evaluator = Evaluator(EvaluationConfig(...))
-metrics = evaluator.evaluate(directory.latest_checkpoint())
-evaluator.run()                # once, or again for each new checkpoint
+result = Evaluator(EvaluationConfig(..., run_once=True)).run()
 """
 
 import contextlib

@@ -96,11 +96,11 @@ class RunDirectory:
     @property
     def is_starters(self) -> bool:
         """Whether the starter code wrote it, whose flags hold no hyper-parameters."""
+        path = self.file("model_flags.json")
         try:
-            values = read_json(self.file("model_flags.json"))
+            return read_json(path, lambda flags: "hyperparameters" not in {**flags})
         except JsonError:
             return False
-        return isinstance(values, dict) and "hyperparameters" not in values
 
     def read_run(self) -> RunConfig:
         """What model_flags.json says: for the starter code's, only its five keys.

@@ -1,9 +1,4 @@
-"""The weights of a trained run, ours or the starter code's.
-
-load_weights(model, prefix)                   # of one checkpoint
-load_newest(directory, load)                  # or of an older one, if it is damaged
-save_weights(model, directory, step)          # without the state of training
-"""
+"""The weights of a trained run, ours or the starter code's."""
 
 import re
 from collections.abc import Callable

@@ -1,9 +1,4 @@
-"""The reports of a training run: console lines, TensorBoard scalars, metrics.jsonl.
-
-with TrainingReport(directory, first_step, total_steps) as report:
-    report.steps(step, results, origins)
-    report.flush(metrics)
-"""
+"""The reports of a training run: console lines, TensorBoard scalars, metrics.jsonl."""
 
 import contextlib
 import json

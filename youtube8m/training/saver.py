@@ -1,9 +1,4 @@
-"""Saving and restoring the whole state of training.
-
-saver = Saver(directory, state, keep=5)
-saver.restore()
-saver.save()                                  # model.ckpt-STEP
-"""
+"""Saving and restoring the whole state of training."""
 
 import dataclasses
 import functools

@@ -234,9 +234,8 @@ def _pick(batches, number):
     """The batch of index `number`, a tensor, without copying the others."""
     if number is None:
         return batches[0]
-    names = list(batches[0])
-    branches = [
-        lambda batch=batch: [tf.identity(batch[name]) for name in names]
+    copies = [
+        lambda batch=batch: {name: tf.identity(v) for name, v in batch.items()}
         for batch in batches
     ]
-    return dict(zip(names, tf.switch_case(number, branches), strict=True))
+    return tf.switch_case(number, copies)

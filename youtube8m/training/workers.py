@@ -1,9 +1,4 @@
-"""The devices and machines that train a run, as TensorFlow's strategies.
-
-workers = Workers.from_environment(os.environ)      # TF_CONFIG's, or one alone
-strategy = workers.strategy(num_gpu=8)   # one GPU, or the CPU, works the same way
-shares = split_batch(strategy, batch)    # rows of a host batch to the replicas
-"""
+"""The devices and machines that train a run, as TensorFlow's strategies."""
 
 import dataclasses
 import functools
