@@ -18,7 +18,6 @@ from youtube8m.data.reading import tfrecord
 from youtube8m.data.reading.batch import device_inputs
 from youtube8m.errors import UserError, reason
 from youtube8m.evaluation.config import EvaluationConfig
-from youtube8m.losses import label_arrays, rated_predictions
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.prediction.predictor import TrainedRun
 from youtube8m.runs.best import BestCheckpoints
@@ -205,11 +204,11 @@ class Evaluator:
         The starter code trains segments on the rated classes, but its evaluation
         counts all classes.
         """
-        labels, rated = label_arrays(batch, self.num_classes)
+        labels, rated = losses.label_arrays(batch, self.num_classes)
         of_examples = [self.loss.call(labels, predictions)]
         if rated is not None:
             of_examples.append(self.loss.call(labels, predictions, rated))
-        predictions = rated_predictions(predictions, batch)
+        predictions = losses.rated_predictions(predictions, batch)
         top = top_predictions(predictions, batch["labels"], self.config.top_k)
         return top, *of_examples
 

@@ -1,8 +1,6 @@
 """Mean average precision of a segment CSV against rated segments.
 
-submission = Submission("segments.csv")
-score = evaluate(submission, read_ratings(...), top_n=100000)
-score.map
+score = evaluate(Submission("segments.csv"), read_ratings(...), top_n=100000)
 """
 
 from typing import NamedTuple

@@ -8,9 +8,6 @@ one of several parts of the data (--num_shards) keep them, until the parts are m
 
     Class,ScoredSegments
     3,aAbc:5:0.9912 aAbd:40:0.87 ...
-
-    submission = Submission("predictions.csv")
-    counts, classes, scores = submission.pairs(range(len(submission.keys)))
 """
 
 import mmap

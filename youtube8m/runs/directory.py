@@ -211,13 +211,12 @@ class RunDirectory:
         if "released_code" in different and "released_crops" in different:
             different.remove("released_crops")  # which follows from it
         if different:
-            was, now = (
-                ", ".join(f"{key}={shortened(str(run.get(key)))}" for key in different)
-                for run in (saved, wanted)
-            )
+            was = [f"{key}={shortened(str(saved.get(key)))}" for key in different]
+            now = [f"{key}={shortened(str(wanted[key]))}" for key in different]
             raise self._unusable(
-                f"model_flags.json there says {was}, but this run {now}; give the same "
-                "flags, another --train_dir, or --start_new_model to begin anew"
+                f"model_flags.json there says {', '.join(was)}, but this run "
+                f"{', '.join(now)}; give the same flags, another --train_dir, or "
+                "--start_new_model to begin anew"
             )
 
     def _remove_run(self):

@@ -1,10 +1,5 @@
 """Checkpoints of the starter code (TensorFlow 1), read as if they were ours.
 
-    checkpoint = StarterCheckpoint("/tmp/yt8m_model/model.ckpt-1000")
-    run = checkpoint.complete(run, {})           # five keys -> all hyper-parameters
-    values = checkpoint.values(shapes, num_classes)         # by our names and layout
-    checkpoint.values(shapes, num_classes, slot="Adam")     # slots of its optimizer
-
 Each of our weights comes from one variable of the starter code: `starter_name` names
 it, `our_layout` converts its value.
 """
@@ -39,7 +34,6 @@ _CLASSIFIERS = (
     "a classifier has fully_connected/weights [H, C], or gates/weights [H, (M + 1) C] "
     "and experts/weights [H, M C]"
 )
-_ADAM_BETA_2 = 0.999
 
 # Our layers -> the starter code's, with all that precedes the last part of a name.
 _LAYERS = {
@@ -125,7 +119,7 @@ class StarterCheckpoint(CheckpointReader):
         step = self.step
         if power < 1e-30:
             return step
-        updates = math.log(power) / math.log(_ADAM_BETA_2) - 1
+        updates = math.log(power, 0.999) - 1
         return step if abs(updates - step) < 10 else round(updates)
 
     @property

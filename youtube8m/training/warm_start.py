@@ -1,8 +1,4 @@
-"""Weights of a new run that do not start at random.
-
-lines = initialize_weights(model, config, directory)        # by the flags of train.py
-found = warm_start(model, "other/model.ckpt-9")     # those that fit by name and shape
-"""
+"""Weights of a new run that do not start at random."""
 
 import os
 from typing import NamedTuple
