@@ -117,8 +117,8 @@ class Evaluator:
                 self.trained.load(prefix)
             except UserError as error:  # it is damaged, or removed by now
                 logging.warning("%s; waiting for the next", error)
-                continue
-            self._measure(prefix)
+            else:
+                self._measure(prefix)
 
     def evaluate(self, prefix: str) -> dict:
         """Evaluates one checkpoint: logs it, writes summaries, returns the metrics."""

@@ -33,8 +33,7 @@ _KINDS = {
     tarfile.SYMTYPE: "a symbolic link",
     tarfile.LNKTYPE: "a hard link",
     tarfile.FIFOTYPE: "a pipe",
-    tarfile.CHRTYPE: "a device",
-    tarfile.BLKTYPE: "a device",
+    **dict.fromkeys((tarfile.CHRTYPE, tarfile.BLKTYPE), "a device"),
 }
 # What Python's readers raise for a damaged archive; ValueError for odd numbers in it.
 _DAMAGES = (tarfile.TarError, zlib.error, OSError, EOFError, ValueError, RecursionError)

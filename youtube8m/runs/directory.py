@@ -38,7 +38,6 @@ from youtube8m.util.text import shortened
 # Directories of the checkpoints with the highest GAP of videos, and of segments.
 BEST = ("best", "segment_best")
 
-_POLL_SECONDS = 1.0  # between two looks for a new checkpoint
 # The files of a run, which --start_new_model removes.
 _RUN_FILES = (
     *("checkpoint", "model.ckpt-*"),
@@ -161,7 +160,7 @@ class RunDirectory:
             if prefix and prefix != last:
                 last = prefix
                 yield prefix
-            time.sleep(_POLL_SECONDS)
+            time.sleep(1.0)
 
     def latest_checkpoint(self) -> str | None:
         """The prefix of the newest complete checkpoint."""

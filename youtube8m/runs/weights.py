@@ -72,10 +72,10 @@ def load_newest(directory: RunDirectory, load: Callable[[str], None]) -> str | N
             load(prefix)
         except UserError as error:
             problems.append(error)
-            continue
-        for problem in problems:
-            logging.warning("%s; %s is used instead", problem, prefix)
-        return prefix
+        else:
+            for problem in problems:
+                logging.warning("%s; %s is used instead", problem, prefix)
+            return prefix
     if problems:
         raise problems[0]
     return None

@@ -96,8 +96,7 @@ class Trainer:
                 scales_loss=config.precision == "mixed_float16",
             )
             model = models.create(run)
-            shape = models.descriptor_shape(model, run.data)
-            loss.build(run.data.num_classes, shape)
+            loss.build(run.data.num_classes, models.descriptor_shape(model, run.data))
             self.state = TrainingState(model, optimizer, loss)
         self.step = TrainStep(self.strategy, self.state, config, run.data.num_classes)
         self.directory = RunDirectory(config.train_dir, writes=self.workers.is_chief)
@@ -315,12 +314,11 @@ class Trainer:
         return min(steps, self._last_step)
 
     def _describe_start(self, restored):
-        count = models.count_parameters(self.state.model)
-        where = f"from {restored}" if restored else "from scratch"
+        count, shards = models.count_parameters(self.state.model), self.shards
         return (
-            f"training {self.run.model.model} ({count:,} parameters) {where}: about "
-            f"{self.shards.estimated_records:,} records in {len(self.shards.paths)} "
-            f"files, {self._expected_steps():,} steps, "
+            f"training {self.run.model.model} ({count:,} parameters) from "
+            f"{restored or 'scratch'}: about {shards.estimated_records:,} records in "
+            f"{len(shards.paths)} files, {self._expected_steps():,} steps, "
             f"{self.strategy.num_replicas_in_sync} replica(s)"
         )
 
