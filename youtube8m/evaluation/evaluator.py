@@ -104,9 +104,8 @@ class Evaluator:
     def run(self) -> dict:
         """Evaluates the newest checkpoint; without --run_once each newer one, too.
 
-        Raises:
-          UserError: a record is wrong, a file cannot be written, or with --run_once the
-            checkpoint cannot be loaded.
+        Raises UserError if a record is wrong, a file cannot be written, or with
+        --run_once the checkpoint cannot be loaded.
         """
         if self.config.run_once or self.config.checkpoint:
             return self._measure(self.trained.load_checkpoint(self.config.checkpoint))

@@ -34,9 +34,7 @@ _ANY_CLASS = 2**31
 _NUMBERS = b"0123456789.eE+- "
 
 _COMPACT_AT = 20_000_000  # kept predictions; about 320 MB
-_PREDICTION = np.dtype(
-    [("class", "i4"), ("score", "f4"), ("video", "i4"), ("start", "i4")]
-)
+_PREDICTION = [("class", "i4"), ("score", "f4"), ("video", "i4"), ("start", "i4")]
 
 
 def video_line(video_id: str, classes, scores) -> str:

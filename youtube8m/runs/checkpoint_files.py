@@ -70,11 +70,10 @@ def checkpoint_list(names: Sequence[str], times: Sequence[float] = ()) -> str:
       times: when each was written, in seconds; TensorFlow's CheckpointManager never
         removes a checkpoint without its time.
     """
-    return "".join(
-        [f'model_checkpoint_path: "{name}"\n' for name in names[-1:]]
-        + [f'all_model_checkpoint_paths: "{name}"\n' for name in names]
-        + [f"all_model_checkpoint_timestamps: {time}\n" for time in times]
-    )
+    lines = [f'model_checkpoint_path: "{name}"\n' for name in names[-1:]]
+    lines += [f'all_model_checkpoint_paths: "{name}"\n' for name in names]
+    lines += [f"all_model_checkpoint_timestamps: {time}\n" for time in times]
+    return "".join(lines)
 
 
 class CheckpointReader:

@@ -190,10 +190,8 @@ class TrainStep:
         norm = self._apply(gradients, variables, replicas)
         # In one tensor, because on several machines each sum takes a round trip.
         own = [label_loss, auxiliary, penalty, norm / replicas, rows, stopping]
-        return {
-            "sums": context.all_reduce("sum", tf.stack(own)),
-            **{k: v for k, v in outputs.items() if k == "predictions"},
-        }
+        results = {k: v for k, v in outputs.items() if k == "predictions"}
+        return {**results, "sums": context.all_reduce("sum", tf.stack(own))}
 
     def _losses(self, outputs, batch, total, replicas):
         """The label loss, and the sum of all other terms; global means of both."""
