@@ -126,7 +126,7 @@ class Evaluator:
 
     def _measure(self, prefix):
         """Evaluates the loaded weights, those of `prefix`."""
-        step, best = step_of(prefix), self._copied(prefix)
+        step, best = step_of(prefix), self._copy_to_best(prefix)
         try:
             metrics, seconds = self._measure_records(step)
             result = metrics.result()
@@ -136,7 +136,7 @@ class Evaluator:
                 self.shards.damage.warn_of_lost("and are left out")
                 self._summarize(result, step)
             if best:
-                self._is_kept(best.rank, prefix, result["gap"])
+                self._keep_or_warn(best.rank, prefix, result["gap"])
         finally:
             if best:
                 best.remove_others()
@@ -175,7 +175,7 @@ class Evaluator:
             )
         return metrics, time.monotonic() - start
 
-    def _copied(self, prefix):
+    def _copy_to_best(self, prefix):
         """The best checkpoints, with a copy of this one to rank; None without."""
         config = self.config
         is_copy = os.path.dirname(prefix) != self.directory.path
@@ -184,9 +184,9 @@ class Evaluator:
         name = BEST[config.segment_labels]
         measured_on = f"{tfrecord.digest(self.shards.paths)} --top_k={config.top_k}"
         best = BestCheckpoints(self.directory, config.keep_best, name, measured_on)
-        return best if self._is_kept(best.copy, prefix) else None
+        return best if self._keep_or_warn(best.copy, prefix) else None
 
-    def _is_kept(self, action, prefix, *gap):
+    def _keep_or_warn(self, action, prefix, *gap):
         """Whether copying or ranking a checkpoint succeeds; warns if it does not."""
         try:
             action(prefix, *gap)

@@ -93,21 +93,22 @@ class Inference:
             (prefix,), path = self.checkpoints, self.config.output_model_tgz
             archive.pack(path, self.trained.directory, prefix)
             logging.info("packed the model: %s", path)
-        write = self._segments if self.config.segment_labels else self._videos
+        segments = self.config.segment_labels
+        write = self._write_segments if segments else self._write_videos
         with replacing(self.config.output_file, "--output_file") as file:
             write(file)
         logging.info("wrote %s", self.config.output_file)
         self.shards.damage.warn_of_lost("and have no prediction")
         return self._done
 
-    def _videos(self, file):
+    def _write_videos(self, file):
         file.write(submission.VIDEO_HEADER)
         for batch in self._batches():
             names = _decode_ids(batch)[:: self.crops]
-            for row in zip(names, *self._top(batch), strict=True):
+            for row in zip(names, *self._find_top(batch), strict=True):
                 file.write(submission.video_line(*row))
 
-    def _segments(self, file):
+    def _write_segments(self, file):
         classes_file = self.config.segment_label_ids_file
         allowed = submission.read_segment_classes(classes_file, self.num_classes)
         ranking = submission.SegmentRanking(allowed, self.config.segment_max_pred)
@@ -118,7 +119,7 @@ class Inference:
             for first in range(0, len(frames), _SEGMENT_BATCH):
                 some = slice(first, first + _SEGMENT_BATCH)
                 part = {"frames": frames[some], "num_frames": lengths[some]}
-                parts.append(self._top(part, allowed))
+                parts.append(self._find_top(part, allowed))
             classes, scores = map(np.concatenate, zip(*parts, strict=True))
             ranking.add(_decode_ids(batch), videos, starts, classes, scores)
         is_part = self.config.num_shards > 1
@@ -126,7 +127,7 @@ class Inference:
         file.write(headers[is_part])
         file.writelines(ranking.lines(scored=is_part))
 
-    def _top(self, batch, allowed=None):
+    def _find_top(self, batch, allowed=None):
         """(classes, scores) [B, k] of the most probable (allowed) classes.
 
         Probable by the weighted mean over models of the mean over crops.

@@ -155,7 +155,7 @@ class Submission:
                 self.num_bytes = len(self._data)
                 self._first_line = 2 if start else 1
                 file.seek(start)
-                self.keys = self._index(file, start)
+                self.keys = self._index_rows(file, start)
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror})") from None
         if not self.keys and not may_be_empty:
@@ -178,12 +178,12 @@ class Submission:
 
         Raises UserError unless a list is of pairs: a class, once, and a number from 0.
         """
-        lists = [self._list(row) for row in rows]
+        lists = [self._read_list(row) for row in rows]
         try:
             return _parse_pairs(lists, self._num_classes)
         except ValueError:
             for row, text in zip(rows, lists, strict=True):
-                self._checked(row, _parse_pairs, [text], self._num_classes)
+                self._parse_row(row, _parse_pairs, [text], self._num_classes)
             raise
 
     def segments(self, row: int) -> list[str]:
@@ -191,28 +191,28 @@ class Submission:
 
         Raises UserError if one of them is something else, or is listed twice.
         """
-        return self._checked(row, _parse_segments, self._list(row))
+        return self._parse_row(row, _parse_segments, self._read_list(row))
 
     def scored_segments(self, row: int) -> tuple[list[str], np.ndarray]:
         """The names and float32 scores that a row of scored segments lists.
 
         Raises UserError if one of them is something else.
         """
-        return self._checked(row, _parse_scored_segments, self._list(row))
+        return self._parse_row(row, _parse_scored_segments, self._read_list(row))
 
     def lines(self):
         """Yields the rows of the file as they are, as bytes."""
         for row, key in enumerate(self.keys):
-            yield f"{key},".encode() + self._list(row) + b"\n"
+            yield f"{key},".encode() + self._read_list(row) + b"\n"
 
-    def _checked(self, row, parse, *arguments):
+    def _parse_row(self, row, parse, *arguments):
         try:
             return parse(*arguments)
         except ValueError as error:
             line = self._first_line + row
             raise UserError(f"{self.path}: line {line} {error}") from None
 
-    def _list(self, row):
+    def _read_list(self, row):
         return self._data[self._starts[row] : self._ends[row]].strip()
 
     def _read_header(self, line):
@@ -225,15 +225,15 @@ class Submission:
         if _SEGMENT_ROW.match(line):
             return SEGMENT_HEADER, 0
         raise UserError(
-            f"{self.path}: line 1 is {_quoted(line.strip())}; expected the header "
+            f"{self.path}: line 1 is {_quote(line.strip())}; expected the header "
             f"{VIDEO_HEADER.strip()} or {SEGMENT_HEADER.strip()}"
         )
 
-    def _index(self, file, end):
+    def _index_rows(self, file, end):
         """Finds each row's list; returns the keys."""
         starts, ends, keys = [], [], {}
         for row, line in enumerate(file):
-            key, length = self._checked(row, self._key, line, keys)
+            key, length = self._parse_row(row, self._read_key, line, keys)
             keys[key] = row
             starts.append(end + length + 1)
             end += len(line)
@@ -241,23 +241,23 @@ class Submission:
         self._starts, self._ends = np.array(starts), np.array(ends)
         return list(keys)
 
-    def _key(self, line, keys):
+    def _read_key(self, line, keys):
         """The key of a line, and its length. Raises ValueError for a wrong one."""
         text, comma, _ = line.partition(b",")
         if not text or not comma:
-            found = _quoted(line.strip())
+            found = _quote(line.strip())
             raise ValueError(f"is {found}; expected {self.header.strip()}")
         if self.header == VIDEO_HEADER:
             try:
                 key = sys.intern(text.decode())  # files of one ensemble share their ids
             except UnicodeDecodeError:
-                found = _quoted(text)
+                found = _quote(text)
                 raise ValueError(f"has the id {found}, which is not UTF-8") from None
         elif text.isdigit() and int(text) < self._num_classes:
             key = int(text)
         else:
             expected = _expected(self._num_classes)
-            raise ValueError(f"has {_quoted(text)} for a class; {expected}")
+            raise ValueError(f"has {_quote(text)} for a class; {expected}")
         if key in keys:
             first = self._first_line + keys[key]
             raise ValueError(f"has {key!r} again, after line {first}")
@@ -282,7 +282,7 @@ def _parse_pairs(lists, num_classes):
         raise ValueError("lists no class")
     if text.translate(None, _NUMBERS):
         wrong = next(t for t in text.split(b" ") if t.translate(None, _NUMBERS))
-        raise ValueError(f"has {_quoted(wrong)} where a number belongs")
+        raise ValueError(f"has {_quote(wrong)} where a number belongs")
     if b"  " in text:
         raise ValueError("has two blanks in a row; expected one between numbers")
     counts = np.array([item.count(b" ") + 1 for item in lists])
@@ -328,7 +328,7 @@ def _match_all(pattern, names, expected):
     matches = [pattern.fullmatch(name) for name in names]
     if None in matches:
         wrong = names[matches.index(None)]
-        raise ValueError(f"has {_quoted(wrong)} where {expected} belongs")
+        raise ValueError(f"has {_quote(wrong)} where {expected} belongs")
     return matches
 
 
@@ -337,5 +337,5 @@ def _expected(num_classes):
     return f"expected a class id{limit}"
 
 
-def _quoted(text: bytes) -> str:
+def _quote(text: bytes) -> str:
     return repr(shortened(text.decode("utf-8", "replace")))

@@ -23,12 +23,12 @@ def find_checkpoints(path: str) -> list[str]:
     """
     names = glob.glob("model.ckpt-*.index", root_dir=path)
     saved = [os.path.join(path, name.removesuffix(".index")) for name in names]
-    saved = [prefix for prefix in saved if _number(prefix) is not None]
+    saved = [prefix for prefix in saved if _parse_number(prefix) is not None]
     folders = (path, os.path.join(path, "inference_model"))
     exports = [os.path.join(folder, name) for name in _EXPORTS for folder in folders]
     exports = [prefix for prefix in exports if is_complete(prefix)]
     exports = exports if saved else sorted(exports, key=step_of)
-    return exports + sorted(saved, key=_number)
+    return exports + sorted(saved, key=_parse_number)
 
 
 def is_complete(prefix: str) -> bool:
@@ -38,11 +38,11 @@ def is_complete(prefix: str) -> bool:
 
 def step_of(prefix: str) -> int:
     """The step of a checkpoint, by its name or by the starter code's variable."""
-    number = _number(prefix)
+    number = _parse_number(prefix)
     return CheckpointReader(prefix).step if number is None else number
 
 
-def _number(prefix):
+def _parse_number(prefix):
     match = re.fullmatch(r"model\.ckpt-(\d+)", os.path.basename(prefix))
     return int(match[1]) if match else None
 
@@ -90,7 +90,7 @@ class CheckpointReader:
 
     def __init__(self, prefix: str):
         self.prefix = prefix
-        self._reader = self._reading(tf.train.load_checkpoint, prefix)
+        self._reader = self._try_to_read(tf.train.load_checkpoint, prefix)
         shapes = self._reader.get_variable_to_shape_map()
         self._names = {re.sub(r"^(train/)?(tower/)?", "", n): n for n in shapes}
         self.shapes = {short: shapes[name] for short, name in self._names.items()}
@@ -112,14 +112,14 @@ class CheckpointReader:
 
     def read(self, name: str) -> np.ndarray:
         """The value of a variable. Raises UserError if it is damaged."""
-        return self._reading(self._reader.get_tensor, self._names[name])
+        return self._try_to_read(self._reader.get_tensor, self._names[name])
 
     def part_shapes(self, part: str) -> dict[str, list[int]]:
         """The shapes of the variables that we saved as `part`, by their names there."""
         names = {key: compat.variable_name(key, part) for key in self.shapes}
         return {name: self.shapes[key] for key, name in names.items() if name}
 
-    def _reading(self, read, name):
+    def _try_to_read(self, read, name):
         try:
             return read(name)
         except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:

@@ -205,7 +205,7 @@ class RunDirectory:
         return os.path.relpath(os.path.realpath(path), os.path.realpath(self.path))
 
     def _check_same(self, run):
-        saved, wanted = (_flat(json.loads(r.to_json())) for r in (self.read_run(), run))
+        saved, wanted = _flatten(self.read_run()), _flatten(run)
         different = [key for key in wanted if wanted[key] != saved.get(key)]
         if "released_code" in different and "released_crops" in different:
             different.remove("released_crops")  # which follows from it
@@ -235,7 +235,8 @@ class RunDirectory:
         return UserError(f"{self.flag}={self.path}: {why}")
 
 
-def _flat(values):
+def _flatten(run):
     """model_flags.json with each hyper-parameter as a key; modules may have moved."""
+    values = json.loads(run.to_json())
     left_out = {"hyperparameters": None, "import": None}
     return {**values, **values["hyperparameters"], **left_out}

@@ -143,7 +143,7 @@ class StarterCheckpoint(CheckpointReader):
                 f"{self.prefix}: model_flags.json beside it names the model "
                 f"{run.model.model}; the starter code's are {', '.join(MODELS)}"
             )
-        classifier, num_classes, sizes = self._sizes()
+        classifier, num_classes, sizes = self._infer_sizes()
         config = dataclasses.replace(run.model, video_level_classifier_model=classifier)
         loss = LOSSES.get(config.label_loss)
         values = defaults(*models.parts(config), models.VideoModel, loss)
@@ -160,7 +160,7 @@ class StarterCheckpoint(CheckpointReader):
         data = dataclasses.replace(run.data, num_classes=num_classes)
         return RunConfig(data, dataclasses.replace(config, hyperparameters=values))
 
-    def _sizes(self):
+    def _infer_sizes(self):
         """(classifier, number of classes, hyper-parameters) by the variables."""
         widths = {name: shape[-1] for name, shape in self.shapes.items() if shape}
         sizes = {"dbof_add_batch_norm": "cluster_bn/gamma" in widths}
@@ -177,7 +177,7 @@ class StarterCheckpoint(CheckpointReader):
         num_classes = widths.get("gates/weights", 0) - experts
         if experts < 1 or num_classes < 1 or experts % num_classes:
             weights = (n for n in self.shapes if os.path.dirname(n) not in self.shapes)
-            listed = ", ".join(self._listed(weights))
+            listed = ", ".join(self._list(weights))
             raise self._misfit([f"{_CLASSIFIERS}, but {listed}"])
         sizes["moe_num_mixtures"] = experts // num_classes
         return "MoeModel", num_classes, sizes
@@ -223,11 +223,11 @@ class StarterCheckpoint(CheckpointReader):
         if not end:  # moving statistics have no slots
             known = {*expected, "global_step", "beta1_power", "beta2_power"}
             others = (n for n in self.shapes if not {n, os.path.dirname(n)} & known)
-            problems += [f"{other}: not this model's" for other in self._listed(others)]
+            problems += [f"{other}: not this model's" for other in self._list(others)]
         if problems:
             raise self._misfit(problems)
 
-    def _listed(self, names):
+    def _list(self, names):
         return [f"{name} {self.shapes[name]}" for name in sorted(names)]
 
     def _misfit(self, problems):

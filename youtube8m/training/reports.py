@@ -45,8 +45,8 @@ class TrainingReport(contextlib.ExitStack):
         if directory.writes:
             _truncate_metrics(directory.file("metrics.jsonl"), first_step)
             self._summaries = tf.summary.create_file_writer(directory.path)
-        self._metrics = self._opened("metrics.jsonl")
-        self._log = self._opened("train.log")
+        self._metrics = self._open("metrics.jsonl")
+        self._log = self._open("train.log")
         self._progress = self.enter_context(Progress("training", total_steps, "step"))
         self.callback(self._summaries.close)
         self.callback(self.flush)  # also when an error ends the run
@@ -54,7 +54,7 @@ class TrainingReport(contextlib.ExitStack):
         self._note = ""
         self._clock = time.monotonic()
 
-    def _opened(self, name):
+    def _open(self, name):
         path = self._directory.file(name) if self._directory.writes else os.devnull
         return self.enter_context(open(path, "a", buffering=1, encoding="utf-8"))
 
@@ -78,7 +78,7 @@ class TrainingReport(contextlib.ExitStack):
             return
         pending, self._pending = self._pending, []
         rows, problem = [], None
-        for row, ids in (row for steps in pending for row in _rows(*steps)):
+        for row, ids in (row for steps in pending for row in _split_rows(*steps)):
             if not np.isfinite([_objective(row), row["gradient_norm"]]).all():
                 problem, metrics = self._not_finite(row, ids), None
                 break
@@ -139,7 +139,7 @@ class TrainingReport(contextlib.ExitStack):
                     tf.summary.scalar(tag, np.float32(row[name]))
 
 
-def _rows(first, results, origins):
+def _split_rows(first, results, origins):
     """Yields (row of metrics.jsonl, ids) of each step."""
     values = {name: np.atleast_1d(value) for name, value in results.items()}
     for number, (position, ids) in enumerate(origins):

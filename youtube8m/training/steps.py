@@ -121,7 +121,7 @@ class TrainStep:
         """
         steps = len(batches)
         if steps not in self._functions:
-            self._functions[steps] = self._compiled(batches)
+            self._functions[steps] = self._compile(batches)
         return self._functions[steps](batches)
 
     def _can_be_compiled(self):
@@ -137,9 +137,9 @@ class TrainStep:
             logging.info("--jit_compile: not used, as %s", reason)
         return reason is None
 
-    def _compiled(self, batches):
+    def _compile(self, batches):
         """One graph for batches of all lengths, unless there are several replicas."""
-        function = self._update if len(batches) == 1 else self._all_steps
+        function = self._update if len(batches) == 1 else self._run_steps
         if len(self.strategy.extended.worker_devices) > 1:
             return tf.function(function, reduce_retracing=True)
         signature = [batch_signature(batch) for batch in batches]
@@ -147,7 +147,7 @@ class TrainStep:
             function, input_signature=[signature], jit_compile=self.jit_compile or None
         )
 
-    def _all_steps(self, batches):
+    def _run_steps(self, batches):
         """The last step follows the loop, because its predictions are a result."""
         arrays = {n: tf.TensorArray(t, len(batches)) for n, t in _SCALARS.items()}
         before = len(batches) - 1
@@ -179,7 +179,7 @@ class TrainStep:
         total = context.all_reduce("sum", rows)
         with tf.GradientTape() as tape:
             outputs = self.state.model(device_inputs(batch), training=True)
-            label_loss, auxiliary = self._losses(outputs, batch, total, replicas)
+            label_loss, auxiliary = self._sum_losses(outputs, batch, total, replicas)
             penalties = self.state.model.losses or [tf.constant(0.0)]
             penalty = tf.add_n(penalties) / replicas
             objective = label_loss + auxiliary
@@ -193,7 +193,7 @@ class TrainStep:
         results = {k: v for k, v in outputs.items() if k == "predictions"}
         return {**results, "sums": context.all_reduce("sum", tf.stack(own))}
 
-    def _losses(self, outputs, batch, total, replicas):
+    def _sum_losses(self, outputs, batch, total, replicas):
         """The label loss, and the sum of all other terms; global means of both."""
         parts, label_losses = [self.state.model], tf.constant(0.0)
         if "predictions" in outputs:

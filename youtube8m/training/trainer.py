@@ -104,7 +104,7 @@ class Trainer:
         self.directory.prepare(run, config.start_new_model)
         self.saver = Saver(self.directory, self.state, config.keep_checkpoints)
         self._batch_size = config.batch_size * self.strategy.num_replicas_in_sync
-        self.training_flags = self._given_flags()
+        self.training_flags = self._collect_flags()
         self._last_step = config.max_steps or math.inf
         # --start_new_model would remove the run.
         without = " without --start_new_model" if config.start_new_model else ""
@@ -138,7 +138,7 @@ class Trainer:
         restored = self._restore_or_initialize()
         first = self.state.steps_done
         self._position = self.state.position.numpy()
-        self._report = TrainingReport(self.directory, first, self._expected_steps())
+        self._report = TrainingReport(self.directory, first, self._estimate_steps())
         with self._report as report:
             for number in (signal.SIGTERM, signal.SIGINT):
                 previous = signal.signal(number, self._on_signal)
@@ -196,13 +196,13 @@ class Trainer:
         # Counted on the host: to read the device's variable is to wait for its step.
         step, saved_at, metrics = self.state.steps_done, time.monotonic(), {}
         recent = collections.deque()
-        for group in self._groups(step):
+        for group in self._group_batches(step):
             results = self.step.loop([shares for shares, *_ in group])
             before, step = step, step + len(group)
             _, batch, (self._position, _) = group[-1]
             self._report.steps(step, results, [origin for *_, origin in group])
             if step // _REPORT_STEPS > before // _REPORT_STEPS:
-                metrics = self._batch_metrics(results, batch)
+                metrics = self._measure_batch(results, batch)
                 self._report.flush(metrics)
             minutes = (time.monotonic() - saved_at) / 60
             late = minutes >= self.config.save_checkpoint_minutes
@@ -234,7 +234,7 @@ class Trainer:
         self.state.position.assign(self._position)
         return self.saver.save()
 
-    def _groups(self, step):
+    def _group_batches(self, step):
         """Yields lists of (shares, batch, (position, ids)), one for a call of the step.
 
         A list holds --steps_per_loop batches, or a single one where so many would go
@@ -289,7 +289,7 @@ class Trainer:
                 self._save()
             raise
 
-    def _given_flags(self):
+    def _collect_flags(self):
         """The flags that the state depends on, as given for this run."""
         values = dataclasses.asdict(self.config) | {"files": self.shards.fingerprint()}
         default = self.shards.default_buffer(self._batch_size)
@@ -297,7 +297,7 @@ class Trainer:
         names = [field.name for field in dataclasses.fields(TrainingFlags)]
         return TrainingFlags(**{name: values[name] for name in names})
 
-    def _batch_metrics(self, results, batch):
+    def _measure_batch(self, results, batch):
         if "predictions" not in results:
             return {}
         metrics = Metrics(self.run.data.num_classes, _TOP_K)
@@ -308,7 +308,7 @@ class Trainer:
         values = metrics.result()
         return {name: values[name] for name in ("hit_at_one", "perr", "gap")}
 
-    def _expected_steps(self):
+    def _estimate_steps(self):
         examples = self.shards.estimated_examples * self.config.num_epochs
         steps = int(np.ceil(examples / self._batch_size))
         return min(steps, self._last_step)
@@ -318,7 +318,7 @@ class Trainer:
         return (
             f"training {self.run.model.model} ({count:,} parameters) from "
             f"{restored or 'scratch'}: about {shards.estimated_records:,} records in "
-            f"{len(shards.paths)} files, {self._expected_steps():,} steps, "
+            f"{len(shards.paths)} files, {self._estimate_steps():,} steps, "
             f"{self.strategy.num_replicas_in_sync} replica(s)"
         )
 
