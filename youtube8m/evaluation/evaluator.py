@@ -176,7 +176,7 @@ class Evaluator:
         return metrics, time.monotonic() - start
 
     def _copy_to_best(self, prefix):
-        """The best checkpoints, with a copy of this one to rank; None without."""
+        """Copies a checkpoint to be ranked; returns the best ones, None without it."""
         config = self.config
         is_copy = os.path.dirname(prefix) != self.directory.path
         if is_copy or not config.keep_best or config.num_shards > 1:
@@ -187,7 +187,7 @@ class Evaluator:
         return best if self._keep_or_warn(best.copy, prefix) else None
 
     def _keep_or_warn(self, action, prefix, *gap):
-        """Whether copying or ranking a checkpoint succeeds; warns if it does not."""
+        """Copies or ranks a checkpoint, or warns; returns whether it is done."""
         try:
             action(prefix, *gap)
         except (OSError, UserError) as error:

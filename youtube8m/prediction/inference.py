@@ -93,8 +93,8 @@ class Inference:
             (prefix,), path = self.checkpoints, self.config.output_model_tgz
             archive.pack(path, self.trained.directory, prefix)
             logging.info("packed the model: %s", path)
-        segments = self.config.segment_labels
-        write = self._write_segments if segments else self._write_videos
+        of_segments = self.config.segment_labels
+        write = self._write_segments if of_segments else self._write_videos
         with replacing(self.config.output_file, "--output_file") as file:
             write(file)
         logging.info("wrote %s", self.config.output_file)
@@ -113,12 +113,12 @@ class Inference:
         allowed = submission.read_segment_classes(classes_file, self.num_classes)
         ranking = submission.SegmentRanking(allowed, self.config.segment_max_pred)
         for batch in self._batches():
-            cut = split_segments(batch["frames"], batch["num_frames"])
-            frames, lengths, videos, starts = cut
+            segments = split_segments(batch["frames"], batch["num_frames"])
+            frames, lengths, videos, starts = segments
             parts = []
             for first in range(0, len(frames), _SEGMENT_BATCH):
-                some = slice(first, first + _SEGMENT_BATCH)
-                part = {"frames": frames[some], "num_frames": lengths[some]}
+                cut = slice(first, first + _SEGMENT_BATCH)
+                part = {"frames": frames[cut], "num_frames": lengths[cut]}
                 parts.append(self._find_top(part, allowed))
             classes, scores = map(np.concatenate, zip(*parts, strict=True))
             ranking.add(_decode_ids(batch), videos, starts, classes, scores)
@@ -128,9 +128,9 @@ class Inference:
         file.writelines(ranking.lines(scored=is_part))
 
     def _find_top(self, batch, allowed=None):
-        """(classes, scores) [B, k] of the most probable (allowed) classes.
+        """(classes, scores) [B, k] of the highest predictions (of allowed classes).
 
-        Probable by the weighted mean over models of the mean over crops.
+        A prediction is the weighted mean over models of the mean over crops.
         """
         top_k = min(self.config.top_k, self.num_classes)
         cut = top_k if self.config.ensemble_average == "top_k" else None

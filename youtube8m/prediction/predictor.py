@@ -1,11 +1,9 @@
 """A trained run as a predictor, which evaluation, inference and export share.
 
-    trained = TrainedRun("/tmp/yt8m_model")
-    shards = trained.open_shards("test*.tfrecord", "--input_data_pattern")
-    trained.load_checkpoint()                           # the newest, or one by name
-    trained.predict(batch)["predictions"]               # float32 [B, C]
-
-All of them call this one function, so they agree on every prediction.
+trained = TrainedRun("/tmp/yt8m_model")
+shards = trained.open_shards("test*.tfrecord", "--input_data_pattern")
+trained.load_checkpoint()                           # the newest, or one by name
+trained.predict(batch)["predictions"]               # float32 [B, C]
 """
 
 from collections.abc import Mapping
