@@ -1,8 +1,6 @@
 """Measures checkpoints on labelled records.
 
-evaluator = Evaluator(EvaluationConfig(...))
-metrics = evaluator.evaluate(directory.latest_checkpoint())
-evaluator.run()                # once, or again for each new checkpoint
+result = Evaluator(EvaluationConfig(..., run_once=True)).run()
 """
 
 import contextlib
@@ -20,7 +18,6 @@ from youtube8m.data.reading import tfrecord
 from youtube8m.data.reading.batch import device_inputs
 from youtube8m.errors import UserError, reason
 from youtube8m.evaluation.config import EvaluationConfig
-from youtube8m.losses import label_arrays, rated_predictions
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.prediction.predictor import TrainedRun
 from youtube8m.runs.best import BestCheckpoints
@@ -128,9 +125,8 @@ class Evaluator:
     def run(self) -> dict:
         """Evaluates the newest checkpoint; without --run_once each newer one, too.
 
-        Raises:
-          UserError: a record is wrong, a file cannot be written, or with --run_once the
-            checkpoint cannot be loaded.
+        Raises UserError if a record is wrong, a file cannot be written, or with
+        --run_once the checkpoint cannot be loaded.
         """
         if self.config.run_once or self.config.checkpoint:
             return self._measure(self.trained.load_checkpoint(self.config.checkpoint))
@@ -141,8 +137,8 @@ class Evaluator:
                 self.trained.load(prefix)
             except UserError as error:  # it is damaged, or removed by now
                 logging.warning("%s; waiting for the next", error)
-                continue
-            self._measure(prefix)
+            else:
+                self._measure(prefix)
 
     def evaluate(self, prefix: str) -> dict:
         """Evaluates one checkpoint: logs it, writes summaries, returns the metrics."""
@@ -151,7 +147,7 @@ class Evaluator:
 
     def _measure(self, prefix):
         """Evaluates the loaded weights, those of `prefix`."""
-        step, best = step_of(prefix), self._copied(prefix)
+        step, best = step_of(prefix), self._copy_to_best(prefix)
         try:
             metrics, of_batches, seconds = self._measure_records(step)
             result = metrics.result()
@@ -161,7 +157,7 @@ class Evaluator:
                 self.shards.damage.warn_of_lost("and are left out")
                 self._summarize(result, of_batches, step)
             if best:
-                self._is_kept(best.rank, prefix, result["gap"])
+                self._keep_or_warn(best.rank, prefix, result["gap"])
         finally:
             if best:
                 best.remove_others()
@@ -181,7 +177,10 @@ class Evaluator:
         total = self.shards.estimated_examples // self.config.num_shards
         with Progress("evaluating", total) as progress:
             for batch in self.shards.iterate(dataset):
-                one = self._batch_metrics(batch)
+                predictions = self.trained.predict(batch)["predictions"]
+                top, *of_examples = self._compiled(predictions, device_inputs(batch))
+                one = Metrics(self.num_classes, self.config.top_k)
+                one.update(top, batch["labels"], *of_examples)
                 metrics.merge(one)
                 of_batches.append(_batch_figures(one, time.monotonic() - began))
                 if not progress.visible:
@@ -197,8 +196,8 @@ class Evaluator:
             )
         return metrics, of_batches, time.monotonic() - start
 
-    def _copied(self, prefix):
-        """The best checkpoints, with a copy of this one to rank; None without."""
+    def _copy_to_best(self, prefix):
+        """Copies a checkpoint to be ranked; returns the best ones, None without it."""
         config = self.config
         is_copy = os.path.dirname(prefix) != self.directory.path
         if is_copy or not config.keep_best or config.num_shards > 1:
@@ -206,10 +205,10 @@ class Evaluator:
         name = BEST[config.segment_labels]
         measured_on = f"{tfrecord.digest(self.shards.paths)} --top_k={config.top_k}"
         best = BestCheckpoints(self.directory, config.keep_best, name, measured_on)
-        return best if self._is_kept(best.copy, prefix) else None
+        return best if self._keep_or_warn(best.copy, prefix) else None
 
-    def _is_kept(self, action, prefix, *gap):
-        """Whether copying or ranking a checkpoint succeeds; warns if it does not."""
+    def _keep_or_warn(self, action, prefix, *gap):
+        """Copies or ranks a checkpoint, or warns; returns whether it is done."""
         try:
             action(prefix, *gap)
         except (OSError, UserError) as error:
@@ -219,23 +218,16 @@ class Evaluator:
             return False
         return True
 
-    def _batch_metrics(self, batch):
-        predictions = self.trained.predict(batch)["predictions"]
-        top, *of_examples = self._compiled(predictions, device_inputs(batch))
-        metrics = Metrics(self.num_classes, self.config.top_k)
-        metrics.update(top, batch["labels"], *of_examples)
-        return metrics
-
     def _top_and_losses(self, predictions, batch):
         """Ranks, and losses [B]: of all classes, and of segments' rated classes.
 
         The starter code's loss counts all classes, unrated ones as absent.
         """
-        labels, rated = label_arrays(batch, self.num_classes)
+        labels, rated = losses.label_arrays(batch, self.num_classes)
         of_examples = [self.loss.call(labels, predictions)]
         if rated is not None:
             of_examples.append(self.loss.call(labels, predictions, rated))
-        predictions = rated_predictions(predictions, batch)
+        predictions = losses.rated_predictions(predictions, batch)
         top = top_predictions(predictions, batch["labels"], self.config.top_k)
         return top, *of_examples
 
@@ -247,10 +239,10 @@ class Evaluator:
                 np.savez(file, step=step, part=part, **metrics.state())
             logging.info("wrote %s", path)
         if path := config.class_metrics_file:
-            values = result["positives"], result["average_precisions"]
-            columns = dict(zip(("Videos", "AveragePrecision"), values, strict=True))
+            table = pd.DataFrame({"Videos": result["positives"]})
+            table["AveragePrecision"] = result["average_precisions"]
             with replacing(path, "--class_metrics_file") as file:
-                pd.DataFrame(columns).to_csv(file, index_label="Index")
+                table.to_csv(file, index_label="Index")
 
     def _summarize(self, result, of_batches, step):
         """Writes the starter code's tags: Epoch/ of all, GlobalStep/ of each batch."""

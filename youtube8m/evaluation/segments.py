@@ -1,8 +1,6 @@
 """Mean average precision of a segment CSV against rated segments.
 
-submission = Submission("segments.csv")
-score = evaluate(submission, read_ratings(...), top_n=100000)
-score.map
+score = evaluate(Submission("segments.csv"), read_ratings(...), top_n=100000)
 """
 
 from typing import NamedTuple
@@ -23,36 +21,28 @@ class SegmentScore(NamedTuple):
     num_missing: int  # classes with a positive that the file does not list
 
 
-def average_precisions(
+def evaluate(
     submission: Submission, ratings: Ratings, top_n: int | None = None
-) -> np.ndarray:
-    """float64 [K] of each class that a segment CSV lists; nan without a positive.
+) -> SegmentScore:
+    """The mean of the classes' average precisions; 0.0 where no class has a positive.
 
     A class's list is cut to its first `top_n`, then unrated segments are dropped: AP =
     sum over the present segments i of precision(i) / P, P all present segments of the
     class, listed or not. Raises UserError at a damaged row.
     """
-    found = []
+    precisions = []
     for row, class_id in enumerate(submission.keys):
         rated = ratings.get(class_id, {})
         listed = submission.segments(row)[:top_n]
         hits = [rated[name] for name in listed if name in rated]
-        falling, positives = -np.arange(len(hits)), sum(rated.values())
-        precision = average_precision(falling, hits, positives)
-        found.append(precision if positives else np.nan)
-    return np.array(found)
-
-
-def evaluate(
-    submission: Submission, ratings: Ratings, top_n: int | None = None
-) -> SegmentScore:
-    """The mean of `average_precisions`; 0.0 where no class has a positive."""
-    by_class = average_precisions(submission, ratings, top_n)
-    known = by_class[~np.isnan(by_class)]
+        if positives := sum(rated.values()):
+            ranking = -np.arange(len(hits))
+            precisions.append(average_precision(ranking, hits, positives))
+    total = float(np.sum(precisions))
     present = sum(any(rated.values()) for rated in ratings.values())
     return SegmentScore(
-        map=float(known.sum() / max(known.size, 1)),
-        map_of_all=float(known.sum() / max(present, 1)),
-        num_listed=len(by_class),
-        num_missing=present - known.size,
+        map=total / max(len(precisions), 1),
+        map_of_all=total / max(present, 1),
+        num_listed=len(submission.keys),
+        num_missing=present - len(precisions),
     )

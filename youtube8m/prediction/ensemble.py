@@ -88,11 +88,11 @@ def merged_videos(
         for start in range(0, total, size):
             part = slice(start, min(start + size, total))
             lists = [s.pairs(r[part]) for s, r in zip(submissions, rows, strict=True)]
-            yield part, *_merged(lists, weights, top_k)
+            yield part, *_merge(lists, weights, top_k)
             progress.update(part.stop)
 
 
-def _merged(lists, weights, top_k):
+def _merge(lists, weights, top_k):
     """Classes and confidences [R, K] of M tuples, which `Submission.pairs` returns."""
     keys = np.concatenate([_keys(counts, classes) for counts, classes, _ in lists])
     values = [w * scores for (*_, scores), w in zip(lists, weights, strict=True)]
@@ -101,7 +101,7 @@ def _merged(lists, weights, top_k):
     first = np.flatnonzero(np.diff(keys, prepend=-1))
     sums = np.add.reduceat(np.concatenate(values)[order], first)
     keys, sums = keys[first], sums.astype(np.float32)
-    best, rows, ranks = _best(keys, sums, top_k)
+    best, rows, ranks = _find_best(keys, sums, top_k)
     shape = (len(lists[0][0]), top_k)
     classes, scores = np.full(shape, -1, np.int32), np.full(shape, -np.inf, np.float32)
     classes[rows, ranks] = keys[best] % 2**32
@@ -114,7 +114,7 @@ def _keys(counts, classes):
     return np.repeat(np.arange(len(counts)), counts) << 32 | classes
 
 
-def _best(keys, scores, top_k):
+def _find_best(keys, scores, top_k):
     """Positions of the top_k pairs of each row, their rows and ranks, all [n].
 
     Args:
@@ -214,7 +214,7 @@ def select(
 
     def gap(mean):
         mean = mean.astype(np.float32)
-        best, _, _ = _best(keys, mean, top_k)
+        best, _, _ = _find_best(keys, mean, top_k)
         return average_precision(mean[best], hits[best], len(positives))
 
     total, highest = np.zeros(len(keys)), 0.0

@@ -54,7 +54,13 @@ class Inference:
             input_pipeline=config.input_pipeline,
         )
         self.num_classes = self.trained.run.data.num_classes
-        self._check_crops()
+        sampling = self.trained.run.data.frame_sampling
+        if config.crop_starts and sampling not in CROPS:
+            raise UserError(
+                f"--crop_starts: the run in {config.train_dir} reads "
+                f"--frame_sampling={sampling}, which has no start to choose; drop it, "
+                f"or train with --frame_sampling={' or '.join(CROPS)}"
+            )
         self.checkpoints = [m.load_checkpoint(config.checkpoint) for m in self.members]
 
     def _check_same_reading(self):
@@ -81,15 +87,6 @@ class Inference:
             data = dataclasses.replace(data, crop_start=0)
         return dataclasses.asdict(data.as_predicted())
 
-    def _check_crops(self):
-        sampling = self.trained.run.data.frame_sampling
-        if self.config.crop_starts and sampling not in CROPS:
-            raise UserError(
-                f"--crop_starts: the run in {self.config.train_dir} reads "
-                f"--frame_sampling={sampling}, which has no start to choose; drop it, "
-                f"or train with --frame_sampling={' or '.join(CROPS)}"
-            )
-
     def run(self) -> int:
         """Writes --output_file; returns the number of videos predicted."""
         logging.info("predicting with %s", ", ".join(self.checkpoints))
@@ -98,33 +95,34 @@ class Inference:
             archive.pack(path, self.trained.directory, prefix)
             logging.info("packed the model: %s", path)
         self._names: set[str] = set()
-        write = self._segments if self.config.segment_labels else self._videos
+        of_segments = self.config.segment_labels
+        write = self._write_segments if of_segments else self._write_videos
         with replacing(self.config.output_file, "--output_file") as file:
             write(file)
         logging.info("wrote %s", self.config.output_file)
         self.shards.damage.warn_of_lost("and have no prediction")
         return self._done
 
-    def _videos(self, file):
+    def _write_videos(self, file):
         file.write(submission.VIDEO_HEADER)
         for batch in self._batches():
             names = _decode_ids(batch)[:: self.crops]
-            for name, *top in zip(names, *self._top(batch), strict=True):
+            for name, *top in zip(names, *self._find_top(batch), strict=True):
                 if self._is_new(name):
                     file.write(submission.video_line(name, *top))
 
-    def _segments(self, file):
+    def _write_segments(self, file):
         classes_file = self.config.segment_label_ids_file
         allowed = submission.read_segment_classes(classes_file, self.num_classes)
         ranking = submission.SegmentRanking(allowed, self.config.segment_max_pred)
         for batch in self._batches():
-            cut = split_segments(batch["frames"], batch["num_frames"])
-            frames, lengths, videos, starts = cut
+            segments = split_segments(batch["frames"], batch["num_frames"])
+            frames, lengths, videos, starts = segments
             parts = []
             for first in range(0, len(frames), _SEGMENT_BATCH):
-                some = slice(first, first + _SEGMENT_BATCH)
-                part = {"frames": frames[some], "num_frames": lengths[some]}
-                parts.append(self._top(part, allowed))
+                cut = slice(first, first + _SEGMENT_BATCH)
+                part = {"frames": frames[cut], "num_frames": lengths[cut]}
+                parts.append(self._find_top(part, allowed))
             classes, scores = map(np.concatenate, zip(*parts, strict=True))
             names = _decode_ids(batch)
             new = np.array([self._is_new(name) for name in names])[videos]
@@ -143,10 +141,10 @@ class Inference:
             logging.warning("another video has the id %r, too; left out", name)
         return len(self._names) > count
 
-    def _top(self, batch, allowed=None):
-        """(classes, scores) [B, k] of the most probable (allowed) classes.
+    def _find_top(self, batch, allowed=None):
+        """(classes, scores) [B, k] of the highest predictions (of allowed classes).
 
-        Probable by the weighted mean over models of the mean over crops.
+        A prediction is the weighted mean over models of the mean over crops.
         """
         top_k = min(self.config.top_k, self.num_classes)
         cut = top_k if self.config.ensemble_average == "top_k" else None

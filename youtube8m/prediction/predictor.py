@@ -1,11 +1,9 @@
 """A trained run as a predictor, which evaluation, inference and export share.
 
-    trained = TrainedRun("/tmp/yt8m_model")
-    shards = trained.open_shards("test*.tfrecord", "--input_data_pattern")
-    trained.load_checkpoint()                           # the newest, or one by name
-    trained.predict(batch)["predictions"]               # float32 [B, C]
-
-All of them call this one function, so they agree on every prediction.
+trained = TrainedRun("/tmp/yt8m_model")
+shards = trained.open_shards("test*.tfrecord", "--input_data_pattern")
+trained.load_checkpoint()                           # the newest, or one by name
+trained.predict(batch)["predictions"]               # float32 [B, C]
 """
 
 import re
@@ -111,10 +109,7 @@ class TrainedRun:
         load_weights(self.model, prefix)
 
     def load_checkpoint(self, name: str = "") -> str:
-        """Loads the weights of --checkpoint, or of the newest one that is not damaged.
-
-        Returns:
-          The checkpoint's prefix.
+        """Loads --checkpoint, or the newest one that is sound; returns its prefix.
 
         Raises UserError if there is none, or it cannot be restored.
         """
@@ -133,7 +128,7 @@ class TrainedRun:
 
 
 def mean_of_crops(predictions, crops: int, top_k: int | None = None):
-    """The mean over the crops of each video.
+    """The mean over the crops of each video, float32 [B, C].
 
     Source: Zou et al. 2017, section on ensembles, with `top_k` 20.
 
@@ -141,9 +136,6 @@ def mean_of_crops(predictions, crops: int, top_k: int | None = None):
       predictions: float32 [B crops, C], the crops of a video in neighbouring rows.
       top_k: of each crop only so many predictions count, and the others are 0; None:
         all count.
-
-    Returns:
-      float32 [B, C].
     """
     if top_k is not None:
         scores, classes = tf.math.top_k(predictions, top_k)

@@ -1,7 +1,4 @@
-"""Cutting whole videos into five-second segments.
-
-frames, lengths, videos, starts = split_segments(frames, num_frames)
-"""
+"""Cutting whole videos into five-second segments."""
 
 import numpy as np
 

@@ -8,9 +8,6 @@ one of several parts of the data (--num_shards) keep them, until the parts are m
 
     Class,ScoredSegments
     3,aAbc:5:0.9912 aAbd:40:0.87 ...
-
-    submission = Submission("predictions.csv")
-    counts, classes, scores = submission.pairs(range(len(submission.keys)))
 """
 
 import codecs
@@ -54,9 +51,7 @@ _QUOTE = b'"'
 _NUMBERS = b"0123456789.eE+- "
 
 _COMPACT_AT = 20_000_000  # kept predictions; about 320 MB
-_PREDICTION = np.dtype(
-    [("class", "i4"), ("score", "f4"), ("video", "i4"), ("start", "i4")]
-)
+_PREDICTION = [("class", "i4"), ("score", "f4"), ("video", "i4"), ("start", "i4")]
 
 
 def video_line(video_id: str, classes, scores) -> str:
@@ -180,9 +175,7 @@ class Submission:
         no key, a wrong one or one that an earlier row has.
     """
 
-    def __init__(
-        self, path: str, num_classes: int | None = None, may_be_empty: bool = False
-    ):
+    def __init__(self, path: str, num_classes: int | None = None, may_be_empty=False):
         self.path = path
         self._num_classes = num_classes or _ANY_CLASS
         self._numbers: list[int] = []  # of the lines that are rows
@@ -193,7 +186,7 @@ class Submission:
                 self.num_bytes = len(self._data)
                 self._first_line = 2 if start else 1
                 file.seek(start)
-                self.keys = self._index(file, start)
+                self.keys = self._index_rows(file, start)
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror})") from None
         if not self.keys and not may_be_empty:
@@ -216,12 +209,12 @@ class Submission:
 
         Raises UserError unless a list is of pairs: a class, once, and a number from 0.
         """
-        lists = [self._list(row) for row in rows]
+        lists = [self._read_list(row) for row in rows]
         try:
             return _parse_pairs(lists, self._num_classes)
         except ValueError:
             for row, text in zip(rows, lists, strict=True):
-                self._checked(row, _parse_pairs, [text], self._num_classes)
+                self._parse_row(row, _parse_pairs, [text], self._num_classes)
             raise
 
     def segments(self, row: int) -> list[str]:
@@ -229,28 +222,29 @@ class Submission:
 
         Raises UserError if one of them is something else, or is listed twice.
         """
-        return self._checked(row, _parse_segments, self._list(row))
+        return self._parse_row(row, _parse_segments, self._read_list(row))
 
     def scored_segments(self, row: int) -> tuple[list[str], np.ndarray]:
         """The names and float32 scores that a row of scored segments lists.
 
         Raises UserError if one of them is something else.
         """
-        return self._checked(row, _parse_scored_segments, self._list(row))
+        return self._parse_row(row, _parse_scored_segments, self._read_list(row))
 
     def lines(self):
         """Yields the rows of the file as they are, as bytes."""
         for row, key in enumerate(self.keys):
-            yield encode_id(f"{key},") + self._list(row) + b"\n"
+            yield encode_id(f"{key},") + self._read_list(row) + b"
+"
 
-    def _checked(self, row, parse, *arguments):
+    def _parse_row(self, row, parse, *arguments):
         try:
             return parse(*arguments)
         except ValueError as error:
             line = self._numbers[row]
             raise UserError(f"{self.path}: line {line} {error}") from None
 
-    def _list(self, row):
+    def _read_list(self, row):
         return self._data[self._starts[row] : self._ends[row]].strip().strip(_QUOTE)
 
     def _read_header(self, line):
@@ -264,17 +258,17 @@ class Submission:
         if _SEGMENT_ROW.match(line):
             return SEGMENT_HEADER, 0
         raise UserError(
-            f"{self.path}: line 1 is {_quoted(line.strip())}; expected the header "
+            f"{self.path}: line 1 is {_quote(line.strip())}; expected the header "
             f"{VIDEO_HEADER.strip()} or {SEGMENT_HEADER.strip()}"
         )
 
-    def _index(self, file, end):
+    def _index_rows(self, file, end):
         """Finds each row's list; returns the keys."""
         starts, ends, keys = [], [], {}
         for number, line in enumerate(file, self._first_line):
             if line.strip():
                 self._numbers.append(number)
-                key, length = self._checked(len(keys), self._key, line, keys)
+                key, length = self._parse_row(len(keys), self._read_key, line, keys)
                 keys[key] = number
                 starts.append(end + length + 1)
                 ends.append(end + len(line))
@@ -282,12 +276,12 @@ class Submission:
         self._starts, self._ends = np.array(starts), np.array(ends)
         return list(keys)
 
-    def _key(self, line, keys):
+    def _read_key(self, line, keys):
         """The key of a line, and its length. Raises ValueError for a wrong one."""
         text, comma, _ = line.partition(b",")
         length, text = len(text), text.strip(_QUOTE)
         if not text or not comma:
-            found = _quoted(line.strip())
+            found = _quote(line.strip())
             raise ValueError(f"is {found}; expected {self.header.strip()}")
         if self.header == VIDEO_HEADER:
             key = sys.intern(decode_id(text))  # files of one ensemble share their ids
@@ -295,7 +289,7 @@ class Submission:
             key = int(text)
         else:
             expected = _expected(self._num_classes)
-            raise ValueError(f"has {_quoted(text)} for a class; {expected}")
+            raise ValueError(f"has {_quote(text)} for a class; {expected}")
         if key in keys:
             raise ValueError(f"has {key!r} again, after line {keys[key]}")
         return key, length
@@ -319,7 +313,7 @@ def _parse_pairs(lists, num_classes):
         raise ValueError("lists no class")
     if text.translate(None, _NUMBERS):
         wrong = next(t for t in text.split(b" ") if t.translate(None, _NUMBERS))
-        raise ValueError(f"has {_quoted(wrong)} where a number belongs")
+        raise ValueError(f"has {_quote(wrong)} where a number belongs")
     if b"  " in text:
         raise ValueError("has two blanks in a row; expected one between numbers")
     counts = np.array([item.count(b" ") + 1 for item in lists])
@@ -365,7 +359,7 @@ def _match_all(pattern, names, expected):
     matches = [pattern.fullmatch(name) for name in names]
     if None in matches:
         wrong = names[matches.index(None)]
-        raise ValueError(f"has {_quoted(wrong)} where {expected} belongs")
+        raise ValueError(f"has {_quote(wrong)} where {expected} belongs")
     return matches
 
 
@@ -374,5 +368,5 @@ def _expected(num_classes):
     return f"expected a class id{limit}"
 
 
-def _quoted(text: bytes) -> str:
+def _quote(text: bytes) -> str:
     return repr(shortened(text.decode("utf-8", "replace")))

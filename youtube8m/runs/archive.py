@@ -33,8 +33,7 @@ _KINDS = {
     tarfile.SYMTYPE: "a symbolic link",
     tarfile.LNKTYPE: "a hard link",
     tarfile.FIFOTYPE: "a pipe",
-    tarfile.CHRTYPE: "a device",
-    tarfile.BLKTYPE: "a device",
+    **dict.fromkeys((tarfile.CHRTYPE, tarfile.BLKTYPE), "a device"),
 }
 # What Python's readers raise for a damaged archive; ValueError for odd numbers in it.
 _DAMAGES = (tarfile.TarError, zlib.error, OSError, EOFError, ValueError, RecursionError)
@@ -77,7 +76,7 @@ def unpack(path: str, directory: str) -> str:
     except OSError as error:
         raise UserError(f"{source}: cannot be read ({error.strerror})") from None
     with file:
-        names = [name for name, _ in _members(file, source)]
+        names = [name for name, _ in _read_members(file, source)]
         shared = posixpath.commonpath(map(posixpath.dirname, names)) if names else ""
         if posixpath.join(shared, _FLAGS_FILE) not in names:
             raise UserError(
@@ -85,7 +84,7 @@ def unpack(path: str, directory: str) -> str:
                 "--output_model_tgz wrote"
             )
         with replacing_directory(directory, "--untar_model_dir") as target:
-            for name, content in _members(file, source):
+            for name, content in _read_members(file, source):
                 path = os.path.join(target, posixpath.relpath(name, shared or "."))
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 with open(path, "xb") as out:
@@ -93,7 +92,7 @@ def unpack(path: str, directory: str) -> str:
     return local_path(directory, "--untar_model_dir")
 
 
-def _members(file, source):
+def _read_members(file, source):
     """Yields (name, readable content) of each file of an archive.
 
     Raises UserError, with `source` first, at the first thing that is wrong.
@@ -110,7 +109,7 @@ def _members(file, source):
                 require(count <= MAX_MEMBERS, f"has more than {MAX_MEMBERS} members")
                 too_large = f"unpacks to {total} bytes or more, over {MAX_BYTES}"
                 require(total <= MAX_BYTES, too_large)
-                name = _safe_name(member)
+                name = _check_name(member)
                 if not member.isdir():
                     require(name not in names, f"holds {name!r} twice")
                     names.add(name)
@@ -126,7 +125,7 @@ def _members(file, source):
         raise UserError(f"{source}: is not a complete .tgz archive ({what})") from None
 
 
-def _safe_name(member):
+def _check_name(member):
     """A member's name without `.` parts. Raises UserError unless it may be unpacked."""
     parts = [part for part in member.name.split("/") if part not in ("", ".")]
     inside = not member.name.startswith("/") and ".." not in parts

@@ -65,8 +65,7 @@ class BestCheckpoints:
     def rank(self, prefix: str, gap: float) -> None:
         """Writes down the best of the earlier checkpoints and of this copied one.
 
-        Raises:
-          UserError: it cannot be written, or the earlier GAPs are of other records.
+        Raises UserError if it cannot be written, or earlier GAPs are of other records.
         """
         name = os.path.basename(prefix)
         measured_on, gaps = self._read()

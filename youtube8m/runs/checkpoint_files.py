@@ -1,11 +1,4 @@
-"""The files of checkpoints: which ones there are, and the variables in each.
-
-find_checkpoints("/tmp/yt8m_model")          # by their names, newest last
-listed_checkpoints("/tmp/yt8m_model")        # by the file `checkpoint`
-file.write(checkpoint_list(["model.ckpt-1", "model.ckpt-2"]))     # its text
-reader = CheckpointReader("/tmp/yt8m_model/model.ckpt-2")
-reader.read("global_step")
-"""
+"""The files of checkpoints: which ones there are, and the variables in each."""
 
 import atexit
 import contextlib
@@ -66,12 +59,12 @@ def find_checkpoints(path: str) -> list[str]:
     """
     names = glob.glob("model.ckpt-*.index", root_dir=path)
     saved = [os.path.join(path, name.removesuffix(".index")) for name in names]
-    saved = [prefix for prefix in saved if _number(prefix) is not None]
+    saved = [prefix for prefix in saved if _parse_number(prefix) is not None]
     folders = (path, os.path.join(path, "inference_model"))
     exports = [os.path.join(folder, name) for name in EXPORTS for folder in folders]
     exports = [prefix for prefix in exports if is_complete(prefix)]
     exports = exports if saved else sorted(exports, key=step_of)
-    return exports + sorted(saved, key=_number)
+    return exports + sorted(saved, key=_parse_number)
 
 
 def is_complete(prefix: str) -> bool:
@@ -81,11 +74,11 @@ def is_complete(prefix: str) -> bool:
 
 def step_of(prefix: str) -> int:
     """The step of a checkpoint, by its name or by the starter code's variable."""
-    number = _number(prefix)
+    number = _parse_number(prefix)
     return CheckpointReader(prefix).step if number is None else number
 
 
-def _number(prefix):
+def _parse_number(prefix):
     match = re.fullmatch(r"model\.ckpt-(\d+)", os.path.basename(prefix))
     return int(match[1]) if match else None
 
@@ -119,11 +112,10 @@ def checkpoint_list(names: Sequence[str], times: Sequence[float] = ()) -> str:
       times: when each was written, in seconds; TensorFlow's CheckpointManager never
         removes a checkpoint without its time.
     """
-    return "".join(
-        [f'model_checkpoint_path: "{name}"\n' for name in names[-1:]]
-        + [f'all_model_checkpoint_paths: "{name}"\n' for name in names]
-        + [f"all_model_checkpoint_timestamps: {time}\n" for time in times]
-    )
+    lines = [f'model_checkpoint_path: "{name}"\n' for name in names[-1:]]
+    lines += [f'all_model_checkpoint_paths: "{name}"\n' for name in names]
+    lines += [f"all_model_checkpoint_timestamps: {time}\n" for time in times]
+    return "".join(lines)
 
 
 class CheckpointReader:
@@ -141,7 +133,7 @@ class CheckpointReader:
     def __init__(self, prefix: str):
         self.prefix = prefix
         path = tensorflow_prefix(prefix)
-        self._reader = self._reading(tf.train.load_checkpoint, path)
+        self._reader = self._try_to_read(tf.train.load_checkpoint, path)
         shapes = self._reader.get_variable_to_shape_map()
         self._names = {re.sub(r"^(train/)?(tower/)?", "", n): n for n in shapes}
         self.shapes = {short: shapes[name] for short, name in self._names.items()}
@@ -163,14 +155,14 @@ class CheckpointReader:
 
     def read(self, name: str) -> np.ndarray:
         """The value of a variable. Raises UserError if it is damaged."""
-        return self._reading(self._reader.get_tensor, self._names[name])
+        return self._try_to_read(self._reader.get_tensor, self._names[name])
 
     def part_shapes(self, part: str) -> dict[str, list[int]]:
         """The shapes of the variables that we saved as `part`, by their names there."""
         names = {key: compat.variable_name(key, part) for key in self.shapes}
         return {name: self.shapes[key] for key, name in names.items() if name}
 
-    def _reading(self, read, name):
+    def _try_to_read(self, read, name):
         try:
             return read(name)
         except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:

@@ -38,7 +38,6 @@ from youtube8m.util.text import shortened
 # Directories of the checkpoints with the highest GAP of videos, and of segments.
 BEST = ("best", "segment_best")
 
-_POLL_SECONDS = 1.0  # between two looks for a new checkpoint
 # The files of a run, which --start_new_model removes.
 _RUN_FILES = (
     *("checkpoint", "model.ckpt-*"),
@@ -96,11 +95,11 @@ class RunDirectory:
     @property
     def is_starters(self) -> bool:
         """Whether the starter code wrote it, whose flags hold no hyper-parameters."""
+        path = self.file("model_flags.json")
         try:
-            values = read_json(self.file("model_flags.json"))
+            return read_json(path, lambda flags: "hyperparameters" not in {**flags})
         except JsonError:
             return False
-        return isinstance(values, dict) and "hyperparameters" not in values
 
     def read_run(self) -> RunConfig:
         """What model_flags.json says: for the starter code's, only its five keys.
@@ -164,7 +163,7 @@ class RunDirectory:
             if prefix and prefix != last:
                 last = prefix
                 yield prefix
-            time.sleep(_POLL_SECONDS)
+            time.sleep(1.0)
 
     def latest_checkpoint(self) -> str | None:
         """The prefix of the newest complete checkpoint."""
@@ -209,18 +208,17 @@ class RunDirectory:
         return os.path.relpath(os.path.realpath(path), os.path.realpath(self.path))
 
     def _check_same(self, run):
-        saved, wanted = (_flat(json.loads(r.to_json())) for r in (self.read_run(), run))
+        saved, wanted = _flatten(self.read_run()), _flatten(run)
         different = [key for key in wanted if wanted[key] != saved.get(key)]
         if "released_code" in different and "released_crops" in different:
             different.remove("released_crops")  # which follows from it
         if different:
-            was, now = (
-                ", ".join(f"{key}={shortened(str(run.get(key)))}" for key in different)
-                for run in (saved, wanted)
-            )
+            was = [f"{key}={shortened(str(saved.get(key)))}" for key in different]
+            now = [f"{key}={shortened(str(wanted[key]))}" for key in different]
             raise self._unusable(
-                f"model_flags.json there says {was}, but this run {now}; give the same "
-                "flags, another --train_dir, or --start_new_model to begin anew"
+                f"model_flags.json there says {', '.join(was)}, but this run "
+                f"{', '.join(now)}; give the same flags, another --train_dir, or "
+                "--start_new_model to begin anew"
             )
 
     def _remove_run(self):
@@ -240,7 +238,8 @@ class RunDirectory:
         return UserError(f"{self.flag}={self.path}: {why}")
 
 
-def _flat(values):
+def _flatten(run):
     """model_flags.json with each hyper-parameter as a key; modules may have moved."""
+    values = json.loads(run.to_json())
     left_out = {"hyperparameters": None, "import": None}
     return {**values, **values["hyperparameters"], **left_out}

@@ -1,10 +1,5 @@
 """Checkpoints of the starter code (TensorFlow 1), read as if they were ours.
 
-    checkpoint = StarterCheckpoint("/tmp/yt8m_model/model.ckpt-1000")
-    run = checkpoint.complete(run, {})           # five keys -> all hyper-parameters
-    values = checkpoint.values(shapes, num_classes)         # by our names and layout
-    checkpoint.values(shapes, num_classes, slot="Adam")     # slots of its optimizer
-
 Each of our weights comes from one variable of the starter code: `starter_name` names
 it, `our_layout` converts its value.
 """
@@ -40,7 +35,6 @@ _CLASSIFIERS = (
     "a classifier has fully_connected/weights [H, C], or gates/weights [H, (M + 1) C] "
     "and experts/weights [H, M C]"
 )
-_ADAM_BETA_2 = 0.999
 
 # Our layers -> the starter code's, with all that precedes the last part of a name.
 _LAYERS = {
@@ -127,7 +121,7 @@ class StarterCheckpoint(CheckpointReader):
         step = self.step
         if power < 1e-30:
             return step
-        updates = math.log(power) / math.log(_ADAM_BETA_2) - 1
+        updates = math.log(power, 0.999) - 1
         return step if abs(updates - step) < 10 else round(updates)
 
     @property
@@ -151,7 +145,7 @@ class StarterCheckpoint(CheckpointReader):
                 f"{self.prefix}: model_flags.json beside it names the model "
                 f"{run.model.model}; the starter code's are {', '.join(MODELS)}"
             )
-        classifier, num_classes, sizes = self._sizes()
+        classifier, num_classes, sizes = self._infer_sizes()
         config = dataclasses.replace(run.model, video_level_classifier_model=classifier)
         loss = LOSSES.get(config.label_loss)
         values = defaults(*models.parts(config), models.VideoModel, loss)
@@ -162,18 +156,13 @@ class StarterCheckpoint(CheckpointReader):
                 f"{name}={value} ({'given' if name in given else 'assumed'})"
                 for name, value in unsaved.items()
             )
-            logging.info(
-                "%s of the starter code, which keeps no record of these: %s",
-                config.model,
-                told,
-            )
+            message = "%s of the starter code, which keeps no record of these: %s"
+            logging.info(message, config.model, told)
         values |= unsaved | {name: sizes[name] for name in sizes.keys() & values}
-        return RunConfig(
-            dataclasses.replace(run.data, num_classes=num_classes),
-            dataclasses.replace(config, hyperparameters=values),
-        )
+        data = dataclasses.replace(run.data, num_classes=num_classes)
+        return RunConfig(data, dataclasses.replace(config, hyperparameters=values))
 
-    def _sizes(self):
+    def _infer_sizes(self):
         """(classifier, number of classes, hyper-parameters) by the variables."""
         widths = {name: shape[-1] for name, shape in self.shapes.items() if shape}
         sizes = {"dbof_add_batch_norm": "cluster_bn/gamma" in widths}
@@ -190,7 +179,7 @@ class StarterCheckpoint(CheckpointReader):
         num_classes = widths.get("gates/weights", 0) - experts
         if experts < 1 or num_classes < 1 or experts % num_classes:
             weights = (n for n in self.shapes if os.path.dirname(n) not in self.shapes)
-            listed = ", ".join(self._listed(weights))
+            listed = ", ".join(self._list(weights))
             raise self._misfit([f"{_CLASSIFIERS}, but {listed}"])
         sizes["moe_num_mixtures"] = experts // num_classes
         return "MoeModel", num_classes, sizes
@@ -236,11 +225,11 @@ class StarterCheckpoint(CheckpointReader):
         if not end:  # moving statistics have no slots
             known = {*expected, "global_step", "beta1_power", "beta2_power"}
             others = (n for n in self.shapes if not {n, os.path.dirname(n)} & known)
-            problems += [f"{other}: not this model's" for other in self._listed(others)]
+            problems += [f"{other}: not this model's" for other in self._list(others)]
         if problems:
             raise self._misfit(problems)
 
-    def _listed(self, names):
+    def _list(self, names):
         return [f"{name} {self.shapes[name]}" for name in sorted(names)]
 
     def _misfit(self, problems):

@@ -1,9 +1,4 @@
-"""The weights of a trained run, ours or the starter code's.
-
-load_weights(model, prefix)                   # of one checkpoint
-load_newest(directory, load)                  # or of an older one, if it is damaged
-save_weights(model, directory, step)          # without the state of training
-"""
+"""The weights of a trained run, ours or the starter code's."""
 
 import re
 from collections.abc import Callable, Container, Mapping
@@ -101,10 +96,10 @@ def load_newest(directory: RunDirectory, load: Callable[[str], None]) -> str | N
             load(prefix)
         except UserError as error:
             problems.append(error)
-            continue
-        for problem in problems:
-            logging.warning("%s; %s is used instead", problem, prefix)
-        return prefix
+        else:
+            for problem in problems:
+                logging.warning("%s; %s is used instead", problem, prefix)
+            return prefix
     if problems:
         raise problems[0]
     return None

@@ -1,9 +1,4 @@
-"""The reports of a training run: console lines, TensorBoard scalars, metrics.jsonl.
-
-with TrainingReport(directory, first_step, total_steps) as report:
-    report.steps(step, results, origins)
-    report.flush(metrics)
-"""
+"""The reports of a training run: console lines, TensorBoard scalars, metrics.jsonl."""
 
 import contextlib
 import json
@@ -54,8 +49,8 @@ class TrainingReport(contextlib.ExitStack):
             self._summaries = tf.summary.create_file_writer(
                 tensorflow_directory(directory.path)
             )
-        self._metrics = self._opened("metrics.jsonl")
-        self._log = self._opened("train.log")
+        self._metrics = self._open("metrics.jsonl")
+        self._log = self._open("train.log")
         self._progress = self.enter_context(Progress("training", total_steps, "step"))
         self.callback(self._summaries.close)
         self.callback(self.flush)  # also when an error ends the run
@@ -63,7 +58,7 @@ class TrainingReport(contextlib.ExitStack):
         self._note = ""
         self._clock = time.monotonic()
 
-    def _opened(self, name):
+    def _open(self, name):
         path = self._directory.file(name) if self._directory.writes else os.devnull
         return self.enter_context(open(path, "a", buffering=1, encoding="utf-8"))
 
@@ -87,7 +82,7 @@ class TrainingReport(contextlib.ExitStack):
             return
         pending, self._pending = self._pending, []
         rows, problem = [], None
-        for row, ids in (row for steps in pending for row in _rows(*steps)):
+        for row, ids in (row for steps in pending for row in _split_rows(*steps)):
             if not np.isfinite([_objective(row), row["gradient_norm"]]).all():
                 problem, metrics = self._not_finite(row, ids), None
                 break
@@ -120,10 +115,8 @@ class TrainingReport(contextlib.ExitStack):
         return UserError(f"{found} the videos {named}; {advise_after_divergence(last)}")
 
     def _write(self, row):
-        rate, loss = row["examples_per_second"], _objective(row)
-        line = (
-            f"training step {row['step']} | Loss: {loss:.2f} Examples/sec: {rate:.2f}"
-        )
+        step, rate, loss = row["step"], row["examples_per_second"], _objective(row)
+        line = f"training step {step} | Loss: {loss:.2f} Examples/sec: {rate:.2f}"
         if "gap" in row:
             hits, perr, gap = (row[name] for name in ("hit_at_one", "perr", "gap"))
             line += f" | Hit@1: {hits:.2f} PERR: {perr:.2f} GAP: {gap:.2f}"
@@ -156,7 +149,7 @@ class TrainingReport(contextlib.ExitStack):
                 tf.summary.histogram(name, value)
 
 
-def _rows(first, results, origins):
+def _split_rows(first, results, origins):
     """Yields (row of metrics.jsonl, ids) of each step."""
     values = {name: np.atleast_1d(value) for name, value in results.items()}
     for number, (position, ids) in enumerate(origins):

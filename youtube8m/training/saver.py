@@ -1,9 +1,4 @@
-"""Saving and restoring the whole state of training.
-
-saver = Saver(directory, state, keep=5)
-saver.restore()
-saver.save()                                  # model.ckpt-STEP
-"""
+"""Saving and restoring the whole state of training."""
 
 import dataclasses
 import functools
@@ -51,10 +46,7 @@ class Saver:
         self._current = None  # the prefix of the checkpoint that equals the state
 
     def restore(self) -> str | None:
-        """Restores the newest checkpoint that is not damaged.
-
-        Returns:
-          Its prefix; None if there is no checkpoint.
+        """Restores the newest sound checkpoint; returns its prefix, None without any.
 
         Raises UserError if there are checkpoints, but none can be restored.
         """

@@ -121,7 +121,7 @@ class TrainStep:
         """
         steps = len(batches)
         if steps not in self._functions:
-            self._functions[steps] = self._compiled(batches)
+            self._functions[steps] = self._compile(batches)
         return self._functions[steps](batches)
 
     def _can_be_compiled(self):
@@ -137,9 +137,9 @@ class TrainStep:
             logging.info("--jit_compile: not used, as %s", reason)
         return reason is None
 
-    def _compiled(self, batches):
+    def _compile(self, batches):
         """One graph for batches of all lengths, unless there are several replicas."""
-        function = self._one_step if len(batches) == 1 else self._all_steps
+        function = self._update if len(batches) == 1 else self._run_steps
         if len(self.strategy.extended.worker_devices) > 1:
             return tf.function(function, reduce_retracing=True)
         signature = [batch_signature(batch) for batch in batches]
@@ -147,10 +147,7 @@ class TrainStep:
             function, input_signature=[signature], jit_compile=self.jit_compile or None
         )
 
-    def _one_step(self, batches):
-        return self._update(batches)
-
-    def _all_steps(self, batches):
+    def _run_steps(self, batches):
         """The last step follows the loop, because its predictions are a result."""
         arrays = {n: tf.TensorArray(t, len(batches)) for n, t in _SCALARS.items()}
         before = len(batches) - 1
@@ -184,7 +181,7 @@ class TrainStep:
         total = context.all_reduce("sum", rows)
         with tf.GradientTape() as tape:
             outputs = self.state.model(device_inputs(batch), training=True)
-            label_loss, auxiliary = self._losses(outputs, batch, total, replicas)
+            label_loss, auxiliary = self._sum_losses(outputs, batch, total, replicas)
             penalties = self.state.model.losses or [tf.constant(0.0)]
             penalty = tf.add_n(penalties) / replicas
             objective = label_loss + auxiliary
@@ -195,12 +192,10 @@ class TrainStep:
         norm = self._apply(gradients, variables, replicas)
         # In one tensor, because on several machines each sum takes a round trip.
         own = [label_loss, auxiliary, penalty, norm / replicas, rows, stopping]
-        return {
-            "sums": context.all_reduce("sum", tf.stack(own)),
-            **{k: v for k, v in outputs.items() if k == "predictions"},
-        }
+        results = {k: v for k, v in outputs.items() if k == "predictions"}
+        return {**results, "sums": context.all_reduce("sum", tf.stack(own))}
 
-    def _losses(self, outputs, batch, total, replicas):
+    def _sum_losses(self, outputs, batch, total, replicas):
         """The label loss, and the sum of all other terms; global means of both."""
         parts, label_losses = [self.state.model], tf.constant(0.0)
         if "predictions" in outputs:
@@ -239,9 +234,8 @@ def _pick(batches, number):
     """The batch of index `number`, a tensor, without copying the others."""
     if number is None:
         return batches[0]
-    names = list(batches[0])
-    branches = [
-        lambda batch=batch: [tf.identity(batch[name]) for name in names]
+    copies = [
+        lambda batch=batch: {name: tf.identity(v) for name, v in batch.items()}
         for batch in batches
     ]
-    return dict(zip(names, tf.switch_case(number, branches), strict=True))
+    return tf.switch_case(number, copies)

@@ -14,7 +14,6 @@ import signal
 import threading
 import time
 import zlib
-from typing import Any
 
 import keras
 import numpy as np
@@ -100,16 +99,19 @@ class Trainer:
                 scales_loss=config.precision == "mixed_float16",
             )
             model = models.create(run)
-            shape = models.descriptor_shape(model, run.data)
-            loss.build(run.data.num_classes, shape)
+            loss.build(run.data.num_classes, models.descriptor_shape(model, run.data))
             self.state = TrainingState(model, optimizer, loss)
         self.step = TrainStep(self.strategy, self.state, config, run.data.num_classes)
         self.directory = RunDirectory(config.train_dir, writes=self.workers.is_chief)
         self._warm_start_lines = initialize_weights(model, config, self.directory)
         self.directory.prepare(run, config.start_new_model)
         self.saver = Saver(self.directory, self.state, config.keep_checkpoints)
-        self.training_flags = self._given_flags()
+        self._batch_size = config.batch_size * self.strategy.num_replicas_in_sync
+        self.training_flags = self._collect_flags()
         self._last_step = config.max_steps or math.inf
+        # --start_new_model would remove the run.
+        without = " without --start_new_model" if config.start_new_model else ""
+        self._how_to_resume = f"run the same command{without}"
         self.stopped_by: int | None = None
         self._stop_signal: int | None = None
 
@@ -139,7 +141,7 @@ class Trainer:
         restored = self._restore_or_initialize()
         first = self.state.steps_done
         self._position = self.state.position.numpy()
-        self._report = TrainingReport(self.directory, first, self._expected_steps())
+        self._report = TrainingReport(self.directory, first, self._estimate_steps())
         with self._report as report:
             if threading.current_thread() is threading.main_thread():  # others cannot
                 for number in (signal.SIGTERM, signal.SIGINT):
@@ -194,25 +196,21 @@ class Trainer:
                 f"them the same, but for {', '.join(f'--{n}' for n in _OWN_FLAGS)}"
             )
 
-    @property
-    def _how_to_resume(self):
-        """What the user does to go on; --start_new_model would remove the run."""
-        without = " without --start_new_model" if self.config.start_new_model else ""
-        return f"run the same command{without}"
-
     def _loop(self):
         # Counted on the host: to read the device's variable is to wait for its step.
         step, saved_at, metrics = self.state.steps_done, time.monotonic(), {}
         recent = collections.deque()
-        for group in self._groups(step):
+        for group in self._group_batches(step):
             results = self.step.loop([shares for shares, *_ in group])
             before, step = step, step + len(group)
             _, batch, (self._position, _) = group[-1]
             self._report.steps(step, results, [origin for *_, origin in group])
             if step // _REPORT_STEPS > before // _REPORT_STEPS:
-                metrics = self._batch_metrics(results, batch)
+                metrics = self._measure_batch(results, batch)
                 self._report.flush(metrics)
-            if self._is_time_to_save(step, saved_at):
+            minutes = (time.monotonic() - saved_at) / 60
+            late = minutes >= self.config.save_checkpoint_minutes
+            if late or step % self.config.export_model_steps == 0:
                 self._save()
                 saved_at = time.monotonic()
             if len(self.workers) > 1:
@@ -243,12 +241,13 @@ class Trainer:
             self._report.histograms(self.state.steps_done, weights)
         return self.saver.save()
 
-    def _groups(self, step):
+    def _group_batches(self, step):
         """Yields lists of (shares, batch, (position, ids)), one for a call of the step.
 
         A list holds --steps_per_loop batches, or a single one where so many would go
         beyond the last step or a step that is saved.
         """
+        every, several = self.config.export_model_steps, self.config.steps_per_loop
         waiting = []
         for batch in self._batches():
             origin = batch.pop("position"), batch.pop("id")
@@ -263,34 +262,25 @@ class Trainer:
                     "for a step, and the other workers wait for it; see the warnings "
                     "above"
                 )
-            if len(waiting) == self._group_size(step):
+            room = min(every - step % every, self._last_step - step)
+            if len(waiting) == (several if several <= room else 1):
                 yield waiting
                 step, waiting = step + len(waiting), []
         for one in waiting:
             yield [one]
 
-    def distribute(self, batch: dict) -> tuple[dict, Any]:
+    def distribute(self, batch: dict) -> tuple:
         """A batch, padded if XLA compiles the step, and the shares of the replicas."""
         if self.step.jit_compile:
             batch = pad_batch(batch, self.run.data.longest_example)
         return batch, split_batch(self.strategy, batch)
-
-    def _group_size(self, step):
-        every, several = self.config.export_model_steps, self.config.steps_per_loop
-        room = min(every - step % every, self._last_step - step)
-        return several if several <= room else 1
-
-    def _is_time_to_save(self, step, saved_at):
-        minutes = (time.monotonic() - saved_at) / 60
-        late = minutes >= self.config.save_checkpoint_minutes
-        return late or step % self.config.export_model_steps == 0
 
     def _batches(self):
         flags = self.training_flags
         if self.state.steps_done >= self._last_step:
             return
         dataset = self.shards.training_batches(
-            self._global_batch_size,
+            self._batch_size,
             flags.seed,
             self.config.num_epochs,
             start=tuple(self._position.tolist()),
@@ -306,19 +296,15 @@ class Trainer:
                 self._save()
             raise
 
-    @property
-    def _global_batch_size(self):
-        return self.config.batch_size * self.strategy.num_replicas_in_sync
-
-    def _given_flags(self):
+    def _collect_flags(self):
         """The flags that the state depends on, as given for this run."""
         values = dataclasses.asdict(self.config) | {"files": self.shards.fingerprint()}
-        default = self.shards.default_buffer(self._global_batch_size)
+        default = self.shards.default_buffer(self._batch_size)
         values["shuffle_buffer"] = self.config.shuffle_buffer or default
         names = [field.name for field in dataclasses.fields(TrainingFlags)]
         return TrainingFlags(**{name: values[name] for name in names})
 
-    def _batch_metrics(self, results, batch):
+    def _measure_batch(self, results, batch):
         if "predictions" not in results:
             return {}
         metrics = Metrics(self.run.data.num_classes, _TOP_K)
@@ -329,18 +315,17 @@ class Trainer:
         values = metrics.result()
         return {name: values[name] for name in ("hit_at_one", "perr", "gap")}
 
-    def _expected_steps(self):
+    def _estimate_steps(self):
         examples = self.shards.estimated_examples * self.config.num_epochs
-        steps = int(np.ceil(examples / self._global_batch_size))
+        steps = int(np.ceil(examples / self._batch_size))
         return min(steps, self._last_step)
 
     def _describe_start(self, restored):
-        count = models.count_parameters(self.state.model)
-        where = f"from {restored}" if restored else "from scratch"
+        count, shards = models.count_parameters(self.state.model), self.shards
         return (
-            f"training {self.run.model.model} ({count:,} parameters) {where}: about "
-            f"{self.shards.estimated_records:,} records in {len(self.shards.paths)} "
-            f"files, {self._expected_steps():,} steps, "
+            f"training {self.run.model.model} ({count:,} parameters) from "
+            f"{restored or 'scratch'}: about {shards.estimated_records:,} records in "
+            f"{len(shards.paths)} files, {self._estimate_steps():,} steps, "
             f"{self.strategy.num_replicas_in_sync} replica(s)"
         )
 

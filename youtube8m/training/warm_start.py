@@ -1,8 +1,4 @@
-"""Weights of a new run that do not start at random.
-
-lines = initialize_weights(model, config, directory)        # by the flags of train.py
-found = warm_start(model, "other/model.ckpt-9")     # those that fit by name and shape
-"""
+"""Weights of a new run that do not start at random."""
 
 import os
 from typing import NamedTuple
@@ -34,8 +30,7 @@ def initialize_weights(
     Returns:
       Lines for the log.
 
-    Raises:
-      UserError: a file is missing or cannot be read, or it would be removed.
+    Raises UserError if a file is missing or cannot be read, or would be removed.
     """
     if directory.latest_checkpoint() and not config.start_new_model:
         return []
@@ -88,8 +83,7 @@ class WarmStart(NamedTuple):
 def warm_start(model: VideoModel, prefix: str) -> WarmStart:
     """Loads the weights that a checkpoint of any model has by name and shape.
 
-    Raises:
-      UserError: it is missing, unreadable, the starter code's, or has none of them.
+    Raises UserError if it is missing, damaged, the starter code's, or has none of them.
     """
     if not is_complete(prefix):
         raise UserError(

@@ -1,9 +1,4 @@
-"""The devices and machines that train a run, as TensorFlow's strategies.
-
-workers = Workers.from_environment(os.environ)      # TF_CONFIG's, or one alone
-strategy = workers.strategy(num_gpu=8)   # one GPU, or the CPU, works the same way
-shares = split_batch(strategy, batch)    # rows of a host batch to the replicas
-"""
+"""The devices and machines that train a run, as TensorFlow's strategies."""
 
 import contextlib
 import dataclasses
@@ -107,7 +102,7 @@ class Workers:
         until all of them have connected.
         """
         if len(self) == 1:
-            return _mirrored_gpus(num_gpu)
+            return _mirror_gpus(num_gpu)
         gpus = tf.config.list_physical_devices("GPU")
         tf.config.set_visible_devices(gpus[: max(num_gpu, 0)], "GPU")
         message = "worker %d of %d; waiting for all of %s"
@@ -123,7 +118,7 @@ class Workers:
             return tf.distribute.MultiWorkerMirroredStrategy(resolver)
 
 
-def _mirrored_gpus(num_gpu):
+def _mirror_gpus(num_gpu):
     """A strategy over `num_gpu` GPUs, fewer where there are fewer, or the CPU."""
     gpus = tf.config.list_logical_devices("GPU")
     if num_gpu > max(1, len(gpus)):
