@@ -10,7 +10,7 @@ below. The flags of a model are listed if the model is named along with --help.
 import contextlib
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
@@ -51,7 +51,7 @@ def text(purpose: str, argv: Sequence[str]) -> str:
     if "preset" in FLAGS:
         flags.apply_preset()
     lines = [(purpose or "").strip(), ""]
-    for title, listed in _list_sections():
+    for title, listed in _list_sections().items():
         lines += [*textwrap.wrap(title, WIDTH), ""]
         for name, default, help in listed:
             lines += _format_flag(name, default, help)
@@ -63,22 +63,21 @@ def text(purpose: str, argv: Sequence[str]) -> str:
     return "\n".join([*lines, "--helpfull lists all flags."])
 
 
-def _list_sections() -> Iterator[tuple[str, list]]:
-    """Yields titles, and the name, default and help text of each flag below."""
+def _list_sections() -> dict[str, list]:
+    """Title -> the name, default and help text of each flag below it."""
     own = [FLAGS[name] for name in FLAGS if _is_listed(name)]
     general = [(flag.name, flag.default, flag.help) for flag in own]
-    if "model" not in FLAGS:
-        yield "Flags:", general
-    elif flags.unlisted:
-        yield "Flags:", general
+    sections = {"Flags:": general}
+    if flags.unlisted:
         known = flags.all_hyperparameters()
         arguments = [next(iter(known[name].values())) for name in UNSAVED]
-        yield _STARTER_CODE, [(a.name, a.default, a.help) for a in arguments]
-    else:
-        yield "Flags:", general + _list_hyperparameters(models.VideoModel)
+        sections[_STARTER_CODE] = [(a.name, a.default, a.help) for a in arguments]
+    elif "model" in FLAGS:
+        general += _list_hyperparameters(models.VideoModel)
         for cls in _find_chosen():
             if listed := _list_hyperparameters(cls):
-                yield f"{cls.__name__}: {summary(cls)}".rstrip(": "), listed
+                sections[f"{cls.__name__}: {summary(cls)}".rstrip(": ")] = listed
+    return sections
 
 
 def _is_listed(name):
