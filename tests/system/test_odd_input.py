@@ -279,7 +279,7 @@ def test_ids_are_written_as_they_are_or_told(trained, tmp_path, name):
     found = [row[0] for row in rows(output)]
     assert found == (["good", name, "v0002"] if IDS[name] else ["good", "v0002"])
     assert ("record 1 has" in log) != bool(IDS[name])
-    arguments = ("--input_files", output, f"--eval_data_pattern={path}")
+
     files = f"--input_files={output}"
     tool = ("-m", "youtube8m.tools.ensemble", "score", files)
     run(*tool, f"--eval_data_pattern={path}", f"--num_classes={CLASSES}")

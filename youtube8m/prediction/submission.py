@@ -234,8 +234,7 @@ class Submission:
     def lines(self):
         """Yields the rows of the file as they are, as bytes."""
         for row, key in enumerate(self.keys):
-            yield encode_id(f"{key},") + self._read_list(row) + b"
-"
+            yield encode_id(f"{key},") + self._read_list(row) + b"\n"
 
     def _parse_row(self, row, parse, *arguments):
         try:
