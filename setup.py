@@ -33,6 +33,6 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "test": ["pytest", "ruff", "hypothesis"],
+        "test": ["pytest", "pytest-xdist", "ruff", "hypothesis"],
     },
 )
