@@ -47,6 +47,8 @@ _PROBED_RECORDS = 8
 _DECODERS = max(1, min((os.cpu_count() or 1) // 2, 4))
 _FILE_BITS, _INDEX_BITS = 20, 28  # of a record's number; the other bits are its epoch
 
+_COUNTED_BYTES = 64 << 20
+
 START = (0, 0, 0)  # the position of a run that begins
 WHOLE = (0, 1)  # (index, count) of the only part
 
@@ -113,10 +115,20 @@ class Shards:
         found = itertools.islice(tfrecord.read_records(path, damage), count)
         return [record for _, record in found]
 
-    @property
+    @functools.cached_property
     def estimated_records(self) -> int:
-        """Records in all shards, by their sizes; for progress bars."""
-        return max(1, round(sum(self.file_bytes) / (self.record_bytes + 16)))
+        """Records in all shards, for progress bars: their number in the first 64 MB,
+        and as many for each byte beyond.
+        """
+        total, limit = sum(self.file_bytes), min(sum(self.file_bytes), _COUNTED_BYTES)
+        found, quiet, left = 0, Damage(strict=True), limit
+        try:
+            for path, size in zip(self.paths, self.file_bytes, strict=True):
+                found += sum(1 for _ in tfrecord.walk(path, quiet, stop=left))
+                left = max(0, left - size)
+        except UserError:  # it is compressed
+            found = limit / (self.record_bytes + 16)
+        return max(1, round(found * total / max(1, limit)))
 
     @property
     def estimated_examples(self) -> int:
