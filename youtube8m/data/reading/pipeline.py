@@ -17,6 +17,7 @@ data, for runs that are resumed and for workers.
 import atexit
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import itertools
 import math
@@ -46,7 +47,6 @@ _PROBED_RECORDS = 8
 # Batches decoded side by side: more than four wait for Python's lock.
 _DECODERS = max(1, min((os.cpu_count() or 1) // 2, 4))
 _FILE_BITS, _INDEX_BITS = 20, 28  # of a record's number; the other bits are its epoch
-
 _COUNTED_BYTES = 64 << 20
 
 START = (0, 0, 0)  # the position of a run that begins
@@ -124,8 +124,9 @@ class Shards:
         found, quiet, left = 0, Damage(strict=True), limit
         try:
             for path, size in zip(self.paths, self.file_bytes, strict=True):
-                found += sum(1 for _ in tfrecord.walk(path, quiet, stop=left))
-                left = max(0, left - size)
+                if left > 0:
+                    found += sum(1 for _ in tfrecord.walk(path, quiet, stop=left))
+                left -= size
         except UserError:  # it is compressed
             found = limit / (self.record_bytes + 16)
         return max(1, round(found * total / max(1, limit)))
