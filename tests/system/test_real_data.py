@@ -65,7 +65,8 @@ RUNS = {
     "dbof": (
         AUDIOSET,
         "--model=DbofModel --dbof_cluster_size=1024 --dbof_hidden_size=512 "
-        "--iterations=10 --batch_size=256 --base_learning_rate=0.001 --num_epochs=5",
+        "--iterations=10 --batch_size=256 --base_learning_rate=0.001 --num_epochs=5 "
+        "--slim_batch_norm",
         0.116,
         0.005,
     ),
