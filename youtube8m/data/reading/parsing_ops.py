@@ -48,8 +48,10 @@ def parse_records(
         sizes = zip(data.feature_names, data.feature_sizes, strict=True)
         specs = {n: tf.io.FixedLenFeature([size], tf.float32) for n, size in sizes}
         context = tf.io.parse_example(serialized, {**context_spec, **specs})
-        features = [context[name] for name in data.feature_names]
-        batch = {"features": tf.concat(features, axis=1)}
+        features = tf.concat([context[name] for name in data.feature_names], axis=1)
+        finite = tf.reduce_all(tf.math.is_finite(features))
+        tf.debugging.Assert(finite, ["a record holds values that are not finite"])
+        batch = {"features": features}
     batch["id"] = _video_ids(context)
     if labels:
         batch["labels"] = _class_ids(data, context[schema.LABELS_KEY])
@@ -144,9 +146,10 @@ def _parse_frames(data, serialized, context_spec):
     message = f"a record has unequal or no frames of {', '.join(data.feature_names)}"
     expected = tf.maximum(columns[:, :1], 1)
     check = tf.debugging.assert_equal(columns, expected, message=message)
-    # Otherwise the operation that gathers frames may fail first, and say less.
+    # Otherwise an operation on the frames may fail first, and say less.
     with tf.control_dependencies([check]):
         length = tf.cast(columns[:, 0], tf.int32)
+        rows = {name: tf.identity(rows[name]) for name in data.feature_names}
     for name, size in zip(data.feature_names, data.feature_sizes, strict=True):
         found = tf.strings.length(rows[name])
         fitting = tf.math.count_nonzero(found == size, axis=1, dtype=tf.int32)
