@@ -31,19 +31,19 @@ def test_batch_norm(shape):
 
 
 def test_moving_statistics_forget_their_start():
-    layer = BatchNorm(momentum=0.6)
+    layer = BatchNorm(momentum=0.4)
     layer.build((5, 3))
     mean, variance = np.zeros(3), np.ones(3)
     for updates in range(9):
         x = RNG.normal(4, 3, (5, 3)).astype(np.float32)
         layer(x, training=True)
-        kept = min(0.6, (1 + updates) / (10 + updates))
+        kept = min(0.4, (1 + updates) / (10 + updates))
         mean = kept * mean + (1 - kept) * x.mean(axis=0)
         variance = kept * variance + (1 - kept) * x.var(axis=0, ddof=1)
         np.testing.assert_allclose(layer.moving_mean, mean, rtol=1e-5)
         np.testing.assert_allclose(layer.moving_variance, variance, rtol=1e-5)
         assert layer.updates.numpy() == updates + 1
-    assert kept == 0.6  # from the fifth update on
+    assert kept == 0.4  # from the sixth update on
 
 
 @pytest.mark.parametrize("slim", [False, True])

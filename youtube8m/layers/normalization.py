@@ -84,7 +84,7 @@ class BatchNorm(Configured, keras.layers.Layer):
 
     def load_own_variables(self, store):
         """Loads what a .keras file holds; those of earlier versions have no count."""
-        values = dict(store.items())
+        values = {str(n): store[str(n)] for n in range(len(store.keys()))}
         if self.updates is not None and len(values) < len(self.weights):
             values[str(len(values))] = np.float32(SETTLED)
         super().load_own_variables(values)
@@ -122,9 +122,9 @@ class BatchNorm(Configured, keras.layers.Layer):
         """The share of the moving statistics that this step keeps; counts the step."""
         if self.updates is None:
             return self.momentum
-        updates = ops.convert_to_tensor(self.updates)
-        self.updates.assign(updates + 1.0)
-        return ops.minimum((1.0 + updates) / (10.0 + updates), self.momentum)
+        kept = ops.minimum((1.0 + self.updates) / (10.0 + self.updates), self.momentum)
+        self.updates.assign(self.updates + 1.0)
+        return kept
 
     def _update_statistic(self, statistic, value, kept):
         value = ops.cast(value, statistic.dtype)

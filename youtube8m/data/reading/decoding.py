@@ -52,7 +52,7 @@ def decoder_for(
 
 def is_unlabelled(example: dict) -> bool:
     """Whether an example's labels are empty, as only those of segments should be."""
-    return not example.get("labels", [0]) and "rated" not in example
+    return "rated" not in example and len(example.get("labels", [0])) == 0
 
 
 class BufferPool:
