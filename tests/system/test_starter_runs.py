@@ -164,8 +164,12 @@ def test_the_loss_of_segments_counts_unrated_classes_on_request(starter):
     """That of training, which is the starter code's of evaluation."""
     evaluator = starter.evaluator(segments=True)
     evaluator.trained.load_checkpoint()
-    flags = {"segment_labels": True, "unrated_as_negative": True}
-    config = TrainingConfig("unused", "unused", **flags)
+    config = TrainingConfig(
+        train_dir="unused",
+        train_data_pattern="unused",
+        segment_labels=True,
+        unrated_as_negative=True,
+    )
     optimizer = optimizers.create("GradientDescentOptimizer", 0.0)
     state = TrainingState(evaluator.trained.model, optimizer, evaluator.loss)
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")

@@ -71,7 +71,9 @@ def test_learns(name):
         models.create(run), optimizers.create("AdamOptimizer", 0.01), losses.create(run)
     )
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
-    config = TrainingConfig("unused", "unused", base_learning_rate=0.01)
+    config = TrainingConfig(
+        train_dir="x", train_data_pattern="x", base_learning_rate=0.01
+    )
     step = TrainStep(strategy, state, config, CLASSES)
     found = [step(split_batch(strategy, batch))["loss"].numpy() for _ in range(STEPS)]
     assert found[-1] < found[0] / 10, (found[0], found[-1])

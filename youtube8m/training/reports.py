@@ -60,7 +60,9 @@ class TrainingReport(contextlib.ExitStack):
 
     def _open(self, name):
         path = self._directory.file(name) if self._directory.writes else os.devnull
-        return self.enter_context(open(path, "a", buffering=1, encoding="utf-8"))
+        # Paths may not be UTF-8.
+        text = {"encoding": "utf-8", "errors": "backslashreplace"}
+        return self.enter_context(open(path, "a", buffering=1, **text))
 
     def steps(self, last: int, results: dict, origins: list) -> None:
         """Keeps the results of the steps up to `last` for the next `flush`.

@@ -188,7 +188,9 @@ class TrainStep:
             objective += self.config.regularization_penalty * penalty
             objective = self.state.optimizer.scale_loss(objective)
         variables = self.state.model.trainable_variables
-        gradients = context.all_reduce("sum", tape.gradient(objective, variables))
+        zero = tf.UnconnectedGradients.ZERO  # of weights that these sizes do not use
+        gradients = tape.gradient(objective, variables, unconnected_gradients=zero)
+        gradients = context.all_reduce("sum", gradients)
         norm = self._apply(gradients, variables, replicas)
         # In one tensor, because on several machines each sum takes a round trip.
         own = [label_loss, auxiliary, penalty, norm / replicas, rows, stopping]

@@ -338,6 +338,8 @@ class Trainer:
             )
         if self.shards.damage.lost:
             report.say(f"{self.shards.damage.lost} records could not be read")
+        if self.shards.damage.unlabelled:
+            report.say(f"{self.shards.damage.unlabelled} records have no label")
         if self.stopped_by:
             number = self._stop_signal
             name = signal.Signals(number).name if number else "another worker"

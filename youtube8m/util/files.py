@@ -83,6 +83,8 @@ def renamed(path: str):
         return
     path = os.path.realpath(path)
     directory, name = os.path.split(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.lstat(path)  # raises an error now where the name is too long
     handle, temporary = tempfile.mkstemp(prefix=_temporary_prefix(name), dir=directory)
     os.close(handle)
     try:
@@ -123,9 +125,8 @@ def require_writable(path: str, flag: str) -> None:
             tempfile.TemporaryFile(
                 prefix=_temporary_prefix(name), dir=directory
             ).close()
-            if not os.path.exists(path):  # a name may be too long
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-                os.remove(path)
+            with contextlib.suppress(FileNotFoundError):
+                os.lstat(path)
 
 
 @contextlib.contextmanager

@@ -41,7 +41,7 @@ from youtube8m.data.reading.batch import (
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.reading.tfrecord import Location
 from youtube8m.errors import UserError
-from youtube8m.util.files import split_paths
+from youtube8m.util.files import escape_commas, split_paths
 
 _PROBED_RECORDS = 8
 # Batches decoded side by side: more than four wait for Python's lock.
@@ -97,7 +97,7 @@ class Shards:
             config = config.of_segments()
         decoder = decoding.decoder_for(config, labels, Damage(), (), segments, ids)
         names = split_paths(pattern) or [pattern]  # find_shards reports an empty one
-        globs = [tfrecord.find_shards(name, flag) for name in names]
+        globs = [tfrecord.find_shards(escape_commas(name), flag) for name in names]
         paths = list(dict.fromkeys(itertools.chain(*globs)))
         sizes, examples = [], []
         for found in globs:
@@ -364,7 +364,7 @@ def _warn_of_unmeant(path, config, examples):
         )
     frames = [example["frames"] for example in examples if "frames" in example]
     for name, *parts in zip(config.feature_names, *frames, strict=False):
-        if all(map(_looks_like_floats, parts)):
+        if parts and all(map(_looks_like_floats, parts)):
             logging.warning(
                 "%s: feature %r looks like float32 values, of which each byte is read "
                 "as a value; frames must be bytes: quantize them, as "

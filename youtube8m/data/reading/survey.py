@@ -12,7 +12,7 @@ from youtube8m import schema
 from youtube8m.data.reading import tfrecord
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.reading.tfrecord import RecordError
-from youtube8m.util.files import split_paths
+from youtube8m.util.files import escape_commas, split_paths
 
 _FIRST_RECORDS = 8  # of each glob
 _FIRST_FEATURES = ("rgb", "mean_rgb", "audio", "mean_audio")
@@ -100,7 +100,7 @@ def survey(pattern: str, flag: str, first: int = _FIRST_RECORDS) -> Survey:
     for glob in split_paths(pattern) or [pattern]:
         records = itertools.chain.from_iterable(
             tfrecord.read_records(path, Damage(strict=True))
-            for path in tfrecord.find_shards(glob, flag)
+            for path in tfrecord.find_shards(escape_commas(glob), flag)
         )
         for _, record in itertools.islice(records, first):
             try:
