@@ -188,8 +188,11 @@ class TrainStep:
             objective += self.config.regularization_penalty * penalty
             objective = self.state.optimizer.scale_loss(objective)
         variables = self.state.model.trainable_variables
-        zero = tf.UnconnectedGradients.ZERO  # of weights that these sizes do not use
-        gradients = tape.gradient(objective, variables, unconnected_gradients=zero)
+        gradients = tape.gradient(objective, variables)
+        gradients = [  # a model of few classes may have weights without a use
+            tf.zeros_like(variable) if gradient is None else gradient
+            for gradient, variable in zip(gradients, variables, strict=True)
+        ]
         gradients = context.all_reduce("sum", gradients)
         norm = self._apply(gradients, variables, replicas)
         # In one tensor, because on several machines each sum takes a round trip.
