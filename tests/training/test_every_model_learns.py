@@ -15,9 +15,9 @@ from youtube8m.training.config import TrainingConfig
 from youtube8m.training.steps import TrainingState, TrainStep
 from youtube8m.training.workers import split_batch
 
-VIDEOS, STEPS, CLASSES, SIZE, FRAMES = 64, 150, 7, 16, 12
+VIDEOS, STEPS, CLASSES, SIZE, FRAMES = 64, 150, 7, 256, 12
 COUNTS = (64, 40, 30, 20, 15, 10, 5)
-FRAME_LEVEL = DataConfig(("rgb", "audio"), (12, 4), True, CLASSES, max_frames=FRAMES)
+FRAME_LEVEL = DataConfig(("rgb", "audio"), (192, 64), True, CLASSES, max_frames=FRAMES)
 VIDEO_LEVEL = DataConfig(("mean_rgb",), (SIZE,), num_classes=CLASSES)
 # Sizes that can learn 64 videos by heart; the others are those of SMALL.
 LARGER = {name: 24 for name in SMALL if name.endswith(("cells", "size", "channels"))}
