@@ -164,7 +164,7 @@ class Decoder:
         return self.collate(parsed, rows)
 
     def allocate_rows(self, lengths) -> FrameRows | None:
-        """Where frames of records of `lengths` bytes go; None: no frames are decoded."""
+        """Where frames of records of `lengths` bytes go; None if none are decoded."""
         return None
 
     def collate(self, parsed: list[dict], rows=None) -> dict[str, np.ndarray]:
