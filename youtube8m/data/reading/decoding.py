@@ -178,11 +178,11 @@ class Decoder:
         return self.collate(parsed, rows)
 
     def allocate_rows(self, lengths) -> FrameRows | None:
-        """Where frames of records of `lengths` bytes go; None: `collate` gets them."""
+        """Where frames of records of `lengths` bytes go; None if none are decoded."""
         return None
 
     def collate(self, parsed: list[dict], rows=None) -> dict[str, np.ndarray]:
-        """Pads examples to one batch; `rows` has their frames, if it is not None."""
+        """Pads examples to one batch; `rows` has their frames, if there are any."""
         batch = {"id": np.array([row["id"] for row in parsed], object)}
         if self.labels:
             batch["labels"] = pad_ids([row["labels"] for row in parsed])

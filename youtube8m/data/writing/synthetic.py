@@ -184,17 +184,6 @@ def _scenes(rng, video: _Video) -> tuple[np.ndarray, np.ndarray]:
     return np.diff(cuts, prepend=0, append=blocks), rng.permutation([*labels, *more])
 
 
-def _frames(rng, config, directions, lengths, shown, num_frames):
-    """The quantised frames of scenes: uint8 [T, D]."""
-    others = rng.integers(config.num_classes, size=len(shown))
-    traces = rng.uniform(0, config.noise, (len(shown), 1)).astype(np.float32)
-    scenes = directions[shown] + traces * directions[others]
-    frames = rng.standard_normal((num_frames, directions.shape[1]), np.float32)
-    frames *= config.noise
-    frames += np.repeat(scenes, lengths * schema.SEGMENT_FRAMES, axis=0)[:num_frames]
-    return records.quantize(frames)
-
-
 def _rate(rng, video, shown_in_block) -> list[records.RatedSegment]:
     """Rates one label in segments of the video, whole ones where there are any."""
     label = int(rng.choice(video.labels))
@@ -211,8 +200,15 @@ def _content(config, directions, video):
     rng = np.random.default_rng([config.seed, _VIDEO_STREAM, video.index])
     lengths, shown = _scenes(rng, video)
     segments = _rate(rng, video, np.repeat(shown, lengths))
-    frames = _frames(rng, config, directions, lengths, shown, video.num_frames)
-    parts = np.split(frames, np.cumsum(config.feature_sizes)[:-1], axis=1)
+    others = rng.integers(config.num_classes, size=len(shown))
+    traces = rng.uniform(0, config.noise, (len(shown), 1)).astype(np.float32)
+    scenes = directions[shown] + traces * directions[others]
+    scenes = np.repeat(scenes, lengths * schema.SEGMENT_FRAMES, axis=0)
+    shape = (video.num_frames, directions.shape[1])
+    frames = config.noise * rng.standard_normal(shape, np.float32)
+    frames += scenes[: video.num_frames]
+    ends = np.cumsum(config.feature_sizes)[:-1]
+    parts = np.split(records.quantize(frames), ends, axis=1)
     return dict(zip(config.feature_names, parts, strict=True)), segments
 
 
