@@ -18,7 +18,6 @@ import tensorflow as tf
 
 from youtube8m.util.progress import Progress
 
-_WARM_UP = 0.5  # untimed work before a measurement, as a share of its seconds
 _LARGEST_SIDE = 2048  # of the matrices that are multiplied for comparison
 
 
@@ -51,7 +50,7 @@ def rate(action: Callable[[], int], seconds: float) -> float:
 
     Repeated for `seconds` after a warm-up of half of it, at least once each.
     """
-    repeat(action, seconds * _WARM_UP)
+    repeat(action, seconds / 2)
     return repeat(action, seconds)
 
 
