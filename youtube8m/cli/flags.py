@@ -262,8 +262,14 @@ def _vocabulary_facts(data, classes):
 
 
 def _warn_unused_parts(config, parts):
-    """Warns of flags that name a part which the model does not have."""
+    """Warns of flags that name a part which the model does not have.
+
+    Raises UserError for a classifier that the encoder does not go with.
+    """
     classifier = parts.classifier.__name__ if parts.classifier else ""
+    asked = FLAGS["video_level_classifier_model"]
+    if parts.encoder and classifier and asked.present and asked.value != classifier:
+        raise models.unfit_classifier(parts.encoder, asked.value)
     used = {"video_level_classifier_model": classifier}
     if not classifier:
         used |= {"label_loss": "", "label_processing": ""}

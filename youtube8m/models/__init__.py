@@ -17,11 +17,13 @@ from youtube8m.models.base import (
     VideoModel,
 )
 from youtube8m.models.build import (
+    complete,
     count_parameters,
     create,
     descriptor_shape,
     dummy_batch,
     parts,
+    unfit_classifier,
 )
 from youtube8m.models.imports import import_classes, import_module
 from youtube8m.models.preset import import_source
@@ -44,6 +46,7 @@ __all__ = [
     "Classifier",
     "FrameEncoder",
     "VideoModel",
+    "complete",
     "count_parameters",
     "create",
     "descriptor_shape",
@@ -52,5 +55,6 @@ __all__ = [
     "import_module",
     "import_source",
     "parts",
+    "unfit_classifier",
     *_REGISTERED,
 ]

@@ -28,16 +28,20 @@ class TrainedRun:
 
     Args:
       hyperparameters: those that a directory of the starter code does not hold.
+      predicts: whether the model must predict labels; else a descriptor is enough.
 
     Raises UserError if the directory holds no run.
     """
 
     def __init__(
-        self, train_dir: str, hyperparameters: Mapping[str, Any] | None = None
+        self,
+        train_dir: str,
+        hyperparameters: Mapping[str, Any] | None = None,
+        predicts: bool = True,
     ):
         self.directory = RunDirectory(train_dir)
         self.run = read_run(self.directory, hyperparameters or {})
-        if models.parts(self.run.model).classifier is None:
+        if predicts and models.parts(self.run.model).classifier is None:
             raise UserError(
                 f"--train_dir={self.directory.path}: holds a {self.run.model.model}, "
                 "which predicts no labels; train a classifier with --warm_start_from="

@@ -14,6 +14,7 @@ events.*, eval/                 TensorBoard's summaries
 best/, segment_best/            the checkpoints with the highest GAP
 """
 
+import contextlib
 import glob
 import json
 import os
@@ -23,6 +24,7 @@ from collections.abc import Iterator, Mapping
 
 from absl import logging
 
+from youtube8m import models
 from youtube8m.config import RunConfig
 from youtube8m.errors import UserError
 from youtube8m.runs.checkpoint_files import (
@@ -215,7 +217,10 @@ class RunDirectory:
         return os.path.relpath(os.path.realpath(path), os.path.realpath(self.path))
 
     def _check_same(self, run):
-        saved, wanted = (_flat(json.loads(r.to_json())) for r in (self.read_run(), run))
+        saved = self.read_run()
+        with contextlib.suppress(UserError):  # of a class that this run does not import
+            saved, run = models.complete(saved), models.complete(run)
+        saved, wanted = (_flat(json.loads(r.to_json())) for r in (saved, run))
         different = [key for key in wanted if wanted[key] != saved.get(key)]
         if "released_code" in different and "released_crops" in different:
             different.remove("released_crops")  # which follows from it
@@ -251,5 +256,5 @@ class RunDirectory:
 
 def _flat(values):
     """model_flags.json with each hyper-parameter as a key; modules may have moved."""
-    left_out = {"hyperparameters": None, "import": None}
+    left_out = dict.fromkeys(("hyperparameters", "import", "defaults_version"))
     return {**values, **values["hyperparameters"], **left_out}

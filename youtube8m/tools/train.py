@@ -4,6 +4,7 @@ python train.py --model=LogisticModel --train_data_pattern='train*.tfrecord'
 python train.py --preset=zou2017-bilstm-moe --train_data_pattern='train*.tfrecord'
 """
 
+import contextlib
 import dataclasses
 import os
 import sys
@@ -11,14 +12,17 @@ import sys
 import tensorflow as tf
 from absl import logging
 
-from youtube8m import cli
+from youtube8m import cli, models
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig
+from youtube8m.errors import UserError
 from youtube8m.models.preset import find
+from youtube8m.runs.directory import RunDirectory
 from youtube8m.schema import CLASS_FACTS
 from youtube8m.training.config import TrainingConfig
 from youtube8m.training.trainer import Trainer
 from youtube8m.training.workers import Workers
+from youtube8m.util.json import JsonError, read_json
 
 flags.define(TrainingConfig, DataConfig)
 flags.define_model_flags()
@@ -27,6 +31,8 @@ flags.define_model_flags()
 def main() -> None:
     """Reads the flags and trains."""
     flags.apply_preset()
+    with contextlib.suppress(UserError):  # the trainer tells what is wrong there
+        _keep_settings()
     config, run = flags.read(TrainingConfig), flags.read_run()
     if config.preset:
         _announce(config, run)
@@ -36,6 +42,35 @@ def main() -> None:
     trainer.train()
     if trainer.stopped_by:  # so that nothing goes on as if the run were complete
         sys.exit(128 + trainer.stopped_by)
+
+
+def _keep_settings():
+    """Makes a run's own values the defaults where they are others since it began.
+
+    That concerns what its files lack, and its preset. Flags that are given win.
+    """
+    given = flags.FLAGS
+    directory = RunDirectory(given.train_dir)
+    if given.start_new_model or not directory.latest_checkpoint():
+        return
+    began = directory.read_run()
+    run = models.complete(began)
+    names = {*run.model.hyperparameters} - {*began.model.hyperparameters}
+    if getattr(models.parts(run.model).encoder, "classifiers", ()):
+        names.add("video_level_classifier_model")
+    if given.preset and given.preset == _preset_of(directory):
+        names |= find(given.preset).flags.keys()
+    kept = {**vars(run.data), **vars(run.model), **run.model.hyperparameters}
+    for name in names.intersection(kept, given):
+        value = kept[name]
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        given.set_default(name, text)
+
+
+def _preset_of(directory):
+    path = directory.file("training_config.json")
+    with contextlib.suppress(JsonError):
+        return read_json(path, lambda values: values["preset"])
 
 
 def _announce(config, run):

@@ -20,6 +20,7 @@ from youtube8m import compat
 from youtube8m.data.reading.batch import batch_signature, device_inputs
 from youtube8m.losses import CrossEntropyLoss, LabelLoss, label_arrays
 from youtube8m.models import VideoModel
+from youtube8m.models.base import Part
 from youtube8m.training.config import TrainingConfig
 
 # Results that are sums over the replicas, and all that are one number per step.
@@ -223,13 +224,46 @@ class TrainStep:
         labels, weights = label_arrays(batch, self.num_classes)
         return self.state.loss.call(labels, outputs["predictions"], weights)
 
-    def _auxiliary_loss(self, outputs, batch, total, replicas):
-        """The sum of all terms, as means over the global batch."""
+    def idle_terms(self, batch) -> list[str]:
+        """Names of the terms of the loss whose gradients reach no weight.
+
+        It traces gradients, but computes none. Where the label loss is the only term,
+        nothing is traced: without its gradients no step can be built.
+
+        Args:
+          batch: any inputs of the model, with labels.
+        """
+        model, loss = self.state.model, self.state.loss
+        parts = [model.encoder, model.classifier, model.label_processing, loss]
+        own = {type(part).auxiliary_losses for part in parts if part is not None}
+        if own <= {Part.auxiliary_losses, LabelLoss.auxiliary_losses}:
+            return []
+        idle = []
+
+        def trace_replica():
+            with tf.GradientTape(persistent=True) as tape:
+                outputs = model(device_inputs(batch), training=True)
+                terms = self._auxiliary_terms(outputs, batch)
+            variables = model.trainable_variables
+            idle[:] = [
+                name
+                for name, term in terms.items()
+                if all(g is None for g in tape.gradient(term, variables))
+            ]
+
+        tf.function(lambda: self.strategy.run(trace_replica)).get_concrete_function()
+        return idle
+
+    def _auxiliary_terms(self, outputs, batch):
         parts = [self.state.model]
         if "predictions" in outputs:
             parts.append(self.state.loss)
         terms = [part.auxiliary_losses(outputs, batch) for part in parts]
-        terms = [term for group in terms for term in group.values()]
+        return {name: term for group in terms for name, term in group.items()}
+
+    def _auxiliary_loss(self, outputs, batch, total, replicas):
+        """The sum of all terms, as means over the global batch."""
+        terms = self._auxiliary_terms(outputs, batch).values()
         return tf.add_n(
             [tf.constant(0.0)]
             + [

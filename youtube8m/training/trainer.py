@@ -105,6 +105,7 @@ class Trainer:
             loss.build(run.data.num_classes, shape)
             self.state = TrainingState(model, optimizer, loss)
         self.step = TrainStep(self.strategy, self.state, config, run.data.num_classes)
+        self._warn_of_idle_terms()
         self.directory = RunDirectory(config.train_dir, writes=self.workers.is_chief)
         self._warm_start_lines = self._initialize_weights()
         self.directory.prepare(run, config.start_new_model)
@@ -112,6 +113,17 @@ class Trainer:
         self.training_flags = self._given_flags()
         self.stopped_by: int | None = None
         self._stop_signal: int | None = None
+
+    def _warn_of_idle_terms(self):
+        batch = models.dummy_batch(self.run.data)
+        idle = self.step.idle_terms(batch | {"labels": np.zeros((1, 1), np.int32)})
+        if idle:
+            logging.warning(
+                "the loss's term %s has no weight of %s before it, so that it trains "
+                "nothing; choose another loss, or a model with weights there",
+                " and ".join(idle),
+                self.run.model.model,
+            )
 
     def train(self) -> dict:
         """Trains to the end of the data, --max_steps, SIGTERM or Ctrl-C.
