@@ -33,12 +33,12 @@ class MultiLayerMoeModel(MoeModel):
         moe_hidden_size: Annotated[
             int, "Units of the hidden layers of gates and experts (h)."
         ] = 2048,
+        released_code: Annotated[
+            bool, "Compute what the authors' code does where it differs from the paper."
+        ] = False,
         moe_gate_bias: Annotated[bool, "Give the gates biases."] = True,
         moe_dummy_expert: Annotated[
             bool, "Add an expert that predicts 0 to those of each class."
-        ] = False,
-        released_code: Annotated[
-            bool, "Compute what the authors' code does where it differs from the paper."
         ] = False,
         **kwargs,
     ):

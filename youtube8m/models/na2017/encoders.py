@@ -76,17 +76,17 @@ class LSTMMemory(ReproducedEncoder):
             "Sums that join the last state: none, m (frames) or m-o (frames and "
             "outputs).",
         ] = "m-o",
-        lstm_sum: Annotated[
-            str,
-            "What O sums: candidates (the paper) or outputs (the code, and always "
-            "with released_code).",
-        ] = "candidates",
         layer_norm: Annotated[bool, "Use layer-normalised LSTM cells."] = False,
         dropout_rate: Annotated[
             float,
             "Share of the LSTM candidates that dropout zeroes in training, with "
             "layer_norm only.",
         ] = 0.2,
+        lstm_sum: Annotated[
+            str,
+            "What O sums: candidates (the paper) or outputs (the code, and always "
+            "with released_code).",
+        ] = "candidates",
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -176,17 +176,17 @@ class HierarchicalMoeModel(DenseClassifier):
         verticals: tuple[int, ...],
         coarse_num_mixtures: Annotated[int, "Experts per vertical."] = 8,
         label_num_mixtures: Annotated[int, "Experts per class."] = 8,
-        coarse_values: Annotated[
-            str,
-            "What the classes get of the verticals: logits (the paper) or "
-            "probabilities (the code, and always with released_code).",
-        ] = "logits",
         coarse_loss_weight: Annotated[
             float, "Factor of the verticals' cross entropy in the loss (w)."
         ] = 1.0,
         released_code: Annotated[
             bool, "Compute what the authors' code does where it differs from the paper."
         ] = False,
+        coarse_values: Annotated[
+            str,
+            "What the classes get of the verticals: logits (the paper) or "
+            "probabilities (the code, and always with released_code).",
+        ] = "logits",
         num_verticals: int | None = None,
         **kwargs,
     ):
