@@ -50,7 +50,7 @@ def test_descriptors_of_verticals_are_classified(name, classifier):
     model = models.create(RunConfig(FRAMES, config))
     assert type(model.classifier).__name__ == classifier
     predictions = np.asarray(model(models.dummy_batch(FRAMES))["predictions"])
-    assert predictions.shape == (1, 7) and np.all((0 < predictions) & (predictions < 1))
+    assert predictions.shape == (1, 7) and np.all((predictions > 0) & (predictions < 1))
 
 
 # Runs from before a default changed --------------------------------------------------
