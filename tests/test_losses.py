@@ -262,8 +262,8 @@ def test_a_term_that_trains_nothing_is_told_once(sample, tmp_path, caplog):
     (line,) = [record for record in caplog.records if IDLE in record.getMessage()]
     assert line.levelname == "WARNING"
     assert line.getMessage() == (
-        "the loss's term center_loss has no weight of IndirectClustering before it, so "
-        "that it trains nothing; choose another loss, or a model with weights there"
+        "the loss's term center_loss depends on no weight of the model, so it trains "
+        "nothing; choose another loss, or another model"
     )
 
 

@@ -242,12 +242,11 @@ class TrainStep:
 
         def trace_replica():
             with tf.GradientTape(persistent=True) as tape:
-                outputs = model(device_inputs(batch), training=True)
-                terms = self._auxiliary_terms(outputs, batch)
+                terms = self._auxiliary_terms(model(batch, training=True), batch)
             variables = model.trainable_variables
             idle[:] = [
                 name
-                for name, term in terms.items()
+                for name, term in terms
                 if all(g is None for g in tape.gradient(term, variables))
             ]
 
@@ -259,11 +258,11 @@ class TrainStep:
         if "predictions" in outputs:
             parts.append(self.state.loss)
         terms = [part.auxiliary_losses(outputs, batch) for part in parts]
-        return {name: term for group in terms for name, term in group.items()}
+        return [item for group in terms for item in group.items()]
 
     def _auxiliary_loss(self, outputs, batch, total, replicas):
         """The sum of all terms, as means over the global batch."""
-        terms = self._auxiliary_terms(outputs, batch).values()
+        terms = [term for _, term in self._auxiliary_terms(outputs, batch)]
         return tf.add_n(
             [tf.constant(0.0)]
             + [

@@ -119,10 +119,9 @@ class Trainer:
         idle = self.step.idle_terms(batch | {"labels": np.zeros((1, 1), np.int32)})
         if idle:
             logging.warning(
-                "the loss's term %s has no weight of %s before it, so that it trains "
-                "nothing; choose another loss, or a model with weights there",
+                "the loss's term %s depends on no weight of the model, so it trains "
+                "nothing; choose another loss, or another model",
                 " and ".join(idle),
-                self.run.model.model,
             )
 
     def train(self) -> dict:
