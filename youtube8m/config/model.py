@@ -124,7 +124,8 @@ class RunConfig:
         missing = sorted(keys - values.keys())
         require(not missing, f"{source}: lacks the keys {', '.join(missing)}")
         values["imports"] = values.pop("import", ())
-        values.setdefault("defaults_version", 1)
+        if "hyperparameters" in values:  # not the starter code's
+            values.setdefault("defaults_version", 1)
 
         def build(config_class):
             hints = typing.get_type_hints(config_class)

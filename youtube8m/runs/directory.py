@@ -20,11 +20,10 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from absl import logging
 
-from youtube8m import models
 from youtube8m.config import RunConfig
 from youtube8m.errors import UserError
 from youtube8m.runs.checkpoint_files import (
@@ -72,8 +71,16 @@ class RunDirectory:
         """The path of one of the run's files."""
         return os.path.join(self.path, name)
 
-    def prepare(self, run: RunConfig, start_new: bool) -> None:
+    def prepare(
+        self,
+        run: RunConfig,
+        start_new: bool,
+        complete: Callable[[RunConfig], RunConfig] = lambda run: run,
+    ) -> None:
         """Makes the directory ready to train `run`.
+
+        Args:
+          complete: fills in what files of earlier versions lack, `models.complete`.
 
         Raises:
           UserError: it holds another model or cannot be written; or with `start_new`
@@ -96,7 +103,7 @@ class RunDirectory:
                     "youtube8m.tools.convert_checkpoint makes a directory of it that "
                     "train.py continues from"
                 )
-            self._check_same(run)
+            self._check_same(run, complete)
         else:  # a run without a checkpoint may be replaced
             with replacing(self.file("model_flags.json"), "--train_dir") as file:
                 file.write(run.to_json())
@@ -216,10 +223,10 @@ class RunDirectory:
     def _relative(self, path):
         return os.path.relpath(os.path.realpath(path), os.path.realpath(self.path))
 
-    def _check_same(self, run):
+    def _check_same(self, run, complete):
         saved = self.read_run()
         with contextlib.suppress(UserError):  # of a class that this run does not import
-            saved, run = models.complete(saved), models.complete(run)
+            saved, run = complete(saved), complete(run)
         saved, wanted = (_flat(json.loads(r.to_json())) for r in (saved, run))
         different = [key for key in wanted if wanted[key] != saved.get(key)]
         if "released_code" in different and "released_crops" in different:

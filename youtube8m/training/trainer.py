@@ -108,7 +108,7 @@ class Trainer:
         self._warn_of_idle_terms()
         self.directory = RunDirectory(config.train_dir, writes=self.workers.is_chief)
         self._warm_start_lines = self._initialize_weights()
-        self.directory.prepare(run, config.start_new_model)
+        self.directory.prepare(run, config.start_new_model, models.complete)
         self.saver = Saver(self.directory, self.state, config.keep_checkpoints)
         self.training_flags = self._given_flags()
         self.stopped_by: int | None = None
