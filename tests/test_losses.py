@@ -20,6 +20,7 @@ from tests.helpers.training_runs import (
 from youtube8m import losses
 from youtube8m.config import ModelConfig, RunConfig
 from youtube8m.errors import UserError
+from youtube8m.models.preset import PRESETS
 from youtube8m.registry import construct
 from youtube8m.training.trainer import Trainer
 
@@ -213,6 +214,57 @@ def test_center_loss_needs_one_descriptor_a_video(sample, tmp_path):
             Trainer(RunConfig(FRAMES, model), config(sample, tmp_path))
         assert "--label_loss=CenterLoss needs one descriptor" in str(error.value)
         assert "\n" not in str(error.value)
+
+
+def clustering(loss, **values):
+    """A run of the encoder of Na et al.'s row, whose descriptor may have no weights."""
+    values = {"center_loss_weight": 0.5, **values}
+    model = ModelConfig(
+        "IndirectClustering", "LogisticModel", label_loss=loss, hyperparameters=values
+    )
+    return RunConfig(FRAMES, model)
+
+
+def trained(run, sample, path):
+    """The model's trainable weights after three steps."""
+    trainer = Trainer(run, config(sample, path, max_steps=3))
+    trainer.train()
+    weights = trainer.state.model.trainable_weights
+    return {weight.path: weight.numpy() for weight in weights}
+
+
+def test_the_row_with_a_center_loss_trains_otherwise_than_the_one_without(
+    sample, tmp_path, caplog
+):
+    flags = PRESETS["na2017-center"].flags
+    own = {name: flags[name] for name in flags if name.startswith("clustering_")}
+    with_centers, without = (
+        trained(clustering(loss, **own), sample, tmp_path / loss)
+        for loss in (flags["label_loss"], "CrossEntropyLoss")
+    )
+    assert with_centers.keys() == without.keys()
+    for name, weight in with_centers.items():
+        assert np.abs(weight - without[name]).max() > 1e-5, name
+    assert IDLE not in caplog.text
+
+
+IDLE = "trains nothing"
+
+
+def test_a_term_that_trains_nothing_is_told_once(sample, tmp_path, caplog):
+    """Before the sum of raw frames stands no weight."""
+    idle, without = (
+        trained(clustering(loss), sample, tmp_path / loss)
+        for loss in ("CenterLoss", "CrossEntropyLoss")
+    )
+    for name, weight in idle.items():
+        np.testing.assert_array_equal(weight, without[name])
+    (line,) = [record for record in caplog.records if IDLE in record.getMessage()]
+    assert line.levelname == "WARNING"
+    assert line.getMessage() == (
+        "the loss's term center_loss depends on no weight of the model, so it trains "
+        "nothing; choose another loss, or another model"
+    )
 
 
 def test_resuming_keeps_the_centers(sample, tmp_path):

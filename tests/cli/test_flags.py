@@ -189,6 +189,8 @@ def test_flags_reach_the_model_by_its_arguments():
         "dbof_add_batch_norm": False,
         "sample_random_frames": False,
         "moe_num_mixtures": 4,
+        "moe_gate_bias": False,
+        "moe_dummy_expert": True,
         "dropout_keep_prob": 1.0,
     }
 
@@ -269,6 +271,21 @@ def test_reading_is_compared_by_what_prediction_uses():
 def test_a_fixed_classifier_is_saved_as_what_it_is():
     run = parsed("--frame_features", "--model=FrameLevelLogisticModel")
     assert run.model.video_level_classifier_model == "LogisticModel"
+
+
+OWN = ("--frame_features", "--model=FrameLevelLogisticModel")
+
+
+def test_a_classifier_that_is_asked_for_is_used_or_told():
+    name = "--video_level_classifier_model"
+    assert parsed(*OWN, f"{name}=LogisticModel") == parsed(*OWN)
+    for asked in ("MoeModel", "MlpModel"):  # also where it is the default
+        with pytest.raises(UserError) as error:
+            parsed(*OWN, f"{name}={asked}")
+        assert str(error.value) == (
+            f"{name}={asked}: FrameLevelLogisticModel goes with LogisticModel alone; "
+            "choose that, or another --model"
+        )
 
 
 def test_run_config_reads_the_starter_codes_five_keys():

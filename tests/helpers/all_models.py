@@ -60,10 +60,16 @@ FRAME_CASES = [
     ("BiLSTM", "MoeModel", {"lstm_layers": 2}),
     ("MaxPoolBiLSTMAttention", "LogisticModel", {"pool_size": 5}),
     ("MultiAttentionBiLSTM", "", {"attention_score": "diagonal-bilinear"}),
-    ("MultiAttentionBiLSTM", "", {"vertical_bias": False, "pool_size": 3}),
+    (
+        "MultiAttentionBiLSTM",
+        "PerVerticalModel",
+        {"vertical_bias": False, "pool_size": 3, "attention_score": "tanh-dense"},
+    ),
     ("RandomBiLSTMAttention", "MoeModel", {"lstm_layers": 2}),
     ("LSTMMemory", "MoeModel", {"lstm_memory": "none", "lstm_layers": 2}),
     ("LSTMMemory", "MoeModel", {"layer_norm": True, "released_code": True}),
+    ("LSTMMemory", "MoeModel", {"layer_norm": True, "lstm_layers": 2}),
+    ("LateFusionLSTM", "MoeModel", {"layer_norm": True}),
     (
         "PositionEncoding",
         "MoeModel",
@@ -91,6 +97,8 @@ FRAME_CASES = [
 CASES = [
     *FRAME_CASES,
     *((name, name, {}) for name in CLASSIFIERS),
+    ("HierarchicalMoeModel", "HierarchicalMoeModel", {"released_code": True}),
+    ("MoeModel", "MoeModel", {"moe_gate_bias": True, "moe_dummy_expert": False}),
     ("MultiLayerMoeModel", "MultiLayerMoeModel", {"released_code": True}),
     ("MlpModel", "MlpModel", {"mlp_layer_norm": False, "mlp_activation": "relu6"}),
 ]

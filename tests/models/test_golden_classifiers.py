@@ -113,7 +113,7 @@ def hyperparameters_of(case):
             "distribution_bottleneck": size("distr_biases"),
         }
     if "coarse_predictions" in outputs:
-        return {
+        return {"released_code": True} | {
             f"{level}_num_mixtures": size(f"{level}_experts/biases") // outputs[name]
             for level, name in {
                 "coarse": "coarse_predictions",

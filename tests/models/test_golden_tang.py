@@ -79,6 +79,13 @@ def test_tang(case):
     assert_close(predictions, expected, "predictions", atol=max(ATOL, noise))
 
 
+CODE = {
+    "released_code": True,
+    "attention_score": "tanh-dense",
+    "vertical_bias": False,
+}
+
+
 def build(case):
     """Our model of a case, with its flags and sizes."""
     kind, sizes = case.meta["class"], case.meta["sizes"]
@@ -87,6 +94,8 @@ def build(case):
         "pool_size" if k == "poolsize" else k: v for k, v in case.meta["flags"].items()
     }
     classifier = flags.pop("video_level_classifier_model")
+    if kind == "multi_att":  # which has a classifier of its own
+        classifier = "PerVerticalModel"
     data = DataConfig(
         ("rgb", "audio"),
         (sizes["rgb"], sizes["audio"]),
@@ -101,7 +110,7 @@ def build(case):
     config = ModelConfig(
         CLASSES[kind][0],
         classifier,
-        hyperparameters=flags | {"released_code": True, "vertical_bias": False},
+        hyperparameters=flags | CODE,
         **facts,
     )
     return models.create(RunConfig(data, config))

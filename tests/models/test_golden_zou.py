@@ -63,7 +63,8 @@ def classifier_of(case, encoder):
         size = len(case.variables["fully_connected/biases"])
         values |= {"mlp_layers": 1, "mlp_size": size, "mlp_layer_norm": False}
         values |= {"mlp_activation": "relu6"}
-    return construct(CLASSIFIERS.get(encoder.fixed_classifier or name), values)
+    own = encoder.classifiers[:1]  # as that of BiLstm25Model
+    return construct(CLASSIFIERS.get(*own or [name]), values)
 
 
 def encoder_of(case):
@@ -89,6 +90,8 @@ def encoder_of(case):
             "visual_lstm_cells": cells_of(kernels, "rgb_lstm/"),
             "audio_lstm_cells": cells_of(kernels, "audio_lstm/"),
             "top_lstm_cells": cells_of(kernels, "hidden_lstm/"),
+            "layer_norm": True,
+            "released_code": True,
         }
     assert released == "BiLstm25Model", f"no test for cases of class {released!r}"
     sizes = case["vertical_sizes"]

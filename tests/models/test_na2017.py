@@ -20,20 +20,56 @@ LABELS = np.array([[0, 2, -1], [1, -1, -1], [-1, -1, -1]], np.int32)
 @pytest.mark.parametrize("memory", ["none", "m", "m-o"])
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("layer_norm", [False, True])
-def test_lstm_memory(memory, layers, layer_norm):
-    encoder = randomized(
-        encoders.LSTMMemory(4, layers, lstm_memory=memory, layer_norm=layer_norm)
-    )
+@pytest.mark.parametrize("summed", ["candidates", "outputs"])
+def test_lstm_memory(memory, layers, layer_norm, summed):
+    values = {"lstm_memory": memory, "layer_norm": layer_norm, "lstm_sum": summed}
+    encoder = randomized(encoders.LSTMMemory(4, layers, **values))
     result = encoder(FRAMES, MASK)
     step = reference.layer_norm_lstm if layer_norm else reference.lstm
     for b, video in enumerate(VIDEOS):
         x, states = video, []
         for layer in encoder.stack.layers:
+            below = x
             x, h, c = step(x, layer)
             states += [c, h]
-        before = [normalized(x.sum(axis=0))] if memory == "m-o" else []
+        o = candidates(below, x, layer) if summed == "candidates" else x
+        before = [normalized(o.sum(axis=0))] if memory == "m-o" else []
         after = [] if memory == "none" else [normalized(video.sum(axis=0))]
         check_recurrent(result[b], np.concatenate(before + states + after))
+
+
+def candidates(x, h, layer):
+    """g_t = tanh(x_t W + h_{t-1} U + b), or with LN: the part of the gates' names j."""
+    before = np.concatenate([np.zeros_like(h[:1]), h[:-1]])
+    if hasattr(layer, "rnn"):
+        kernel, cell = np.asarray(layer.kernel), layer.rnn.cell
+        j = (x @ kernel + before @ np.asarray(cell.recurrent_kernel))[:, 4:8]
+        j = (j - j.mean(axis=1, keepdims=True)) / j.std(axis=1, keepdims=True)
+        return np.tanh(j * np.asarray(cell.gain)[1] + np.asarray(cell.shift)[1])
+    kernel, recurrent, bias = layer.get_weights()
+    return np.tanh((x @ kernel + before @ recurrent + bias)[:, 8:12])
+
+
+def test_candidates_move_the_state():
+    """c_t = f c_{t-1} + i g_t, with the gates open: c_n is the sum of the g_t."""
+    encoder = encoders.LSTMMemory(4)
+    encoder.build(FRAMES.shape)
+    kernel, recurrent, bias = encoder.stack.layers[0].get_weights()
+    for part in (kernel, recurrent):
+        part[:, :8] = 0
+    bias[:8] = 100  # gates i and f are 1
+    encoder.stack.layers[0].set_weights([kernel, recurrent, bias])
+    o, c, _, _ = np.split(np.asarray(encoder(FRAMES, MASK)), [4, 8, 12], axis=1)
+    check_recurrent(o, normalized(c))
+
+
+def test_released_code_sums_outputs():
+    values = {"lstm_sum": "outputs", "released_code": False}
+    code, same = (
+        randomized(encoders.LSTMMemory(4, **given))
+        for given in ({"released_code": True}, values)
+    )
+    np.testing.assert_array_equal(code(FRAMES, MASK), same(FRAMES, MASK))
 
 
 def test_layer_norm_lstm_drops_candidates_in_training_only():
@@ -183,6 +219,7 @@ def test_cnn_starts_like_tf1():
     "make, message",
     [
         (lambda: encoders.LSTMMemory(lstm_memory="o"), "--lstm_memory=o: must be none"),
+        (lambda: encoders.LSTMMemory(lstm_sum="o"), "--lstm_sum=o: must be candidates"),
         (
             lambda: encoders.IndirectClustering(clustering_post="relu"),
             "--clustering_post=relu: must be none",

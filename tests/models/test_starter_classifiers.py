@@ -6,7 +6,7 @@ import pytest
 
 from tests.helpers import layers
 from tests.helpers.layers import check, count_built
-from tests.helpers.reference import mixture, sigmoid
+from tests.helpers.reference import mixture, sigmoid, softmax
 from youtube8m import models
 from youtube8m.errors import UserError
 from youtube8m.models.base import CLASSIFIERS, Classifier, VideoModel
@@ -58,6 +58,21 @@ def test_weight_decay_is_that_of_slim():
         np.testing.assert_allclose(sum(map(float, layer.losses)), expected, rtol=1e-5)
 
 
+def softmax_mixture(gates, experts):
+    """As `mixture`, without a dummy expert: as many gates as experts."""
+    gates, experts = (x.reshape(len(x), -1, 6) for x in (gates, experts))
+    return (softmax(gates, axis=1) * sigmoid(experts)).sum(axis=1)
+
+
+@pytest.mark.parametrize("mixtures", [1, 3])
+def test_moe_with_gate_biases_and_without_a_dummy_expert(mixtures):
+    """Na et al. 2017, equations 14 to 17."""
+    layer = models.MoeModel(6, mixtures, moe_gate_bias=True, moe_dummy_expert=False)
+    gates, gate_bias, experts, bias = randomized(layer)
+    assert gates.shape == experts.shape == (5, 6 * mixtures)
+    check(layer(X), softmax_mixture(X @ gates + gate_bias, X @ experts + bias))
+
+
 @pytest.mark.parametrize("released", [False, True])
 def test_multi_layer_moe(released):
     layer = MultiLayerMoeModel(6, 3, released, moe_num_mixtures=2)
@@ -70,7 +85,9 @@ def test_multi_layer_moe(released):
 
     hidden = X if released else dense(X, "expert_hidden")
     gates = dense(dense(X, "gate_hidden"), "gates")
-    check(layer(X), mixture(gates, dense(hidden, "experts")))
+    assert (layer.gates.bias is None) == released
+    mix = mixture if released else softmax_mixture
+    check(layer(X), mix(gates, dense(hidden, "experts")))
 
 
 def test_mlp():

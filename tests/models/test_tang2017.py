@@ -120,7 +120,7 @@ def hierarchical(encoder, x):
         (
             "MultiAttentionBiLSTM",
             multi_attention,
-            {"attention_score": "diagonal-bilinear", "pool_size": 3},
+            {"attention_score": "tanh-dense", "pool_size": 3},
         ),
         ("MaxPoolBiLSTMAttention", max_pool, {}),
         ("MaxPoolBiLSTMAttention", max_pool, {"pool_size": 5}),
@@ -241,7 +241,7 @@ def test_counts_of_multi_attention():
     verticals = tuple(i % 25 for i in range(4716))
     encoder = construct(
         ENCODERS.get("MultiAttentionBiLSTM"),
-        {"verticals": verticals, "lstm_cells": 1152},
+        {"verticals": verticals, "lstm_cells": 1152, "attention_score": "tanh-dense"},
     )
     size = count_built(encoder, (None, None, 1152)) - 2 * 10_621_440
     facts = {"num_classes": 4716, "verticals": verticals, "vertical_bias": False}

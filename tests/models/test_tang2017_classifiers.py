@@ -11,6 +11,7 @@ from youtube8m.models.tang2017.classifiers import (
     ClassifierChainModel,
     HierarchicalMoeModel,
     PerVerticalModel,
+    PerVerticalMoeModel,
 )
 
 RNG = np.random.default_rng(0)
@@ -39,6 +40,24 @@ def moe(x, layer):
 # Per vertical -----------------------------------------------------------------------
 
 
+def test_each_class_has_experts_on_the_descriptor_of_its_vertical():
+    sizes = (5, 3, 4)
+    layer = PerVerticalMoeModel(7, VERTICALS, moe_num_mixtures=2)
+    randomized(layer, [(None, size) for size in sizes])
+    descriptors = [RNG.normal(size=(2, size)).astype(np.float32) for size in sizes]
+    result = np.asarray(layer(descriptors))
+    for c, v in enumerate(VERTICALS):
+        expected = moe(descriptors[v], layer.heads[v])
+        check(result[:, c], expected[:, VERTICALS[:c].count(v)])
+
+
+def test_count_of_the_mixtures_per_vertical():
+    """As many values as one mixture of 4 on 1024 has."""
+    layer = PerVerticalMoeModel(4716, PAPER_VERTICALS, moe_num_mixtures=4)
+    expected = 4716 * (5 * 1024 + 4 * 1025)
+    assert count_built(layer, [(None, 1024)] * 25) == expected
+
+
 @pytest.mark.parametrize("bias", [True, False])
 def test_each_class_uses_the_descriptor_of_its_vertical(bias):
     sizes = (5, 3, 4)
@@ -52,24 +71,33 @@ def test_each_class_uses_the_descriptor_of_its_vertical(bias):
         check(result[:, c], sigmoid(logits + (head.bias[column] if bias else 0)))
 
 
-def test_one_descriptor_serves_all_verticals():
-    layer = randomized(PerVerticalModel(7, VERTICALS))
+PER_VERTICAL = pytest.mark.parametrize("cls", [PerVerticalModel, PerVerticalMoeModel])
+
+
+@PER_VERTICAL
+def test_one_descriptor_serves_all_verticals(cls):
+    layer = randomized(cls(7, VERTICALS))
     check(layer(X), layer([X, X, X]))
 
 
-def test_as_many_descriptors_as_verticals():
+@PER_VERTICAL
+def test_as_many_descriptors_as_verticals(cls):
     with pytest.raises(ValueError, match="2 descriptors: expected 3, one per vertical"):
-        PerVerticalModel(7, VERTICALS).build([(None, 5)] * 2)
+        cls(7, VERTICALS).build([(None, 5)] * 2)
 
 
-def test_verticals_at_the_end_may_have_no_class():
+@PER_VERTICAL
+def test_verticals_at_the_end_may_have_no_class(cls):
     """No weights are made for them, and their descriptors are left out."""
-    layer = randomized(PerVerticalModel(7, VERTICALS, num_verticals=5), [(None, 5)] * 5)
+    layer = randomized(cls(7, VERTICALS, num_verticals=5), [(None, 5)] * 5)
     assert len(layer.heads) == 3
-    few = PerVerticalModel(7, VERTICALS)
+    few = cls(7, VERTICALS)
     few.build([(None, 5)] * 3)
     few.set_weights(layer.get_weights())
     check(layer([X, 2 * X, 3 * X, X, X]), few([X, 2 * X, 3 * X]))
+
+
+def test_verticals_at_the_end_may_have_no_coarse_class():
     hierarchical = HierarchicalMoeModel(7, VERTICALS, num_verticals=5)
     assert hierarchical(X)["coarse_predictions"].shape == (len(X), 5)
     assert hierarchical.get_config()["num_verticals"] == 5
@@ -79,8 +107,8 @@ def test_verticals_at_the_end_may_have_no_class():
 
 def test_symbolic_calls_know_their_shapes():
     one = keras.KerasTensor((None, 5))
-    layer = PerVerticalModel(7, VERTICALS)
-    assert layer([one, one, one]).shape == (None, 7)
+    for cls in (PerVerticalModel, PerVerticalMoeModel):
+        assert cls(7, VERTICALS)([one, one, one]).shape == (None, 7)
     outputs = HierarchicalMoeModel(7, VERTICALS)(one)
     assert outputs["predictions"].shape == (None, 7)
     assert outputs["coarse_predictions"].shape == (None, 3)
@@ -90,6 +118,7 @@ def test_symbolic_calls_know_their_shapes():
     "build",
     [
         lambda: PerVerticalModel(7, (0, 1)),
+        lambda: PerVerticalMoeModel(7, (0, 1)),
         lambda: HierarchicalMoeModel(7, (0, 1)),
         lambda: ClassifierChainModel(7, (5, 1)),
     ],
@@ -107,14 +136,33 @@ def hierarchical(**values):
     return randomized(HierarchicalMoeModel(7, VERTICALS, **values))
 
 
-def test_hierarchical_moe():
-    layer = hierarchical()
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"coarse_values": "probabilities"}, {"released_code": True}],
+)
+def test_hierarchical_moe(values):
+    layer = hierarchical(**values)
     outputs = layer(X)
     coarse = moe(X, layer.coarse)
     assert layer.fine.gates.kernel.shape[0] == 5 + 3
     assert np.all((coarse >= 0) & (coarse <= 1))
     check(outputs["coarse_predictions"], coarse)
-    check(outputs["predictions"], moe(np.hstack([X, coarse]), layer.fine))
+    known = coarse if values else np.log((coarse + 1e-5) / (1 - coarse + 1e-5))
+    expected = moe(np.hstack([X, known]), layer.fine)
+    np.testing.assert_allclose(outputs["predictions"], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_logits_of_certain_verticals_are_finite():
+    layer = hierarchical()
+    layer.coarse.experts.kernel.assign(1e4 * layer.coarse.experts.kernel)
+    layer.coarse.gates.kernel.assign(1e4 * layer.coarse.gates.kernel)
+    with tf.GradientTape() as tape:
+        outputs = layer(X)
+    q = np.asarray(outputs["coarse_predictions"])
+    assert q.min() == 0 and q.max() == 1
+    weights = [weight.value for weight in layer.trainable_weights]
+    for gradient in tape.gradient(outputs["predictions"], weights):
+        assert np.all(np.isfinite(gradient))
 
 
 def test_hierarchical_moe_learns_verticals_too():

@@ -114,14 +114,28 @@ def test_released_segment_attention_reads_two_fixed_frames():
     check(layer, two_frames, lengths=np.array([50, 31, 4]))
 
 
-def test_late_fusion():
-    layer = encoder(
-        "LateFusionLSTM",
-        feature_sizes=SIZES,
-        visual_lstm_cells=4,
-        audio_lstm_cells=2,
-        top_lstm_cells=3,
-    )
+def late_fusion(**values):
+    sizes = {"visual_lstm_cells": 4, "audio_lstm_cells": 2, "top_lstm_cells": 3}
+    return encoder("LateFusionLSTM", feature_sizes=SIZES, **sizes, **values)
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_late_fusion(layer_norm):
+    layer = late_fusion(layer_norm=layer_norm)
+    step = reference.layer_norm_lstm if layer_norm else reference.lstm
+
+    def fused(x):
+        visual, _, _ = step(normalized(x[:, :5]), layer.visual.layers[0])
+        audio, _, _ = step(normalized(x[:, 5:]), layer.audio.layers[0])
+        both = np.concatenate([visual, audio], axis=-1)
+        return step(both, layer.top.layers[0])[1]
+
+    check(layer, fused)
+
+
+@pytest.mark.parametrize("code", [{"released_code": True}, {"bidirectional": True}])
+def test_late_fusion_of_the_code(code):
+    layer = late_fusion(layer_norm=True, **code)
 
     def fused(x):
         visual, _ = bilstm(normalized(x[:, :5]), layer.visual.levels[0])

@@ -256,6 +256,26 @@ def test_descriptors_of_test_records_have_no_labels(sample, lstm, tmp_path):
     assert_one_line(again, "--output_dir=.*: holds descriptors already")
 
 
+def test_descriptors_of_a_model_without_labels(sample, tmp_path):
+    cells = ("--lstm_cells=5", "--top_lstm_cells=4", "--decoder_lstm_cells=3")
+    model = ("--model=CrossModalAutoencoder", *cells, "--max_steps=2")
+    train(sample, tmp_path / "run", *model, level="frame")
+    extract(tmp_path / "run", sample["frame/train"], tmp_path / "d")
+    trained = TrainedRun(str(tmp_path / "run"), predicts=False)
+    trained.load_checkpoint()
+    expected = {}
+    for batch in read(sample["frame/train"], trained.run.data):
+        rows = trained.predict(batch)["descriptor"].numpy()
+        expected |= dict(zip(batch["id"].numpy(), rows, strict=True))
+    data = DataConfig(("descriptor",), (8,), num_classes=12)
+    (batch,) = read(f"{tmp_path}/d/*", data)
+    assert expected.keys() == {*batch["id"].numpy()}
+    for name, found in zip(batch["id"].numpy(), batch["features"].numpy(), strict=True):
+        np.testing.assert_allclose(found, expected[name], rtol=1e-5, atol=1e-6)
+    labels = read_labels(sample["frame/train"], trained.run.data)
+    assert read_labels(f"{tmp_path}/d/*", data) == labels
+
+
 def test_descriptors_outlive_damage(sample, lstm, tmp_path):
     """Of the newest checkpoint, and of a record, whose loss is told."""
     shutil.copytree(lstm, tmp_path / "run")

@@ -20,29 +20,22 @@ from youtube8m.models.base import CLASSIFIERS, ENCODERS
 
 FLAGS = absl_flags.FLAGS
 
-_NAMES = ("frame_features", "feature_names", "feature_sizes")
+NAMES = ("frame_features", "feature_names", "feature_sizes")
 
 
-def complete(
-    pattern: str, flag: str, saved: DataConfig | None = None, any_level: bool = False
-) -> None:
+def complete(pattern: str, flag: str, any_level: bool = False) -> None:
     """Sets the defaults of the flags that are not given.
 
     Args:
       pattern: globs of the records, the value of `flag`.
-      saved: what the run that is continued has; its values win over the records.
       any_level: whether the records need not be of the model's level.
 
     Raises:
       UserError: no file is found, the records lack a feature that is given, or their
         level is not the model's.
     """
-    missing = [name for name in _NAMES if not FLAGS[name].present]
+    missing = [name for name in NAMES if not FLAGS[name].present]
     if not missing or not pattern:
-        return
-    if saved is not None:
-        for name in missing:
-            _set(name, getattr(saved, name))
         return
     before, found = _typed(), survey(pattern, flag)
     data = f"{flag}={pattern}"
@@ -72,7 +65,7 @@ def _level(found: Survey, data: str) -> bool:
             f"({', '.join(CLASSIFIERS)})"
         )
     if not frame_level and not found.video_features:
-        free = [n for n in ENCODERS if ENCODERS.get(n).fixed_classifier is None]
+        free = [n for n in ENCODERS if not ENCODERS.get(n).classifiers]
         raise UserError(
             f"{data}: the records are frame-level, not video-level; add "
             f"--frame_features and choose a frame-level model ({', '.join(free)}); "
@@ -117,9 +110,7 @@ def _described(sizes):
 def _typed():
     """The flags as they are to be typed."""
     words = ["--frame_features"] if FLAGS.frame_features else []
-    return " ".join(
-        words + [f"--{name}={','.join(_list(name))}" for name in _NAMES[1:]]
-    )
+    return " ".join(words + [f"--{name}={','.join(_list(name))}" for name in NAMES[1:]])
 
 
 def _list(name):

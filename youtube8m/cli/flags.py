@@ -199,13 +199,16 @@ def read_run() -> RunConfig:
     Flags of hyper-parameters and parts that the chosen model does not take are left
     out, with a warning each.
 
-    Raises UserError for an unknown name, or values that do not fit together.
+    Raises UserError for an unknown name, or values and parts that do not fit together.
     """
     config, data = read(ModelConfig), read(DataConfig)
     parts, classes = models.parts(config), chosen_classes(config)
     used = {"video_level_classifier_model": ""}
     if parts.classifier:
-        used["video_level_classifier_model"] = parts.classifier.__name__
+        used["video_level_classifier_model"] = name = parts.classifier.__name__
+        asked = FLAGS["video_level_classifier_model"]
+        if parts.encoder and asked.present and asked.value != name:
+            raise models.unfit_classifier(parts.encoder, asked.value)
     else:
         used |= {"label_loss": "", "label_processing": ""}
     taken, given = registry.defaults(*classes), config.hyperparameters

@@ -16,13 +16,16 @@ from youtube8m.errors import UserError
 from youtube8m.schema import CLASS_FACTS
 from youtube8m.util.json import JsonError, parse_json
 
+DEFAULTS_VERSION = 2  # grows when defaults of constructors change
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """Which model, classifier and loss, and their hyper-parameters.
 
     `hyperparameters` maps constructor arguments to values; what it lacks is left to
-    the constructors' defaults.
+    the constructors' defaults. MoeModel also stands for the one classifier that a
+    frame-level model goes with.
     """
 
     model: str = flag("LogisticModel", "The model to train, by class name.")
@@ -39,6 +42,8 @@ class ModelConfig:
     verticals: tuple[int, ...] = ()
     class_counts: tuple[int, ...] = ()
     num_verticals: int | None = None
+    # 1 of files without it: what they lack has the earlier default; see models.base.
+    defaults_version: int = DEFAULTS_VERSION
     imports: tuple[str, ...] = ()  # --import; "import" in model_flags.json
 
     def __post_init__(self):
@@ -115,6 +120,8 @@ class RunConfig:
         missing = sorted(keys - values.keys())
         require(not missing, f"{source}: lacks the keys {', '.join(missing)}")
         values["imports"] = values.pop("import", ())
+        if "hyperparameters" in values:  # not the starter code's
+            values.setdefault("defaults_version", 1)
 
         def build(config_class):
             hints = typing.get_type_hints(config_class)

@@ -62,6 +62,32 @@ def make_gru(input_size: int, units: int, **kwargs) -> keras.layers.GRU:
     )
 
 
+def lstm_candidates(layer, x, outputs):
+    """The candidates of an LSTM, which its gates add to the state: [B, T, H].
+
+        g_t = tanh(x_t W + h_{t-1} U + b)
+
+    cuDNN does not return them, so they are computed again, from all outputs at once.
+    With layer normalisation g_t is tanh(LN(x_t W + h_{t-1} U)), before dropout.
+
+    Args:
+      layer: of `make_lstm`, or a LayerNormLSTM.
+      x: the layer's inputs [B, T, D].
+      outputs: its outputs h [B, T, H].
+    """
+    before = ops.pad(outputs[:, :-1], [[0, 0], [1, 0], [0, 0]])
+    units = layer.units
+    if isinstance(layer, LayerNormLSTM):
+        cell, part = layer.rnn.cell, slice(units, 2 * units)
+        z = ops.matmul(x, layer.kernel[:, part])
+        z = z + ops.matmul(before, cell.recurrent_kernel[:, part])
+        return ops.tanh(cell.normalize(z, cell.gain[1], cell.shift[1]))
+    cell, part = layer.cell, slice(2 * units, 3 * units)
+    z = ops.matmul(x, cell.kernel[:, part])
+    z = z + ops.matmul(before, cell.recurrent_kernel[:, part])
+    return ops.tanh(z + cell.bias[part])
+
+
 def disable_cudnn(model) -> None:
     """Makes a model's recurrent layers loops, which run on any device.
 
@@ -113,18 +139,19 @@ class LayerNormLSTMCell(Configured, keras.layers.Layer):
         size = 4 * self.units
         gates = inputs[:, :size] + ops.matmul(h, self.recurrent_kernel)
         gates = ops.reshape(gates, (-1, 4, self.units))
-        gates = self._normalize(gates, self.gain[:4], self.shift[:4])
+        gates = self.normalize(gates, self.gain[:4], self.shift[:4])
         i, j, f, o = (gates[:, k] for k in range(4))
         candidate = ops.tanh(j)
         if self.masked:
             candidate = candidate * inputs[:, size:]
         c = c * ops.sigmoid(f + 1.0) + ops.sigmoid(i) * candidate
-        c = self._normalize(c, self.gain[4], self.shift[4])
+        c = self.normalize(c, self.gain[4], self.shift[4])
         h = ops.tanh(c) * ops.sigmoid(o)
         return h, [h, c]
 
     @staticmethod
-    def _normalize(x, gain, shift):
+    def normalize(x, gain, shift):
+        """LN over the last axis."""
         x32 = ops.cast(x, "float32")
         mean = ops.mean(x32, axis=-1, keepdims=True)
         variance = ops.mean(ops.square(x32 - mean), axis=-1, keepdims=True)

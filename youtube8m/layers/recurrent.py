@@ -13,7 +13,12 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from youtube8m.layers.cells import LayerNormLSTM, make_gru, make_lstm
+from youtube8m.layers.cells import (
+    LayerNormLSTM,
+    lstm_candidates,
+    make_gru,
+    make_lstm,
+)
 from youtube8m.layers.inputs import take_frames, zero_padding
 from youtube8m.registry import PACKAGE, Configured, require_choice
 
@@ -48,11 +53,14 @@ class FinalState(NamedTuple):
       c: [B, H], the cell state of the top layer; None without `states`.
       states: [c_1, h_1, c_2, h_2 ...] of all layers (of the top one if interleaved),
         as one tensor; None without `states`.
+      candidates: [B, T, H] of the top layer at all frames, zero at the padding; None
+        without `candidates`.
     """
 
     h: Any
     c: Any = None
     states: Any = None
+    candidates: Any = None
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -67,6 +75,7 @@ class Stack(Configured, keras.layers.Layer):
       states: also return cell states. This costs a fifth of the time, since the
         layers must then get the mask.
       dropout: of the candidates, for layer_norm_lstm.
+      candidates: also return candidates, in the order in which frames are read.
 
     Input shape: frames [B, T, D], mask bool [B, T].
     Output shape: outputs of the top layer [B, T, H], zero at the padding, and a
@@ -80,11 +89,12 @@ class Stack(Configured, keras.layers.Layer):
         backward: bool = False,
         states: bool = False,
         dropout: float = 0.0,
+        candidates: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
         require_choice("cell", cell, *CELLS)
-        if states and cell == "gru":
+        if (states or candidates) and cell == "gru":
             raise ValueError("states: a GRU has no state but its output")
         self.cells = tuple(cells)
 
@@ -109,17 +119,22 @@ class Stack(Configured, keras.layers.Layer):
             x = reverse_frames(x, frame_mask)
         # Padding is at the end, so no output at a real frame depends on it.
         mask = frame_mask if self.states else None
-        states = []
+        states, candidates = [], None
         for layer in self.layers:
+            below = x
             x, *last = layer(x, mask=mask, training=training)
             states += reversed(last)
+        if self.candidates:
+            candidates = lstm_candidates(self.layers[-1], below, x)
+            candidates = zero_padding(candidates, frame_mask)
         x = zero_padding(x, frame_mask)
         h = take_last_frame(x, frame_mask)
         if self.backward:
             x = reverse_frames(x, frame_mask)
         if not self.states:
-            return x, FinalState(h)
-        return x, FinalState(h, states[-2], ops.concatenate(states, axis=-1))
+            return x, FinalState(h, candidates=candidates)
+        states = states[-2], ops.concatenate(states, axis=-1)
+        return x, FinalState(h, *states, candidates)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

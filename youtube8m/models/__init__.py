@@ -17,12 +17,14 @@ from youtube8m.models.base import (
     VideoModel,
 )
 from youtube8m.models.build import (
+    complete,
     count_parameters,
     create,
     descriptor_shape,
     dummy_batch,
     parts,
     require_keras,
+    unfit_classifier,
 )
 from youtube8m.models.imports import import_classes, import_module
 from youtube8m.models.preset import import_source
@@ -45,6 +47,7 @@ __all__ = [
     "Classifier",
     "FrameEncoder",
     "VideoModel",
+    "complete",
     "count_parameters",
     "create",
     "descriptor_shape",
@@ -53,5 +56,6 @@ __all__ = [
     "import_module",
     "parts",
     "require_keras",
+    "unfit_classifier",
     *_REGISTERED,
 ]

@@ -7,8 +7,8 @@
 Shapes: [B, T, D] are batch, frames, features; H the descriptor's length, C classes.
 """
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import keras
 from keras import ops
@@ -42,6 +42,14 @@ class Part(Configured, keras.layers.Layer):
 
     # The name of the preset whose row reports this class; subclasses do not inherit it.
     reported_by: str = ""
+    # Defaults that were others when earlier versions wrote their files: the values of
+    # arguments that such a file lacks. For an encoder also that of the flag
+    # video_level_classifier_model.
+    earlier_defaults: Mapping[str, Any] = {}
+
+    @classmethod
+    def from_config(cls, config):
+        return super().from_config({**cls.earlier_defaults, **config})
 
     def sublayer(self, cls: type, size: int, name: str, **kwargs) -> keras.layers.Layer:
         """A layer with the part's dtype policy, built for inputs [..., size]."""
@@ -73,8 +81,9 @@ class FrameEncoder(Part):
 
     # The encoder takes exactly two modalities, visual first.
     needs_two_modalities: bool = False
-    # The name of the one classifier that works with this encoder; None for any.
-    fixed_classifier: str | None = None
+    # The names of the classifiers that work with this encoder, first the one that it
+    # has if none is asked for; () for any.
+    classifiers: tuple[str, ...] = ()
     # If False, there is no classifier and no label loss, only auxiliary losses.
     supervised: bool = True
     # `call` also takes `labels`, ids [B, L] padded with -1, None where unknown.

@@ -4,15 +4,17 @@ model = create(RunConfig(DataConfig(...), ModelConfig(model="LstmModel")))
 outputs = model(batch)
 """
 
+import dataclasses
 import typing
 
 import keras
 import numpy as np
 
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
+from youtube8m.config.model import DEFAULTS_VERSION
 from youtube8m.errors import UserError, unknown_name
 from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING, VideoModel
-from youtube8m.registry import construct
+from youtube8m.registry import construct, defaults
 
 
 class Parts(typing.NamedTuple):
@@ -26,7 +28,8 @@ class Parts(typing.NamedTuple):
 def parts(config: ModelConfig) -> Parts:
     """The classes of the parts that `config` names.
 
-    Raises UserError for an unknown name.
+    Raises UserError for an unknown name, or a classifier that the encoder does not go
+    with.
     """
     name = config.label_processing
     processing = LABEL_PROCESSING.get(name) if name else None
@@ -37,8 +40,51 @@ def parts(config: ModelConfig) -> Parts:
     encoder = ENCODERS.get(config.model)
     if not encoder.supervised:
         return Parts(encoder, None, None)
-    name = encoder.fixed_classifier or config.video_level_classifier_model
-    return Parts(encoder, CLASSIFIERS.get(name), processing)
+    return Parts(encoder, CLASSIFIERS.get(_classifier(encoder, config)), processing)
+
+
+def _classifier(encoder, config):
+    """The name of the classifier; see `FrameEncoder.classifiers`."""
+    name = config.video_level_classifier_model
+    if not encoder.classifiers or name in encoder.classifiers:
+        return name
+    if config.defaults_version < DEFAULTS_VERSION:
+        first = encoder.classifiers[0]
+        return encoder.earlier_defaults.get("video_level_classifier_model", first)
+    if name in ("", ModelConfig.video_level_classifier_model):
+        return encoder.classifiers[0]
+    raise unfit_classifier(encoder, name)
+
+
+def unfit_classifier(encoder: type, name: str) -> UserError:
+    """The error for a classifier that an encoder does not go with."""
+    return UserError(
+        f"--video_level_classifier_model={name}: {encoder.__name__} goes with "
+        f"{' or '.join(encoder.classifiers)} alone; choose that, or another --model"
+    )
+
+
+def complete(run: RunConfig) -> RunConfig:
+    """The run with all hyper-parameters of its model, also those that its file lacks.
+
+    Raises:
+      UserError: as `parts`.
+    """
+    config = run.model
+    classes = parts(config)
+    values = defaults(*classes, VideoModel)
+    if config.defaults_version < DEFAULTS_VERSION:
+        for cls in filter(None, classes):
+            values |= cls.earlier_defaults
+    values.pop("video_level_classifier_model", None)
+    classifier = classes.classifier
+    model = dataclasses.replace(
+        config,
+        video_level_classifier_model=classifier.__name__ if classifier else "",
+        hyperparameters={**values, **config.hyperparameters},
+        defaults_version=DEFAULTS_VERSION,
+    )
+    return dataclasses.replace(run, model=model)
 
 
 def require_keras() -> None:
@@ -64,6 +110,7 @@ def create(run: RunConfig) -> VideoModel:
     Raises UserError for an unknown name, the wrong level of features for the model, or
     a hyper-parameter's value that it refuses.
     """
+    run = complete(run)
     classes = parts(run.model)
     _check_level(run, classes.encoder)
     values = run.constructor_values
@@ -95,7 +142,7 @@ def dummy_batch(data: DataConfig, batch: int = 1, frames: int = 2) -> dict:
 def _check_level(run, encoder_class):
     name = run.model.model
     if encoder_class is None and run.data.frame_features:
-        free = (n for n in ENCODERS if ENCODERS.get(n).fixed_classifier is None)
+        free = (n for n in ENCODERS if not ENCODERS.get(n).classifiers)
         raise UserError(
             f"--model={name} takes video-level features, but --frame_features is set; "
             f"drop it, or choose a frame-level model ({', '.join(free)}) with "

@@ -45,15 +45,21 @@ class TrainedRun:
 
     Args:
       given: hyper-parameters; see `read_run`.
+      predicts: whether the model must predict labels; else a descriptor is enough.
 
     Raises UserError if the directory holds no run.
     """
 
-    def __init__(self, train_dir: str, given: Mapping[str, Any] | None = None):
+    def __init__(
+        self,
+        train_dir: str,
+        given: Mapping[str, Any] | None = None,
+        predicts: bool = True,
+    ):
         models.require_keras()
         self.directory = RunDirectory(train_dir)
         self.run = read_run(self.directory, given or {})
-        if models.parts(self.run.model).classifier is None:
+        if predicts and models.parts(self.run.model).classifier is None:
             raise UserError(
                 f"--train_dir={self.directory.path}: holds a {self.run.model.model}, "
                 "which predicts no labels; train a classifier with --warm_start_from="

@@ -14,12 +14,13 @@ events.*, eval/                 TensorBoard's summaries
 best/, segment_best/            the checkpoints with the highest GAP
 """
 
+import contextlib
 import glob
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from absl import logging
 
@@ -62,8 +63,16 @@ class RunDirectory:
         """The path of one of the run's files."""
         return os.path.join(self.path, name)
 
-    def prepare(self, run: RunConfig, start_new: bool) -> None:
+    def prepare(
+        self,
+        run: RunConfig,
+        start_new: bool,
+        complete: Callable[[RunConfig], RunConfig] = lambda run: run,
+    ) -> None:
         """Makes the directory ready to train `run`.
+
+        Args:
+          complete: fills in what files of earlier versions lack, `models.complete`.
 
         Raises:
           UserError: it holds another model or cannot be written; or with `start_new`
@@ -90,7 +99,7 @@ class RunDirectory:
                 "train.py continues from"
             )
         else:
-            self._check_same(run)
+            self._check_same(run, complete)
 
     @property
     def is_starters(self) -> bool:
@@ -207,8 +216,11 @@ class RunDirectory:
     def _relative(self, path):
         return os.path.relpath(os.path.realpath(path), os.path.realpath(self.path))
 
-    def _check_same(self, run):
-        saved, wanted = _flatten(self.read_run()), _flatten(run)
+    def _check_same(self, run, complete):
+        saved = self.read_run()
+        with contextlib.suppress(UserError):  # of a class that this run does not import
+            saved, run = complete(saved), complete(run)
+        saved, wanted = _flatten(saved), _flatten(run)
         different = [key for key in wanted if wanted[key] != saved.get(key)]
         if "released_code" in different and "released_crops" in different:
             different.remove("released_crops")  # which follows from it
@@ -241,5 +253,5 @@ class RunDirectory:
 def _flatten(run):
     """model_flags.json with each hyper-parameter as a key; modules may have moved."""
     values = json.loads(run.to_json())
-    left_out = {"hyperparameters": None, "import": None}
+    left_out = dict.fromkeys(("hyperparameters", "import", "defaults_version"))
     return {**values, **values["hyperparameters"], **left_out}

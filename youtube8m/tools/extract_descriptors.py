@@ -5,7 +5,8 @@
     python train.py --model=HierarchicalMoeModel --feature_names=descriptor \\
         --feature_sizes=1152 --train_data_pattern='descriptors/train/*.tfrecord' ...
 
-A descriptor is the input of the model's classifier. This is the first stage of Tang et
+A descriptor is the input of the model's classifier, or what a model without one
+computes of a video, such as CrossModalAutoencoder. This is the first stage of Tang et
 al. 2017; the second trains on such records (its feature is called `plstm` there), which
 train.py L2-normalises as it does all features.
 """
@@ -51,7 +52,7 @@ def main() -> None:
     """Reads the flags and extracts. Those of the model come from model_flags.json."""
     config = flags.read(ExtractionConfig)
     directory = _make_empty_directory(config.output_dir)
-    trained = TrainedRun(config.train_dir, config.hyperparameters)
+    trained = TrainedRun(config.train_dir, config.hyperparameters, predicts=False)
     flags.warn_differing(trained.run)
     total, shards = 0, batched(_make_examples(trained, config), config.shard_size)
     for number, shard in enumerate(shards):

@@ -4,6 +4,7 @@ python train.py --model=LogisticModel --train_data_pattern='train*.tfrecord'
 python train.py --preset=zou2017-bilstm-moe --train_data_pattern='train*.tfrecord'
 """
 
+import contextlib
 import dataclasses
 import os
 import sys
@@ -11,15 +12,17 @@ import sys
 import tensorflow as tf
 from absl import logging
 
-from youtube8m import cli
+from youtube8m import cli, models
 from youtube8m.cli import data_flags, flags
 from youtube8m.config import DataConfig
+from youtube8m.errors import UserError
 from youtube8m.models.preset import find
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.schema import CLASS_FACTS
 from youtube8m.training.config import TrainingConfig
 from youtube8m.training.trainer import Trainer
 from youtube8m.training.workers import Workers
+from youtube8m.util.json import JsonError, read_json
 
 flags.define(TrainingConfig, DataConfig)
 flags.define_model_flags()
@@ -28,10 +31,12 @@ flags.define_model_flags()
 def main() -> None:
     """Reads the flags and trains."""
     flags.apply_preset()
+    goes_on = False
+    with contextlib.suppress(UserError):  # the trainer tells what is wrong there
+        goes_on = _keep_settings()
     config = flags.read(TrainingConfig)
-    data_flags.complete(
-        config.train_data_pattern, "--train_data_pattern", _saved_data(config)
-    )
+    if not goes_on:
+        data_flags.complete(config.train_data_pattern, "--train_data_pattern")
     run = flags.read_run()
     if config.preset:
         _announce(config, run)
@@ -43,12 +48,36 @@ def main() -> None:
         sys.exit(128 + trainer.stopped_by)
 
 
-def _saved_data(config):
-    """What the run that is to go on reads; None of a run that begins."""
-    directory = RunDirectory(config.train_dir)
-    if config.start_new_model or not directory.latest_checkpoint():
-        return None
-    return directory.read_run().data
+def _keep_settings():
+    """Makes a run's own values the defaults; returns whether there is a run.
+
+    That concerns how it reads the data, what its files lack, and its preset, whose
+    values may be others by now. Flags that are given win.
+    """
+    given = flags.FLAGS
+    directory = RunDirectory(given.train_dir)
+    if given.start_new_model or not directory.latest_checkpoint():
+        return False
+    began = directory.read_run()
+    run = models.complete(began)
+    names = {*run.model.hyperparameters} - {*began.model.hyperparameters}
+    names |= {*data_flags.NAMES}
+    if getattr(models.parts(run.model).encoder, "classifiers", ()):
+        names.add("video_level_classifier_model")
+    if given.preset and given.preset == _preset_of(directory):
+        names |= find(given.preset).flags.keys()
+    kept = {**vars(run.data), **vars(run.model), **run.model.hyperparameters}
+    for name in names.intersection(kept, given):
+        value = kept[name]
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        given.set_default(name, text)
+    return True
+
+
+def _preset_of(directory):
+    path = directory.file("training_config.json")
+    with contextlib.suppress(JsonError):
+        return read_json(path, lambda values: values["preset"])
 
 
 def _announce(config, run):

@@ -20,6 +20,7 @@ from youtube8m import compat
 from youtube8m.data.reading.batch import batch_signature, device_inputs
 from youtube8m.losses import CrossEntropyLoss, LabelLoss, label_arrays
 from youtube8m.models import VideoModel
+from youtube8m.models.base import Part
 from youtube8m.training.config import TrainingConfig
 
 # Results that are sums over the replicas, and all that are one number per step.
@@ -200,16 +201,50 @@ class TrainStep:
         results = {k: v for k, v in outputs.items() if k == "predictions"}
         return {**results, "sums": context.all_reduce("sum", tf.stack(own))}
 
+    def idle_terms(self, batch) -> list[str]:
+        """Names of the terms of the loss whose gradients reach no weight.
+
+        It traces gradients, but computes none. Where the label loss is the only term,
+        nothing is traced: without its gradients no step can be built.
+
+        Args:
+          batch: any inputs of the model, with labels.
+        """
+        model, loss = self.state.model, self.state.loss
+        parts = [model.encoder, model.classifier, model.label_processing, loss]
+        own = {type(part).auxiliary_losses for part in parts if part is not None}
+        if own <= {Part.auxiliary_losses, LabelLoss.auxiliary_losses}:
+            return []
+        idle = []
+
+        def trace_replica():
+            with tf.GradientTape(persistent=True) as tape:
+                terms = self._auxiliary_terms(model(batch, training=True), batch)
+            variables = model.trainable_variables
+            idle[:] = [
+                name
+                for name, term in terms.items()
+                if all(g is None for g in tape.gradient(term, variables))
+            ]
+
+        tf.function(lambda: self.strategy.run(trace_replica)).get_concrete_function()
+        return idle
+
+    def _auxiliary_terms(self, outputs, batch):
+        """The terms of the loss beside the label loss, by name."""
+        terms = self.state.model.auxiliary_losses(outputs, batch)
+        if "predictions" in outputs:
+            terms = {**terms, **self.state.loss.auxiliary_losses(outputs, batch)}
+        return terms
+
     def _sum_losses(self, outputs, batch, total, replicas):
         """The label loss, and the sum of all other terms; global means of both."""
-        parts, label_losses = [self.state.model], tf.constant(0.0)
+        label_losses = tf.constant(0.0)
         if "predictions" in outputs:
             labels, weights = label_arrays(batch, self.num_classes)
             predictions = outputs["predictions"]
             label_losses = self.state.loss.call(labels, predictions, weights)
-            parts.append(self.state.loss)
-        groups = [part.auxiliary_losses(outputs, batch) for part in parts]
-        terms = [term for group in groups for term in group.values()]
+        terms = self._auxiliary_terms(outputs, batch).values()
         counts = [total if term.shape.rank else replicas for term in terms]
         sums = [tf.reduce_sum(tf.cast(term, tf.float32)) for term in terms]
         means = [one / count for one, count in zip(sums, counts, strict=True)]

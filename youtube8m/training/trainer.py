@@ -102,9 +102,10 @@ class Trainer:
             loss.build(run.data.num_classes, models.descriptor_shape(model, run.data))
             self.state = TrainingState(model, optimizer, loss)
         self.step = TrainStep(self.strategy, self.state, config, run.data.num_classes)
+        self._warn_of_idle_terms()
         self.directory = RunDirectory(config.train_dir, writes=self.workers.is_chief)
         self._warm_start_lines = initialize_weights(model, config, self.directory)
-        self.directory.prepare(run, config.start_new_model)
+        self.directory.prepare(run, config.start_new_model, models.complete)
         self.saver = Saver(self.directory, self.state, config.keep_checkpoints)
         self._batch_size = config.batch_size * self.strategy.num_replicas_in_sync
         self.training_flags = self._collect_flags()
@@ -114,6 +115,16 @@ class Trainer:
         self._how_to_resume = f"run the same command{without}"
         self.stopped_by: int | None = None
         self._stop_signal: int | None = None
+
+    def _warn_of_idle_terms(self):
+        batch = models.dummy_batch(self.run.data)
+        idle = self.step.idle_terms(batch | {"labels": np.zeros((1, 1), np.int32)})
+        if idle:
+            logging.warning(
+                "the loss's term %s depends on no weight of the model, so it trains "
+                "nothing; choose another loss, or another model",
+                " and ".join(idle),
+            )
 
     def train(self) -> dict:
         """Trains to the end of the data, --max_steps, SIGTERM or Ctrl-C.

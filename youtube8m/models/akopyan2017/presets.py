@@ -16,6 +16,7 @@ FRAMES = {
     "max_frames": 90,
     "video_level_classifier_model": "LogisticModel",
     "optimizer": "RMSPropOptimizer",
+    "clip_gradient_norm": 0.0,
     "num_epochs": 20,  # more than --max_steps needs
 }
 
@@ -25,6 +26,8 @@ ALL_ROWS = [
     "keeps. We use: the share that it drops.",
     "Unclear in the paper: the factor of the learning rate's decay. We use: 0.95, the "
     "starter code's.",
+    "Unclear in the paper: whether gradients are clipped, as the starter code does; "
+    "the paper does not mention it. We use: no clipping.",
     "Unclear in the paper: whether the features are normalised. We use: the starter "
     "code's L2 norm.",
     "Unclear in the paper: how long a model is trained; epochs and steps do not "

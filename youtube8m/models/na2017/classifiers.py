@@ -15,14 +15,17 @@ class MultiLayerMoeModel(MoeModel):
     """A mixture of experts whose gates and experts have a linear hidden layer.
 
     As MoeModel, on h = x O + b' in place of x. There is one O [H, h] for the gates of
-    all classes and one for the experts.
-    With `released_code`, only the gates have the hidden layer.
-    Source: Na et al. 2017, Table 2, Multi-layer MoE.
+    all classes and one for the experts. The gates have biases, and there is no dummy
+    expert.
+    With `released_code`, only the gates have the hidden layer, and the mixture is the
+    starter code's: gates without biases, and a dummy expert.
+    Source: Na et al. 2017, Table 2, Multi-layer MoE; equations 14 to 17.
 
     Input shape: [B, H]. Output shape: [B, C].
     """
 
     reported_by = "na2017-2l-moe-2"
+    earlier_defaults = {"moe_gate_bias": False, "moe_dummy_expert": True}
 
     def __init__(
         self,
@@ -33,9 +36,15 @@ class MultiLayerMoeModel(MoeModel):
         released_code: Annotated[
             bool, "Compute what the authors' code does where it differs from the paper."
         ] = False,
+        moe_gate_bias: Annotated[bool, "Give the gates biases."] = True,
+        moe_dummy_expert: Annotated[
+            bool, "Add an expert that predicts 0 to those of each class."
+        ] = False,
         **kwargs,
     ):
         super().__init__(num_classes, **kwargs)
+        if released_code:
+            self.moe_gate_bias, self.moe_dummy_expert = False, True
 
     def build(self, input_shape):
         size = self.moe_hidden_size

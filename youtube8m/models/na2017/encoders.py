@@ -49,21 +49,23 @@ class _FixedLengthEncoder(ReproducedEncoder):
 class LSTMMemory(ReproducedEncoder):
     """The last state of an LSTM, with sums over the whole video (LSTM-M-O).
 
-        O = sum_t h_t / |sum_t h_t|           h_t the outputs of the top layer  [B, H]
-        M = sum_t I_t / |sum_t I_t|                                             [B, D]
+        O = sum_t g_t / |sum_t g_t|           g_t the candidates of the top layer [B, H]
+        M = sum_t I_t / |sum_t I_t|                                               [B, D]
         x = [O, c_1, h_1, c_2, h_2 ..., M]    c_l, h_l of layer l after frame n
 
-    The paper calls the sum in O the output but writes the candidate, and does not
-    mention the norms. Here h_t, the norms and the order are those of the released code.
-    The paper counts the states of one layer; the released LSTM and LSTM-M have two by
-    default. The paper's "dropout rate 0.8" is the share that its code keeps.
-    With `released_code` and `layer_norm`, there is no O.
+    g_t = tanh(x_t W + h_{t-1} U + b) is what the gates add to the state. The paper
+    writes it in O, and calls O the output; its code sums the outputs h_t.
+    The paper does not mention the norms. They and the order are those of the released
+    code. The paper counts the states of one layer; the released LSTM and LSTM-M have
+    two by default. The paper's "dropout rate 0.8" is the share that its code keeps.
+    With `released_code`, O sums h_t; with `layer_norm` too, there is no O.
     Source: Table 1, LSTM, LSTM-M, LSTM-M-O and LSTM-M-O-LN.
 
     Input shape: [B, T, D]. Output shape: [B, H + 2 H lstm_layers + D] with "m-o".
     """
 
     reported_by = "na2017-lstm-m-o"
+    earlier_defaults = {"lstm_sum": "outputs"}
 
     def __init__(
         self,
@@ -80,18 +82,28 @@ class LSTMMemory(ReproducedEncoder):
             "Share of the LSTM candidates that dropout zeroes in training, with "
             "layer_norm only.",
         ] = 0.2,
+        lstm_sum: Annotated[
+            str,
+            "What O sums: candidates (the paper) or outputs (the code, and always "
+            "with released_code).",
+        ] = "candidates",
         **kwargs,
     ):
         super().__init__(**kwargs)
         require_choice("lstm_memory", lstm_memory, "none", "m", "m-o")
+        require_choice("lstm_sum", lstm_sum, "candidates", "outputs")
         require_share("dropout_rate", dropout_rate, excluded=1.0)
 
     def build(self, frames_shape, *_):
+        released = self.released_code
+        self._has_o = self.lstm_memory == "m-o" and not (released and self.layer_norm)
+        of_candidates = self.lstm_sum == "candidates" and not released
         self.stack = Stack(
             (self.lstm_cells,) * self.lstm_layers,
             choose_lstm(self.layer_norm),
             states=True,
             dropout=self.dropout_rate,
+            candidates=self._has_o and of_candidates,
             dtype=self.dtype_policy,
             name="stack",
         )
@@ -102,8 +114,9 @@ class LSTMMemory(ReproducedEncoder):
         parts = [final.states]
         if self.lstm_memory != "none":
             parts.append(_l2_normalize(_sum_frames(frames)))
-        if self.lstm_memory == "m-o" and not (self.released_code and self.layer_norm):
-            parts.insert(0, _l2_normalize(_sum_frames(outputs)))
+        if self._has_o:
+            summed = outputs if final.candidates is None else final.candidates
+            parts.insert(0, _l2_normalize(_sum_frames(summed)))
         dtype = self.compute_dtype
         return ops.concatenate([ops.cast(part, dtype) for part in parts], axis=-1)
 
@@ -336,7 +349,7 @@ class ManyToManyLSTM(_FixedLengthEncoder):
     Input shape: [B, T, D]. Output shape: [B, T, H], and which time steps count, [B, T].
     """
 
-    fixed_classifier = "LogisticModel"
+    classifiers = ("LogisticModel",)
     classifies_frames = True
     reported_by = "na2017-many-to-many"
 

@@ -18,9 +18,31 @@ FRAMES = {
     "learning_rate_decay_examples": 1.5e6,
 }
 
-DECAY = (
+MIXTURE = {"moe_gate_bias": True, "moe_dummy_expert": False}  # equations 14 to 17
+MOE = {"video_level_classifier_model": "MoeModel", **MIXTURE}
+
+ALL_ROWS = [
     "Unclear in the paper: the unit of the decay; the paper says every 1.5M "
-    "iterations, the released code every 2M examples. We use: every 1.5M examples."
+    "iterations, the released code every 2M examples. We use: every 1.5M examples.",
+    "Unclear in the paper: which models drop, and what; it speaks of dropout in "
+    "general, with a rate of 0.8, and in the released code the layer-normalised LSTM "
+    "alone drops. We use: dropout of the candidates in na2017-lstm-m-o-ln, and none "
+    "elsewhere.",
+]
+GATES = (
+    "Unclear in the paper: which mixture gave the figure; by equations 14 to 17 the "
+    "gates have biases and there is no dummy expert, in the released code it is the "
+    "starter code's. We use: the equations; --nomoe_gate_bias --moe_dummy_expert is "
+    "the code's."
+)
+SUM = (
+    "Unclear in the paper: what O sums; the formula has the candidates, the text calls "
+    "O the output, and the released code sums the outputs. We use: the candidates; "
+    "--lstm_sum=outputs is the code's."
+)
+NORMS = (
+    "Unclear in the paper: whether M and O are normalised; the released code divides "
+    "each by its L2 norm. We use: the norms."
 )
 ONE_LAYER = (
     "Unclear in the paper: the number of LSTM layers; the paper counts the states of "
@@ -61,11 +83,11 @@ PRESETS = [
             "lstm_cells": 1152,
             "lstm_layers": 1,
             "lstm_memory": "none",
-            "video_level_classifier_model": "MoeModel",
+            **MOE,
             "moe_num_mixtures": 2,
         },
         validation=True,
-        open_questions=[DECAY, ONE_LAYER],
+        open_questions=[*ALL_ROWS, GATES, ONE_LAYER],
     ),
     Preset(
         "na2017-lstm-m",
@@ -77,11 +99,11 @@ PRESETS = [
             "lstm_cells": 1152,
             "lstm_layers": 1,
             "lstm_memory": "m",
-            "video_level_classifier_model": "MoeModel",
+            **MOE,
             "moe_num_mixtures": 2,
         },
         validation=True,
-        open_questions=[DECAY, ONE_LAYER],
+        open_questions=[*ALL_ROWS, GATES, ONE_LAYER, NORMS],
     ),
     Preset(
         "na2017-lstm-m-o",
@@ -93,11 +115,12 @@ PRESETS = [
             "lstm_cells": 1152,
             "lstm_layers": 1,
             "lstm_memory": "m-o",
-            "video_level_classifier_model": "MoeModel",
+            "lstm_sum": "candidates",
+            **MOE,
             "moe_num_mixtures": 2,
         },
         validation=True,
-        open_questions=[DECAY, ONE_LAYER, HUBER],
+        open_questions=[*ALL_ROWS, GATES, ONE_LAYER, SUM, NORMS, HUBER],
     ),
     Preset(
         "na2017-lstm-m-o-ln",
@@ -111,13 +134,17 @@ PRESETS = [
             "dropout_rate": 0.2,
             "layer_norm": True,
             "lstm_memory": "m-o",
-            "video_level_classifier_model": "MoeModel",
+            "lstm_sum": "candidates",
+            **MOE,
             "moe_num_mixtures": 2,
         },
         validation=True,
         open_questions=[
-            DECAY,
+            *ALL_ROWS,
+            GATES,
             ONE_LAYER,
+            SUM,
+            NORMS,
             "Unclear in the paper: whether the model has O, which is not in the "
             "released code, and what its dropout rate of 0.8 means; the code keeps "
             "0.8 of the candidates. We use: O, and 0.2 dropped.",
@@ -132,11 +159,11 @@ PRESETS = [
             "model": "TemporalCNN",
             "kernel_height": 5,
             "num_channels": 64,
-            "video_level_classifier_model": "MoeModel",
+            **MOE,
             "moe_num_mixtures": 2,
         },
         validation=True,
-        open_questions=[DECAY, NORM],
+        open_questions=[*ALL_ROWS, GATES, NORM],
     ),
     Preset(
         "na2017-cnn-256",
@@ -147,11 +174,11 @@ PRESETS = [
             "model": "TemporalCNN",
             "kernel_height": 5,
             "num_channels": 256,
-            "video_level_classifier_model": "MoeModel",
+            **MOE,
             "moe_num_mixtures": 2,
         },
         validation=True,
-        open_questions=[DECAY, NORM],
+        open_questions=[*ALL_ROWS, GATES, NORM],
     ),
     Preset(
         "na2017-position-encoding",
@@ -160,12 +187,13 @@ PRESETS = [
         flags={
             **FRAMES,
             "model": "PositionEncoding",
-            "video_level_classifier_model": "MoeModel",
+            **MOE,
             "moe_num_mixtures": 2,
         },
         validation=True,
         open_questions=[
-            DECAY,
+            *ALL_ROWS,
+            GATES,
             "Unclear in the paper: whether its formula gave the figure; the released "
             "code divides integers, so that all weights are 1. We use: the formula; "
             "--released_code is nearest to the figure.",
@@ -178,11 +206,11 @@ PRESETS = [
         flags={
             **FRAMES,
             "model": "IndirectClustering",
-            "video_level_classifier_model": "MoeModel",
+            **MOE,
             "moe_num_mixtures": 2,
         },
         validation=True,
-        open_questions=[DECAY, CLUSTERING],
+        open_questions=[*ALL_ROWS, GATES, CLUSTERING],
     ),
     Preset(
         "na2017-adaptive-noise",
@@ -191,12 +219,13 @@ PRESETS = [
         flags={
             **FRAMES,
             "model": "AdaptiveNoise",
-            "video_level_classifier_model": "MoeModel",
+            **MOE,
             "moe_num_mixtures": 2,
         },
         validation=True,
         open_questions=[
-            DECAY,
+            *ALL_ROWS,
+            GATES,
             "Unclear in the paper: whether there is noise at test time, and whether "
             "the sum is normalised; no code was released. We use: noise in training "
             "only, and a normalised sum.",
@@ -210,10 +239,11 @@ PRESETS = [
             **FRAMES,
             "model": "ManyToManyLSTM",
             "lstm_cells": 1152,
+            "video_level_classifier_model": "LogisticModel",
         },
         validation=True,
         open_questions=[
-            DECAY,
+            *ALL_ROWS,
             "Unclear in the paper: whether padding counts in the mean of the scores; "
             "it does in the released code. We use: the mean over real frames.",
         ],
@@ -226,11 +256,12 @@ PRESETS = [
             **FRAMES,
             "model": "IndirectClustering",
             "video_level_classifier_model": "MultiLayerMoeModel",
+            **MIXTURE,
             "moe_num_mixtures": 2,
             "moe_hidden_size": 2048,
         },
         validation=True,
-        open_questions=[DECAY, CLUSTERING, HIDDEN],
+        open_questions=[*ALL_ROWS, GATES, CLUSTERING, HIDDEN],
     ),
     Preset(
         "na2017-2l-moe-16",
@@ -240,11 +271,12 @@ PRESETS = [
             **FRAMES,
             "model": "IndirectClustering",
             "video_level_classifier_model": "MultiLayerMoeModel",
+            **MIXTURE,
             "moe_num_mixtures": 16,
             "moe_hidden_size": 2048,
         },
         validation=True,
-        open_questions=[DECAY, CLUSTERING, HIDDEN],
+        open_questions=[*ALL_ROWS, GATES, CLUSTERING, HIDDEN],
     ),
     Preset(
         "na2017-mlp-4096",
@@ -259,7 +291,7 @@ PRESETS = [
             "mlp_layer_norm": False,
         },
         validation=True,
-        open_questions=[DECAY, CLUSTERING],
+        open_questions=[*ALL_ROWS, CLUSTERING],
     ),
     Preset(
         "na2017-mlp-4096-ln",
@@ -274,7 +306,7 @@ PRESETS = [
             "mlp_layer_norm": True,
         },
         validation=True,
-        open_questions=[DECAY, CLUSTERING],
+        open_questions=[*ALL_ROWS, CLUSTERING],
     ),
     Preset(
         "na2017-labels-fixed-0.3",
@@ -283,7 +315,7 @@ PRESETS = [
         flags={
             **FRAMES,
             "model": "IndirectClustering",
-            "video_level_classifier_model": "MoeModel",
+            **MOE,
             "moe_num_mixtures": 16,
             "label_processing": "LabelCorrelation",
             "correlation_alpha": 1.0,
@@ -291,7 +323,7 @@ PRESETS = [
             "correlation_gamma": 0.0,
         },
         validation=True,
-        open_questions=[DECAY, CLUSTERING, CORRELATION],
+        open_questions=[*ALL_ROWS, GATES, CLUSTERING, CORRELATION],
     ),
     Preset(
         "na2017-labels-fixed-0.1",
@@ -300,7 +332,7 @@ PRESETS = [
         flags={
             **FRAMES,
             "model": "IndirectClustering",
-            "video_level_classifier_model": "MoeModel",
+            **MOE,
             "moe_num_mixtures": 16,
             "label_processing": "LabelCorrelation",
             "correlation_alpha": 1.0,
@@ -308,7 +340,7 @@ PRESETS = [
             "correlation_gamma": 0.0,
         },
         validation=True,
-        open_questions=[DECAY, CLUSTERING, CORRELATION],
+        open_questions=[*ALL_ROWS, GATES, CLUSTERING, CORRELATION],
     ),
     Preset(
         "na2017-labels-trained-0.1",
@@ -317,7 +349,7 @@ PRESETS = [
         flags={
             **FRAMES,
             "model": "IndirectClustering",
-            "video_level_classifier_model": "MoeModel",
+            **MOE,
             "moe_num_mixtures": 16,
             "label_processing": "LabelCorrelation",
             "correlation_alpha": 1.0,
@@ -325,7 +357,7 @@ PRESETS = [
             "correlation_gamma": 0.1,
         },
         validation=True,
-        open_questions=[DECAY, CLUSTERING, CORRELATION],
+        open_questions=[*ALL_ROWS, GATES, CLUSTERING, CORRELATION],
     ),
     Preset(
         "na2017-labels-fixed-0.01",
@@ -334,7 +366,7 @@ PRESETS = [
         flags={
             **FRAMES,
             "model": "IndirectClustering",
-            "video_level_classifier_model": "MoeModel",
+            **MOE,
             "moe_num_mixtures": 16,
             "label_processing": "LabelCorrelation",
             "correlation_alpha": 1.0,
@@ -342,7 +374,7 @@ PRESETS = [
             "correlation_gamma": 0.0,
         },
         validation=True,
-        open_questions=[DECAY, CLUSTERING, CORRELATION],
+        open_questions=[*ALL_ROWS, GATES, CLUSTERING, CORRELATION],
     ),
     Preset(
         "na2017-labels-trained-0.01",
@@ -351,7 +383,7 @@ PRESETS = [
         flags={
             **FRAMES,
             "model": "IndirectClustering",
-            "video_level_classifier_model": "MoeModel",
+            **MOE,
             "moe_num_mixtures": 16,
             "label_processing": "LabelCorrelation",
             "correlation_alpha": 1.0,
@@ -359,7 +391,7 @@ PRESETS = [
             "correlation_gamma": 0.01,
         },
         validation=True,
-        open_questions=[DECAY, CLUSTERING, CORRELATION],
+        open_questions=[*ALL_ROWS, GATES, CLUSTERING, CORRELATION],
     ),
     Preset(
         "na2017-labels-both-0.01",
@@ -368,7 +400,7 @@ PRESETS = [
         flags={
             **FRAMES,
             "model": "IndirectClustering",
-            "video_level_classifier_model": "MoeModel",
+            **MOE,
             "moe_num_mixtures": 16,
             "label_processing": "LabelCorrelation",
             "correlation_alpha": 1.0,
@@ -376,7 +408,7 @@ PRESETS = [
             "correlation_gamma": 0.01,
         },
         validation=True,
-        open_questions=[DECAY, CLUSTERING, CORRELATION],
+        open_questions=[*ALL_ROWS, GATES, CLUSTERING, CORRELATION],
     ),
     Preset(
         "na2017-cross-entropy",
@@ -385,11 +417,11 @@ PRESETS = [
         flags={
             **FRAMES,
             "model": "IndirectClustering",
-            "video_level_classifier_model": "MoeModel",
+            **MOE,
             "moe_num_mixtures": 16,
         },
         validation=True,
-        open_questions=[DECAY, CLUSTERING],
+        open_questions=[*ALL_ROWS, GATES, CLUSTERING],
     ),
     Preset(
         "na2017-center",
@@ -398,7 +430,9 @@ PRESETS = [
         flags={
             **FRAMES,
             "model": "IndirectClustering",
-            "video_level_classifier_model": "MoeModel",
+            "clustering_projection": True,
+            "clustering_post": "layer_norm_relu",
+            **MOE,
             "moe_num_mixtures": 16,
             "label_loss": "CenterLoss",
             "center_loss_weight": 0.001,
@@ -406,11 +440,14 @@ PRESETS = [
         },
         validation=True,
         open_questions=[
-            DECAY,
+            *ALL_ROWS,
+            GATES,
             CLUSTERING,
-            "Unclear in the paper: what the centers are of with MoE-16, which has no "
-            "embedding; the released code never moves them. We use: centers of the "
-            "descriptors, which move.",
+            "Unclear in the paper: what the centers are of with MoE-16; they are of an "
+            "embedding that is trained, and before the sum of raw frames stands no "
+            "weight. The released code never moves them. We use: the layers of the "
+            "code's clustering, its projection and its layer normalisation with ReLU, "
+            "and centers of what they give, which move.",
         ],
     ),
     Preset(
@@ -420,13 +457,13 @@ PRESETS = [
         flags={
             **FRAMES,
             "model": "IndirectClustering",
-            "video_level_classifier_model": "MoeModel",
+            **MOE,
             "moe_num_mixtures": 16,
             "label_loss": "PseudoHuberLoss",
             "huber_delta": 0.5,
         },
         validation=True,
-        open_questions=[DECAY, CLUSTERING],
+        open_questions=[*ALL_ROWS, GATES, CLUSTERING],
     ),
     Preset(
         "na2017-huber-1.0",
@@ -435,13 +472,13 @@ PRESETS = [
         flags={
             **FRAMES,
             "model": "IndirectClustering",
-            "video_level_classifier_model": "MoeModel",
+            **MOE,
             "moe_num_mixtures": 16,
             "label_loss": "PseudoHuberLoss",
             "huber_delta": 1.0,
         },
         validation=True,
-        open_questions=[DECAY, CLUSTERING],
+        open_questions=[*ALL_ROWS, GATES, CLUSTERING],
     ),
     Preset(
         "na2017-huber-2.0",
@@ -450,13 +487,13 @@ PRESETS = [
         flags={
             **FRAMES,
             "model": "IndirectClustering",
-            "video_level_classifier_model": "MoeModel",
+            **MOE,
             "moe_num_mixtures": 16,
             "label_loss": "PseudoHuberLoss",
             "huber_delta": 2.0,
         },
         validation=True,
-        open_questions=[DECAY, CLUSTERING],
+        open_questions=[*ALL_ROWS, GATES, CLUSTERING],
     ),
     Preset(
         "na2017-huber-3.0",
@@ -465,13 +502,13 @@ PRESETS = [
         flags={
             **FRAMES,
             "model": "IndirectClustering",
-            "video_level_classifier_model": "MoeModel",
+            **MOE,
             "moe_num_mixtures": 16,
             "label_loss": "PseudoHuberLoss",
             "huber_delta": 3.0,
         },
         validation=True,
-        open_questions=[DECAY, CLUSTERING],
+        open_questions=[*ALL_ROWS, GATES, CLUSTERING],
     ),
     Preset(
         "na2017-lstm-m-o-huber",
@@ -483,13 +520,14 @@ PRESETS = [
             "lstm_cells": 1152,
             "lstm_layers": 1,
             "lstm_memory": "m-o",
-            "video_level_classifier_model": "MoeModel",
+            "lstm_sum": "candidates",
+            **MOE,
             "moe_num_mixtures": 2,
             "label_loss": "PseudoHuberLoss",
             "huber_delta": 0.5,
         },
         validation=True,
-        open_questions=[DECAY, ONE_LAYER, HUBER],
+        open_questions=[*ALL_ROWS, GATES, ONE_LAYER, SUM, NORMS, HUBER],
     ),
     Preset(
         "na2017-ensemble",

@@ -53,6 +53,8 @@ class MoeModel(DenseClassifier):
     over their whole shape and have an L2 penalty of 1e-8. Their columns are ordered by
     expert, then class (the starter code: by class, then expert), which keeps each
     expert's logits together.
+    Without `moe_dummy_expert` the softmax is over the M experts, and with
+    `moe_gate_bias` it is that of x Wg + bg: Na et al. 2017, equations 14 to 17.
     Source: the starter code's MoeModel; Jordan & Jacobs 1994.
 
     Input shape: [B, H]. Output shape: [B, C].
@@ -66,6 +68,10 @@ class MoeModel(DenseClassifier):
         moe_num_mixtures: Annotated[
             int, "Experts per class, without the dummy expert (M)."
         ] = 2,
+        moe_gate_bias: Annotated[bool, "Give the gates biases."] = False,
+        moe_dummy_expert: Annotated[
+            bool, "Add an expert that predicts 0 to those of each class."
+        ] = True,
         **kwargs,
     ):
         super().__init__(num_classes, **kwargs)
@@ -76,8 +82,9 @@ class MoeModel(DenseClassifier):
     def build_mixture(self, gate_shape, expert_shape):
         """Makes `gates` and `experts` for inputs of these shapes."""
         experts, classes = self.moe_num_mixtures, self.num_classes
+        gates = (experts + self.moe_dummy_expert) * classes
         self.gates = self.make_dense(
-            (experts + 1) * classes, "gates", gate_shape, use_bias=False
+            gates, "gates", gate_shape, use_bias=self.moe_gate_bias
         )
         self.experts = self.make_dense(experts * classes, "experts", expert_shape)
 
@@ -86,14 +93,15 @@ class MoeModel(DenseClassifier):
 
     def mix(self, gates, experts):
         """Logits [B, (M + 1) C] and [B, M C] -> probabilities float32 [B, C]."""
-        gates = self._split_experts(gates, self.moe_num_mixtures + 1)
-        experts = self._split_experts(experts, self.moe_num_mixtures)
+        count = self.moe_num_mixtures
+        gates = self._split_experts(gates, count + self.moe_dummy_expert)
+        experts = self._split_experts(experts, count)
         # A list of experts: softmax and slices of [B, M, C] took a third of the step.
         highest = ops.stop_gradient(functools.reduce(ops.maximum, gates))
         gates = [ops.exp(gate - highest) for gate in gates]
         chosen = [
             gate * ops.sigmoid(expert)
-            for gate, expert in zip(gates[:-1], experts, strict=True)
+            for gate, expert in zip(gates[:count], experts, strict=True)
         ]
         # The relu changes no sum of exponentials. It keeps TensorFlow from adding all
         # terms at once in a random order, which would change the last digit.

@@ -21,7 +21,7 @@ class FrameLevelLogisticModel(FrameEncoder):
     Input shape: [B, T, D]. Output shape: [B, D].
     """
 
-    fixed_classifier = "LogisticModel"
+    classifiers = ("LogisticModel",)
 
     def call(self, frames, frame_mask, training=False):
         num_frames = ops.sum(ops.cast(frame_mask, "float32"), axis=1, keepdims=True)

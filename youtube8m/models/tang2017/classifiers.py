@@ -9,39 +9,25 @@ import keras
 import numpy as np
 from keras import ops
 
-from youtube8m.layers.normalization import BatchNorm
+from youtube8m.layers.normalization import BatchNorm, SlimBatchNorm
 from youtube8m.layers.targets import cross_entropy, multi_hot
 from youtube8m.models.base import CLASSIFIERS, count_verticals
 from youtube8m.models.starter.classifiers import DenseClassifier, MoeModel
-from youtube8m.registry import AtLeast, require_share
+from youtube8m.registry import AtLeast, require_choice, require_share
+
+_EPSILON = 1e-5  # of the logarithms, as in the cross entropy
 
 
-@CLASSIFIERS.register
-class PerVerticalModel(DenseClassifier):
-    """A logistic regression of each class on the descriptor of its vertical.
+class _PerVertical(DenseClassifier):
+    """A classifier of its own, a head, for the classes of each vertical.
 
-        p_c = sigmoid(x_v W_v + b_v)[c]       v the vertical of class c; W_v [H_v, C_v]
-
-    There is one matrix W_v for the C_v classes of each vertical, so no descriptor is
-    copied for each class. W_v has an L2 penalty of 1e-8.
-    Source: Tang et al. 2017 (without b); Zou et al. 2017, section 7.1.
-
-    Args:
-      verticals: the vertical of each class, C integers in [0, V).
-      num_verticals: V, if the last verticals have no class; None counts the verticals
-        up to the last one with a class.
-
-    Input shape: V tensors [B, H_v], or one [B, H] for all verticals.
-    Output shape: [B, C].
+    No descriptor is copied for each class.
     """
-
-    reported_by = "tang2017-multi-att"
 
     def __init__(
         self,
         num_classes: int,
         verticals: tuple[int, ...],
-        vertical_bias: Annotated[bool, "Give the logistic regressions a bias."] = True,
         num_verticals: int | None = None,
         **kwargs,
     ):
@@ -61,20 +47,102 @@ class PerVerticalModel(DenseClassifier):
                 f"{len(shapes)} descriptors: expected {len(sizes)}, one per vertical"
             )
         self.heads = [
-            self.make_dense(
-                int(size), f"vertical_{number}", shape, use_bias=self.vertical_bias
-            )
+            self._make_head(int(size), f"vertical_{number}", shape)
             for number, (size, shape) in enumerate(zip(sizes, shapes, strict=True))
             if size
         ]
 
+    def _make_head(self, classes, name, shape):
+        """A built layer [B, H_v] -> [B, C_v]."""
+        raise NotImplementedError
+
     def call(self, descriptor, training=False):
+        """The outputs of the heads in the order of the classes: float32 [B, C]."""
         shared = not isinstance(descriptor, (tuple, list))
         used = [descriptor if shared else descriptor[number] for number in self._used]
         pairs = zip(self.heads, used, strict=True)
-        logits = ops.concatenate([head(x) for head, x in pairs], axis=-1)
-        logits = ops.take(ops.cast(logits, "float32"), self._position_of_class, axis=-1)
-        return ops.sigmoid(logits)
+        outputs = ops.concatenate([head(x) for head, x in pairs], axis=-1)
+        return ops.take(ops.cast(outputs, "float32"), self._position_of_class, axis=-1)
+
+
+@CLASSIFIERS.register
+class PerVerticalModel(_PerVertical):
+    """A logistic regression of each class on the descriptor of its vertical.
+
+        p_c = sigmoid(x_v W_v + b_v)[c]       v the vertical of class c; W_v [H_v, C_v]
+
+    There is one matrix W_v for the C_v classes of each vertical, with an L2 penalty of
+    1e-8.
+    Source: the released code of Tang et al. 2017 (without b); Zou et al. 2017, section
+    7.1.
+
+    Args:
+      verticals: the vertical of each class, C integers in [0, V).
+      num_verticals: V, if the last verticals have no class; None counts the verticals
+        up to the last one with a class.
+
+    Input shape: V tensors [B, H_v], or one [B, H] for all verticals.
+    Output shape: [B, C].
+    """
+
+    reported_by = "zou2017-25-tasks"
+
+    def __init__(
+        self,
+        num_classes: int,
+        verticals: tuple[int, ...],
+        vertical_bias: Annotated[bool, "Give the logistic regressions a bias."] = True,
+        num_verticals: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(num_classes, verticals, num_verticals, **kwargs)
+
+    def _make_head(self, classes, name, shape):
+        return self.make_dense(classes, name, shape, use_bias=self.vertical_bias)
+
+    def call(self, descriptor, training=False):
+        return ops.sigmoid(super().call(descriptor))
+
+
+@CLASSIFIERS.register
+class PerVerticalMoeModel(_PerVertical):
+    """A mixture of experts for each class, on the descriptor of its vertical.
+
+        p_c = MoE_v(x_v)[c]                   v the vertical of class c
+
+    There is one MoeModel for the C_v classes of each vertical.
+    Source: Tang et al. 2017, Table 2, Multi-ATT+BiLSTM; their code has the logistic
+    regressions of PerVerticalModel.
+
+    Args:
+      verticals: the vertical of each class, C integers in [0, V).
+      num_verticals: V, if the last verticals have no class; None counts the verticals
+        up to the last one with a class.
+
+    Input shape: V tensors [B, H_v], or one [B, H] for all verticals.
+    Output shape: [B, C].
+    """
+
+    reported_by = "tang2017-multi-att"
+
+    def __init__(
+        self,
+        num_classes: int,
+        verticals: tuple[int, ...],
+        moe_num_mixtures: Annotated[
+            int, "Experts per class, without the dummy expert (M)."
+        ] = 2,
+        num_verticals: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(num_classes, verticals, num_verticals, **kwargs)
+
+    def _make_head(self, classes, name, shape):
+        head = MoeModel(
+            classes, self.moe_num_mixtures, dtype=self.dtype_policy, name=name
+        )
+        head.build(shape)
+        return head
 
 
 @CLASSIFIERS.register
@@ -82,12 +150,15 @@ class HierarchicalMoeModel(DenseClassifier):
     """A mixture of experts for the verticals, then one for the classes.
 
         q = MoE_V(x)                          [B, V], trained on the labels' verticals
-        p = MoE_C(concat(x, q))               [B, C]
+        z = log(q + e) - log(1 - q + e)       e = 1e-5
+        p = MoE_C(concat(x, z))               [B, C]
         loss += w * cross entropy(q, verticals of the labels)
 
-    Gradients flow from p into q. The paper's text concatenates the values before q's
-    softmax, its code the probabilities q, as here. In rated segments, verticals without
-    a rated class do not count.
+    The paper joins the values before the coarse classifier's softmax. A mixture of
+    experts ends in no softmax, so z are the logits of q: q = sigmoid(z), but for e.
+    With `released_code`, as in the code, p = MoE_C(concat(x, q)).
+    Gradients flow from p into q. In rated segments, verticals without a rated class do
+    not count.
     Source: Tang et al. 2017, Table 4, HMoE; their class HMoeModel.
 
     Args:
@@ -97,6 +168,7 @@ class HierarchicalMoeModel(DenseClassifier):
     """
 
     reported_by = "tang2017-hmoe"
+    earlier_defaults = {"coarse_values": "probabilities"}
 
     def __init__(
         self,
@@ -107,10 +179,19 @@ class HierarchicalMoeModel(DenseClassifier):
         coarse_loss_weight: Annotated[
             float, "Factor of the verticals' cross entropy in the loss (w)."
         ] = 1.0,
+        released_code: Annotated[
+            bool, "Compute what the authors' code does where it differs from the paper."
+        ] = False,
+        coarse_values: Annotated[
+            str,
+            "What the classes get of the verticals: logits (the paper) or "
+            "probabilities (the code, and always with released_code).",
+        ] = "logits",
         num_verticals: int | None = None,
         **kwargs,
     ):
         super().__init__(num_classes, **kwargs)
+        require_choice("coarse_values", coarse_values, "logits", "probabilities")
         self.verticals = _require_one_per_class("verticals", verticals, num_classes)
         self.num_verticals = count_verticals(self.verticals, num_verticals)
 
@@ -128,7 +209,10 @@ class HierarchicalMoeModel(DenseClassifier):
 
     def call(self, descriptor, training=False):
         coarse = self.coarse(descriptor)
-        known = ops.cast(coarse, descriptor.dtype)
+        known = coarse
+        if self.coarse_values == "logits" and not self.released_code:
+            known = ops.log(coarse + _EPSILON) - ops.log(1.0 - coarse + _EPSILON)
+        known = ops.cast(known, descriptor.dtype)
         fine = self.fine(ops.concatenate([descriptor, known], axis=-1))
         return {"predictions": fine, "coarse_predictions": coarse}
 
@@ -196,6 +280,7 @@ class ClassifierChainModel(DenseClassifier):
         chain_dropout: Annotated[
             float, "Share of each group's inputs that dropout zeroes in training."
         ] = 0.5,
+        slim_batch_norm: SlimBatchNorm = False,
         **kwargs,
     ):
         super().__init__(num_classes, **kwargs)
@@ -232,9 +317,7 @@ class ClassifierChainModel(DenseClassifier):
         self.norms, self.groups = [], []
         for number, classes in enumerate(self._sizes):
             if self.distribution_bottleneck:
-                self.norms.append(
-                    self.sublayer(BatchNorm, known, f"norm_{number}", scale=False)
-                )
+                self.norms.append(self._make_norm(known, f"norm_{number}"))
             group = MoeModel(
                 classes,
                 self.moe_num_mixtures,
@@ -246,7 +329,11 @@ class ClassifierChainModel(DenseClassifier):
 
     def _make_bottleneck(self, name, size, units):
         layer = self.make_dense(units, name, (None, size), use_bias=False)
-        return layer, self.sublayer(BatchNorm, units, f"{name}_norm", scale=False)
+        return layer, self._make_norm(units, f"{name}_norm")
+
+    def _make_norm(self, size, name):
+        slim = {"scale": False, "slim": self.slim_batch_norm}
+        return self.sublayer(BatchNorm, size, name, **slim)
 
     def call(self, descriptor, training=False):
         features = descriptor

@@ -2,7 +2,9 @@
 
 Tang, Deng, Zhao, Yi: Hierarchical Deep Recurrent Architecture for Video Understanding,
 arXiv:1707.03296; code: Tsingularity/youtube-8m. The paper writes GRU equations, but
-its titles and its code have LSTMs; so have these models.
+its title of each model and all of its code say LSTM; so have these models LSTMs, with
+`released_code` or without. (A GRU has no cell state, on which BiLSTM and the
+hierarchical model rest.)
 
 h_t are the outputs of a BiLSTM, the sum of both directions, zero at the padding. In the
 authors' code the softmax of the attention is over the padding too, which takes weight
@@ -170,10 +172,11 @@ class MultiAttentionBiLSTM(_Encoder):
 
         x_v = sum_t a[t, v] h_t                       [B, H] for each of V verticals
         a   = softmax over t of e
-        e   = tanh(h) W                               'tanh-dense',        W [H, V]
         e_v = h A b_v                                 'diagonal-bilinear', A diagonal
+        e   = tanh(h) W                               'tanh-dense',        W [H, V]
 
-    Since A b_v is one vector, the paper's score is the code's without the tanh.
+    The paper has the first score, the code the second. Since A b_v is one vector, they
+    differ by the tanh alone. `attention_score` chooses, with `released_code` too.
     With `pool_size`, the maxima of the outputs over windows go through a second BiLSTM,
     as in MaxPoolBiLSTMAttention; the released code has k = 3, the paper's table none.
     With `released_code`, the softmax is over all max_frames time steps, and with
@@ -187,8 +190,12 @@ class MultiAttentionBiLSTM(_Encoder):
     Input shape: [B, T, D]. Output shape: V tensors [B, H].
     """
 
-    fixed_classifier = "PerVerticalModel"
+    classifiers = ("PerVerticalMoeModel", "PerVerticalModel")
     reported_by = "tang2017-multi-att"
+    earlier_defaults = {
+        "attention_score": "tanh-dense",
+        "video_level_classifier_model": "PerVerticalModel",
+    }
 
     def __init__(
         self,
@@ -196,8 +203,8 @@ class MultiAttentionBiLSTM(_Encoder):
         lstm_cells: Annotated[int, "Units of each LSTM layer (H)."] = 1024,
         attention_score: Annotated[
             str,
-            "Score of a frame: tanh-dense (the code) or diagonal-bilinear (the paper).",
-        ] = "tanh-dense",
+            "Score of a frame: diagonal-bilinear (the paper) or tanh-dense (the code).",
+        ] = "diagonal-bilinear",
         pool_size: Annotated[
             int, "Frames in a max-pooling window (k); 0 for no pooling.", AtLeast(0)
         ] = 0,

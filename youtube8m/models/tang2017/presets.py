@@ -25,18 +25,34 @@ BATCH_SIZE = (
     "Unclear in the paper: the batch size. We use: the starter code's, 128 on frames "
     "and 1024 on videos."
 )
-SECOND_BATCH_SIZE = (
+SECOND_STAGE = [
     "Unclear in the paper: the batch size of the second stage. We use: 1024, the "
-    "starter code's on videos."
-)
+    "starter code's on videos.",
+    "Unclear in the paper: the epochs of the second stage. We use: 8, the released "
+    "code's default.",
+]
 LSTM_EXPERTS = (
     "Unclear in the paper: whether the LSTM has 8 experts, as in Table 1, or 4, as in "
     "Table 2; both print the same figure. We use: 8 in tang2017-lstm and 4 in "
     "tang2017-lstm-moe-4."
 )
+DBOF = (
+    "Unclear in the paper: the settings of DBoF, its activation among them. We use: "
+    "those of the starter code of 2017, with relu6."
+)
+DROPOUT = (
+    "Unclear in the paper: whether the models of Tables 2 and 3 drop; section 2 "
+    "introduces dropout for the models that follow, without a rate, and the list of "
+    "models marks some as with dropout. We use: no dropout here, and the released "
+    "code's 0.5 where the list says so."
+)
 CELL = (
     "Unclear in the paper: whether the cells are GRUs or LSTMs; the equations are a "
-    "GRU's, the titles and the released code say LSTM. We use: LSTMs."
+    "GRU's, the models' names and the released code say LSTM. We use: LSTMs."
+)
+SPLIT_CELLS = (
+    "Unclear in the paper: the cells of each modality; the list of models has 1152 for "
+    "all. We use: 1024 for the images and 128 for the sound, which are 1152 together."
 )
 TABLE_2_CELLS = (
     "Unclear in the paper: the number of cells in Table 2. We use: 1024, as in the "
@@ -49,6 +65,12 @@ TABLE_3_CELLS = (
 RANDOM = (
     "Unclear in the paper: which frames are taken at test time; the released code "
     "draws them at random there too. We use: the middle frame of each window."
+)
+HMOE_VALUES = (
+    "Unclear in the paper: which values of the coarse classifier the fine one gets; "
+    "they are those before a softmax, which a mixture of experts does not end in, and "
+    "the released code has the probabilities. We use: the logits of the probabilities; "
+    "--coarse_values=probabilities is the code's."
 )
 HMOE_EXPERTS = (
     "Unclear in the paper: the number of HMoE's experts; the list of models says 4, "
@@ -91,7 +113,7 @@ PRESETS = [
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 8,
         },
-        open_questions=[BATCH_SIZE],
+        open_questions=[BATCH_SIZE, DBOF],
     ),
     Preset(
         "tang2017-lstm",
@@ -120,8 +142,9 @@ PRESETS = [
             "lstm_memory": "none",
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 4,
+            "dropout_keep_prob": 1.0,
         },
-        open_questions=[BATCH_SIZE, LSTM_EXPERTS],
+        open_questions=[BATCH_SIZE, DROPOUT, LSTM_EXPERTS],
     ),
     Preset(
         "tang2017-bilstm",
@@ -134,8 +157,9 @@ PRESETS = [
             "lstm_layers": 1,
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 4,
+            "dropout_keep_prob": 1.0,
         },
-        open_questions=[BATCH_SIZE, CELL],
+        open_questions=[BATCH_SIZE, DROPOUT, CELL],
     ),
     Preset(
         "tang2017-single-att",
@@ -148,8 +172,9 @@ PRESETS = [
             "lstm_layers": 1,
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 4,
+            "dropout_keep_prob": 1.0,
         },
-        open_questions=[BATCH_SIZE, TABLE_2_CELLS, CELL],
+        open_questions=[BATCH_SIZE, DROPOUT, TABLE_2_CELLS, CELL],
     ),
     Preset(
         "tang2017-split-att",
@@ -162,9 +187,12 @@ PRESETS = [
             "audio_lstm_cells": 128,
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 4,
+            "dropout_keep_prob": 1.0,
         },
         open_questions=[
             BATCH_SIZE,
+            DROPOUT,
+            SPLIT_CELLS,
             CELL,
             "Unclear in the paper: the number of experts; Table 2 says 4 for all "
             "rows, the list of models says 16 for this one. We use: 4 here, and 16 in "
@@ -179,16 +207,38 @@ PRESETS = [
             **FRAMES,
             "model": "MultiAttentionBiLSTM",
             "lstm_cells": 1024,
-            "vertical_bias": False,
+            "attention_score": "diagonal-bilinear",
+            "pool_size": 0,
+            "video_level_classifier_model": "PerVerticalMoeModel",
+            "moe_num_mixtures": 4,
+            "dropout_keep_prob": 1.0,
         },
         open_questions=[
             BATCH_SIZE,
+            DROPOUT,
             TABLE_2_CELLS,
             CELL,
-            "Unclear in the paper: what the reported model computes; the released "
-            "code pools the frames first, which the paper does not, and scores them "
-            "by another formula. We use: no pooling, and the code's score.",
+            "Unclear in the paper: whether its model gave the figure; the released "
+            "code pools the frames first, scores them by another formula, and has "
+            "logistic regressions in place of a mixture of experts. We use: the "
+            "paper's; tang2017-multi-att-code is the code.",
         ],
+    ),
+    Preset(
+        "tang2017-multi-att-code",
+        row="Table 2, Multi-ATT+BiLSTM, as the authors' code",
+        flags={
+            **FRAMES,
+            "model": "MultiAttentionBiLSTM",
+            "lstm_cells": 1024,
+            "attention_score": "tanh-dense",
+            "pool_size": 3,
+            "released_code": True,
+            "video_level_classifier_model": "PerVerticalModel",
+            "vertical_bias": False,
+            "dropout_keep_prob": 0.5,
+        },
+        open_questions=[BATCH_SIZE, TABLE_2_CELLS],
     ),
     Preset(
         "tang2017-max-pool-3",
@@ -201,8 +251,9 @@ PRESETS = [
             "pool_size": 3,
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 4,
+            "dropout_keep_prob": 1.0,
         },
-        open_questions=[BATCH_SIZE, TABLE_3_CELLS, CELL],
+        open_questions=[BATCH_SIZE, DROPOUT, TABLE_3_CELLS, CELL],
     ),
     Preset(
         "tang2017-max-pool-5",
@@ -215,8 +266,9 @@ PRESETS = [
             "pool_size": 5,
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 4,
+            "dropout_keep_prob": 1.0,
         },
-        open_questions=[BATCH_SIZE, TABLE_3_CELLS, CELL],
+        open_questions=[BATCH_SIZE, DROPOUT, TABLE_3_CELLS, CELL],
     ),
     Preset(
         "tang2017-random-1",
@@ -229,8 +281,9 @@ PRESETS = [
             "lstm_layers": 1,
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 4,
+            "dropout_keep_prob": 1.0,
         },
-        open_questions=[BATCH_SIZE, TABLE_3_CELLS, CELL, RANDOM],
+        open_questions=[BATCH_SIZE, DROPOUT, TABLE_3_CELLS, CELL, RANDOM],
     ),
     Preset(
         "tang2017-random-4",
@@ -243,8 +296,9 @@ PRESETS = [
             "lstm_layers": 4,
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 4,
+            "dropout_keep_prob": 1.0,
         },
-        open_questions=[BATCH_SIZE, TABLE_3_CELLS, CELL, RANDOM],
+        open_questions=[BATCH_SIZE, DROPOUT, TABLE_3_CELLS, CELL, RANDOM],
     ),
     Preset(
         "tang2017-hierarchical",
@@ -256,8 +310,9 @@ PRESETS = [
             "lstm_cells": 1152,
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 4,
+            "dropout_keep_prob": 1.0,
         },
-        open_questions=[BATCH_SIZE, CELL],
+        open_questions=[BATCH_SIZE, DROPOUT, CELL],
     ),
     Preset(
         "tang2017-first-stage",
@@ -269,6 +324,7 @@ PRESETS = [
             "pool_size": 3,
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 4,
+            "dropout_keep_prob": 1.0,
             "batch_size": 64,
             "num_gpu": 8,
         },
@@ -300,8 +356,9 @@ PRESETS = [
             "model": "HierarchicalMoeModel",
             "coarse_num_mixtures": 4,
             "label_num_mixtures": 4,
+            "coarse_values": "logits",
         },
-        open_questions=[SECOND_BATCH_SIZE, HMOE_EXPERTS],
+        open_questions=[*SECOND_STAGE, HMOE_VALUES, HMOE_EXPERTS],
     ),
     Preset(
         "tang2017-cc",
@@ -317,7 +374,7 @@ PRESETS = [
             "feature_bottleneck": 512,
             "moe_num_mixtures": 8,
         },
-        open_questions=[SECOND_BATCH_SIZE, CHAIN],
+        open_questions=[*SECOND_STAGE, CHAIN],
     ),
     Preset(
         "tang2017-ensemble-01",
@@ -330,6 +387,7 @@ PRESETS = [
             "pool_size": 3,
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 4,
+            "dropout_keep_prob": 1.0,
             "batch_size": 64,
             "num_gpu": 8,
         },
@@ -346,6 +404,7 @@ PRESETS = [
             "pool_size": 3,
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 8,
+            "dropout_keep_prob": 1.0,
             "batch_size": 128,
             "num_gpu": 4,
         },
@@ -362,10 +421,11 @@ PRESETS = [
             "audio_lstm_cells": 128,
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 16,
+            "dropout_keep_prob": 1.0,
             "batch_size": 128,
             "num_gpu": 2,
         },
-        open_questions=[CELL],
+        open_questions=[CELL, SPLIT_CELLS],
     ),
     Preset(
         "tang2017-ensemble-04",
@@ -378,6 +438,7 @@ PRESETS = [
             "pool_size": 5,
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 8,
+            "dropout_keep_prob": 1.0,
             "batch_size": 128,
             "num_gpu": 2,
         },
@@ -394,10 +455,11 @@ PRESETS = [
             "audio_lstm_cells": 128,
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 16,
+            "dropout_keep_prob": 1.0,
             "batch_size": 128,
             "num_gpu": 1,
         },
-        open_questions=[CELL],
+        open_questions=[CELL, SPLIT_CELLS],
     ),
     Preset(
         "tang2017-ensemble-06",
@@ -410,10 +472,11 @@ PRESETS = [
             "audio_lstm_cells": 128,
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 16,
+            "dropout_keep_prob": 1.0,
             "batch_size": 64,
             "num_gpu": 2,
         },
-        open_questions=[CELL],
+        open_questions=[CELL, SPLIT_CELLS],
     ),
     Preset(
         "tang2017-ensemble-07",
@@ -425,8 +488,9 @@ PRESETS = [
             "model": "HierarchicalMoeModel",
             "coarse_num_mixtures": 4,
             "label_num_mixtures": 4,
+            "coarse_values": "logits",
         },
-        open_questions=[SECOND_BATCH_SIZE, HMOE_EXPERTS],
+        open_questions=[*SECOND_STAGE, HMOE_VALUES, HMOE_EXPERTS],
     ),
     Preset(
         "tang2017-ensemble-08",
@@ -438,8 +502,9 @@ PRESETS = [
             "model": "HierarchicalMoeModel",
             "coarse_num_mixtures": 4,
             "label_num_mixtures": 4,
+            "coarse_values": "logits",
         },
-        open_questions=[SECOND_BATCH_SIZE, HMOE_EXPERTS, CHECKPOINT],
+        open_questions=[*SECOND_STAGE, HMOE_VALUES, HMOE_EXPERTS, CHECKPOINT],
     ),
     Preset(
         "tang2017-ensemble-09",
@@ -452,6 +517,7 @@ PRESETS = [
             "pool_size": 5,
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 8,
+            "dropout_keep_prob": 1.0,
             "batch_size": 128,
             "num_gpu": 4,
         },
@@ -468,6 +534,7 @@ PRESETS = [
             "pool_size": 3,
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 16,
+            "dropout_keep_prob": 1.0,
             "batch_size": 128,
             "num_gpu": 4,
         },
@@ -484,6 +551,7 @@ PRESETS = [
             "pool_size": 3,
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 8,
+            "dropout_keep_prob": 1.0,
             "learning_rate_decay": 0.5,
             "learning_rate_decay_examples": 2e7,
             "batch_size": 128,
@@ -538,6 +606,7 @@ PRESETS = [
             "pool_size": 3,
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 8,
+            "dropout_keep_prob": 1.0,
             "batch_size": 128,
             "num_gpu": 4,
         },
@@ -555,11 +624,17 @@ PRESETS = [
             "audio_lstm_cells": 128,
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 16,
+            "dropout_keep_prob": 1.0,
             "batch_size": 128,
             "num_gpu": 4,
         },
         validation=True,
-        open_questions=[CELL],
+        open_questions=[
+            CELL,
+            SPLIT_CELLS,
+            "Unclear in the paper: what the window of 3, which the list of models has "
+            "for this one, means, as the model pools no frames. We use: no window.",
+        ],
     ),
     Preset(
         "tang2017-ensemble-16",
@@ -578,7 +653,7 @@ PRESETS = [
             "batch_size": 128,
             "num_gpu": 1,
         },
-        open_questions=[CELL],
+        open_questions=[CELL, SPLIT_CELLS],
     ),
     Preset(
         "tang2017-ensemble-17",
@@ -594,7 +669,7 @@ PRESETS = [
             "feature_bottleneck": 512,
             "moe_num_mixtures": 8,
         },
-        open_questions=[SECOND_BATCH_SIZE, CHAIN],
+        open_questions=[*SECOND_STAGE, CHAIN],
     ),
     Preset(
         "tang2017-ensemble-18",
@@ -606,8 +681,9 @@ PRESETS = [
             "model": "HierarchicalMoeModel",
             "coarse_num_mixtures": 4,
             "label_num_mixtures": 4,
+            "coarse_values": "logits",
         },
-        open_questions=[SECOND_BATCH_SIZE, HMOE_EXPERTS, CHECKPOINT],
+        open_questions=[*SECOND_STAGE, HMOE_VALUES, HMOE_EXPERTS, CHECKPOINT],
     ),
     Preset(
         "tang2017-ensemble",

@@ -122,15 +122,19 @@ class SegmentAttentionBiLSTM(_TwoBiLSTMs, ReproducedEncoder):
 
 
 @ENCODERS.register
-class LateFusionLSTM(FrameEncoder):
-    """A BiLSTM for each modality, and an LSTM on both; x = the last output.
+class LateFusionLSTM(ReproducedEncoder):
+    """An LSTM for each modality, and an LSTM on both; x = the last output.
 
-        v = BiLSTM(visual / |visual|)          [B, T, 2 Hv]
-        a = BiLSTM(audio / |audio|)            [B, T, 2 Ha]
+        v = LSTM(visual / |visual|)            [B, T, Hv]
+        a = LSTM(audio / |audio|)              [B, T, Ha]
         x = LSTM([v; a]) after the last frame  [B, H]
 
+    The paper has one LSTM layer for each modality. With `bidirectional`, as in the code
+    and always with `released_code`, it is a BiLSTM, and v and a have 2 Hv and 2 Ha
+    values. The code's cells are layer-normalised (`layer_norm`); the row's name does
+    not say so.
     Each modality of a frame is divided by its own L2 norm, as in the released code; the
-    paper does not say. Otherwise the two agree.
+    paper leaves it open.
     Source: Zou et al. 2017, LSTM+late fusion+LR, a member of the 36-ensemble.
 
     Args:
@@ -141,6 +145,7 @@ class LateFusionLSTM(FrameEncoder):
 
     needs_two_modalities = True
     reported_by = "zou2017-late-fusion"
+    earlier_defaults = {"bidirectional": True, "layer_norm": True}
 
     def __init__(
         self,
@@ -154,7 +159,10 @@ class LateFusionLSTM(FrameEncoder):
         top_lstm_cells: Annotated[
             int, "Units of the top LSTM layer, per direction (H)."
         ] = 1200,
-        layer_norm: Annotated[bool, "Use layer-normalised LSTM cells."] = True,
+        layer_norm: Annotated[bool, "Use layer-normalised LSTM cells."] = False,
+        bidirectional: Annotated[
+            bool, "Read each modality in both directions, as the released code does."
+        ] = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -163,14 +171,15 @@ class LateFusionLSTM(FrameEncoder):
     def build(self, frames_shape, *_):
         kwargs = {"cell": choose_lstm(self.layer_norm), "dtype": self.dtype_policy}
         cells = {"visual": self.visual_lstm_cells, "audio": self.audio_lstm_cells}
+        both = self.bidirectional or self.released_code
+        layer = BidirectionalStack if both else Stack
         self.visual, self.audio = (
-            BidirectionalStack((units,), name=name, **kwargs)
-            for name, units in cells.items()
+            layer((units,), name=name, **kwargs) for name, units in cells.items()
         )
         self.visual.build((None, None, self.feature_sizes[0]))
         self.audio.build((None, None, self.feature_sizes[1]))
         self.top = Stack((self.top_lstm_cells,), name="top", **kwargs)
-        self.top.build((None, None, 2 * sum(cells.values())))
+        self.top.build((None, None, (2 if both else 1) * sum(cells.values())))
         self.normalize = NormalizedFeatures(dtype=self.dtype_policy)
 
     def call(self, frames, frame_mask, training=False):
@@ -202,7 +211,7 @@ class PerVerticalBiLSTM(FrameEncoder):
     Input shape: [B, T, D]. Output shape: a list of V tensors [B, 2 H_v].
     """
 
-    fixed_classifier = "PerVerticalModel"
+    classifiers = ("PerVerticalModel", "PerVerticalMoeModel")
     reported_by = "zou2017-25-tasks"
 
     def __init__(

@@ -12,13 +12,25 @@ PAPER = Paper(
 )
 
 FRAMES = {**ON_FRAMES, "base_learning_rate": 0.001}
+# Of the first 225 frames, every fifth.
 CROP = {
+    "max_frames": 225,
     "frame_sampling": "crop",
     "crop_frames": 45,
     "crop_stride": 5,
     "crop_range": 10,
+    "crop_start": 0,
 }
 
+CROPS = (
+    "Unclear in the paper: where crops start; they are of 45 of the first 225 frames, "
+    "every fifth, from one of the first 10 on, but from the starts 5 to 9 on there are "
+    "44. We use: the starts 0 to 9 in training, and 44 frames from the last five."
+)
+START = (
+    "Unclear in the paper: which start the figure has; it is one of 0 to 4, drawn at "
+    "random. We use: 0; give --crop_start for another."
+)
 DIRECTIONS = (
     "Unclear in the paper: whether the figure is that of both directions; the "
     "released code's descriptor has the forward one alone. We use: both."
@@ -80,6 +92,7 @@ PRESETS = [
             "video_level_classifier_model": "MoeModel",
             "moe_num_mixtures": 2,
         },
+        open_questions=[CROPS, START],
     ),
     Preset(
         "zou2017-bilstm-lr-ln",
@@ -96,6 +109,8 @@ PRESETS = [
         },
         validation=True,
         open_questions=[
+            CROPS,
+            START,
             "Unclear in the paper: the settings behind the figure; the model was "
             "trained for about 2.7 epochs, and the authors' script has other values "
             "than the paper. We use: the paper's values and 5 epochs; "
@@ -136,7 +151,7 @@ PRESETS = [
             "moe_num_mixtures": 2,
         },
         validation=True,
-        open_questions=[DIRECTIONS],
+        open_questions=[CROPS, START, DIRECTIONS],
     ),
     Preset(
         "zou2017-bilstm-moe-att",
@@ -154,6 +169,8 @@ PRESETS = [
         },
         validation=True,
         open_questions=[
+            CROPS,
+            START,
             "Unclear in the paper: whether the figure is that of the outputs that it "
             "names; the released code takes others. We use: the paper's; "
             "--released_code takes the code's.",
@@ -189,6 +206,7 @@ PRESETS = [
         },
         validation=True,
         open_questions=[
+            CROPS,
             "Unclear in the paper: the sizes of this model, for which no code was "
             "released. We use: two layers of 1024, on cropped frames.",
         ],
@@ -198,12 +216,36 @@ PRESETS = [
         row="LSTM+late fusion+LR, of the 36",
         flags={
             **FRAMES,
+            **CROP,
+            "model": "LateFusionLSTM",
+            "visual_lstm_cells": 512,
+            "audio_lstm_cells": 150,
+            "top_lstm_cells": 1200,
+            "bidirectional": False,
+            "layer_norm": False,
+            "video_level_classifier_model": "LogisticModel",
+        },
+        validation=True,
+        open_questions=[
+            CROPS,
+            "Unclear in the paper: the sizes of this model, and whether its cells are "
+            "layer-normalised; the row's name does not say so, the released code has "
+            "it, and BiLSTMs on the modalities. We use: one plain LSTM for each "
+            "modality, with the code's sizes; zou2017-late-fusion-script has the code.",
+        ],
+    ),
+    Preset(
+        "zou2017-late-fusion-script",
+        row="LSTM+late fusion+LR, as the authors' script",
+        flags={
+            **FRAMES,
             "frame_sampling": "interval",
             "crop_stride": 6,
             "model": "LateFusionLSTM",
             "visual_lstm_cells": 512,
             "audio_lstm_cells": 150,
             "top_lstm_cells": 1200,
+            "bidirectional": True,
             "layer_norm": True,
             "video_level_classifier_model": "LogisticModel",
             "base_learning_rate": 0.0008,
@@ -211,10 +253,6 @@ PRESETS = [
             "clip_gradient_norm": 10.0,
         },
         validation=True,
-        open_questions=[
-            "Unclear in the paper: the sizes and the training. We use: those of the "
-            "authors' script.",
-        ],
     ),
     Preset(
         "zou2017-25-tasks",
@@ -229,6 +267,7 @@ PRESETS = [
             "cells_per_class": 0.7,
             "layer_norm": True,
             "min_lstm_cells": 80,
+            "video_level_classifier_model": "PerVerticalModel",
             "base_learning_rate": 0.0009,
             "learning_rate_decay_examples": 7e6,
             "clip_gradient_norm": 10.0,
