@@ -18,14 +18,6 @@ from youtube8m.data.writing import synthetic
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config):
-    """Runs the whole suite in two processes, where pytest-xdist is installed."""
-    whole = config.args == config.getini("testpaths") and not config.option.collectonly
-    if whole and getattr(config.option, "numprocesses", 0) is None:
-        config.option.numprocesses = 2
-
-
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory):
     """A small learnable data set; see `synthetic.write_sample` for the keys."""
