@@ -311,7 +311,7 @@ def served(tmp_path_factory):
 def frame_record(rgb=(4, 12), audio=(4, 4), name="v"):
     sizes = {"rgb": rgb, "audio": audio}
     frames = {n: np.zeros(s, np.uint8) for n, s in sizes.items() if s}
-    return frame_example(name, None, frames).SerializeToString()
+    return frame_example(name, None, frames).SerializeToString(deterministic=True)
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,9 @@ def frame_record(rgb=(4, 12), audio=(4, 4), name="v"):
         (VIDEO, frame_record(), "mean_rgb"),
         (
             VIDEO,
-            video_example("v", [1], {"mean_rgb": np.ones(9)}).SerializeToString(),
+            video_example("v", [1], {"mean_rgb": np.ones(9)}).SerializeToString(
+                deterministic=True
+            ),
             "mean_rgb",
         ),
     ],

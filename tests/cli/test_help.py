@@ -127,7 +127,7 @@ def test_every_flag_of_earlier_versions_parses(said, tool):
     assert names <= said[tool][0]
 
 
-@pytest.mark.parametrize("tool", READERS)
+@pytest.mark.parametrize("tool", sorted(READERS))
 def test_commands_that_read_a_run_list_their_own_flags(said, tool):
     listed = listed_in(said[tool][1])
     assert listed >= {*words(OWN[tool]), "import", *UNSAVED}
@@ -141,7 +141,7 @@ def test_flags_that_the_starter_codes_directories_lack_have_a_heading(said):
     assert re.search(r"--iterations=30\n +[A-Z]", after)
 
 
-@pytest.mark.parametrize("tool", {*OWN} - READERS)
+@pytest.mark.parametrize("tool", sorted({*OWN} - READERS))
 def test_other_commands_list_general_flags(said, tool):
     listed = listed_in(said[tool][1])
     assert listed >= words(OWN[tool])
