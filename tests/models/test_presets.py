@@ -179,7 +179,7 @@ def test_late_fusion_is_the_papers_or_the_scripts():
 def test_rows_of_tangs_tables_drop_where_the_source_says_so():
     """Tables 2 and 3 say nothing; the list of models marks some."""
     dropping = {"08", "12", "13", "16", "17", "18"}  # by their first stage, too
-    for name in MODELS:
+    for name in filter(lambda name: name.startswith("tang2017-"), MODELS):
         preset = PRESETS[name]
         if preset.row.startswith(("Table 2, ", "Table 3, ")):
             keep = 0.5 if name.endswith("-code") else 1.0

@@ -15,7 +15,7 @@ from keras import ops
 
 from youtube8m.layers.inputs import NormalizedFeatures, frame_mask
 from youtube8m.layers.pooling import masked_mean
-from youtube8m.registry import PACKAGE, Configured, Registry, require_share
+from youtube8m.registry import PACKAGE, Configured, Registry, arguments, require_share
 
 ENCODERS = Registry("--model")
 CLASSIFIERS = Registry("--video_level_classifier_model")
@@ -49,7 +49,9 @@ class Part(Configured, keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        return super().from_config({**cls.earlier_defaults, **config})
+        taken = cls.earlier_defaults.keys() & arguments(cls).keys()
+        earlier = {name: cls.earlier_defaults[name] for name in taken}
+        return super().from_config({**earlier, **config})
 
     def sublayer(self, cls: type, size: int, name: str, **kwargs) -> keras.layers.Layer:
         """A layer with the part's dtype policy, built for inputs [..., size]."""
