@@ -221,7 +221,9 @@ def test_a_flipped_bit_is_told(box):
     refused(box, path, "is not a complete .tgz archive")
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", gzip.compress(b"no tar" * 99)])
+@pytest.mark.parametrize(
+    "content", [b"", b"no archive", gzip.compress(b"no tar" * 99, mtime=0)]
+)
 def test_other_files_are_told(box, content):
     (box / "m.tgz").write_bytes(content)
     refused(
