@@ -300,7 +300,7 @@ def served(tmp_path_factory):
     loaded = {}
     for data, case in ((FRAMES, "FrameLevelLogisticModel"), (VIDEO, "LogisticModel")):
         path = tmp_path_factory.mktemp("served")
-        train_dir = make_run(path / "run", run_config((case, case, {})))
+        train_dir = make_run(path / "run", run_config((case, "LogisticModel", {})))
         export(ExportConfig(train_dir, output_dir=str(path / "saved")))
         loaded[data] = tf.saved_model.load(str(path / "saved"))
     return lambda data, records: loaded[data].signatures["serving_default"](

@@ -188,6 +188,7 @@ def test_flags_reach_the_model_by_its_arguments():
         "dbof_activation": "sigmoid",
         "dbof_add_batch_norm": False,
         "sample_random_frames": False,
+        "slim_batch_norm": False,
         "moe_num_mixtures": 4,
         "moe_gate_bias": False,
         "moe_dummy_expert": True,

@@ -84,7 +84,7 @@ def build(case):
     if "belongs" in case:
         facts["verticals"] = case["belongs"].tolist()
         facts["num_verticals"] = case.outputs["coarse_predictions"].shape[-1]
-    values = flags | hyperparameters_of(case) | facts
+    values = flags | hyperparameters_of(case) | facts | {"slim_batch_norm": True}
     model = construct(CLASSIFIERS.get(MODELS[case.meta["class"]]), values)
     assert flags.items() <= model.get_config().items()
     model.build(case["input"].shape)

@@ -164,7 +164,6 @@ def test_of_equal_ranks_the_earlier_files_segment_is_first():
         ("b,3 0.5.1 4 e", "line 3 has an entry that is not a number"),
         ("b,", "line 3 lists no class"),
         ("b", "line 3 is 'b'; expected VideoId,LabelConfidencePairs"),
-        ("", "line 3 is ''; expected VideoId,LabelConfidencePairs"),
         (",3 0.5", "line 3 is ',3 0.5'; expected VideoId,"),
         ("a,3 0.5", "line 3 has 'a' again, after line 2"),
     ],

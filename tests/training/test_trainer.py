@@ -469,7 +469,8 @@ def test_two_replicas_of_half_the_batch_give_the_same_weights(sample, tmp_path):
     """After 20 steps with clipping, weight decay and batch normalisation.
 
     Adam's are but for one, whose true gradient is 0, as a batch norm behind it takes it
-    out again: Adam makes whole steps of what rounding leaves.
+    out again: Adam makes whole steps of what rounding leaves. They move the mean that
+    this batch norm sees.
     """
     for replicas, batch in ((1, 32), (2, 16)):
         out = tmp_path / str(replicas)
@@ -479,6 +480,7 @@ def test_two_replicas_of_half_the_batch_give_the_same_weights(sample, tmp_path):
         one, two = map(model_weights, runs)
         if optimizer == "AdamOptimizer":
             assert one.pop("encoder/input_norm/beta").shape == (32,)
+            assert one.pop("encoder/cluster_norm/moving_mean").shape == (16,)
         assert len(one) > 15
         for name in one:
             np.testing.assert_allclose(one[name], two[name], 0, 1e-5, err_msg=name)

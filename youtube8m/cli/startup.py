@@ -75,8 +75,8 @@ def main() -> None:
     folder = _PACKAGE / "tools"
     names = [module.name for module in pkgutil.iter_modules([str(folder)])]
     program, *arguments = sys.argv
-    command = pathlib.Path(program).stem.partition("-")[2]
-    if not command:
+    start, _, command = pathlib.Path(program).stem.partition("-")
+    if start != "youtube8m" or not command:
         command, *arguments = arguments or ["--help"]
     name = command.replace("-", "_")
     if name in names:

@@ -218,8 +218,9 @@ class RunDirectory:
 
     def _check_same(self, run, complete):
         saved = self.read_run()
-        with contextlib.suppress(UserError):  # of a class that this run does not import
-            saved, run = complete(saved), complete(run)
+        if saved.model.model == run.model.model:
+            with contextlib.suppress(UserError):  # of a class that is not imported
+                saved, run = complete(saved), complete(run)
         saved, wanted = _flatten(saved), _flatten(run)
         different = [key for key in wanted if wanted[key] != saved.get(key)]
         if "released_code" in different and "released_crops" in different:

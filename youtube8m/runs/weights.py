@@ -1,5 +1,6 @@
 """The weights of a trained run, ours or the starter code's."""
 
+import contextlib
 import re
 from collections.abc import Callable, Container, Mapping
 from typing import Any
@@ -116,8 +117,8 @@ def restore_checkpoint(parts: Mapping[str, Any], prefix: str) -> None:
     """
     model = parts.get("model", {})
     counts = set(filter(is_count, model))
-    if counts:
-        known = CheckpointReader(prefix).part_shapes("model")
+    with contextlib.suppress(UserError):  # restoring says what is wrong
+        known = CheckpointReader(prefix).part_shapes("model") if counts else {}
         counts = {name for name in counts if is_count(name, known)}
     kept = {name: model[name] for name in model.keys() - counts}
     try:

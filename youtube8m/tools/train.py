@@ -61,7 +61,8 @@ def _keep_settings():
     began = directory.read_run()
     run = models.complete(began)
     names = {*run.model.hyperparameters} - {*began.model.hyperparameters}
-    names |= {*data_flags.NAMES}
+    if given.model == run.model.model:  # else the trainer says that they differ
+        names |= {*data_flags.NAMES}
     if getattr(models.parts(run.model).encoder, "classifiers", ()):
         names.add("video_level_classifier_model")
     if given.preset and given.preset == _preset_of(directory):

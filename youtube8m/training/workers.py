@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import signal
 import threading
+import time
 from collections.abc import Mapping
 
 import tensorflow as tf
@@ -141,8 +142,12 @@ def _reminding(line):
     done = threading.Event()
 
     def remind():
-        while not done.wait(_REMINDER_SECONDS):
-            logging.info("%s", line)
+        reminded = time.monotonic()
+        while not done.wait(1):
+            compat.let_signals_end_the_process(numbers)
+            if time.monotonic() - reminded >= _REMINDER_SECONDS:
+                reminded = time.monotonic()
+                logging.info("%s", line)
 
     threading.Thread(target=remind, daemon=True).start()
     try:

@@ -68,7 +68,7 @@ def find_files(pattern: str) -> list[str]:
     while parts and os.path.exists(os.path.join(known, parts[0]) or os.sep):
         known = os.path.join(known, parts.pop(0)) or os.sep
     pattern = os.path.join(glob.escape(known), *parts)
-    return sorted(filter(os.path.isfile, glob.glob(pattern)))
+    return sorted(path for path in glob.glob(pattern) if not os.path.isdir(path))
 
 
 @contextlib.contextmanager

@@ -284,11 +284,15 @@ class VideoDecoder(Decoder):
                     f"feature {name!r} holds {len(values)} values where {size} belong; "
                     "check --feature_sizes"
                 )
-            if not np.isfinite(values).all():
-                raise RecordError(f"feature {name!r} holds values that are not finite")
+            self._require_finite(name, values)
             parts.append(values)
         features = np.concatenate(parts)
         return [{**self._read_context(record, context), "features": features}]
+
+    @staticmethod
+    def _require_finite(name, values):
+        if not np.isfinite(values).all():
+            raise RecordError(f"feature {name!r} holds values that are not finite")
 
     def collate(self, parsed, rows=None):
         batch = super().collate(parsed)

@@ -96,8 +96,8 @@ class Shards:
         if segments:
             config = config.of_segments()
         decoder = decoding.decoder_for(config, labels, Damage(), (), segments, ids)
-        names = split_paths(pattern) or [pattern]  # find_shards reports an empty one
-        globs = [tfrecord.find_shards(escape_commas(name), flag) for name in names]
+        names = list(map(escape_commas, split_paths(pattern))) or [pattern]
+        globs = [tfrecord.find_shards(name, flag) for name in names]
         paths = list(dict.fromkeys(itertools.chain(*globs)))
         sizes, examples = [], []
         for found in globs:
@@ -123,7 +123,7 @@ class Shards:
         total, limit = sum(self.file_bytes), min(sum(self.file_bytes), _COUNTED_BYTES)
         found, quiet, left = 0, Damage(strict=True), limit
         try:
-            for path, size in zip(self.paths, self.file_bytes, strict=True):
+            for path, size in zip(self.paths, self.file_bytes, strict=False):
                 if left > 0:
                     found += sum(1 for _ in tfrecord.walk(path, quiet, stop=left))
                 left -= size

@@ -97,10 +97,10 @@ def survey(pattern: str, flag: str, first: int = _FIRST_RECORDS) -> Survey:
       UserError: a glob matches no file.
     """
     found = Survey()
-    for glob in split_paths(pattern) or [pattern]:
+    for glob in list(map(escape_commas, split_paths(pattern))) or [pattern]:
         records = itertools.chain.from_iterable(
             tfrecord.read_records(path, Damage(strict=True))
-            for path in tfrecord.find_shards(escape_commas(glob), flag)
+            for path in tfrecord.find_shards(glob, flag)
         )
         for _, record in itertools.islice(records, first):
             try:
