@@ -5,7 +5,7 @@ theirs changes it. Nothing here imports TensorFlow before it is called.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 # The entry that tf.train.Checkpoint adds to a checkpoint, and TensorFlow 1 does not.
@@ -56,18 +56,6 @@ def allow_slow_heartbeats(workers: int) -> None:
         heartbeat_timeout_in_ms=60_000,
         coordinated_jobs=[job],
     )
-
-
-def let_signals_end_the_process(numbers: Iterable[int]) -> None:
-    """Sets the system's own handling of signals, from any thread.
-
-    TensorFlow handles SIGTERM itself while it waits for other workers, and does not end
-    then. Python's signal.signal works in the main thread alone, which waits.
-    """
-    import ctypes
-
-    for number in numbers:
-        ctypes.CDLL(None).signal(number, ctypes.c_void_p(0))  # SIG_DFL
 
 
 @contextlib.contextmanager

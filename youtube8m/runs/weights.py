@@ -106,12 +106,15 @@ def load_newest(directory: RunDirectory, load: Callable[[str], None]) -> str | N
     return None
 
 
-def restore_checkpoint(parts: Mapping[str, Any], prefix: str) -> None:
+def restore_checkpoint(
+    parts: Mapping[str, Any], prefix: str, whole: tf.train.Checkpoint | None = None
+) -> None:
     """Restores the variables of a checkpoint's `parts` from the files at `prefix`.
 
     Args:
       parts: by name, as tf.train.Checkpoint takes them; `model` holds variables by
         name.
+      whole: a checkpoint of these parts, which counts how often it was saved.
 
     Raises UserError if the files are damaged or lack one of the variables.
     """
@@ -121,8 +124,9 @@ def restore_checkpoint(parts: Mapping[str, Any], prefix: str) -> None:
         known = CheckpointReader(prefix).part_shapes("model") if counts else {}
         counts = {name for name in counts if is_count(name, known)}
     kept = {name: model[name] for name in model.keys() - counts}
+    checkpoint = None if counts else whole
     try:
-        checkpoint = tf.train.Checkpoint(**{**parts, "model": kept})
+        checkpoint = checkpoint or tf.train.Checkpoint(**{**parts, "model": kept})
         status = checkpoint.restore(tensorflow_prefix(prefix))
         status.assert_existing_objects_matched().expect_partial()
     except _RESTORE_ERRORS as error:

@@ -41,8 +41,8 @@ class Saver:
             "position": state.position,
             **averages,
         }
-        checkpoint = tf.train.Checkpoint(**self._parts)
-        self._manager = checkpoint_manager(checkpoint, self.directory, self.keep)
+        self._whole = tf.train.Checkpoint(**self._parts)
+        self._manager = checkpoint_manager(self._whole, self.directory, self.keep)
         self._current = None  # the prefix of the checkpoint that equals the state
 
     def restore(self) -> str | None:
@@ -50,7 +50,7 @@ class Saver:
 
         Raises UserError if there are checkpoints, but none can be restored.
         """
-        restore = functools.partial(restore_checkpoint, self._parts)
+        restore = functools.partial(restore_checkpoint, self._parts, whole=self._whole)
         self._current = load_newest(self.directory, restore)
         return self._current
 

@@ -3,8 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-import signal
-import threading
+import socket
 import time
 from collections.abc import Mapping
 
@@ -78,7 +77,7 @@ class Workers:
         tasks = [(t, n) for t in _TASKS for n in range(len(cluster.get(t, ())))]
         addresses = tuple(cluster[name][n] for name, n in tasks)
         for address in addresses:
-            int(address.rsplit(":", 1)[1])  # the port
+            _port(address)
         return cls(addresses, tasks.index((task["type"], int(task["index"]))))
 
     def __len__(self) -> int:
@@ -108,6 +107,7 @@ class Workers:
         tf.config.set_visible_devices(gpus[: max(num_gpu, 0)], "GPU")
         message = "worker %d of %d; waiting for all of %s"
         logging.info(message, self.index + 1, len(self), ", ".join(self.addresses))
+        _wait_for_all(self.addresses, self.index)
         compat.allow_slow_heartbeats(len(self))
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
             tf.train.ClusterSpec({"worker": list(self.addresses)}),
@@ -115,8 +115,7 @@ class Workers:
             task_id=self.index,
             rpc_layer="grpc",
         )
-        with _reminding("still waiting for all of " + ", ".join(self.addresses)):
-            return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+        return tf.distribute.MultiWorkerMirroredStrategy(resolver)
 
 
 def _mirror_gpus(num_gpu):
@@ -130,32 +129,37 @@ def _mirror_gpus(num_gpu):
     return tf.distribute.OneDeviceStrategy(used[0].name if used else "/cpu:0")
 
 
-@contextlib.contextmanager
-def _reminding(line):
-    """Logs a line every 30 seconds, and lets signals end the process.
+def _wait_for_all(addresses, index):
+    """Waits until each worker has been there, in Python, where signals end the wait.
 
-    TensorFlow waits outside of Python, whose handlers of signals would wait for it.
+    TensorFlow's own wait holds Python's lock and handles SIGTERM without ending, so it
+    must be short. Until all are there, each listens at its address, as TensorFlow does
+    afterwards. Where that is impossible, TensorFlow says why.
     """
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    numbers = (signal.SIGTERM, signal.SIGINT) if in_main_thread else ()
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
-    done = threading.Event()
-
-    def remind():
-        reminded = time.monotonic()
-        while not done.wait(1):
-            compat.let_signals_end_the_process(numbers)
-            if time.monotonic() - reminded >= _REMINDER_SECONDS:
-                reminded = time.monotonic()
-                logging.info("%s", line)
-
-    threading.Thread(target=remind, daemon=True).start()
     try:
-        yield
-    finally:
-        done.set()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        listener = socket.create_server(("", _port(addresses[index])))
+    except OSError:
+        return
+    missing, reminded = {*addresses} - {addresses[index]}, time.monotonic()
+    with listener:
+        while missing := {address for address in missing if not _answers(address)}:
+            if time.monotonic() - reminded >= _REMINDER_SECONDS:
+                logging.info("still waiting for %s", ", ".join(sorted(missing)))
+                reminded = time.monotonic()
+            time.sleep(0.2)
+
+
+def _answers(address):
+    """Whether somebody listens at `host:port`."""
+    host, _ = address.rsplit(":", 1)
+    with contextlib.suppress(OSError):
+        socket.create_connection((host.strip("[]"), _port(address)), 2).close()
+        return True
+    return False
+
+
+def _port(address):
+    return int(address.rsplit(":", 1)[1])
 
 
 def split_batch(strategy: tf.distribute.Strategy, batch: dict):
