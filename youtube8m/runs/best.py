@@ -17,7 +17,11 @@ import os
 import shutil
 
 from youtube8m.errors import UserError
-from youtube8m.runs.checkpoint_files import checkpoint_list, is_complete
+from youtube8m.runs.checkpoint_files import (
+    checkpoint_list,
+    is_complete,
+    listed_checkpoints,
+)
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.util.files import replacing
 from youtube8m.util.json import JsonError, read_json
@@ -86,8 +90,8 @@ class BestCheckpoints:
 
     def remove_others(self) -> None:
         """Removes copies that neither gaps.json nor `checkpoint` names."""
-        listed = map(os.path.basename, self.directory.checkpoints())
-        kept = {*self.gaps(), *listed}
+        listed = listed_checkpoints(self.directory.path) or ()
+        kept = {*self.gaps(), *map(os.path.basename, listed)}
         for name in glob.glob("model.ckpt-*", root_dir=self.directory.path):
             if name.rsplit(".", 1)[0] not in kept:
                 with contextlib.suppress(OSError):  # the next call tries again

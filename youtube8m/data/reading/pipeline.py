@@ -47,7 +47,7 @@ _PROBED_RECORDS = 8
 # Batches decoded side by side: more than four wait for Python's lock.
 _DECODERS = max(1, min((os.cpu_count() or 1) // 2, 4))
 _FILE_BITS, _INDEX_BITS = 20, 28  # of a record's number; the other bits are its epoch
-_COUNTED_BYTES = 64 << 20
+_COUNTED_RECORDS = 20_000
 
 START = (0, 0, 0)  # the position of a run that begins
 WHOLE = (0, 1)  # (index, count) of the only part
@@ -117,19 +117,17 @@ class Shards:
 
     @functools.cached_property
     def estimated_records(self) -> int:
-        """Records in all shards, for progress bars: their number in the first 64 MB,
-        and as many for each byte beyond.
-        """
-        total, limit = sum(self.file_bytes), min(sum(self.file_bytes), _COUNTED_BYTES)
-        found, quiet, left = 0, Damage(strict=True), limit
-        try:
-            for path, size in zip(self.paths, self.file_bytes, strict=False):
-                if left > 0:
-                    found += sum(1 for _ in tfrecord.walk(path, quiet, stop=left))
-                left -= size
-        except UserError:  # it is compressed
-            found = limit / (self.record_bytes + 16)
-        return max(1, round(found * total / max(1, limit)))
+        """Records in all shards, for progress bars: the first 20,000 are counted."""
+        found = counted_bytes = 0
+        for path, size in zip(self.paths, self.file_bytes, strict=False):
+            with contextlib.suppress(UserError):  # it is compressed
+                for _, offset, _ in tfrecord.walk(path, Damage(strict=True)):
+                    found += 1
+                    if found == _COUNTED_RECORDS:
+                        rest = sum(self.file_bytes) / max(1, counted_bytes + offset)
+                        return round(found * rest)
+            counted_bytes += size
+        return found or max(1, counted_bytes // (self.record_bytes + 16))
 
     @property
     def estimated_examples(self) -> int:
