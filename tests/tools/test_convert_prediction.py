@@ -33,6 +33,12 @@ def test_lines_of_all_files_become_rows(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("instance", [{"b64": "CgA="}, "CgA="])
+def test_a_line_of_vertex_ai(instance):
+    line = {"instance": instance, "prediction": GOOD}
+    assert tool.to_csv_row(line) == tool.to_csv_row(GOOD)
+
+
 @pytest.mark.parametrize(
     "text, message",
     [

@@ -6,7 +6,8 @@
 
 A line is an exported SavedModel's prediction for one video: {"video_id": "aAbc",
 "class_indexes": [3, 17], "predictions": [0.99, 0.45]}. A batch of one video (each value
-in a list of its own) is accepted too.
+in a list of its own) is accepted too, and a line of Vertex AI's batch prediction, which
+has it as `prediction` beside the `instance`.
 """
 
 import dataclasses
@@ -85,6 +86,8 @@ def to_csv_row(prediction) -> str:
     """
     if not isinstance(prediction, dict):
         raise ValueError("it is no JSON object")
+    inner = prediction.get("prediction")
+    prediction = inner if isinstance(inner, dict) else prediction
     missing = [key for key in _KEYS if key not in prediction]
     if missing:
         raise ValueError(f"it lacks {', '.join(missing)}")
