@@ -137,8 +137,10 @@ def test_shards_in_a_directory_of_any_name_are_found(data, trained, tmp_path, na
 def test_what_names_one_file_twice_is_one_file(data, trained, tmp_path):
     (tmp_path / "link.tfrecord").symlink_to(data / "video.tfrecord")
     pattern = f"{data}/video.tfrecord,{data}/./video*,{tmp_path}/link.tfrecord"
-    predict(pattern, trained / "video", tmp_path / "out.csv")
+    log = predict(pattern, trained / "video", tmp_path / "out.csv")
     assert len(rows(tmp_path / "out.csv")) == 60
+    assert "another video has the id" not in log
+    assert "60 records in 1 files" in train(pattern, tmp_path / "run")
 
 
 def test_a_long_name_is_written(data, trained, tmp_path):

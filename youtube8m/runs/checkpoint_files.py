@@ -1,7 +1,6 @@
 """The files of checkpoints: which ones there are, and the variables in each."""
 
 import atexit
-import contextlib
 import functools
 import glob
 import os
@@ -36,9 +35,11 @@ def tensorflow_prefix(prefix: str) -> str:
 
 
 def _is_utf8(text):
-    with contextlib.suppress(UnicodeEncodeError):
-        return bool(text.encode()) or True
-    return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @functools.cache

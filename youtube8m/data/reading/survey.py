@@ -12,7 +12,6 @@ from youtube8m import schema
 from youtube8m.data.reading import tfrecord
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.reading.tfrecord import RecordError
-from youtube8m.util.files import escape_commas, split_paths
 
 _FIRST_RECORDS = 8  # of each glob
 _FIRST_FEATURES = ("rgb", "mean_rgb", "audio", "mean_audio")
@@ -97,10 +96,9 @@ def survey(pattern: str, flag: str, first: int = _FIRST_RECORDS) -> Survey:
       UserError: a glob matches no file.
     """
     found = Survey()
-    for glob in list(map(escape_commas, split_paths(pattern))) or [pattern]:
+    for shards in tfrecord.find_by_glob(pattern, flag):
         records = itertools.chain.from_iterable(
-            tfrecord.read_records(path, Damage(strict=True))
-            for path in tfrecord.find_shards(glob, flag)
+            tfrecord.read_records(path, Damage(strict=True)) for path in shards
         )
         for _, record in itertools.islice(records, first):
             try:

@@ -18,10 +18,11 @@ import contextlib
 import functools
 import hashlib
 import io
+import itertools
 import math
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import google_crc32c
@@ -72,8 +73,20 @@ def find_shards(pattern: str, flag: str) -> list[str]:
 
     Raises UserError if there is no glob, one matches nothing, or a store is unreadable.
     """
-    paths: dict[str, str] = {}  # by what they are, links resolved
-    globs = split_paths(pattern)
+    return distinct(itertools.chain(*find_by_glob(pattern, flag)))
+
+
+def distinct(paths: Iterable[str]) -> list[str]:
+    """The first path of each file, links resolved."""
+    first: dict[str, str] = {}
+    for path in paths:
+        first.setdefault(os.path.realpath(path), path)
+    return list(first.values())
+
+
+def find_by_glob(pattern: str, flag: str) -> list[list[str]]:
+    """As `find_shards`, the files that each glob matches."""
+    globs, shards = split_paths(pattern), []
     if not globs:
         raise UserError(f"{flag}={pattern}: names no file; give a glob")
     for glob in globs:
@@ -83,9 +96,8 @@ def find_shards(pattern: str, flag: str) -> list[str]:
                 f"{flag}={glob}: no file matches; check the path, and quote the glob "
                 "so that the shell does not expand it"
             )
-        for path in found:
-            paths.setdefault(os.path.realpath(path), path)
-    return list(paths.values())
+        shards.append(found)
+    return shards
 
 
 def _remote_files(glob, flag):
