@@ -178,7 +178,8 @@ def test_the_loss_of_segments_counts_unrated_classes_on_request(starter):
     (batch,) = evaluator.shards.iterate(dataset)
     batch = {name: batch[name] for name in batch if name not in ("id", "segment_start")}
     loss = step(split_batch(strategy, batch))["loss"]
-    assert loss == pytest.approx(starter.expected["segment_eval"]["loss"], rel=1e-4)
+    expected = starter.expected["segment_eval"]["loss"]
+    assert float(loss) == pytest.approx(expected, rel=1e-4)
 
 
 def check_evaluation(starter, expected, segments=False):
