@@ -120,7 +120,9 @@ class Evaluator:
         )
         self.num_classes = self.trained.run.data.num_classes
         self.loss = losses.create(self.trained.run)
-        self._compiled = tf.function(self._top_and_losses, reduce_retracing=True)
+        self._compiled = tf.function(
+            self._top_and_losses, reduce_retracing=True, autograph=False
+        )
 
     def run(self) -> dict:
         """Evaluates the newest checkpoint; without --run_once each newer one, too.

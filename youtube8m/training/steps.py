@@ -159,6 +159,7 @@ class TrainStep:
         arrays = {n: array.write(before, last[n]) for n, array in arrays.items()}
         return {**last, **{n: array.stack() for n, array in arrays.items()}}
 
+    @tf.autograph.experimental.do_not_convert  # which takes as long as the rest
     def _update(self, batches, number=None):
         state = self.state
         rate = decayed_learning_rate(self.config, state.examples)
@@ -227,7 +228,8 @@ class TrainStep:
                 if all(g is None for g in tape.gradient(term, variables))
             ]
 
-        tf.function(lambda: self.strategy.run(trace_replica)).get_concrete_function()
+        trace = tf.function(lambda: self.strategy.run(trace_replica), autograph=False)
+        trace.get_concrete_function()
         return idle
 
     def _auxiliary_terms(self, outputs, batch):
