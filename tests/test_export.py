@@ -177,7 +177,9 @@ def served_alone(saved, source, folder, names=tuple(TYPES)):
     return {n: tf.io.parse_tensor(t, TYPES[n]).numpy() for n, t in tensors.items()}
 
 
-@pytest.mark.parametrize("level", ["frame", "video"])
+@pytest.mark.parametrize(
+    "level", ["frame", pytest.param("video", marks=pytest.mark.slow)]
+)
 def test_served_without_the_package(level, sample, tmp_path):
     """Exported by the command, served by TensorFlow alone in another directory."""
     frames = level == "frame"
@@ -209,6 +211,7 @@ def test_mediapipe_takes_the_newest_checkpoint_where_eval_has_copied_none(
     assert (tmp_path / "mp" / "saved_model.pb").exists()
 
 
+@pytest.mark.slow
 def test_mediapipe_is_served_without_the_package(records, tmp_path):
     """By the starter code's flags."""
     run = run_config(("LstmModel", "MoeModel", {}))
@@ -238,6 +241,7 @@ np.save(sys.argv[2] + "/out.npy", keras.ops.convert_to_numpy(outputs["prediction
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_keras_file_works_under_every_backend(backend, tmp_path):
     if not has(backend):

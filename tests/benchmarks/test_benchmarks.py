@@ -39,14 +39,16 @@ class TestCommand:
                 ("input", *FRAMES),
                 {"ordered batches", "training batches", "plain tf.data"},
             ),
-            (
+            pytest.param(
                 ("input", *FRAMES, "--frame_sampling=crop"),
                 {"ordered batches", "training batches"},
+                marks=pytest.mark.slow,
             ),
             (("train", *FRAMES, *LSTM), {"step alone", "step with input"}),
-            (
+            pytest.param(
                 ("train", *VIDEOS, "--jit_compile", "--precision=mixed_bfloat16"),
                 {"step alone", "step with input"},
+                marks=pytest.mark.slow,
             ),
             (("evaluate", *VIDEOS), {"evaluation with input", "predictions + metrics"}),
             (("inference", *VIDEOS), {"inference to CSV", "predictions alone"}),

@@ -105,6 +105,6 @@ def test_a_session_goes_on_after_each_run(broken, tmp_path):
 def test_a_profiler_writes_its_profile(broken, tmp_path):
     profile = tmp_path / "profile"
     arguments = command(broken, tmp_path / "run", "--max_steps=2")
-    processes.run("-m", "cProfile", "-o", profile, *arguments)
+    processes.forked("-m", "cProfile", "-o", profile, *arguments)
     functions = {name for *_, name in pstats.Stats(str(profile)).stats}
     assert "split_batch" in functions

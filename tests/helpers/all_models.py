@@ -44,6 +44,23 @@ SMALL = {
     "embedding_size": 5,
     "attention_size": 5,
 }
+# Recurrent encoders of several levels or parts: what builds them once more is slow.
+# LstmModel, BiLSTMAttention, BiGRUAttention and LSTMMoE stand for them in a quick run.
+COSTLY = {
+    "BiLSTM",
+    "HierarchicalBiLSTMAttention",
+    "LateFusionLSTM",
+    "MaxPoolBiLSTMAttention",
+    "MultiAttentionBiLSTM",
+    "PerVerticalBiLSTM",
+    "RandomBiLSTMAttention",
+    "SegmentAttentionBiLSTM",
+    "SplitBiLSTMAttention",
+    "StackedBiGRU",
+    "StackedBiLSTM",
+    "StackedBiLSTMLN",
+    "WeightedLSTM",
+}
 # Every way of building a model that deserves the whole matrix.
 SUPERVISED = [name for name in ENCODERS if ENCODERS.get(name).supervised]
 RELEASED = [
@@ -159,7 +176,7 @@ class Built:
             for name, x in self.batch.items()
         }
         call = lambda batch: self.model(batch)["predictions"]  # noqa: E731
-        return tf.function(call, input_signature=[specs])
+        return tf.function(call, input_signature=[specs], autograph=False)
 
 
 _BUILT = {}
@@ -173,11 +190,11 @@ def build(case):
     return _BUILT[key]
 
 
-def parameters(cases):
-    """Every model in a quick run, its variants too in a slow one."""
+def parameters(cases, slow=frozenset()):
+    """Every model but the `slow` ones in a quick run, variants too in a slow one."""
     for name, classifier, values in cases:
         label = "-".join((name, classifier, *values))
-        marks = [pytest.mark.slow] if values else []
+        marks = [pytest.mark.slow] if values or name in slow else []
         yield pytest.param((name, classifier, values), id=label, marks=marks)
 
 

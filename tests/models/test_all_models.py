@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tests.helpers.all_models import (
     CASES,
+    COSTLY,
     COUNTS,
     FRAME_CASES,
     FRAMES,
@@ -31,7 +32,13 @@ from youtube8m.training.steps import TrainingState
 
 
 @pytest.fixture(params=parameters(CASES))
+def any_case(request):
+    return build(request.param)
+
+
+@pytest.fixture(params=parameters(CASES, slow=COSTLY))
 def case(request):
+    """One that the test may change; a quick run leaves the costly ones out."""
     built = build(request.param)
     variables = [(v, v.numpy()) for v in built.model.variables]
     keras.utils.set_random_seed(1)
@@ -45,20 +52,22 @@ def frame_case(request):
     return build(request.param)
 
 
-def test_predictions_are_probabilities(case):
-    assert case.predictions.dtype == "float32"
-    assert case.predictions.shape == (3, NUM_CLASSES)
-    assert (case.predictions >= 0).all() and (case.predictions <= 1).all()
+def test_predictions_are_probabilities(any_case):
+    assert any_case.predictions.dtype == "float32"
+    assert any_case.predictions.shape == (3, NUM_CLASSES)
+    assert (any_case.predictions >= 0).all() and (any_case.predictions <= 1).all()
 
 
-def test_predictions_repeat_and_do_not_depend_on_the_batch(case):
-    whole = case.predict(case.batch)
+def test_predictions_repeat_and_do_not_depend_on_the_batch(any_case):
+    whole = any_case.predict(any_case.batch)
     rows = [
-        case.predict({name: value[i : i + 1] for name, value in case.batch.items()})
+        any_case.predict(
+            {name: value[i : i + 1] for name, value in any_case.batch.items()}
+        )
         for i in range(3)
     ]
     np.testing.assert_allclose(np.concatenate(rows), whole, rtol=1e-5, atol=1e-7)
-    np.testing.assert_array_equal(case.predict(case.batch), whole)
+    np.testing.assert_array_equal(any_case.predict(any_case.batch), whole)
 
 
 def test_padding_changes_nothing(frame_case):
@@ -122,8 +131,8 @@ def test_config_round_trips(case):
     np.testing.assert_array_equal(predict(copy, case.short), case.of_short)
 
 
-def test_run_config_round_trips(case):
-    assert RunConfig.from_json(case.run.to_json()) == case.run
+def test_run_config_round_trips(any_case):
+    assert RunConfig.from_json(any_case.run.to_json()) == any_case.run
 
 
 def test_mixed_precision_is_close_and_ends_in_float32(case):
@@ -141,9 +150,9 @@ def test_mixed_precision_is_close_and_ends_in_float32(case):
     assert all(weight.dtype == "float32" for weight in half.weights)
 
 
-def test_graph_mode_with_unknown_sizes_agrees(case):
+def test_graph_mode_with_unknown_sizes_agrees(any_case):
     np.testing.assert_allclose(
-        case.predict(case.batch), case.predictions, rtol=1e-5, atol=1e-7
+        any_case.predict(any_case.batch), any_case.predictions, rtol=1e-5, atol=1e-7
     )
 
 

@@ -2,12 +2,20 @@
 
 import pytest
 
+from tests.helpers.all_models import COSTLY
 from youtube8m import models
 from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING
 from youtube8m.tools import models as tool
 
 
-@pytest.mark.parametrize("name", [*ENCODERS, *CLASSIFIERS])
+def every_model():
+    """Those that are large where the sizes are the papers' are slow."""
+    for name in (*ENCODERS, *CLASSIFIERS):
+        marks = [pytest.mark.slow] if name in COSTLY else []
+        yield pytest.param(name, marks=marks)
+
+
+@pytest.mark.parametrize("name", every_model())
 def test_every_model_is_listed_with_its_source_and_size(name):
     row = tool.row(name)
     assert row["source"] and row["what it is"]

@@ -106,8 +106,15 @@ def eight_steps(sample, tmp_path_factory):
     return whole, folder / "parts"
 
 
-@pytest.mark.parametrize("part", ["data", "index"])
-@pytest.mark.parametrize("how", ["cut", "flipped"])
+@pytest.mark.parametrize(
+    "part, how",
+    [
+        ("data", "cut"),
+        ("index", "flipped"),
+        pytest.param("data", "flipped", marks=pytest.mark.slow),
+        pytest.param("index", "cut", marks=pytest.mark.slow),
+    ],
+)
 def test_the_checkpoint_before_a_damaged_one_is_used(
     sample, eight_steps, tmp_path, caplog, part, how
 ):
