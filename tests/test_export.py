@@ -112,7 +112,7 @@ def frame_floats(serialized, data):
     return frames, np.array(LENGTHS, np.int32)[:, None]
 
 
-QUICK = {"LstmModel", "DbofModel", "WeightedLSTM", "StackedBiGRU", "MoeModel"}
+QUICK = {"LstmModel", "DbofModel", "StackedBiGRU", "MoeModel"}
 
 
 def export_cases():
@@ -177,9 +177,8 @@ def served_alone(saved, source, folder, names=tuple(TYPES)):
     return {n: tf.io.parse_tensor(t, TYPES[n]).numpy() for n, t in tensors.items()}
 
 
-@pytest.mark.parametrize(
-    "level", ["frame", pytest.param("video", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["frame", "video"])
 def test_served_without_the_package(level, sample, tmp_path):
     """Exported by the command, served by TensorFlow alone in another directory."""
     frames = level == "frame"
@@ -284,7 +283,14 @@ def test_frames_are_chosen_as_for_inference(values):
     assert index.shape[1] == max(counts)
 
 
-@pytest.mark.parametrize("values", SAMPLINGS[1:], ids=str)
+def sampling_cases():
+    """Every way of choosing frames; two of them are quick."""
+    for values in SAMPLINGS[1:]:
+        quick = values.get("frame_sampling") in ("crop", "random")
+        yield pytest.param(values, marks=[] if quick else [pytest.mark.slow])
+
+
+@pytest.mark.parametrize("values", sampling_cases(), ids=str)
 def test_sampling_runs_are_served_as_inferred(values, records, tmp_path):
     run = run_config(("LstmModel", "MoeModel", {}))
     run = RunConfig(dataclasses.replace(FRAMES, **values), run.model)

@@ -20,9 +20,8 @@ LSTM = ("--model=LstmModel", "--lstm_cells=4", "--lstm_layers=1")
 
 
 def benchmark(*arguments, status=0):
-    """A process from nothing for the mistake, as it is the quickest."""
-    execute = processes.run if status else processes.forked
-    return execute("-m", "youtube8m.tools.benchmark", *arguments, status=status)
+    command = ("-m", "youtube8m.tools.benchmark", *arguments)
+    return processes.forked(*command, status=status)
 
 
 def run_config(frame_features=False, **model):

@@ -84,7 +84,8 @@ def command(broken, train_dir, *more):
     )
 
 
-@pytest.mark.parametrize("count", [3, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [3, 40])
 def test_no_run_that_fails_amid_an_epoch_hangs(broken, tmp_path, count):
     arguments = command(broken, tmp_path / "run", "--start_new_model")
     done = processes.run("-c", ENDS, count, *arguments)

@@ -44,7 +44,7 @@ SMALL = {
     "embedding_size": 5,
     "attention_size": 5,
 }
-# Recurrent encoders of several levels or parts: what builds them once more is slow.
+# Recurrent encoders of several levels or parts: what builds or traces them is slow.
 # LstmModel, BiLSTMAttention, BiGRUAttention and LSTMMoE stand for them in a quick run.
 COSTLY = {
     "BiLSTM",
@@ -160,7 +160,10 @@ class Built:
         self.batch = random_batch(self.run.data)
         self.predictions = predict(self.model, self.batch)
         self.short = random_batch(self.run.data, lengths=(3, 2, 1))
-        self.of_short = predict(self.model, self.short)
+
+    @functools.cached_property
+    def of_short(self):
+        return predict(self.model, self.short)
 
     def predict(self, batch):
         """Predictions of any batch by one graph, which is much faster."""

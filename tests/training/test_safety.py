@@ -37,7 +37,7 @@ def checkpoints(train_dir):
     return [os.path.basename(p) for p in RunDirectory(str(train_dir)).checkpoints()]
 
 
-@pytest.mark.parametrize("loop", [1, 2])
+@pytest.mark.parametrize("loop", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_loss_that_is_nan_names_step_videos_and_checkpoint(
     tmp_path, loop, monkeypatch
 ):
@@ -109,7 +109,7 @@ def eight_steps(sample, tmp_path_factory):
 @pytest.mark.parametrize(
     "part, how",
     [
-        ("data", "cut"),
+        pytest.param("data", "cut", marks=pytest.mark.slow),
         ("index", "flipped"),
         pytest.param("data", "flipped", marks=pytest.mark.slow),
         pytest.param("index", "cut", marks=pytest.mark.slow),

@@ -43,16 +43,24 @@ from youtube8m.training.workers import Workers
     "model",
     [
         DBOF,
-        ModelConfig("LstmModel", hyperparameters={"lstm_cells": 8, "lstm_layers": 1}),
+        pytest.param(
+            ModelConfig(
+                "LstmModel", hyperparameters={"lstm_cells": 8, "lstm_layers": 1}
+            ),
+            marks=pytest.mark.slow,
+        ),
         # With dropout, and noise that chooses among experts.
-        ModelConfig(
-            "LSTMMoE",
-            hyperparameters={
-                "lstm_cells": 8,
-                "num_experts": 4,
-                "active_experts": 2,
-                "expert_size": 8,
-            },
+        pytest.param(
+            ModelConfig(
+                "LSTMMoE",
+                hyperparameters={
+                    "lstm_cells": 8,
+                    "num_experts": 4,
+                    "active_experts": 2,
+                    "expert_size": 8,
+                },
+            ),
+            marks=pytest.mark.slow,
         ),
     ],
     ids=lambda m: m.model,
@@ -168,6 +176,7 @@ def test_one_worker_keeps_no_results_of_its_steps(sample, tmp_path):
     assert kept == [0] * 10
 
 
+@pytest.mark.slow
 def test_reports_take_no_memory_that_stays(tmp_path):
     """TensorFlow keeps 800 bytes for each number of Python's that it is given."""
 
@@ -509,7 +518,9 @@ def model_keys(reader):
             yield found[1].replace(".S", "/"), key
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_signals_save_and_end_cleanly(sample, tmp_path, number):
     arguments = (
         f"--train_dir={tmp_path}",
