@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import os
+import weakref
 import zlib
 
 import numpy as np
@@ -492,6 +493,29 @@ def test_a_label_out_of_range_ends_the_run(tmp_path):
     message = str(error.value)
     assert message.startswith(f"{tmp_path}/x: record 20 has labels entry 99")
     assert "--num_classes=20" in message and "\n" not in message
+
+
+class Watched:
+    """A dataset that knows whether its iterator is still there."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __iter__(self):
+        iterator = iter(self.dataset)
+        self.iterator = weakref.ref(iterator)
+        return iterator
+
+
+def test_a_kept_error_keeps_no_iterator(tmp_path):
+    """One that lives on when the interpreter shuts down may hang the process."""
+    examples = [example(f"{n}", [99 if n == 20 else 1]) for n in range(30)]
+    write_records(str(tmp_path / "x"), examples)
+    shards = Shards.open(str(tmp_path / "x"), "--data", CONFIG)
+    watched = Watched(shards.ordered_batches(4))
+    with pytest.raises(UserError) as caught:
+        collections.deque(shards.iterate(watched), maxlen=0)
+    assert "record 20" in str(caught.value) and watched.iterator() is None
 
 
 # Memory.

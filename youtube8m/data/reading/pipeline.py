@@ -23,6 +23,7 @@ import itertools
 import math
 import os
 import re
+import traceback
 import weakref
 from collections.abc import Iterator
 
@@ -299,11 +300,14 @@ class Shards:
 
     def _iterate(self, dataset):
         try:
-            for batch in dataset:  # a variable would keep the iterator in tracebacks
+            for batch in dataset:
                 if self.damage.strict:
                     self.damage.check()
                 yield batch
-        except tf.errors.OpError:
+        except tf.errors.OpError as error:
+            # The frames of an uncaught exception's traceback, and with them the
+            # iterator, would live on when the interpreter shuts down.
+            traceback.clear_frames(error.__traceback__)
             self.damage.check()
             raise
         self.damage.check()
