@@ -23,6 +23,7 @@ from youtube8m.errors import UserError
 from youtube8m.prediction.submission import VIDEO_HEADER
 from youtube8m.util.files import replacing
 from youtube8m.util.json import JsonError, parse_json
+from youtube8m.util.text_files import read_lines
 
 _KEYS = ("video_id", "class_indexes", "predictions")
 
@@ -65,18 +66,14 @@ def convert(pattern: str, output: str) -> None:
 
 def _rows(path):
     """Yields the CSV row of each line of a file; blank lines have none."""
-    try:
-        with open(path, "rb") as lines:
-            for number, line in enumerate(lines, 1):
-                where = f"{path}: line {number}"
-                if line.strip():
-                    yield parse_json(line, to_csv_row)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except JsonError as error:
-        raise UserError(
-            f"{where} is no prediction: {error}; expected JSON with {', '.join(_KEYS)}"
-        ) from None
+    for number, _, line in read_lines(path):
+        try:
+            yield parse_json(line, to_csv_row)
+        except JsonError as error:
+            raise UserError(
+                f"{path}: line {number} is no prediction: {error}; expected JSON with "
+                f"{', '.join(_KEYS)}"
+            ) from None
 
 
 def to_csv_row(prediction) -> str:
