@@ -16,8 +16,14 @@ import keras
 import pandas  # noqa: F401
 import tensorflow  # noqa: F401
 
-from tests.helpers.fuzz_commands.examples import CLASSES, FEATURE, MODEL, SIZE, Example
-from tests.helpers.fuzz_commands.examples import Fault
+from tests.helpers.fuzz_commands.examples import (
+    CLASSES,
+    FEATURE,
+    MODEL,
+    SIZE,
+    Example,
+    Fault,
+)
 from youtube8m import models
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.evaluation import evaluator  # noqa: F401

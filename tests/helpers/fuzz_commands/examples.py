@@ -144,7 +144,7 @@ def csv_ids(path):
         raise Fault("the CSV means something else to Python's reader")
     for _, pairs in rows:
         numbers = [float(n) for n in pairs.split()]
-        if not numbers or len(numbers) % 2 or not all(0 <= n for n in numbers):
+        if not numbers or len(numbers) % 2 or not all(n >= 0 for n in numbers):
             raise Fault(f"a row lists {pairs[:60]!r}")
     return ids
 

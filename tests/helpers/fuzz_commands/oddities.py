@@ -11,7 +11,6 @@ import zlib
 import numpy as np
 
 from youtube8m.data.writing.records import frame_example, video_example, write_records
-from youtube8m.prediction.submission import IDS
 
 CLASSES, SIZE = 5, 4
 
