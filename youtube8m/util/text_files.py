@@ -50,7 +50,7 @@ def read_lines(path: str) -> Iterator[Line]:
 
 
 def numbered_lines(file: BinaryIO, path: str) -> Iterator[Line]:
-    """The lines of an open file from its start on. Raises UserError if it is no text."""
+    """The lines of an open file. Raises UserError if it is no text."""
     start = 0
     for number, line in enumerate(file, 1):
         text, end = line.rstrip(b"\r\n"), start + len(line)
