@@ -46,7 +46,9 @@ def find_rows(ids: Sequence[str], submission: Submission, source: str) -> np.nda
 
     Raises UserError if it lacks some of the ids, which are those of `source`.
     """
-    rows = pd.Index(submission.keys).get_indexer(ids)
+    # As objects: pandas' own text must be UTF-8, which ids need not be.
+    known = pd.Index(submission.keys, dtype=object)
+    rows = known.get_indexer(pd.Index(ids, dtype=object))
     missing = np.flatnonzero(rows < 0)
     if missing.size:
         raise UserError(
