@@ -24,6 +24,7 @@ from absl import logging
 
 from youtube8m import schema
 from youtube8m.errors import UserError
+from youtube8m.prediction.formats import CSV, find_format
 from youtube8m.util.files import local_path
 from youtube8m.util.text import decode_id, encode_id, shortened
 
@@ -256,6 +257,11 @@ class Submission:
                 return header, len(line)
         if _SEGMENT_ROW.match(line):
             return SEGMENT_HEADER, 0
+        if find_format(self.path) != CSV:
+            raise UserError(
+                f"{self.path}: is no CSV but {find_format(self.path)}; give the CSV "
+                "that inference.py --output_format=csv writes"
+            )
         raise UserError(
             f"{self.path}: line 1 is {_quote(line.strip())}; expected the header "
             f"{VIDEO_HEADER.strip()} or {SEGMENT_HEADER.strip()}"
