@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from youtube8m import schema
 from youtube8m.util.files import local_path, renamed
+from youtube8m.util.text import encode_id
 
 _RANGE = schema.QUANTIZED_MAX - schema.QUANTIZED_MIN
 
@@ -54,7 +55,7 @@ def frame_example(
 
     Args:
       labels: class ids; None leaves the key out, as in test records.
-      features: name -> uint8 [T, d].
+      features: name -> uint8 [T, d], stored as bytes, or float32 [T, d], as floats.
       segments: (start, label, score) of each rated segment; None: not rated.
       id_key: 'id', or 'video_id' as in the 2017 release and AudioSet.
     """
@@ -63,14 +64,17 @@ def frame_example(
     if segments is not None:
         add_segments(example.context, segments)
     for name, frames in features.items():
-        if frames.dtype != np.uint8 or frames.ndim != 2:
+        if frames.dtype not in (np.uint8, np.float32) or frames.ndim != 2:
             raise ValueError(
                 f"feature {name!r} is {frames.dtype} {list(frames.shape)}; frames are "
-                "stored as uint8 [T, d]: quantize them first"
+                "stored as uint8 or float32 [T, d]: quantize or convert them first"
             )
         rows = example.feature_lists.feature_list[name].feature
         for frame in frames:
-            rows.add().bytes_list.value.append(frame.tobytes())
+            if frames.dtype == np.uint8:
+                rows.add().bytes_list.value.append(frame.tobytes())
+            else:
+                rows.add().float_list.value.extend(frame)
     return example
 
 
@@ -91,7 +95,7 @@ def video_example(
 
 
 def _add_identity(features, video_id, labels, id_key):
-    features.feature[id_key].bytes_list.value.append(video_id.encode())
+    features.feature[id_key].bytes_list.value.append(encode_id(video_id))
     if labels is not None:
         features.feature[schema.LABELS_KEY].int64_list.value.extend(labels)
 
