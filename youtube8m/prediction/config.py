@@ -63,9 +63,9 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
 
     output_format: str = flag(
         "",
-        "csv (the Kaggle challenge's), jsonl or parquet, which have a row for each "
-        "video or segment, with names where --vocabulary_file is given; default by the "
-        "ending of --output_file, else csv.",
+        "Its format: csv (the Kaggle challenge's), or jsonl or parquet, which have a "
+        "row for each video or segment, with names if --vocabulary_file is given; "
+        "default by the ending of --output_file, else csv.",
         FORMATS,
     )
     names: bool = flag(

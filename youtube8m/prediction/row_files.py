@@ -62,8 +62,7 @@ class PredictionRows:
     def pairs(self, rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As `Submission.pairs`: counts [R], classes [N] and confidences [N]."""
         starts, ends = self._ends[rows], self._ends[np.asarray(rows) + 1]
-        lists = list(map(np.arange, starts, ends))
-        index = np.concatenate(lists) if lists else np.empty(0, int)
+        index = np.concatenate(list(map(np.arange, starts, ends)))
         return ends - starts, self._classes[index], self._scores[index]
 
 

@@ -40,7 +40,10 @@ class Predictions(NamedTuple):
 
 
 class Writer:
-    """Writes the rows of `add` to a binary file; `finish` writes what is left."""
+    """Writes the rows of `add` to a binary file.
+
+    At the end `finish` writes what is left; or, after an error, `abandon` gives up.
+    """
 
     def __init__(self, file):
         self.file = file
@@ -49,6 +52,9 @@ class Writer:
         raise NotImplementedError
 
     def finish(self) -> None:
+        pass
+
+    def abandon(self) -> None:
         pass
 
 
@@ -177,6 +183,10 @@ class Parquet(Writer):
         self._write_group()
         self._writer.close()
 
+    def abandon(self):
+        with contextlib.suppress(OSError):  # such as what led to this
+            self._writer.close()
+
 
 @contextlib.contextmanager
 def open_writer(
@@ -203,5 +213,9 @@ def open_writer(
         writer = JsonLines(file, _Names(vocabulary))
     else:
         writer = Parquet(file, _Names(vocabulary), ranking is not None)
-    yield writer
-    writer.finish()
+    try:
+        yield writer
+        writer.finish()
+    except BaseException:
+        writer.abandon()
+        raise

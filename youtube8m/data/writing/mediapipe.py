@@ -29,7 +29,7 @@ from youtube8m.data.reading.tfrecord import (
     read_records,
     sound_length,
 )
-from youtube8m.data.writing.records import frame_example, quantize
+from youtube8m.data.writing.records import add_float_frames, frame_example, quantize
 from youtube8m.errors import UserError
 from youtube8m.util.text import decode_id
 
@@ -149,10 +149,13 @@ class Conversion:
         if not len(times):
             raise RecordError("has no two features at the same time")
         self.num_frames += len(times)
+        stored = {}
         if self.quantized:
-            features = {n: quantize(values) for n, values in features.items()}
+            stored = {name: quantize(frames) for name, frames in features.items()}
         labels = self._class_ids(clip.context, _LABEL_KEY)
-        example = frame_example(_find_id(clip.context, path), labels, features)
+        example = frame_example(_find_id(clip.context, path), labels, stored)
+        for name in features.keys() - stored.keys():
+            add_float_frames(example, name, features[name])
         self._add_segments(clip.context, times, example.context)
         return example
 
@@ -214,9 +217,9 @@ class Conversion:
         scores = _values(context, _SCORE_KEY, "float_list") or [1.0] * len(starts)
         if not len(starts) == len(ends) == len(labels) == len(scores):
             raise RecordError("has segment lists of unequal lengths")
-        edges = times - _step(times) / 2
-        first, last = np.searchsorted(edges, starts), np.searchsorted(edges, ends)
-        inside = (np.array(starts) >= edges[0]) & (first < len(times))
+        edges = np.append(times, times[-1] + _step(times)) - _step(times) / 2
+        first, last = np.searchsorted(edges, (starts, ends), side="right") - 1
+        inside = (first >= 0) & (first < len(times))
         self.lost_segments += int((~inside).sum())
         whole = np.array(ends) - starts == schema.SEGMENT_FRAMES * _SECOND
         self.odd_segments += int((inside & ~whole).sum())

@@ -55,7 +55,7 @@ def frame_example(
 
     Args:
       labels: class ids; None leaves the key out, as in test records.
-      features: name -> uint8 [T, d], stored as bytes, or float32 [T, d], as floats.
+      features: name -> uint8 [T, d].
       segments: (start, label, score) of each rated segment; None: not rated.
       id_key: 'id', or 'video_id' as in the 2017 release and AudioSet.
     """
@@ -64,18 +64,24 @@ def frame_example(
     if segments is not None:
         add_segments(example.context, segments)
     for name, frames in features.items():
-        if frames.dtype not in (np.uint8, np.float32) or frames.ndim != 2:
+        if frames.dtype != np.uint8 or frames.ndim != 2:
             raise ValueError(
                 f"feature {name!r} is {frames.dtype} {list(frames.shape)}; frames are "
-                "stored as uint8 or float32 [T, d]: quantize or convert them first"
+                "stored as uint8 [T, d]: quantize them first"
             )
         rows = example.feature_lists.feature_list[name].feature
         for frame in frames:
-            if frames.dtype == np.uint8:
-                rows.add().bytes_list.value.append(frame.tobytes())
-            else:
-                rows.add().float_list.value.extend(frame)
+            rows.add().bytes_list.value.append(frame.tobytes())
     return example
+
+
+def add_float_frames(
+    example: tf.train.SequenceExample, name: str, frames: np.ndarray
+) -> None:
+    """Adds a feature of frames [T, d] that are not quantised, as lists of floats."""
+    rows = example.feature_lists.feature_list[name].feature
+    for frame in frames:
+        rows.add().float_list.value.extend(frame)
 
 
 def video_example(
