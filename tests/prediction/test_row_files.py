@@ -2,15 +2,18 @@
 
 import io
 import json
+import pathlib
 
 import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+from absl.testing import flagsaver
 
 from youtube8m.errors import UserError
 from youtube8m.prediction import row_files, submission, writer
 from youtube8m.prediction.row_files import PredictionRows, open_predictions
+from youtube8m.tools import ensemble, merge_shards
 
 ROWS = [("a", [3, 1], [0.5, 0.25]), ("b\udcff", [2], [1.0]), ("c", [0, 3], [0.75, 0.5])]
 
@@ -154,3 +157,37 @@ def test_parts_that_do_not_fit_are_told(write):
     segments = write("2.parquet", ROWS[:1], np.array([0]))
     with pytest.raises(UserError, match="2.parquet: has other columns than"):
         merged(other, segments)
+
+
+def test_an_ensemble_reads_and_writes_every_format(write, tmp_path):
+    paths = ",".join(write(f"x.{form}", ROWS) for form in ("csv", "jsonl", "parquet"))
+    for name in ("out.csv", "out.jsonl", "out.parquet"):
+        with flagsaver.flagsaver(input_files=paths, output_file=str(tmp_path / name)):
+            ensemble.main("merge")
+        merged = open_predictions(str(tmp_path / name))
+        assert merged.keys == ["a", "b\udcff", "c"]
+        _, classes, scores = merged.pairs([0, 1, 2])
+        assert classes.tolist() == [3, 1, 2, 0, 3]
+        assert scores.tolist() == [0.5, 0.25, 1.0, 0.75, 0.5]
+
+
+def test_merged_segments_need_a_csv(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("Class,Segments\n3,a:0 a:5\n")
+    values = {"input_files": str(path), "output_file": str(tmp_path / "out.jsonl")}
+    with (
+        flagsaver.flagsaver(**values),
+        pytest.raises(
+            UserError, match="no confidences, which jsonl needs; name a .csv"
+        ),
+    ):
+        ensemble.main("merge")
+
+
+def test_merge_shards_takes_the_format_of_its_files(write, tmp_path):
+    parts = write("0.jsonl", ROWS[:2]), write("1.jsonl", ROWS[2:])
+    out = tmp_path / "out"
+    values = {"input_files": ",".join(parts), "output_file": str(out), "num_shards": 2}
+    with flagsaver.flagsaver(**values):
+        merge_shards.main()
+    assert out.read_bytes() == pathlib.Path(write("whole.jsonl", ROWS)).read_bytes()
