@@ -48,6 +48,8 @@ OWN = {
     "benchmark": "batch_size data_pattern jit_compile num_frames num_readers "
     "num_videos output_file precision repetitions row seconds tolerance",
     "convert_checkpoint": "batch_size checkpoint optimizer output_dir train_dir",
+    "convert_mediapipe": "feature_names output_file quantize strict_data "
+    "vocabulary_file zero_missing",
     "convert_prediction_from_json_to_csv": "csv_output_file "
     "json_prediction_files_pattern",
     "demo": "directory",
@@ -61,9 +63,9 @@ OWN = {
     "extract_descriptors": "batch_size checkpoint feature_name input_data_pattern "
     "labels output_dir shard_size train_dir",
     "inference": "batch_size checkpoint crop_starts ensemble_average ensemble_weights "
-    "input_data_pattern input_model_tgz num_readers num_shards output_file "
-    "output_model_tgz segment_label_ids segment_label_ids_file segment_labels "
-    "segment_max_pred shard_index strict_data top_k train_dir untar_model_dir",
+    "input_data_pattern input_model_tgz names num_readers num_shards output_file "
+    "output_format output_model_tgz segment_label_ids segment_label_ids_file "
+    "segment_labels segment_max_pred shard_index strict_data top_k train_dir untar_model_dir",
     "label_correlation": "num_classes output_file train_data_pattern",
     "merge_shards": "input_files num_shards output_file segment_max_pred",
     "models": "",

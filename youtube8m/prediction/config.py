@@ -5,6 +5,7 @@ import math
 
 from youtube8m.config.fields import NEEDED, flag, require, split_list
 from youtube8m.config.trained_run import CHECKPOINT_HELP, PartConfig, TrainedRunConfig
+from youtube8m.prediction.formats import FORMATS, format_of
 from youtube8m.util.files import split_paths
 
 
@@ -20,7 +21,9 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
     input_data_pattern: str = flag(
         "", "Glob of the shards, 'test*.tfrecord', or several, comma-separated.", NEEDED
     )
-    output_file: str = flag("", "CSV file to write; it is complete or absent.", NEEDED)
+    output_file: str = flag(
+        "", "File to write, a CSV if not told otherwise; complete or absent.", NEEDED
+    )
     input_model_tgz: str = flag(
         "", "Instead of --train_dir: archive that --output_model_tgz wrote."
     )
@@ -58,6 +61,20 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
         "and 0 for the others; Zou et al. 2017) or full (all predictions).",
     )
 
+    output_format: str = flag(
+        "",
+        "Its format: csv (the Kaggle challenge's), or jsonl or parquet, which have a "
+        "row for each video or segment, with names if --vocabulary_file is given; "
+        "default by the ending of --output_file, else csv.",
+        FORMATS,
+    )
+    names: bool = flag(
+        False,
+        "Print the first predictions, with the names of --vocabulary_file: the data "
+        "set's vocabulary.csv.",
+    )
+    vocabulary_file: str = ""
+
     def __post_init__(self):
         starts = split_list(self.crop_starts)
         wrong = f"--crop_starts={','.join(starts)}: each must be a number from 0 on"
@@ -71,6 +88,13 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
         wrong = f"--ensemble_average={self.ensemble_average}: must be top_k or full"
         require(self.ensemble_average in ("top_k", "full"), wrong)
         self._check_weights()
+        given = self.output_format or format_of(self.output_file)
+        object.__setattr__(self, "output_format", given)
+        require(
+            bool(self.vocabulary_file or not self.names),
+            "--names: nothing says what the classes are called; give "
+            "--vocabulary_file=vocabulary.csv, the data set's",
+        )
         require(
             bool(self.train_dir or self.input_model_tgz),
             "--train_dir is empty; give a directory that train.py wrote",

@@ -23,6 +23,7 @@ from absl import logging
 
 from youtube8m import schema
 from youtube8m.errors import UserError
+from youtube8m.prediction.formats import CSV, find_format
 from youtube8m.util.files import local_path
 from youtube8m.util.text import decode_id, encode_id, shortened
 from youtube8m.util.text_files import numbered_lines, read_table
@@ -268,6 +269,11 @@ class Submission:
                 return header, []
         if _SEGMENT_ROW.match(line.text.replace(_QUOTE, b"")):
             return SEGMENT_HEADER, [line]
+        if find_format(self.path) != CSV:
+            raise UserError(
+                f"{self.path}: is no CSV but {find_format(self.path)}; give the CSV "
+                "that inference.py --output_format=csv writes"
+            )
         raise UserError(
             f"{self.path}: line {line.number} is {_quote(line.text.strip())}; expected "
             f"the header {VIDEO_HEADER.strip()} or {SEGMENT_HEADER.strip()}"

@@ -76,6 +76,15 @@ def frame_example(
     return example
 
 
+def add_float_frames(
+    example: tf.train.SequenceExample, name: str, frames: np.ndarray
+) -> None:
+    """Adds a feature of frames [T, d] that are not quantised, as lists of floats."""
+    rows = example.feature_lists.feature_list[name].feature
+    for frame in frames:
+        rows.add().float_list.value.extend(frame)
+
+
 def video_example(
     video_id: str,
     labels: Iterable[int] | None,

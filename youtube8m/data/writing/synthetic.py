@@ -264,6 +264,11 @@ def write_sample(
     }
 
 
+def true_labels(config: SampleConfig, split: str) -> dict[str, np.ndarray]:
+    """Id -> class ids, also of the test videos, whose records have no labels."""
+    return {video.id: video.labels for video in _plan(config)[split]}
+
+
 def _path(root, level, split, number):
     return os.path.join(root, level, f"{split}{number}.tfrecord")
 
