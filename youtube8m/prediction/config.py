@@ -5,11 +5,12 @@ import math
 
 from youtube8m.config.fields import NEEDED, flag, require, split_list
 from youtube8m.config.trained_run import CHECKPOINT_HELP, PartConfig, TrainedRunConfig
+from youtube8m.data.download.youtube_ids import LookUpConfig
 from youtube8m.util.files import split_paths
 
 
 @dataclasses.dataclass(frozen=True)
-class InferenceConfig(TrainedRunConfig, PartConfig):
+class InferenceConfig(TrainedRunConfig, PartConfig, LookUpConfig):
     """How predictions are written."""
 
     train_dir: str = flag(
@@ -56,6 +57,12 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
         "top_k",
         "What is averaged over --crop_starts and models: top_k (the --top_k of each, "
         "and 0 for the others; Zou et al. 2017) or full (all predictions).",
+    )
+
+    youtube_ids: bool = flag(
+        False,
+        "Write YouTube's ids, looked up on the network, for the data set's, which "
+        "Kaggle wants.",
     )
 
     def __post_init__(self):
