@@ -5,12 +5,13 @@ import math
 
 from youtube8m.config.fields import NEEDED, flag, require, split_list
 from youtube8m.config.trained_run import CHECKPOINT_HELP, PartConfig, TrainedRunConfig
+from youtube8m.data.download.youtube_ids import LookUpConfig
 from youtube8m.prediction.formats import FORMATS, format_of
 from youtube8m.util.files import split_paths
 
 
 @dataclasses.dataclass(frozen=True)
-class InferenceConfig(TrainedRunConfig, PartConfig):
+class InferenceConfig(TrainedRunConfig, PartConfig, LookUpConfig):
     """How predictions are written."""
 
     train_dir: str = flag(
@@ -74,6 +75,11 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
         "set's vocabulary.csv.",
     )
     vocabulary_file: str = ""
+    youtube_ids: bool = flag(
+        False,
+        "Write YouTube's ids, looked up on the network, for the data set's, which "
+        "Kaggle wants.",
+    )
 
     def __post_init__(self):
         starts = split_list(self.crop_starts)

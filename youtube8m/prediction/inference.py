@@ -13,6 +13,7 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m.config.data import CROPS
+from youtube8m.data.download.youtube_ids import YoutubeIds
 from youtube8m.data.labels.vocabulary import read_vocabulary
 from youtube8m.errors import UserError
 from youtube8m.prediction import formats, submission
@@ -47,6 +48,7 @@ class Inference:
         self.members = [TrainedRun(path, config.hyperparameters) for path in paths]
         self.trained = self.members[0]
         self.crops = max(1, len(config.crop_starts))
+        self.youtube_ids = YoutubeIds(config) if config.youtube_ids else None
         self._check_same_reading()
         for member in self.members:  # an error now, before the data is opened
             member.directory.checkpoint(config.checkpoint)
@@ -116,6 +118,8 @@ class Inference:
                 if preview:
                     preview.add(found)
         logging.info("wrote %s", self.config.output_file)
+        if self.youtube_ids:
+            self.youtube_ids.warn_of_missing()
         self.shards.damage.warn_of_lost("and have no prediction")
         if preview:
             print(preview.table())
@@ -139,7 +143,7 @@ class Inference:
     def _find_videos(self):
         """Yields the Predictions of each batch of videos."""
         for batch in self._batches():
-            names = _decode_ids(batch)[:: self.crops]
+            names = self._read_ids(batch)[:: self.crops]
             new = np.array([self._is_new(name) for name in names], bool)
             classes, scores = (column[new] for column in self._find_top(batch))
             listed = np.ones(classes.shape, bool)
@@ -156,12 +160,20 @@ class Inference:
                 part = {"frames": frames[cut], "num_frames": lengths[cut]}
                 parts.append(self._find_top(part, self._listed_classes))
             classes, scores = map(np.concatenate, zip(*parts, strict=True))
-            names = _decode_ids(batch)
+            names = self._read_ids(batch)
             new = np.array([self._is_new(name) for name in names])[videos]
             columns = (column[new] for column in (videos, starts, classes, scores))
             videos, starts, classes, scores = columns
             listed = self._listed_classes[classes]
             yield Predictions(names, videos, starts, classes, scores, listed)
+
+    def _read_ids(self, batch):
+        """The ids as text, whose bytes stay the same when it is written."""
+        names = [decode_id(name) for name in batch["id"].numpy()]
+        if not self.youtube_ids:
+            return names
+        found = self.youtube_ids.resolve(names)
+        return [found[name] or name for name in names]
 
     def _is_new(self, name):
         """Whether no video with this id was predicted before; else that is logged."""
@@ -208,8 +220,3 @@ class Inference:
                     seconds = time.monotonic() - start
                     rate = self._done / seconds
                     logging.info(_PROGRESS, self._done, seconds, rate)
-
-
-def _decode_ids(batch):
-    """The ids as text, whose bytes stay the same when it is written."""
-    return [decode_id(name) for name in batch["id"].numpy()]
