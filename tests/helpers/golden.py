@@ -121,7 +121,7 @@ def cases(source: str, classes=None, without=()) -> list:
 
 
 def nothing(reason: str, *variables: str):
-    """A pytest parameter in place of files: skipped, or failing where a variable is set.
+    """A parameter of tests in place of files: skipped, or failing if a variable is set.
 
     Args:
       variables: of the environment, which name the folder of the files.

@@ -22,7 +22,10 @@ def test_scores_of_parts_are_read_as_they_were_written(tmp_path):
     """Nine digits tell each float32 from its neighbours; eight do not."""
     scores = [np.float32(1.0)]
     for _ in range(200):
-        scores += [np.nextafter(scores[-1], np.float32(0)), scores[-1] * np.float32(0.9)]
+        scores += [
+            np.nextafter(scores[-1], np.float32(0)),
+            scores[-1] * np.float32(0.9),
+        ]
     names = [f"v{n}" for n in range(len(scores))]
     ranking = submission.SegmentRanking(np.ones(1, bool), len(scores))
     numbers, zeros = np.arange(len(scores)), np.zeros((len(scores), 1), int)

@@ -46,7 +46,9 @@ def find_rows(ids: Sequence[str], submission: Submission, source: str) -> np.nda
 
     Raises UserError if it lacks some of the ids, which are those of `source`.
     """
-    rows = pd.Index(submission.keys).get_indexer(ids)
+    # As objects: pandas' own strings hold no bytes that are not UTF-8.
+    keys, wanted = (pd.Index(names, dtype=object) for names in (submission.keys, ids))
+    rows = keys.get_indexer(wanted)
     missing = np.flatnonzero(rows < 0)
     if missing.size:
         raise UserError(

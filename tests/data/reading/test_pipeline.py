@@ -284,14 +284,82 @@ def test_order_is_a_function_of_the_seed_and_the_epoch(found, num_readers):
 
 
 # Of two epochs with seed 7: two readers, six records to shuffle among.
-SEVENTH = """
-    f2r0 f1r1 f2r2 f1r4 f1r0 f1r3 f2r1 f2r4 f2r5 f2r6 f3r1 f3r2 f1r2 f2r3 f0r0 f3r4
-    f0r1 f3r6 f3r5 f0r2 f3r3 f3r8 f0r4 f3r0 f0r5 f3r7 f2r8 f0r7 f0r8 f0r6 f2r7 f0r11
-    f0r12 f3r9 f0r10 f0r9 f0r3
-    f1r1 f0r0 f1r0 f1r4 f1r2 f0r4 f0r3 f0r2 f0r5 f0r6 f0r1 f0r8 f0r7 f1r3 f2r3 f2r0
-    f2r5 f2r2 f2r6 f0r10 f2r1 f2r7 f0r11 f2r8 f3r1 f3r0 f3r4 f3r3 f0r12 f0r9 f3r2 f3r8
-    f3r7 f2r4 f3r6 f3r5 f3r9
-""".split()
+SEVENTH = [
+    "f2r0",
+    "f1r1",
+    "f2r2",
+    "f1r4",
+    "f1r0",
+    "f1r3",
+    "f2r1",
+    "f2r4",
+    "f2r5",
+    "f2r6",
+    "f3r1",
+    "f3r2",
+    "f1r2",
+    "f2r3",
+    "f0r0",
+    "f3r4",
+    "f0r1",
+    "f3r6",
+    "f3r5",
+    "f0r2",
+    "f3r3",
+    "f3r8",
+    "f0r4",
+    "f3r0",
+    "f0r5",
+    "f3r7",
+    "f2r8",
+    "f0r7",
+    "f0r8",
+    "f0r6",
+    "f2r7",
+    "f0r11",
+    "f0r12",
+    "f3r9",
+    "f0r10",
+    "f0r9",
+    "f0r3",
+    "f1r1",
+    "f0r0",
+    "f1r0",
+    "f1r4",
+    "f1r2",
+    "f0r4",
+    "f0r3",
+    "f0r2",
+    "f0r5",
+    "f0r6",
+    "f0r1",
+    "f0r8",
+    "f0r7",
+    "f1r3",
+    "f2r3",
+    "f2r0",
+    "f2r5",
+    "f2r2",
+    "f2r6",
+    "f0r10",
+    "f2r1",
+    "f2r7",
+    "f0r11",
+    "f2r8",
+    "f3r1",
+    "f3r0",
+    "f3r4",
+    "f3r3",
+    "f0r12",
+    "f0r9",
+    "f3r2",
+    "f3r8",
+    "f3r7",
+    "f2r4",
+    "f3r6",
+    "f3r5",
+    "f3r9",
+]
 
 
 def test_the_order_of_a_seed_never_changes(found):
@@ -300,14 +368,34 @@ def test_the_order_of_a_seed_never_changes(found):
     assert in_order(found, training(found, **values)) == SEVENTH
     # By default eight readers, and five batches to shuffle among.
     begin = in_order(found, training(found, seed=7, num_epochs=1))[:10]
-    assert begin == "f1r0 f2r7 f0r4 f0r2 f3r1 f0r6 f1r1 f2r8 f1r2 f0r9".split()
+    assert begin == [
+        "f1r0",
+        "f2r7",
+        "f0r4",
+        "f0r2",
+        "f3r1",
+        "f0r6",
+        "f1r1",
+        "f2r8",
+        "f1r2",
+        "f0r9",
+    ]
     for worker, own in enumerate(((0, 2), (2, 5), (5, 8))):  # of batches of 8
         shares = training(found, num_epochs=1, worker=(worker, 3), **values)
         batches = [SEVENTH[start : start + 8][slice(*own)] for start in (0, 8, 16, 24)]
         assert in_order(found, shares)[: 4 * (own[1] - own[0])] == sum(batches, [])
     ordered = in_order(found, found.ordered_batches(8, num_readers=3))
-    assert ordered[:6] == "f0r0 f1r0 f2r0 f0r1 f1r1 f2r1".split()
-    assert ordered[-8:] == "f3r4 f0r11 f3r5 f0r12 f3r6 f3r7 f3r8 f3r9".split()
+    assert ordered[:6] == ["f0r0", "f1r0", "f2r0", "f0r1", "f1r1", "f2r1"]
+    assert ordered[-8:] == [
+        "f3r4",
+        "f0r11",
+        "f3r5",
+        "f0r12",
+        "f3r6",
+        "f3r7",
+        "f3r8",
+        "f3r9",
+    ]
 
 
 def test_the_frames_of_a_seed_never_change(found):
