@@ -425,10 +425,10 @@ def test_scores_of_any_size_are_ranked():
     for order in (1, -1):
         metrics = Metrics(1)
         for place, score in list(enumerate(scores))[::order]:
-            labels = np.array([[0 if place % 3 == 1 else -1]])
+            labels = np.array([[0 if place % 3 == 0 else -1]])
             top = {"scores": np.array([[score]]), "classes": np.array([[0]])}
             metrics.update({**top, "hits": labels == 0}, labels)
-        expected = np.mean([1 / 2, 2 / 5, 3 / 8, 4 / 11])
+        expected = np.mean([1 / 1, 2 / 4, 3 / 7, 4 / 10])
         assert metrics.result()["gap"] == pytest.approx(expected, rel=1e-12)
 
 
