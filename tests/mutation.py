@@ -16,6 +16,7 @@ import contextlib
 import difflib
 import importlib.abc
 import importlib.util
+import linecache
 import os
 import pathlib
 import random
@@ -121,8 +122,11 @@ class _Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return spec
 
     def exec_module(self, module):
-        module.__file__ = str(ROOT / self.path)
-        exec(compile(self.source, self.path, "exec"), module.__dict__)
+        module.__file__ = path = str(ROOT / self.path)
+        lines = self.source.splitlines(keepends=True)
+        # TensorFlow compiles functions of graphs again, from these lines.
+        linecache.cache[path] = (len(self.source), None, lines, path)
+        exec(compile(self.source, path, "exec"), module.__dict__)
 
 
 def faults(source: str) -> list[tuple]:
