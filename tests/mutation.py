@@ -71,21 +71,15 @@ TESTS = {
         "tests/data/reading/test_frame_sampling.py"
     ],
     "youtube8m/data/reading/order.py": ["tests/data/reading/test_order.py"],
-    "youtube8m/data/reading/parsing_ops.py": [
-        "tests/data/reading/test_tensorflow_pipeline.py"
-    ],
     "youtube8m/data/reading/pipeline.py": _PIPELINE[1:],
     "youtube8m/data/reading/survey.py": ["tests/data/reading/test_survey.py"],
-    "youtube8m/data/reading/tensorflow_pipeline.py": [
-        "tests/data/reading/test_tensorflow_pipeline.py"
-    ],
     "youtube8m/data/reading/tfrecord.py": _RECORDS,
     "youtube8m/data/labels/cooccurrence.py": ["tests/data/labels/test_cooccurrence.py"],
     "youtube8m/data/labels/ratings.py": ["tests/evaluation/test_segments.py"],
     "youtube8m/data/labels/video_labels.py": ["tests/prediction/test_ensemble.py"],
     "youtube8m/data/labels/vocabulary.py": ["tests/data/labels/test_vocabulary.py"],
     "youtube8m/data/writing/records.py": [
-        "tests/data/writing/test_records.py",
+        "tests/data/writing/test_synthetic.py",
         "tests/data/reading/test_decoding.py",
     ],
     "youtube8m/data/writing/synthetic.py": ["tests/data/writing/test_synthetic.py"],

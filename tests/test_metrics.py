@@ -418,3 +418,27 @@ def test_the_state_of_metrics_is_all_they_hold():
     assert copy.num_examples == 38
     with pytest.raises(ValueError):
         Metrics.from_state(metrics.state() | {"sums": np.zeros(3)})
+
+
+def test_scores_of_any_size_are_ranked():
+    scores = [9.0, 2.5, 2.0, 1.0, 1e-9, 5e-10, 1e-40, 0.0, -1e-9, -1.0, -2.5, -9.0]
+    for order in (1, -1):
+        metrics = Metrics(1)
+        for place, score in list(enumerate(scores))[::order]:
+            labels = np.array([[0 if place % 3 == 0 else -1]])
+            top = {"scores": np.array([[score]]), "classes": np.array([[0]])}
+            metrics.update({**top, "hits": labels == 0}, labels)
+        expected = np.mean([1 / 1, 2 / 4, 3 / 7, 4 / 10])
+        assert metrics.result()["gap"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_as_many_ranks_are_needed_as_a_video_has_labels():
+    """Class 0 is a label; padding is none."""
+    scores = np.float32([[0.9, 0.8, 0.7]])
+    top = {"scores": scores, "classes": np.array([[0, 1, 2]])}
+    metrics = Metrics(9, top_k=3)
+    hits = np.array([[True, True, True]])
+    metrics.update({**top, "hits": hits}, np.array([[2, 0, 1, -1, -1]]))
+    assert metrics.result()["perr"] == metrics.result()["gap"] == 1
+    with pytest.raises(ValueError, match="3 ranks were given, 4 are needed"):
+        metrics.update({**top, "hits": hits}, np.array([[0, 1, 2, 3]]))

@@ -1,116 +1,82 @@
-"""What inference.py writes in each format, from runs that are there."""
+"""What inference.py lists of each video: by models whose predictions are given."""
 
-import json
-import pathlib
+import types
 
 import numpy as np
-import pandas as pd
 import pytest
+import tensorflow as tf
 
-from tests.helpers import processes
-from youtube8m.data.labels.vocabulary import read_vocabulary
-from youtube8m.errors import UserError
-from youtube8m.prediction.config import InferenceConfig
 from youtube8m.prediction.inference import Inference
-from youtube8m.prediction.submission import Submission
 
-DATA = pathlib.Path(processes.ROOT, "tests", "data", "earlier_versions")
-VOCABULARY = str(DATA / "sample" / "vocabulary.csv")
-VIDEOS = {
-    "train_dir": str(DATA / "runs" / "correlation"),
-    "input_data_pattern": str(DATA / "sample" / "video" / "validate*.tfrecord"),
-}
-SEGMENTS = {
-    "train_dir": str(DATA / "runs" / "preset"),
-    "input_data_pattern": str(DATA / "sample" / "segment" / "validate*.tfrecord"),
-    "segment_labels": True,
-}
+PREDICTIONS = np.float32(
+    [[[0.5, 0.5, 0.9, 0.5], [0.1, 0.2, 0.3, 0.4]], [[1, 0, 0, 0.5], [0, 0, 0, 0.2]]]
+)  # of two models [2, C] each
 
 
-@pytest.fixture(scope="module")
-def videos():
-    """A model that is built once."""
-    return Inference(InferenceConfig(output_file="x", **VIDEOS))
+def inference(*members, crops=1, **values):
+    """An Inference without files; each member predicts the same, whatever it reads."""
+    settings = {"top_k": 3, "ensemble_average": "full", "ensemble_weights": ()}
+    made = object.__new__(Inference)
+    made.config = types.SimpleNamespace(**{**settings, **values})
+    made.num_classes, made.crops = members[0].shape[-1], crops
+    made.members = [
+        types.SimpleNamespace(predict=lambda _, p=p: {"predictions": tf.constant(p)})
+        for p in members
+    ]
+    return made
 
 
-@pytest.fixture
-def infer(tmp_path, videos, monkeypatch):
-    """Predicts videos into a file of tmp_path; returns its path."""
-
-    def infer(name, vocabulary=None, **values):
-        path = str(tmp_path / name)
-        config = InferenceConfig(output_file=path, **VIDEOS, **values)
-        monkeypatch.setattr(videos, "config", config)
-        monkeypatch.setattr(videos, "vocabulary", vocabulary)
-        assert videos.run() == 20
-        return path
-
-    return infer
+def listed(made, allowed=None):
+    """[(class, score), ...] of each video."""
+    classes, scores = made._find_top({}, allowed)
+    rows = zip(classes.tolist(), scores.tolist(), strict=True)
+    return [list(zip(*row, strict=True)) for row in rows]
 
 
-def read_lines(path):
-    with open(path, encoding="utf-8") as file:
-        return list(map(json.loads, file))
-
-
-def test_all_formats_hold_what_the_csv_does(infer, capsys):
-    csv = Submission(DATA / "csv" / "correlation.csv")
-    given = {"names": True, "vocabulary_file": VOCABULARY}
-    rows = read_lines(infer("x.jsonl", read_vocabulary(VOCABULARY), **given))
-    shown = capsys.readouterr().out.splitlines()
-    table = pd.read_parquet(infer("x", output_format="parquet"))
-    assert [row["id"] for row in rows] == table["id"].tolist() == csv.keys
-    _, classes, scores = csv.pairs(range(len(rows)))
-    assert [n for row in rows for n in row["labels"]] == classes.tolist()
-    np.testing.assert_array_equal(np.concatenate(table["labels"]), classes)
-    confidences = np.concatenate(table["confidences"])
-    np.testing.assert_allclose(confidences, scores, rtol=1e-5)
-    confidences = [c for row in rows for c in row["confidences"]]
-    np.testing.assert_allclose(confidences, scores, rtol=1e-5)
-    assert rows[0]["names"][:2] == ["Sample class 1", "Sample class 0"]
-    assert rows[0]["verticals"][:2] == ["Games", "Food & Drink"]
-    assert shown[:2] == [
-        "id    confidence  class  name             vertical",
-        "VPBy        0.56      1  Sample class 1   Games",
+def test_the_best_of_one_model_and_of_equal_ones_the_lower_class():
+    first, second = listed(inference(PREDICTIONS[0]))
+    assert first == [(2, pytest.approx(0.9)), (0, 0.5), (1, 0.5)]
+    assert [label for label, _ in second] == [3, 2, 1]
+    every = listed(inference(PREDICTIONS[0], top_k=20))  # more than there are
+    assert [[label for label, _ in row] for row in every] == [
+        [2, 0, 1, 3],
+        [3, 2, 1, 0],
     ]
 
 
-@pytest.mark.slow
-def test_rows_of_segments(tmp_path):
-    csv = Submission(DATA / "csv" / "segments_of_preset.csv")
-    classes = tmp_path / "classes.csv"
-    classes.write_text("Index\n0\n2\n3\n")
-    path = str(tmp_path / "x.jsonl")
-    values = {"output_file": path, "segment_label_ids_file": str(classes)}
-    Inference(InferenceConfig(**SEGMENTS, **values)).run()
-    rows = read_lines(path)
-    found = {class_id: [] for class_id in (0, 2, 3)}
-    for row in rows:
-        name = f"{row['id']}:{row['segment_start']}"
-        for class_id, score in zip(row["labels"], row["confidences"], strict=True):
-            found[class_id].append((-score, name))
-    for class_id, scored in found.items():
-        listed = csv.segments(csv.keys.index(class_id))
-        assert {name for _, name in sorted(scored)[: len(listed)]} == {*listed}
-    starts = [row["segment_start"] for row in rows if row["id"] == rows[0]["id"]]
-    assert starts == [*range(0, 5 * len(starts), 5)]
+@pytest.mark.parametrize(
+    "weights, shares", [((), (1 / 2, 1 / 2)), ((3.0, 1.0), (3 / 4, 1 / 4)),
+                        ((0.0, 5.0), (0, 1))]
+)  # fmt: skip
+def test_models_count_by_their_weights_which_sum_to_one(weights, shares):
+    mean = np.tensordot(shares, PREDICTIONS, axes=1)
+    made = inference(*PREDICTIONS, ensemble_weights=weights, top_k=4)
+    for row, expected in zip(listed(made), mean, strict=True):
+        for label, score in row:
+            assert score == pytest.approx(expected[label], abs=1e-7)
+        assert [label for label, _ in row] == np.argsort(
+            -expected, kind="stable"
+        ).tolist()
 
 
-def test_names_need_a_vocabulary_of_the_same_classes(tmp_path):
-    with pytest.raises(UserError, match="--names: .* give --vocabulary_file"):
-        InferenceConfig(output_file="x.csv", names=True, **VIDEOS)
-    with pytest.raises(UserError, match="--output_format=xml: must be one of csv, jso"):
-        InferenceConfig(output_file="x.csv", output_format="xml", **VIDEOS)
-    (tmp_path / "short.csv").write_text("Index,Name\n0,Game\n")
-    values = {"vocabulary_file": str(tmp_path / "short.csv"), "output_file": "x.jsonl"}
-    with pytest.raises(UserError, match="has 1 classes; expected --num_classes=12"):
-        Inference(InferenceConfig(**values, **VIDEOS))
+def test_each_model_counts_by_its_top_k_alone():
+    made = inference(*PREDICTIONS, top_k=1, ensemble_average="top_k")
+    assert listed(made) == [[(0, 0.5)], [(3, pytest.approx(0.3))]]
+    full = inference(*PREDICTIONS, top_k=1)
+    assert listed(full) == [[(0, 0.75)], [(3, pytest.approx(0.3))]]
 
 
-def test_an_interrupted_file_leaves_the_old_one(infer, tmp_path, monkeypatch):
-    (tmp_path / "x.parquet").write_text("old")
-    monkeypatch.setattr(Inference, "_find_top", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        infer("x.parquet")
-    assert (tmp_path / "x.parquet").read_text() == "old"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.parquet"]
+def test_crops_of_a_video_count_alike():
+    made = inference(PREDICTIONS[0], crops=2, top_k=4)
+    (found,) = listed(made)
+    assert dict(found) == {
+        2: pytest.approx(0.6), 3: pytest.approx(0.45), 1: pytest.approx(0.35),
+        0: pytest.approx(0.3),
+    }  # fmt: skip
+
+
+def test_classes_that_are_not_allowed_score_nothing():
+    allowed = np.array([False, True, False, True])
+    first, second = listed(inference(PREDICTIONS[0], top_k=3), allowed)
+    assert first == [(1, 0.5), (3, 0.5), (0, 0)]
+    assert [label for label, _ in second] == [3, 1, 0]
