@@ -65,7 +65,8 @@ OWN = {
     "inference": "batch_size checkpoint crop_starts ensemble_average ensemble_weights "
     "input_data_pattern input_model_tgz names num_readers num_shards output_file "
     "output_format output_model_tgz segment_label_ids segment_label_ids_file "
-    "segment_labels segment_max_pred shard_index strict_data top_k train_dir untar_model_dir",
+    "segment_labels segment_max_pred shard_index strict_data top_k train_dir "
+    "untar_model_dir",
     "label_correlation": "num_classes output_file train_data_pattern",
     "merge_shards": "input_files num_shards output_file segment_max_pred",
     "models": "",
