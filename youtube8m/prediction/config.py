@@ -45,6 +45,11 @@ class InferenceConfig(TrainedRunConfig, PartConfig, LookUpConfig):
     batch_size: int = flag(512, "Videos predicted at once.")
     num_readers: int = flag(1, "Shards read side by side.")
     top_k: int = flag(20, "Predictions written per video (or kept per segment).")
+    youtube_ids: bool = flag(
+        False,
+        "Write YouTube's ids, looked up on the network, for the data set's, which "
+        "Kaggle wants.",
+    )
     crop_starts: tuple[int, ...] = flag(
         (),
         "Starts of crops, comma-separated, whose predictions are averaged; default the "
@@ -57,12 +62,6 @@ class InferenceConfig(TrainedRunConfig, PartConfig, LookUpConfig):
         "top_k",
         "What is averaged over --crop_starts and models: top_k (the --top_k of each, "
         "and 0 for the others; Zou et al. 2017) or full (all predictions).",
-    )
-
-    youtube_ids: bool = flag(
-        False,
-        "Write YouTube's ids, looked up on the network, for the data set's, which "
-        "Kaggle wants.",
     )
 
     def __post_init__(self):

@@ -102,15 +102,15 @@ class Inference:
         with replacing(self.config.output_file, "--output_file") as file:
             write(file)
         logging.info("wrote %s", self.config.output_file)
+        self.shards.damage.warn_of_lost("and have no prediction")
         if self.youtube_ids:
             self.youtube_ids.warn_of_missing()
-        self.shards.damage.warn_of_lost("and have no prediction")
         return self._done
 
     def _write_videos(self, file):
         file.write(submission.VIDEO_HEADER)
         for batch in self._batches():
-            names = self._read_ids(batch)[:: self.crops]
+            names = _decode_ids(batch)[:: self.crops]
             for name, *top in zip(names, *self._find_top(batch), strict=True):
                 if self._is_new(name):
                     file.write(submission.video_line(name, *top))
@@ -128,7 +128,7 @@ class Inference:
                 part = {"frames": frames[cut], "num_frames": lengths[cut]}
                 parts.append(self._find_top(part, allowed))
             classes, scores = map(np.concatenate, zip(*parts, strict=True))
-            names = self._read_ids(batch)
+            names = _decode_ids(batch)
             new = np.array([self._is_new(name) for name in names])[videos]
             segments = (column[new] for column in (videos, starts, classes, scores))
             ranking.add(names, *segments)
@@ -136,14 +136,6 @@ class Inference:
         headers = (submission.SEGMENT_HEADER, submission.SCORED_SEGMENT_HEADER)
         file.write(headers[is_part])
         file.writelines(ranking.lines(scored=is_part))
-
-    def _read_ids(self, batch):
-        """The ids as text, whose bytes stay the same when it is written."""
-        names = [decode_id(name) for name in batch["id"].numpy()]
-        if not self.youtube_ids:
-            return names
-        found = self.youtube_ids.resolve(names)
-        return [found[name] or name for name in names]
 
     def _is_new(self, name):
         """Whether no video with this id was predicted before; else that is logged."""
@@ -183,6 +175,9 @@ class Inference:
         total = self.shards.estimated_records // self.config.num_shards
         with Progress("predicting", total) as progress:
             for batch in self.shards.iterate(dataset):
+                if self.youtube_ids:
+                    names = self.youtube_ids.replace(batch["id"].numpy())
+                    batch = {**batch, "id": tf.constant(names)}
                 yield batch
                 self._done += len(batch["id"]) // self.crops
                 progress.update(self._done)
@@ -190,3 +185,8 @@ class Inference:
                     seconds = time.monotonic() - start
                     rate = self._done / seconds
                     logging.info(_PROGRESS, self._done, seconds, rate)
+
+
+def _decode_ids(batch):
+    """The ids as text, whose bytes stay the same when it is written."""
+    return [decode_id(name) for name in batch["id"].numpy()]
