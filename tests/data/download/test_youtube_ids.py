@@ -74,7 +74,7 @@ def test_videos_that_are_gone_are_told(server, config, code, monkeypatch):
     ids.resolve(["Zz09"])
     ids.warn_of_missing()
     (line,) = lines
-    assert line.startswith("1 videos are deleted or private on YouTube, such as Zz09")
+    assert line.startswith("no video on YouTube for 1 ids, such as Zz09")
 
 
 def test_a_server_that_is_out_of_order_tells_nothing_of_videos(server, config):

@@ -108,8 +108,8 @@ class YoutubeIds:
         """Logs how many of the ids have no video."""
         if self.without_video:
             logging.warning(
-                "%d videos are deleted or private on YouTube, such as %s; they keep "
-                "the data set's ids",
+                "no video on YouTube for %d ids, such as %s, which stay as they are: "
+                "deleted, private, or no ids of YouTube-8M",
                 len(self.without_video),
                 min(self.without_video),
             )
