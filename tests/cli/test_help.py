@@ -55,6 +55,7 @@ OWN = {
     "demo": "directory",
     "ensemble": "eval_data_pattern gaps input_files num_classes output_file "
     "segment_max_pred top_k validation_files weights",
+    "download": "base_url directory jobs mirror partition shard tries vocabulary",
     "eval": "batch_size checkpoint class_metrics_file eval_data_pattern keep_best "
     "metrics_file num_readers num_shards run_once segment_labels shard_index "
     "strict_data top_k train_dir",
@@ -83,6 +84,7 @@ OWN = {
     "save_checkpoint_minutes seed segment_labels shuffle_buffer start_new_model "
     "steps_per_loop strict_data train_data_pattern train_dir warm_start_from",
 }
+OWN["youtube_ids"] = "base_url youtube_ids_cache"
 READERS = {"eval", "inference", "export", "export_model_mediapipe"} | {
     "average_checkpoints",
     "convert_checkpoint",

@@ -216,9 +216,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         size = -(-len(body) // pieces) or 1
         for first in range(0, len(body), size):
             piece = body[first : first + size]
+            request.sent += len(piece)  # before the client can have it all
             self.wfile.write(piece)
             self.wfile.flush()
-            request.sent += len(piece)
             if pause:
                 self.server.owner.released.wait(pause)
 

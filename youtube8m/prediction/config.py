@@ -48,6 +48,11 @@ class InferenceConfig(TrainedRunConfig, PartConfig, LookUpConfig):
     batch_size: int = flag(512, "Videos predicted at once.")
     num_readers: int = flag(1, "Shards read side by side.")
     top_k: int = flag(20, "Predictions written per video (or kept per segment).")
+    youtube_ids: bool = flag(
+        False,
+        "Write YouTube's ids, looked up on the network, for the data set's, which "
+        "Kaggle wants.",
+    )
     crop_starts: tuple[int, ...] = flag(
         (),
         "Starts of crops, comma-separated, whose predictions are averaged; default the "
@@ -75,11 +80,6 @@ class InferenceConfig(TrainedRunConfig, PartConfig, LookUpConfig):
         "set's vocabulary.csv.",
     )
     vocabulary_file: str = ""
-    youtube_ids: bool = flag(
-        False,
-        "Write YouTube's ids, looked up on the network, for the data set's, which "
-        "Kaggle wants.",
-    )
 
     def __post_init__(self):
         starts = split_list(self.crop_starts)

@@ -118,9 +118,9 @@ class Inference:
                 if preview:
                     preview.add(found)
         logging.info("wrote %s", self.config.output_file)
+        self.shards.damage.warn_of_lost("and have no prediction")
         if self.youtube_ids:
             self.youtube_ids.warn_of_missing()
-        self.shards.damage.warn_of_lost("and have no prediction")
         if preview:
             print(preview.table())
         return self._done
@@ -143,7 +143,7 @@ class Inference:
     def _find_videos(self):
         """Yields the Predictions of each batch of videos."""
         for batch in self._batches():
-            names = self._read_ids(batch)[:: self.crops]
+            names = _decode_ids(batch)[:: self.crops]
             new = np.array([self._is_new(name) for name in names], bool)
             classes, scores = (column[new] for column in self._find_top(batch))
             listed = np.ones(classes.shape, bool)
@@ -160,20 +160,12 @@ class Inference:
                 part = {"frames": frames[cut], "num_frames": lengths[cut]}
                 parts.append(self._find_top(part, self._listed_classes))
             classes, scores = map(np.concatenate, zip(*parts, strict=True))
-            names = self._read_ids(batch)
+            names = _decode_ids(batch)
             new = np.array([self._is_new(name) for name in names])[videos]
             columns = (column[new] for column in (videos, starts, classes, scores))
             videos, starts, classes, scores = columns
             listed = self._listed_classes[classes]
             yield Predictions(names, videos, starts, classes, scores, listed)
-
-    def _read_ids(self, batch):
-        """The ids as text, whose bytes stay the same when it is written."""
-        names = [decode_id(name) for name in batch["id"].numpy()]
-        if not self.youtube_ids:
-            return names
-        found = self.youtube_ids.resolve(names)
-        return [found[name] or name for name in names]
 
     def _is_new(self, name):
         """Whether no video with this id was predicted before; else that is logged."""
@@ -213,6 +205,9 @@ class Inference:
         total = self.shards.estimated_records // self.config.num_shards
         with Progress("predicting", total) as progress:
             for batch in self.shards.iterate(dataset):
+                if self.youtube_ids:
+                    names = self.youtube_ids.replace(batch["id"].numpy())
+                    batch = {**batch, "id": tf.constant(names)}
                 yield batch
                 self._done += len(batch["id"]) // self.crops
                 progress.update(self._done)
@@ -220,3 +215,8 @@ class Inference:
                     seconds = time.monotonic() - start
                     rate = self._done / seconds
                     logging.info(_PROGRESS, self._done, seconds, rate)
+
+
+def _decode_ids(batch):
+    """The ids as text, whose bytes stay the same when it is written."""
+    return [decode_id(name) for name in batch["id"].numpy()]

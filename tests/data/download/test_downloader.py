@@ -1,6 +1,5 @@
 """Whole downloads from a server on this machine, to the end and in pieces."""
 
-import contextlib
 import hashlib
 import os
 import pathlib
@@ -8,7 +7,6 @@ import random
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
@@ -297,25 +295,6 @@ def test_the_vocabulary(fetch, server, tmp_path, lines):
 
 # Killed and started again -------------------------------------------------------
 
-# What the command does, without TensorFlow, which takes longer to load.
-START = """
-import sys
-from absl import logging
-from youtube8m.data.download.downloader import DownloadConfig, download
-logging.set_verbosity(logging.INFO)
-print("started", flush=True)
-download(DownloadConfig(partition=sys.argv[1], base_url=sys.argv[2],
-                        directory=sys.argv[3], jobs=4))
-"""
-
-
-@contextlib.contextmanager
-def started(server, out):
-    command = ("-c", START, PARTITION, server.url, out)
-    with processes.started(*command, stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline() == "started\n"
-        yield process
-
 
 @pytest.mark.parametrize(
     "kills, count, size",
@@ -324,22 +303,24 @@ def started(server, out):
 def test_killed_at_random_moments(tmp_path, kills, count, size):
     files, out = made_up(count, size), tmp_path / "out"
     with DownloadServer(partition_files(PARTITION, files)) as server:
-        server.pieces, server.pace = 4, 0.02 if count < 100 else 0.05
+        config = DownloadConfig(
+            partition=PARTITION, base_url=server.url, directory=str(out)
+        )
+        server.pieces, server.pace = 4, 0.02
         for _ in range(kills):
             before = len(server.requests)
-            with started(server, out) as process:
+            with processes.calling(download, config) as process:
                 # Amid files, not before them.
                 target = before + 20 + DRAW.randrange(count // (2 * kills))
-                while len(server.requests) < target and process.poll() is None:
+                while len(server.requests) < target and process.is_alive():
                     time.sleep(0.002)
-                assert process.poll() is None
+                assert process.is_alive()
                 process.kill()
         halves = list(out.glob("*.part"))
         assert len(list(out.iterdir())) < count
         before = len(server.requests)
         server.pace = 0
-        with started(server, out) as process:
-            assert process.wait(processes.LIMIT) == 0, process.stderr.read()
+        download(config)
         last = [r for r in server.requests[before:] if r.method == "GET"]
     assert found(out) == local_files(files)
     by_path = {path: server.gets(path) for path in server.files if path != PLAN}

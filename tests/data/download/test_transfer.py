@@ -120,6 +120,11 @@ def test_a_fault_that_passes(fetch, server, fault):
     assert len(fetch()) <= 3 and not server.faults[PATH]
 
 
+def test_a_file_that_is_whole_needs_no_other_try(fetch, server):
+    server.faults[PATH] = [wrong_length(500)]
+    assert fetch(tries=1) == [(0, 200, len(BODY))]
+
+
 def test_a_file_that_changes_between_tries_is_fetched_anew(fetch, server):
     server.faults[PATH] = [
         other_file(BODY[::-1]),

@@ -15,9 +15,7 @@ from youtube8m.util.json import JsonError, parse_json
 
 # Two of these characters number the 62 * 62 files of a split.
 _CHARACTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits
-_NAME = re.compile(
-    r"(?P<split>train|validate|test)(?P<pair>[a-zA-Z0-9]{2})(?P<ending>\.tfrecord)"
-)
+_NAME = re.compile(r"(train|validate|test)([a-zA-Z0-9]{2})(\.tfrecord)")
 _SAFE_NAME = re.compile(r"\w[\w.-]*")
 
 
@@ -37,9 +35,9 @@ class PlannedFile:
         match = _NAME.fullmatch(self.name)
         if not match:
             return self.name
-        first, second = map(_CHARACTERS.index, match["pair"])
-        number = first * len(_CHARACTERS) + second
-        return f"{match['split']}{number:04d}{match['ending']}"
+        split, pair, ending = match.groups()
+        first, second = map(_CHARACTERS.index, pair)
+        return f"{split}{first * len(_CHARACTERS) + second:04d}{ending}"
 
     def is_in(self, shard: tuple[int, int]) -> bool:
         """Whether it belongs to the X-th of Y parts, by the md5 of its name."""

@@ -127,7 +127,8 @@ class Transfer:
                 except (NotFetched, *_ERRORS) as error:
                     failures = 1 if part.size > furthest else failures + 1
                     furthest = max(furthest, part.size)
-                    self._pause_after(failures, _as_not_fetched(error))
+                    if part.md5 != md5:
+                        self._pause_after(failures, _as_not_fetched(error))
             part.rename(path)
 
     def _wrong_bytes(self, part, md5, wrong):

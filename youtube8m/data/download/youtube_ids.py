@@ -22,6 +22,7 @@ from youtube8m.data.download.transfer import NotFetched, Transfer
 from youtube8m.errors import UserError, reason
 from youtube8m.util.files import local_path
 from youtube8m.util.progress import Progress
+from youtube8m.util.text import decode_id, encode_id
 
 _ID = re.compile("[0-9A-Za-z]{4}")
 _YOUTUBE_ID = re.compile("[0-9A-Za-z_-]{11}")
@@ -97,12 +98,18 @@ class YoutubeIds:
         self.without_video |= {name for name, video in found.items() if not video}
         return found
 
+    def replace(self, ids: Iterable[bytes]) -> list[bytes]:
+        """The ids of a batch, YouTube's where there is a video."""
+        names = [decode_id(name) for name in ids]
+        found = self.resolve(names)
+        return [encode_id(found[name] or name) for name in names]
+
     def warn_of_missing(self) -> None:
         """Logs how many of the ids have no video."""
         if self.without_video:
             logging.warning(
-                "%d videos are deleted or private on YouTube, such as %s; they keep "
-                "the data set's ids",
+                "no video on YouTube for %d ids, such as %s, which stay as they are: "
+                "deleted, private, or no ids of YouTube-8M",
                 len(self.without_video),
                 min(self.without_video),
             )
