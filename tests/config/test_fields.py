@@ -34,6 +34,7 @@ RANGES = {
     ("train", "ema_decay"): ((0.0, math.nextafter(1, 0)), (-1e-9, 1.0)),
     ("eval", "shard_index"): ((0,), (-1, 1)),
     ("inference", "shard_index"): ((0,), (-1, 1)),
+    ("inference", "output_format"): (("csv", "jsonl", "parquet"), ("CSV",)),
     ("sample_data", "min_frames"): ((1, 300), (0, 301)),
     ("sample_data", "one_frame_share"): ((0.0, 1.0), (-1e-9, 1 + 1e-9)),
     ("sample_data", "mean_labels"): ((1.0,), (math.nextafter(1, 0),)),

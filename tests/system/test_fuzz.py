@@ -49,7 +49,7 @@ from youtube8m.training.resume import TrainingFlags, resume_flags
 from youtube8m.training.trainer import Trainer
 from youtube8m.training.workers import Workers
 from youtube8m.util import files
-from youtube8m.util.text import encode_id
+from youtube8m.util.text import decode_id, encode_id
 
 C = 9  # classes
 
@@ -361,8 +361,9 @@ def test_rating_caches(content):
     with file_of(content) as path, an_error_of_ours():
         found = ratings.read_ratings("", "--eval_data_pattern", C, path)
         expected = {}
-        for line in io.StringIO(content.decode()).readlines()[1:]:
-            label, present, segment = line.rstrip("\n").split(",", 2)
+        lines = decode_id(content).split("\n")
+        for line in [line for line in lines if line.strip()][1:]:
+            label, present, segment = line.rstrip("\r").split(",", 2)
             rated = expected.setdefault(int(label), {})
             rated[segment] = rated.get(segment, False) or present == "1"
         assert found == expected
@@ -379,7 +380,8 @@ PREDICTION = '{"video_id": "a", "class_indexes": [1, 2], "predictions": [0.5, 1e
 def test_json_predictions(line):
     with file_of(line) as path, an_error_of_ours():
         lines = [text for text in line.split(b"\n") if text.strip()]
-        for text, row in zip(lines, convert._rows(path), strict=False):
+        rows = list(convert._rows(path))
+        for text, row in zip(lines, rows, strict=True):
             assert row.count("\n") == 1 and row.endswith("\n")
             given = json.loads(text)
             given = [given[k] for k in ("video_id", "class_indexes", "predictions")]

@@ -43,7 +43,8 @@ def convert(tmp_path):
             )
             (tmp_path / f"{number}.pb").write_bytes(data)
         out = str(tmp_path / "out.tfrecord")
-        with flagsaver.flagsaver(**{"output_file": out, **values}):
+        given = {"output_file": out, "feature_names": "", **values}
+        with flagsaver.flagsaver(**given):
             tool.main(*(str(tmp_path / word) for word in words))
         return out
 

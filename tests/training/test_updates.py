@@ -1,5 +1,7 @@
 """One update by hand: clipping, replicas, the terms that are logged."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -67,8 +69,12 @@ import sys, tensorflow as tf
 devices = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], devices)
+import numpy as np
+from tests.helpers.training_runs import LOGISTIC
+from youtube8m import losses, models, optimizers
+from youtube8m.training.config import TrainingConfig
+from youtube8m.training.steps import TrainingState, TrainStep
 from youtube8m.training.workers import split_batch
-from tests.training.test_updates import *
 for replicas in 1, 2:
     strategy = (tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]) if replicas == 2
                 else tf.distribute.OneDeviceStrategy("CPU:0"))
@@ -98,7 +104,7 @@ def labelled(rows):
 
 def test_two_replicas_update_as_one_where_nothing_is_clipped(tmp_path):
     """Of five videos, three and two; the figures that are logged, too."""
-    run_python(REPLICAS_SCRIPT, tmp_path)
+    run_python(inspect.getsource(labelled) + REPLICAS_SCRIPT, tmp_path)
     found = []
     for replicas in (1, 2):
         with np.load(tmp_path / f"{replicas}.npz") as arrays:

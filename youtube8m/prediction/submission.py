@@ -191,6 +191,11 @@ class Submission:
 
     def __init__(self, path: str, num_classes: int | None = None, may_be_empty=False):
         self.path = path
+        if (form := find_format(path)) != CSV:
+            raise UserError(
+                f"{path}: is no CSV but {form}; give the CSV that inference.py "
+                "--output_format=csv writes"
+            )
         self._num_classes = num_classes or _ANY_CLASS
         self._numbers: list[int] = []  # of the lines that are rows
         try:
@@ -269,11 +274,6 @@ class Submission:
                 return header, []
         if _SEGMENT_ROW.match(line.text.replace(_QUOTE, b"")):
             return SEGMENT_HEADER, [line]
-        if find_format(self.path) != CSV:
-            raise UserError(
-                f"{self.path}: is no CSV but {find_format(self.path)}; give the CSV "
-                "that inference.py --output_format=csv writes"
-            )
         raise UserError(
             f"{self.path}: line {line.number} is {_quote(line.text.strip())}; expected "
             f"the header {VIDEO_HEADER.strip()} or {SEGMENT_HEADER.strip()}"
