@@ -1,22 +1,16 @@
 """One update by hand: clipping, replicas, the terms that are logged."""
 
-import inspect
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.helpers.training_runs import LOGISTIC, run_python
-from youtube8m import losses, models, optimizers
+from tests.helpers.training_runs import run_python
+from tests.helpers.updates import labelled, make_step
+from youtube8m import losses
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.training.config import TrainingConfig
-from youtube8m.training.steps import (
-    TrainingState,
-    TrainStep,
-    decayed_learning_rate,
-    pad_batch,
-)
+from youtube8m.training.steps import decayed_learning_rate, pad_batch
 
 
 class Recorder(keras.optimizers.SGD):
@@ -24,16 +18,6 @@ class Recorder(keras.optimizers.SGD):
 
     def apply(self, gradients, variables=None):
         self.given = [gradient.numpy() for gradient in gradients]
-
-
-def make_step(run=LOGISTIC, optimizer=None, **values):
-    settings = TrainingConfig(train_data_pattern="x", **values)
-    optimizer = optimizer or optimizers.create(
-        settings.optimizer, settings.base_learning_rate
-    )
-    state = TrainingState(models.create(run), optimizer, losses.create(run))
-    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
-    return TrainStep(strategy, state, settings, run.data.num_classes)
 
 
 GRADIENTS = [tf.constant([[3.0, 4.0]]), tf.constant([0.6, 0.8]), tf.constant([0.0])]
@@ -69,12 +53,8 @@ import sys, tensorflow as tf
 devices = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], devices)
-import numpy as np
-from tests.helpers.training_runs import LOGISTIC
-from youtube8m import losses, models, optimizers
-from youtube8m.training.config import TrainingConfig
-from youtube8m.training.steps import TrainingState, TrainStep
 from youtube8m.training.workers import split_batch
+from tests.helpers.updates import *
 for replicas in 1, 2:
     strategy = (tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]) if replicas == 2
                 else tf.distribute.OneDeviceStrategy("CPU:0"))
@@ -95,16 +75,9 @@ for replicas in 1, 2:
 """
 
 
-def labelled(rows):
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(rows, 32)).astype(np.float32)
-    labels = rng.integers(0, 12, (rows, 2)).astype(np.int32)
-    return {"features": tf.constant(features), "labels": tf.constant(labels)}
-
-
 def test_two_replicas_update_as_one_where_nothing_is_clipped(tmp_path):
     """Of five videos, three and two; the figures that are logged, too."""
-    run_python(inspect.getsource(labelled) + REPLICAS_SCRIPT, tmp_path)
+    run_python(REPLICAS_SCRIPT, tmp_path)
     found = []
     for replicas in (1, 2):
         with np.load(tmp_path / f"{replicas}.npz") as arrays:
