@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 from tests.helpers import processes
 
 
@@ -20,8 +18,3 @@ def play(examples, seed):
 
 def test_twenty_examples():
     play(20, seed=0)
-
-
-@pytest.mark.slow
-def test_two_hundred_examples():
-    play(200, seed=20)

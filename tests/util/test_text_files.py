@@ -175,6 +175,8 @@ OWN = {
     "data/reading/tensorflow_pipeline.py": "records",
     "prediction/submission.py": "a file to be mapped, whose lines the reader finds",
     "runs/archive.py": "archives",
+    "data/writing/mediapipe.py": "messages of MediaPipe",
+    "data/download/downloader.py": "locks, parts of files",
     "data/download/transfer.py": "parts of files",
     "data/download/verified.py": "a list that it wrote, and locks",
     "data/download/youtube_ids.py": "a cache that it wrote",
