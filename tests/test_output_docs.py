@@ -7,6 +7,7 @@ import shlex
 import pytest
 
 from tests.helpers import processes
+from tests.helpers.documents import shell_commands
 from youtube8m.prediction import formats
 
 ROOT = pathlib.Path(processes.ROOT)
@@ -22,14 +23,7 @@ FILES = {
 }
 
 
-def commands(text):
-    """The commands of the shell blocks, each a list of words."""
-    for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
-        lines = block.replace("\\\n", " ").splitlines()
-        yield from (shlex.split(line)[1:] for line in lines if line.strip())
-
-
-def execute(words, folder):
+def execute(line, folder):
     """Runs a command in which the files of the document are those of FILES."""
 
     def translated(word):
@@ -40,14 +34,14 @@ def execute(words, folder):
             return f"{flag}={','.join(str(folder / name) for name in value.split(','))}"
         return word
 
-    return processes.forked(*map(translated, words))
+    return processes.forked(*map(translated, shlex.split(line)[1:]))
 
 
 @pytest.mark.slow
 def test_every_command_of_the_documents_runs(tmp_path, monkeypatch, capsys):
-    found = [*commands(README), *commands(TEXT)]
+    found = shell_commands(README) + shell_commands(TEXT)
     assert len(found) == 7
-    first, *others = (execute(words, tmp_path).stdout for words in found)
+    first, *others = (execute(line, tmp_path).stdout for line in found)
     head = first.split("\n", 1)[0].split()
     assert head == ["id", "confidence", "class", "name", "vertical"]
     lines = (tmp_path / "predictions.jsonl").read_text().splitlines()

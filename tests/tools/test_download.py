@@ -8,6 +8,7 @@ import shlex
 import pytest
 
 from tests.helpers import processes
+from tests.helpers.documents import shell_commands
 from tests.helpers.download_server import DownloadServer, local_files, partition_files
 from youtube8m.data.download.addresses import PARTITIONS
 from youtube8m.data.download.plan import PlannedFile
@@ -18,10 +19,8 @@ TOOL = "youtube8m.tools.download"
 
 def commands(document):
     """The commands of a document's shell blocks that run a tool of downloads."""
-    text = (ROOT / document).read_text()
-    blocks = "".join(re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S))
-    lines = blocks.replace("\\\n", " ").splitlines()
-    return [" ".join(x.split()) for x in lines if TOOL in x or "youtube_ids" in x]
+    lines = shell_commands((ROOT / document).read_text())
+    return [line for line in lines if TOOL in line or "youtube_ids" in line]
 
 
 COMMANDS = sorted({*commands("README.md"), *commands("docs/data.md")})

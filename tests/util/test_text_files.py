@@ -181,7 +181,6 @@ OWN = {
     "data/download/verified.py": "a list that it wrote, and locks",
     "data/download/youtube_ids.py": "a cache that it wrote",
     "prediction/formats.py": "the first bytes of a file",
-    "prediction/row_files.py": "rows that it wrote",
     "benchmarks/suite.py": "a vocabulary that it writes",
 }
 OPENING = {"open", "fdopen", "read_text", "csv.reader", "csv.DictReader"}

@@ -13,6 +13,7 @@ JSON lines and Parquet have a row for each video, or for each segment:
     confidences     float32, as many as labels
 """
 
+import codecs
 import importlib
 import re
 
@@ -48,7 +49,8 @@ def find_format(path: str) -> str:
         return format_of(path)
     if start.startswith(_PARQUET_MAGIC):
         return PARQUET
-    return JSONL if start.lstrip().startswith(b"{") else CSV
+    text = start.removeprefix(codecs.BOM_UTF8).lstrip()
+    return JSONL if text.startswith(b"{") else CSV
 
 
 def load_pyarrow(flag: str):

@@ -14,6 +14,7 @@ import numpy as np
 from youtube8m.errors import UserError, reason
 from youtube8m.prediction import formats, submission
 from youtube8m.util.json import JsonError, parse_json
+from youtube8m.util.text_files import read_lines
 
 
 class PredictionRows:
@@ -81,7 +82,7 @@ def read_rows(path: str) -> Iterator[tuple[str, dict]]:
     Raises UserError if the file cannot be read, or a row is no prediction.
     """
     if formats.find_format(path) == formats.JSONL:
-        for number, line in enumerate(_lines(path), 1):
+        for number, _, line in read_lines(path):
             yield f"line {number}", _parse(line, f"{path}: line {number}")
         return
     for number, row in enumerate(_parquet_rows(path), 1):
@@ -109,10 +110,10 @@ def merge_parts(paths: Sequence[str], file) -> None:
 
 def _merge_lines(paths, file, first):
     for path in paths:
-        for number, line in enumerate(_lines(path), 1):
+        for number, _, line in read_lines(path):
             where = f"{path}: line {number}"
             _add_key(first, _key(_parse(line, where)), where)
-            file.write(line.rstrip(b"\r\n") + b"\n")
+            file.write(line + b"\n")
 
 
 def _merge_parquet(paths, file, first):
@@ -146,14 +147,6 @@ def _add_key(first, key, where):
             "shard once, all of one --num_shards"
         )
     first[key] = where
-
-
-def _lines(path):
-    try:
-        with open(path, "rb") as file:
-            yield from (line for line in file if line.strip())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _parse(line, where):

@@ -160,17 +160,22 @@ def _keys(path):
         raise Fault(f"the package cannot read what it wrote: {error}") from None
 
 
+def _infer(example, data, run, output, *flags):
+    """Runs inference.py with a run on data."""
+    return example.run(
+        "inference",
+        f"--train_dir={run}",
+        f"--input_data_pattern={example.pattern(data)}",
+        f"--output_file={output}",
+        *flags,
+    )
+
+
 def predict(example: Example) -> None:
     """inference.py of videos."""
     data, odd = example.data(), example.flags()
     output = example.new(".csv")
-    ended = example.run(
-        "inference",
-        f"--train_dir={example.run_copy()}",
-        f"--input_data_pattern={example.pattern(data)}",
-        f"--output_file={output}",
-        *odd,
-    )
+    ended = _infer(example, data, example.run_copy(), output, *odd)
     path = example.real(output)
     if ended.status:
         if _is_file(path):
@@ -188,13 +193,8 @@ def predict_parts(example: Example) -> None:
     parts, logs = [], ""
     for index in range(2):
         parts.append(example.real(f"{index}{oddities.name(example.rng)}"[:255]))
-        ended = example.run(
-            "inference",
-            f"--train_dir={run}",
-            f"--input_data_pattern={example.pattern(data)}",
-            f"--output_file={parts[-1]}",
-            *("--num_shards=2", f"--shard_index={index}"),
-        )
+        part = ("--num_shards=2", f"--shard_index={index}")
+        ended = _infer(example, data, run, parts[-1], *part)
         logs += ended.log
         if ended.status:
             return
@@ -215,13 +215,8 @@ def predict_segments(example: Example) -> None:
     """inference.py of segments: every video has some."""
     example.level = "frame"
     data, output = example.data(), example.new(".csv")
-    ended = example.run(
-        "inference",
-        f"--train_dir={example.run_copy()}",
-        f"--input_data_pattern={example.pattern(data)}",
-        f"--output_file={output}",
-        *("--segment_labels", f"--top_k={CLASSES}"),
-    )
+    wanted = ("--segment_labels", f"--top_k={CLASSES}")
+    ended = _infer(example, data, example.run_copy(), output, *wanted)
     path = example.real(output)
     if not ended.status and os.path.isfile(path):
         _keys(path)

@@ -89,10 +89,6 @@ class VerifiedFiles:
             file.write("\n" * self._is_cut + line)
         self._entries[name], self._is_cut = entry, False
 
-    def size(self, name: str) -> int | None:
-        """The bytes of a file that is listed."""
-        return self._entries[name].size if name in self._entries else None
-
 
 def _md5(path):
     with open(path, "rb") as file:

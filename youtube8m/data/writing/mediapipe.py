@@ -154,8 +154,9 @@ class Conversion:
             stored = {name: quantize(frames) for name, frames in features.items()}
         labels = self._class_ids(clip.context, _LABEL_KEY)
         example = frame_example(_find_id(clip.context, path), labels, stored)
-        for name in features.keys() - stored.keys():
-            add_float_frames(example, name, features[name])
+        if not self.quantized:
+            for name, frames in features.items():
+                add_float_frames(example, name, frames)
         self._add_segments(clip.context, times, example.context)
         return example
 
