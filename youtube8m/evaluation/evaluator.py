@@ -20,8 +20,9 @@ from youtube8m.errors import UserError, reason
 from youtube8m.evaluation.config import EvaluationConfig
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.prediction.predictor import TrainedRun
+from youtube8m.registry import has_users_code
 from youtube8m.runs.best import BestCheckpoints
-from youtube8m.runs.checkpoint_files import step_of, tensorflow_directory
+from youtube8m.runs.checkpoint_files import step_of, tensorflow_prefix
 from youtube8m.runs.directory import BEST
 from youtube8m.util.files import ARRAY_ERRORS, replacing, require_writable
 from youtube8m.util.progress import Progress
@@ -121,7 +122,9 @@ class Evaluator:
         self.num_classes = self.trained.run.data.num_classes
         self.loss = losses.create(self.trained.run)
         self._compiled = tf.function(
-            self._top_and_losses, reduce_retracing=True, autograph=False
+            self._top_and_losses,
+            reduce_retracing=True,
+            autograph=has_users_code(self.loss),
         )
 
     def run(self) -> dict:
@@ -251,7 +254,7 @@ class Evaluator:
         kind = "SegEval" if self.config.segment_labels else "Eval"
         path = self.directory.file("eval")
         try:
-            writer = tf.summary.create_file_writer(tensorflow_directory(path))
+            writer = tf.summary.create_file_writer(tensorflow_prefix(path))
             with contextlib.closing(writer), writer.as_default(step=step):
                 for tag, name in _EPOCH_TAGS.items():
                     tf.summary.scalar(f"Epoch/{kind}_{tag}", result.get(name, 0.0))

@@ -21,6 +21,7 @@ from youtube8m.data.reading.batch import batch_signature, device_inputs
 from youtube8m.losses import CrossEntropyLoss, LabelLoss, label_arrays
 from youtube8m.models import VideoModel
 from youtube8m.models.base import Part
+from youtube8m.registry import has_users_code
 from youtube8m.training.config import TrainingConfig
 
 # Results that are sums over the replicas, and all that are one number per step.
@@ -101,6 +102,9 @@ class TrainStep:
         self.stopping = tf.Variable(0.0, trainable=False)
         self.jit_compile = self.config.jit_compile and self._can_be_compiled()
         self._functions = {}  # by the number of steps
+        self._autograph = has_users_code(*self._parts())
+        if not self._autograph:
+            self._update = tf.autograph.experimental.do_not_convert(self._update)
 
     def __call__(self, batch) -> dict:
         """Runs on a batch in the form of `workers.split_batch`, without `id`.
@@ -124,6 +128,11 @@ class TrainStep:
         if steps not in self._functions:
             self._functions[steps] = self._compile(batches)
         return self._functions[steps](batches)
+
+    def _parts(self):
+        model = self.state.model
+        parts = (model.encoder, model.classifier, model.label_processing)
+        return [part for part in (*parts, self.state.loss) if part is not None]
 
     def _can_be_compiled(self):
         reason = None
@@ -159,7 +168,6 @@ class TrainStep:
         arrays = {n: array.write(before, last[n]) for n, array in arrays.items()}
         return {**last, **{n: array.stack() for n, array in arrays.items()}}
 
-    @tf.autograph.experimental.do_not_convert  # which takes as long as the rest
     def _update(self, batches, number=None):
         state = self.state
         rate = decayed_learning_rate(self.config, state.examples)
@@ -211,9 +219,8 @@ class TrainStep:
         Args:
           batch: any inputs of the model, with labels.
         """
-        model, loss = self.state.model, self.state.loss
-        parts = [model.encoder, model.classifier, model.label_processing, loss]
-        own = {type(part).auxiliary_losses for part in parts if part is not None}
+        model = self.state.model
+        own = {type(part).auxiliary_losses for part in self._parts()}
         if own <= {Part.auxiliary_losses, LabelLoss.auxiliary_losses}:
             return []
         idle = []
@@ -228,7 +235,9 @@ class TrainStep:
                 if all(g is None for g in tape.gradient(term, variables))
             ]
 
-        trace = tf.function(lambda: self.strategy.run(trace_replica), autograph=False)
+        trace = tf.function(
+            lambda: self.strategy.run(trace_replica), autograph=self._autograph
+        )
         trace.get_concrete_function()
         return idle
 
