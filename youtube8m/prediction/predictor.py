@@ -15,7 +15,7 @@ import tensorflow as tf
 from youtube8m import models
 from youtube8m.config import RunConfig
 from youtube8m.data.reading.batch import input_signature
-from youtube8m.data.reading.pipeline import Shards
+from youtube8m.data.reading.pipeline import Shards, UnfitRecords
 from youtube8m.data.reading.tensorflow_pipeline import open_shards
 from youtube8m.errors import UserError
 from youtube8m.layers.inputs import dequantize
@@ -101,7 +101,7 @@ class TrainedRun:
             return open_shards(
                 input_pipeline, pattern, flag, data, labels, strict, segments, ids
             )
-        except UserError as error:
+        except UnfitRecords as error:
             level = "frame" if data.frame_features else "video"
             features = zip(data.feature_names, data.feature_sizes, strict=True)
             features = ", ".join(f"{name} ({size})" for name, size in features)

@@ -9,6 +9,7 @@ import tempfile
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Iterable
 
 from youtube8m.errors import UserError
 
@@ -147,6 +148,13 @@ def require_writable(path: str, flag: str) -> None:
             ).close()
             with contextlib.suppress(FileNotFoundError):
                 os.lstat(path)
+
+
+def require_other_file(path: str, flag: str, read: Iterable[str]) -> None:
+    """Raises UserError if a file to be written is one of those that are read."""
+    target = os.path.realpath(local_path(path, flag))
+    if any(target == os.path.realpath(other) for other in read):
+        raise UserError(f"{flag}={path}: is read, too; name another file to be written")
 
 
 @contextlib.contextmanager

@@ -91,6 +91,15 @@ def test_directories_are_no_shards(files, tmp_path):
         tfrecord.find_shards(f"{tmp_path}/d.tfrecord", "--flag")
 
 
+def test_a_directory_is_told_as_one(files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path.parent)
+    for name in (str(tmp_path), f"{tmp_path}/", tmp_path.name, f"./{tmp_path.name}/"):
+        with pytest.raises(UserError, match="directory; give a glob") as error:
+            tfrecord.find_shards(f"{files[0]},{name}", "--flag")
+        wanted = str(error.value).rpartition("such as ")[2].strip("'")
+        assert tfrecord.find_shards(wanted, "--flag")
+
+
 @pytest.mark.parametrize("pattern", ["", " ", ",", " , "])
 def test_no_glob_at_all_is_told(pattern):
     with pytest.raises(UserError, match=f"^--flag={pattern}: names no file; give a"):

@@ -238,7 +238,13 @@ class Decoder:
         scores = self._read_values(tfrecord.floats, record, context, score_key)
         if not len(starts) == len(classes) == len(scores):
             raise RecordError("has segment lists of unequal lengths")
+        self._require_finite(score_key, scores)
         return np.array(starts, int), np.array(classes, int), scores > 0
+
+    @staticmethod
+    def _require_finite(name, values):
+        if not np.isfinite(values).all():
+            raise RecordError(f"feature {name!r} holds values that are not finite")
 
     def _read_class_ids(self, record, context, key):
         ids = self._read_values(tfrecord.integers, record, context, key)
@@ -288,11 +294,6 @@ class VideoDecoder(Decoder):
             parts.append(values)
         features = np.concatenate(parts)
         return [{**self._read_context(record, context), "features": features}]
-
-    @staticmethod
-    def _require_finite(name, values):
-        if not np.isfinite(values).all():
-            raise RecordError(f"feature {name!r} holds values that are not finite")
 
     def collate(self, parsed, rows=None):
         batch = super().collate(parsed)

@@ -57,6 +57,10 @@ _PLAN = (_LOCATIONS, tf.TensorSpec([len(START)], tf.int64))  # records, position
 _ITERATIONS: weakref.WeakSet[Iterator] = weakref.WeakSet()
 
 
+class UnfitRecords(UserError):
+    """None of the first records has what the config says."""
+
+
 @dataclasses.dataclass
 class Shards:
     """A set of shards of one format, checked to hold what the config says."""
@@ -355,7 +359,7 @@ def _count_examples(path, records, decoder):
         try:
             parsed.append(decoder.parse(record))
         except (decoding.RecordError, UserError) as error:
-            problems.append(UserError(f"{path}: record {index} {error}"))
+            problems.append(UnfitRecords(f"{path}: record {index} {error}"))
     if not parsed:
         raise problems[0]
     _warn_of_unmeant(path, decoder.config, list(itertools.chain(*parsed)))

@@ -92,6 +92,12 @@ def find_by_glob(pattern: str, flag: str) -> list[list[str]]:
         raise UserError(f"{flag}={pattern}: names no file; give a glob")
     for glob in globs:
         found = _remote_files(glob, flag) if "://" in glob else find_files(glob)
+        if not found and os.path.isdir(os.path.expanduser(glob)):
+            pattern = os.path.join(glob, "*.tfrecord")
+            raise UserError(
+                f"{flag}={glob}: no file matches, as it is a directory; give a glob of "
+                f"the files in it, such as {pattern!r}"
+            )
         if not found:
             raise UserError(
                 f"{flag}={glob}: no file matches; check the path, and quote the glob "
