@@ -251,9 +251,14 @@ class Decoder:
         count = self.config.num_classes
         wrong = [entry for entry in ids if not 0 <= entry < count]
         if wrong:
+            advice = "set --num_classes to the data set's number of classes"
+            if wrong[0] < 0:
+                advice = "leave it out, as a record may have no label"
+            if wrong[0] == count:
+                advice += ", or count classes from 0 where the records are written"
             raise UserError(
                 f"has {key} entry {wrong[0]}, but --num_classes={count} allows 0 to "
-                f"{count - 1}; set --num_classes to the data set's number of classes"
+                f"{count - 1}; {advice}"
             )
         return ids
 

@@ -372,9 +372,16 @@ def _warn_of_unmeant(path, config, examples):
         logging.warning(
             "%s: none of the first %d records has a label", path, len(examples)
         )
-    frames = [example["frames"] for example in examples if "frames" in example]
-    for name, *parts in zip(config.feature_names, *frames, strict=False):
-        if parts and all(map(_looks_like_floats, parts)):
+    if len(examples) < 2:
+        return
+    first = f"{path}: the first {len(examples)} records"
+    if len(examples) == _PROBED_RECORDS and config.num_classes > 1:
+        for name in ("labels", "id"):
+            found = [e[name] for e in examples if name in e and "rated" not in e]
+            if len(found) > 1 and found[0] and found.count(found[0]) == len(found):
+                logging.warning("%s have the same %s, %r", first, name, found[0])
+    for name, parts in _features(config, examples).items():
+        if all(map(_looks_like_floats, parts)):
             logging.warning(
                 "%s: feature %r looks like float32 values, of which each byte is read "
                 "as a value; frames must be bytes: quantize them, as "
@@ -382,11 +389,27 @@ def _warn_of_unmeant(path, config, examples):
                 path,
                 name,
             )
+        value = parts[0].flat[0]
+        if parts[0].size > 1 and all((part == value).all() for part in parts):
+            logging.warning("%s have %s everywhere in feature %r", first, value, name)
+
+
+def _features(config, examples):
+    """Name -> its values in each example, [T, size] or [size]."""
+    if config.released_crops:  # all side by side
+        return {}
+    if config.frame_features:
+        columns = zip(*(example["frames"] for example in examples), strict=True)
+    else:
+        ends = np.cumsum(config.feature_sizes)[:-1]
+        parts = (np.split(example["features"], ends) for example in examples)
+        columns = zip(*parts, strict=True)
+    return dict(zip(config.feature_names, columns, strict=True))
 
 
 def _looks_like_floats(frames):
     """Whether bytes [T, size] are float32 values of usual magnitude, and not equal."""
-    if frames.dtype != np.uint8 or frames.shape[1] % 4:
+    if frames.dtype != np.uint8 or frames.shape[-1] % 4:
         return False
     values = np.abs(np.ascontiguousarray(frames).view("<f4"))
     usual = (values == 0) | ((values > 1e-6) & (values < 1e6))
