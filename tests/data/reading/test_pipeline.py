@@ -133,6 +133,16 @@ def test_the_wrong_level_size_name_or_classes_name_file_and_remedy(folder, tmp_p
     assert "drop --frame_features" in open_error(tmp_path / "video")
 
 
+def test_an_empty_shard_beside_others_costs_nothing(folder, tmp_path):
+    write_records(tmp_path / "empty", [])
+    pattern = f"{tmp_path}/empty,{folder}/*.tfrecord"
+    shards = Shards.open(pattern, "--flag", CONFIG)
+    batches = shards.iterate(shards.ordered_batches(64))
+    assert sum(len(batch["id"]) for batch in batches) == TOTAL
+    assert shards.damage.lost == 0
+    assert shards.damage.reports == {f"{tmp_path}/empty": {"is empty"}}
+
+
 VIDEOS = DataConfig(("mean_rgb", "mean_audio"), (3, 2), num_classes=20)
 
 

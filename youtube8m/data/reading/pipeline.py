@@ -107,6 +107,8 @@ class Shards:
             records, counts = _probe(found, decoder, cls.first_records)
             sizes += map(len, records)
             examples += counts
+        if not sizes:
+            raise UserError(f"{paths[0]}: holds no records, nor does any other file")
         size, mean = sum(sizes) // len(sizes), sum(examples) / len(examples)
         file_bytes = [tfrecord.file_size(path) for path in paths]
         damage = Damage(strict)
@@ -332,7 +334,8 @@ def close_all() -> None:
 def _probe(paths, decoder, first_records):
     """(first records, number of examples of each that is usable).
 
-    They are those of the first file that has any; damage is left to the pipeline.
+    They are those of the first file that has any; damage, and files that are empty,
+    are left to the pipeline.
     """
     problem = None
     for path in paths:
@@ -349,7 +352,9 @@ def _probe(paths, decoder, first_records):
                 "shards of YouTube-8M or AudioSet, or files written alike"
                 f"{tfrecord.advice_on(path)}"
             )
-    raise problem or UserError(f"{paths[0]}: holds no records, nor does any other file")
+    if problem:
+        raise problem
+    return [], []
 
 
 def _count_examples(path, records, decoder):
