@@ -54,6 +54,11 @@ def numbered_lines(file: BinaryIO, path: str) -> Iterator[Line]:
             start += len(line.rstrip(b"\r\n")) - len(text)
         if b"\0" in text:
             raise UserError(f"{path}: line {number} holds zero bytes; expected text")
+        if b"\r" in text:
+            raise UserError(
+                f"{path}: line {number} holds carriage returns; save the file with the "
+                "line breaks of Linux or Windows"
+            )
         if text.strip():
             yield Line(number, start, text)
         start = end

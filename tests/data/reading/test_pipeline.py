@@ -259,7 +259,9 @@ def test_ordered_batches_of_several_readers_hold_every_record_once(found):
 
 
 def test_frames_are_padded_to_the_longest_of_their_batch(found):
-    for batch in found.iterate(found.ordered_batches(5)):
+    batches = list(found.iterate(found.ordered_batches(5)))
+    assert len(batches) > 5
+    for batch in batches:
         assert batch["frames"].shape[1] == max(batch["num_frames"].numpy())
 
 
@@ -345,6 +347,7 @@ def test_positions_count_the_records_of_the_epoch(found):
         epoch, count, _ = batch["position"].numpy()
         # The end of an epoch is not yet the beginning of the next.
         assert (epoch, count) == ((consumed - 1) // TOTAL, (consumed - 1) % TOTAL + 1)
+    assert consumed == 3 * TOTAL
 
 
 @pytest.mark.parametrize("num_readers", [1, 4])
@@ -797,6 +800,7 @@ def test_workers_share_each_batch(found, workers):
         list(found.iterate(training(found, batch_size=10, worker=(index, workers))))
         for index in range(workers)
     ]
+    assert len(whole) > 1
     assert {len(part) for part in parts} == {len(whole)}
     for batch, *shares in zip(whole, *parts, strict=True):
         assert ids(batch) == sum(map(ids, shares), [])
@@ -894,5 +898,6 @@ def test_workers_share_batches_of_segments(segments):
         list(segments.iterate(segments.training_batches(4, 0, 1, worker=(index, 2))))
         for index in range(2)
     ]
+    assert len(whole) > 1
     for batch, *shares in zip(whole, *parts, strict=True):
         assert names_of(batch) == sum(map(names_of, shares), [])
