@@ -94,3 +94,10 @@ def test_what_a_checkpoint_lacks_is_told(tmp_path):
         restore_checkpoint({"average": own}, prefix)
     with pytest.raises(UserError, match="it is damaged or of another model"):
         restore_checkpoint(weights, prefix)
+
+
+def test_what_cannot_be_written_names_its_flag(tmp_path, monkeypatch):
+    (tmp_path / "model_flags.json").mkdir()
+    directory = RunDirectory(str(tmp_path), "--output_dir")
+    with pytest.raises(UserError, match="^--output_dir=.*model_flags.json: cannot be"):
+        directory.prepare(RUN, start_new=False)

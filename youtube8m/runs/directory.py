@@ -94,7 +94,7 @@ class RunDirectory:
             self._repair_checkpoint_list()
         self._check_index()
         if not self.latest_checkpoint():  # a run without a checkpoint may be replaced
-            with replacing(self.file("model_flags.json"), "--train_dir") as file:
+            with replacing(self.file("model_flags.json"), self.flag) as file:
                 file.write(run.to_json())
         elif is_starters:
             raise self._unusable(

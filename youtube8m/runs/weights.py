@@ -180,5 +180,5 @@ def save_checkpoint(manager, directory, step):
     try:
         manager.save(checkpoint_number=step)
     except tf.errors.OpError as error:
-        raise UserError(f"{prefix}: cannot be written ({error.message})") from None
+        raise UserError(f"{prefix}: cannot be written ({reason(error)})") from None
     return prefix

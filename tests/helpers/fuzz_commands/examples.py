@@ -307,6 +307,8 @@ def train(example: Example) -> None:
     names = os.listdir(example.real(run))
     if not any(name.endswith(".index") for name in names):
         raise Fault("status 0 without a checkpoint")
+    if goes_on and "from scratch" in ended.log:
+        raise Fault("the run began anew")
     if any("temp" in name for name in names):
         raise Fault(f"temporary files stay: {sorted(names)}")
     unusable = [one for one in data.records if not one.sound]
