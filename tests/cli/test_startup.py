@@ -7,6 +7,7 @@ import runpy
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras.src.backend import config
 
 from tests.helpers import processes
@@ -170,3 +171,44 @@ def test_a_session_that_has_set_keras_otherwise():
     startup.load_tensorflow()
     assert [setting() for setting in settings] == usual
     assert usual == ["float32", 1e-7, "channels_last"]
+
+
+OOM = (
+    "Graph execution error:\n\nDetected at node dense\n\nOOM when allocating tensor "
+    "with shape[9,300] and type float on CPU:0 [Op:__inference__update_561]"
+)
+
+
+@pytest.mark.parametrize(
+    "error, told",
+    [
+        (MemoryError("Unable to allocate 293. MiB"), "(Unable to allocate 293. MiB)"),
+        (MemoryError(), "(MemoryError)"),
+        (tf.errors.ResourceExhaustedError(None, None, OOM), "with shape[9,300])"),
+        (tf.errors.ResourceExhaustedError(None, None, "no room\nx"), "(no room)"),
+    ],
+)
+def test_too_little_memory_is_one_line(capsys, error, told):
+    def fail():
+        raise error
+
+    with pytest.raises(SystemExit) as stop:
+        startup._guarded(fail)
+    said = capsys.readouterr().err
+    assert stop.value.code == 1 and said.count("\n") == 1
+    assert said.startswith("error: there is too little memory (") and told in said
+    assert "give a smaller --batch_size" in said
+
+
+def test_tensorflow_still_says_that_memory_is_missing(capsys):
+    with pytest.raises(SystemExit):
+        startup._guarded(lambda: tf.zeros([10**6, 10**6]) + 1)
+    assert "too little memory" in capsys.readouterr().err
+
+
+def test_other_errors_keep_their_traces():
+    def fail():
+        raise tf.errors.InternalError(None, None, "a bug")
+
+    with pytest.raises(tf.errors.InternalError):
+        startup._guarded(fail)

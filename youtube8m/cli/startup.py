@@ -13,12 +13,13 @@ import logging
 import os
 import pathlib
 import pkgutil
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable
 
-from youtube8m.errors import UserError, unknown_name
+from youtube8m.errors import UserError, reason, unknown_name
 
 _PACKAGE = pathlib.Path(os.path.abspath(__file__)).parents[1]
 _status: int | None = None  # of the command that ended last
@@ -181,6 +182,25 @@ def _guarded(call, *arguments):
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        if not (what := _missing_memory(error)):
+            raise
+        logging.getLogger("absl").debug("", exc_info=True)
+        advice = "give a smaller --batch_size, or a smaller model"
+        print(f"error: there is too little memory ({what}); {advice}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _missing_memory(error):
+    """What an error says of the memory that is missing; "" of other errors."""
+    if isinstance(error, MemoryError):
+        return reason(error)
+    import tensorflow as tf
+
+    if not isinstance(error, tf.errors.ResourceExhaustedError):
+        return ""
+    wanted = re.search(r"OOM when allocating tensor with shape\[.*?\]", error.message)
+    return wanted[0] if wanted else reason(error)
 
 
 def check_arguments(arguments, commands) -> None:
