@@ -23,6 +23,8 @@ from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.starter_code import StarterCheckpoint
 from youtube8m.runs.weights import load_newest, load_weights
 
+_ADVICE = re.compile(r"; (drop|add|check|see|set) --.*")  # on a flag of train.py
+
 
 def read_run(directory: RunDirectory, given: Mapping[str, Any]) -> RunConfig:
     """The configuration of a run, whose classes are imported.
@@ -105,8 +107,9 @@ class TrainedRun:
             level = "frame" if data.frame_features else "video"
             features = zip(data.feature_names, data.feature_sizes, strict=True)
             features = ", ".join(f"{name} ({size})" for name, size in features)
+            what = _ADVICE.sub("", str(error))
             raise UserError(
-                f"{error} [{flag} must name records as the run was trained on: "
+                f"{what} [{flag} must name records as the run was trained on: "
                 f"{level}-level, {features}, {data.num_classes} classes]"
             ) from None
 
