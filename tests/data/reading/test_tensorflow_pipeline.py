@@ -514,6 +514,10 @@ def test_damage_ends_the_run_with_one_line(tmp_path, harm, message):
             frame_level("v", [1], "id", np.ones((3, 5), np.uint8)),
             "a record has a frame of audio that is not of 2 bytes; ",
         ),
+        (
+            frame_level("v", [1], "id", np.ones((3, 6), np.uint8), [(0, 1, np.nan)]),
+            "a record has ratings of a segment that are not finite; ",
+        ),
         *(
             (
                 frame_level("v", None, "id", np.ones((3, 6), np.uint8), rated),
@@ -522,7 +526,7 @@ def test_damage_ends_the_run_with_one_line(tmp_path, harm, message):
             for rated in ([(5, 1, 1.0)], [(3, 1, 1.0)], [(0, 1, 1.0), (-2, 1, 1.0)])
         ),
     ],
-    ids=["no record", "label", "size", "segment", "just behind", "before"],
+    ids=["no record", "label", "size", "rating", "segment", "just behind", "before"],
 )
 def test_an_unusable_record_ends_the_run_with_one_line(tmp_path, record, message):
     sound = frame_level("v", [1], "id", np.ones((3, 6), np.uint8), [(0, 1, 1.0)])
