@@ -23,7 +23,7 @@ from youtube8m.prediction.predictor import TrainedRun, mean_of_crops
 from youtube8m.prediction.segmentation import split_segments
 from youtube8m.prediction.writer import Predictions, open_writer
 from youtube8m.runs import archive
-from youtube8m.util.files import replacing, split_paths
+from youtube8m.util.files import replacing, require_other_file, split_paths
 from youtube8m.util.progress import Progress
 from youtube8m.util.text import decode_id
 
@@ -61,6 +61,7 @@ class Inference:
             strict=config.strict_data,
             input_pipeline=config.input_pipeline,
         )
+        require_other_file(config.output_file, "--output_file", self.shards.paths)
         self.num_classes = self.trained.run.data.num_classes
         self.vocabulary = None
         if config.vocabulary_file:

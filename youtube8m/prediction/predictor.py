@@ -15,13 +15,15 @@ import tensorflow as tf
 from youtube8m import models
 from youtube8m.config import RunConfig
 from youtube8m.data.reading.batch import input_signature
-from youtube8m.data.reading.pipeline import Shards
+from youtube8m.data.reading.pipeline import Shards, UnfitRecords
 from youtube8m.data.reading.tensorflow_pipeline import open_shards
 from youtube8m.errors import UserError
 from youtube8m.layers.inputs import dequantize
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.starter_code import StarterCheckpoint
 from youtube8m.runs.weights import load_newest, load_weights
+
+_ADVICE = re.compile(r"; (drop|add|check|see|set) --.*")  # on a flag of train.py
 
 
 def read_run(directory: RunDirectory, given: Mapping[str, Any]) -> RunConfig:
@@ -103,12 +105,13 @@ class TrainedRun:
             return open_shards(
                 input_pipeline, pattern, flag, data, labels, strict, segments, ids
             )
-        except UserError as error:
+        except UnfitRecords as error:
             level = "frame" if data.frame_features else "video"
             features = zip(data.feature_names, data.feature_sizes, strict=True)
             features = ", ".join(f"{name} ({size})" for name, size in features)
+            what = _ADVICE.sub("", str(error))
             raise UserError(
-                f"{error} [{flag} must name records as the run was trained on: "
+                f"{what} [{flag} must name records as the run was trained on: "
                 f"{level}-level, {features}, {data.num_classes} classes]"
             ) from None
 

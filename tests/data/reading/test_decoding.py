@@ -306,6 +306,15 @@ def test_segment_lists_that_are_missing_or_unequal_are_refused(key):
     assert f"has no 'segment_{key}'" in problem(SEGMENT, example)
 
 
+@pytest.mark.parametrize("score", [np.nan, np.inf, -np.inf])
+def test_ratings_that_are_not_finite_are_refused(score):
+    """A comparison would take them for present, or for absent."""
+    content = frames(np.random.default_rng(0), 10)
+    ratings = [(0, 1, 1.0), (5, 1, float(score))]
+    example = frame_example("v", [1], content, ratings)
+    assert "'segment_scores' holds values that are not" in problem(SEGMENT, example)
+
+
 # Records that cannot be used.
 
 

@@ -136,6 +136,7 @@ def test_lengths_ids_and_labels(files):
 def test_video_level_is_mean_of_dequantised_frames(files, split):
     frame_level = frame_records(files[f"frame/{split}"])
     video_level = video_records(files[f"video/{split}"])
+    assert frame_level
     for frame, video in zip(frame_level, video_level, strict=True):
         assert video_id(frame.context) == video_id(video.features)
         assert ints(frame.context, "labels") == ints(video.features, "labels")
@@ -173,6 +174,7 @@ def test_segments_are_rated_by_what_is_shown(files):
 def test_segment_files_hold_the_same_videos(files):
     plain = frame_records(files["frame/train"])
     rated = frame_records(files["segment/train"])
+    assert plain
     for ours, theirs in zip(plain, rated, strict=True):
         assert not any(key.startswith("segment") for key in ours.context.feature)
         assert ours.feature_lists == theirs.feature_lists

@@ -238,16 +238,27 @@ class Decoder:
         scores = self._read_values(tfrecord.floats, record, context, score_key)
         if not len(starts) == len(classes) == len(scores):
             raise RecordError("has segment lists of unequal lengths")
+        self._require_finite(score_key, scores)
         return np.array(starts, int), np.array(classes, int), scores > 0
+
+    @staticmethod
+    def _require_finite(name, values):
+        if not np.isfinite(values).all():
+            raise RecordError(f"feature {name!r} holds values that are not finite")
 
     def _read_class_ids(self, record, context, key):
         ids = self._read_values(tfrecord.integers, record, context, key)
         count = self.config.num_classes
         wrong = [entry for entry in ids if not 0 <= entry < count]
         if wrong:
+            advice = "set --num_classes to the data set's number of classes"
+            if wrong[0] < 0:
+                advice = "leave it out, as a record may have no label"
+            if wrong[0] == count:
+                advice += ", or count classes from 0 where the records are written"
             raise UserError(
                 f"has {key} entry {wrong[0]}, but --num_classes={count} allows 0 to "
-                f"{count - 1}; set --num_classes to the data set's number of classes"
+                f"{count - 1}; {advice}"
             )
         return ids
 
@@ -288,11 +299,6 @@ class VideoDecoder(Decoder):
             parts.append(values)
         features = np.concatenate(parts)
         return [{**self._read_context(record, context), "features": features}]
-
-    @staticmethod
-    def _require_finite(name, values):
-        if not np.isfinite(values).all():
-            raise RecordError(f"feature {name!r} holds values that are not finite")
 
     def collate(self, parsed, rows=None):
         batch = super().collate(parsed)

@@ -75,6 +75,10 @@ def parse_segments(data: DataConfig, record) -> dict:
     index = starts[:, None] + tf.range(min(schema.SEGMENT_FRAMES, data.max_frames))
     index, num_frames = _cut(index, (index >= 0) & (index < lengths))
     rows = {name: row[0] for name, row in rows.items()}
+    finite = tf.reduce_all(tf.math.is_finite(scores))
+    tf.debugging.Assert(
+        finite, ["a record has ratings of a segment that are not finite"]
+    )
     present = scores > 0
     rated = _sparse(segment, classes, starts)
     labels = _sparse(segment[present], classes[present], starts)

@@ -42,8 +42,6 @@ from youtube8m.data.reading.batch import (
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.reading.tfrecord import Location
 from youtube8m.errors import UserError
-from youtube8m.util.text import shortened
-from youtube8m.util.text_files import read_lines
 
 _PROBED_RECORDS = 8
 # Batches decoded side by side: more than four wait for Python's lock.
@@ -57,6 +55,10 @@ WHOLE = (0, 1)  # (index, count) of the only part
 _LOCATIONS = Location(*[tf.TensorSpec([None], tf.int64)] * len(Location._fields))
 _PLAN = (_LOCATIONS, tf.TensorSpec([len(START)], tf.int64))  # records, position
 _ITERATIONS: weakref.WeakSet[Iterator] = weakref.WeakSet()
+
+
+class UnfitRecords(UserError):
+    """None of the first records has what the config says."""
 
 
 @dataclasses.dataclass
@@ -105,6 +107,8 @@ class Shards:
             records, counts = _probe(found, decoder, cls.first_records)
             sizes += map(len, records)
             examples += counts
+        if not sizes:
+            raise UserError(f"{paths[0]}: holds no records, nor does any other file")
         size, mean = sum(sizes) // len(sizes), sum(examples) / len(examples)
         file_bytes = [tfrecord.file_size(path) for path in paths]
         damage = Damage(strict)
@@ -332,7 +336,8 @@ def close_all() -> None:
 def _probe(paths, decoder, first_records):
     """(first records, number of examples of each that is usable).
 
-    They are those of the first file that has any; damage is left to the pipeline.
+    They are those of the first file that has any; damage, and files that are empty,
+    are left to the pipeline.
     """
     problem = None
     for path in paths:
@@ -347,21 +352,11 @@ def _probe(paths, decoder, first_records):
             problem = problem or UserError(
                 f"{path}: not a TFRecord file (or all of it is damaged); expected the "
                 "shards of YouTube-8M or AudioSet, or files written alike"
-                f"{_hint_of_text(path)}"
+                f"{tfrecord.advice_on(path)}"
             )
-    raise problem or UserError(f"{paths[0]}: holds no records, nor does any other file")
-
-
-def _hint_of_text(path):
-    """What helps if a file is text, such as a list of shards; else nothing."""
-    with contextlib.suppress(UserError, UnicodeDecodeError):
-        for line in read_lines(path):
-            found = shortened(line.text.decode())
-            return (
-                f"; it is text and begins with {found!r}: name the shards themselves, "
-                "by a glob or separated by commas"
-            )
-    return ""
+    if problem:
+        raise problem
+    return [], []
 
 
 def _count_examples(path, records, decoder):
@@ -371,7 +366,7 @@ def _count_examples(path, records, decoder):
         try:
             parsed.append(decoder.parse(record))
         except (decoding.RecordError, UserError) as error:
-            problems.append(UserError(f"{path}: record {index} {error}"))
+            problems.append(UnfitRecords(f"{path}: record {index} {error}"))
     if not parsed:
         raise problems[0]
     _warn_of_unmeant(path, decoder.config, list(itertools.chain(*parsed)))
@@ -384,9 +379,16 @@ def _warn_of_unmeant(path, config, examples):
         logging.warning(
             "%s: none of the first %d records has a label", path, len(examples)
         )
-    frames = [example["frames"] for example in examples if "frames" in example]
-    for name, *parts in zip(config.feature_names, *frames, strict=False):
-        if parts and all(map(_looks_like_floats, parts)):
+    if len(examples) < 2:
+        return
+    first = f"{path}: the first {len(examples)} records"
+    if len(examples) == _PROBED_RECORDS and config.num_classes > 1:
+        for name in ("labels", "id"):
+            found = [e[name] for e in examples if name in e and "rated" not in e]
+            if len(found) > 1 and found[0] and found.count(found[0]) == len(found):
+                logging.warning("%s have the same %s, %r", first, name, found[0])
+    for name, parts in _features(config, examples).items():
+        if all(map(_looks_like_floats, parts)):
             logging.warning(
                 "%s: feature %r looks like float32 values, of which each byte is read "
                 "as a value; frames must be bytes: quantize them, as "
@@ -394,11 +396,27 @@ def _warn_of_unmeant(path, config, examples):
                 path,
                 name,
             )
+        value = parts[0].flat[0]
+        if parts[0].size > 1 and all((part == value).all() for part in parts):
+            logging.warning("%s have %s everywhere in feature %r", first, value, name)
+
+
+def _features(config, examples):
+    """Name -> its values in each example, [T, size] or [size]."""
+    if config.released_crops:  # all side by side
+        return {}
+    if config.frame_features:
+        columns = zip(*(example["frames"] for example in examples), strict=True)
+    else:
+        ends = np.cumsum(config.feature_sizes)[:-1]
+        parts = (np.split(example["features"], ends) for example in examples)
+        columns = zip(*parts, strict=True)
+    return dict(zip(config.feature_names, columns, strict=True))
 
 
 def _looks_like_floats(frames):
     """Whether bytes [T, size] are float32 values of usual magnitude, and not equal."""
-    if frames.dtype != np.uint8 or frames.shape[1] % 4:
+    if frames.dtype != np.uint8 or frames.shape[-1] % 4:
         return False
     values = np.abs(np.ascontiguousarray(frames).view("<f4"))
     usual = (values == 0) | ((values > 1e-6) & (values < 1e6))

@@ -30,8 +30,9 @@ import numpy as np
 import tensorflow as tf
 
 from youtube8m.data.reading.damage import Damage
+from youtube8m.data.reading.other_files import advice
 from youtube8m.errors import OneLineError, UserError, reason
-from youtube8m.util.files import find_files, split_paths
+from youtube8m.util.files import PACKED_START, find_files, packed_as, split_paths
 
 HEADER, FOOTER = 12, 4  # bytes around the message
 _SEARCH_BLOCK = 4 << 20
@@ -91,6 +92,12 @@ def find_by_glob(pattern: str, flag: str) -> list[list[str]]:
         raise UserError(f"{flag}={pattern}: names no file; give a glob")
     for glob in globs:
         found = _remote_files(glob, flag) if "://" in glob else find_files(glob)
+        if not found and os.path.isdir(os.path.expanduser(glob)):
+            pattern = os.path.join(glob, "*.tfrecord")
+            raise UserError(
+                f"{flag}={glob}: no file matches, as it is a directory; give a glob of "
+                f"the files in it, such as {pattern!r}"
+            )
         if not found:
             raise UserError(
                 f"{flag}={glob}: no file matches; check the path, and quote the glob "
@@ -241,13 +248,8 @@ def _walk(path, file, damage, start, stop):
         length = sound_length(header[:got].tobytes())
         end = position + HEADER + length + FOOTER
         is_sound = length >= 0 and end <= size
-        if not position and (kind := compression(header[:got].tobytes())):
-            raise damage.fail(
-                UserError(
-                    f"{path}: is compressed ({kind.lower()}), which "
-                    "--input_pipeline=tfrecord reads; or decompress it"
-                )
-            )
+        if not position and length < 0:
+            _require_plain(path, file, damage)
         if not is_sound:
             end = _next_header(file, position, size)
         if position >= start and is_sound:
@@ -256,9 +258,35 @@ def _walk(path, file, damage, start, stop):
             what = f"record {index} at byte {position} is damaged"
             if end == size:
                 what += f", nothing readable in the last {size - position} bytes"
+            if not position and end == size >= HEADER:  # fewer bytes say nothing
+                what += advice(_start(file))
             damage.record(path, what)
         position = end
         index += 1
+
+
+def _require_plain(path, file, damage):
+    """Raises UserError if the file is compressed or packed."""
+    start = _start(file)
+    if kind := compression(start):
+        message = "which --input_pipeline=tfrecord reads; or decompress it"
+        raise damage.fail(
+            UserError(f"{path}: is compressed ({kind.lower()}), {message}")
+        )
+    if kind := packed_as(start):
+        raise damage.fail(UserError(f"{path}: is compressed ({kind}); unpack it"))
+
+
+def _start(file):
+    file.seek(0)
+    return file.read(PACKED_START)
+
+
+def advice_on(path: str) -> str:
+    """What a file that holds no record seems to be; "" if that is not known."""
+    with contextlib.suppress(OSError, tf.errors.OpError), _open(path) as file:
+        return advice(_start(file))
+    return ""
 
 
 def sound_length(header: bytes) -> int:
