@@ -38,8 +38,8 @@ class RMSPropFromOnes(keras.optimizers.RMSprop):
 class FusedAdam(keras.optimizers.Adam):
     """Keras' Adam with one operation per variable, which saves a dozen passes over it.
 
-    Gradients of some rows alone are filled up with zeros. It is for TensorFlow; on other
-    backends it runs Keras' operations.
+    Gradients of some rows alone are filled up with zeros. On other backends than
+    TensorFlow it runs Keras' operations.
     """
 
     def update_step(self, gradient, variable, learning_rate):
