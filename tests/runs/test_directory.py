@@ -183,6 +183,32 @@ def test_released_crops_that_follow_from_released_code_are_not_named_twice(run):
         prepare({}, released)
 
 
+@pytest.mark.parametrize(
+    "was, now, message",
+    [
+        (("all", False, False), ("all", False, True), "released_code=True; give"),
+        (("crop", False, True), ("crop", True, True), "released_crops=True; give"),
+    ],
+)
+def test_either_of_both_is_named_where_it_differs_alone(run, was, now, message):
+    """Of a model that has --released_code, as a hyper-parameter."""
+
+    def config(frame_sampling, released_crops, released_code):
+        data = DataConfig(
+            ("rgb",),
+            (4,),
+            True,
+            frame_sampling=frame_sampling,
+            released_crops=released_crops,
+        )
+        values = {"released_code": released_code}
+        return RunConfig(data, ModelConfig("LstmModel", hyperparameters=values))
+
+    (run / "model_flags.json").write_text(config(*was).to_json())
+    with pytest.raises(UserError, match=f"but this run {message}"):
+        RunDirectory(str(run)).prepare(config(*now), start_new=False)
+
+
 @pytest.mark.parametrize("listed", [None, b"\x80", b""])
 def test_a_missing_or_damaged_list_is_written_anew(run, listed, caplog):
     (run / "checkpoint").unlink()
@@ -225,6 +251,14 @@ def test_start_new_model_removes_a_run_and_nothing_else(run):
     RunDirectory(str(run)).prepare(OTHER, start_new=True)
     assert sorted(os.listdir(run)) == ["mine", "model_flags.json", "notes.txt"]
     assert RunDirectory(str(run)).read_run() == OTHER
+
+
+def test_start_new_model_takes_an_empty_or_absent_directory(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "absent"):
+        directory = RunDirectory(str(tmp_path / name))
+        directory.prepare(RUN, start_new=True)
+        assert directory.read_run() == RUN
 
 
 def test_start_new_model_spares_what_is_no_run(tmp_path):

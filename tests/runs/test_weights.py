@@ -142,8 +142,7 @@ def test_saved_weights_are_the_only_checkpoint(tmp_path):
         model = model_of({"a/kernel": 0.0})
         weights.load_weights(model, prefix)
         assert values_of(model) == [step]
-    # TensorFlow counts those that one manager has saved, here one each.
-    assert directory.latest_checkpoint() == str(tmp_path / "model.ckpt-6")
+    assert directory.checkpoints() == [str(tmp_path / "model.ckpt-6")]
     checkpoint = tf.train.Checkpoint(model={"kernel": tf.Variable(np.float32(1))})
     manager = weights.checkpoint_manager(checkpoint, RunDirectory(f"{tmp_path}/b"), 2)
     for step in (1, 2, 3):
