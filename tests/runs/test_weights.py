@@ -150,3 +150,14 @@ def test_saved_weights_are_the_only_checkpoint(tmp_path):
     assert RunDirectory(f"{tmp_path}/b").checkpoints() == [
         f"{tmp_path}/b/model.ckpt-{step}" for step in (2, 3)
     ]
+
+
+def test_a_whole_checkpoint_learns_how_often_it_was_saved(tmp_path):
+    saved = tf.train.Checkpoint(model={"kernel": tf.Variable(2.0)})
+    saved.save_counter.assign(5)
+    prefix = saved.write(str(tmp_path / "model.ckpt-1"))
+    parts = {"model": {"kernel": tf.Variable(0.0)}}
+    whole = tf.train.Checkpoint(**parts)
+    weights.restore_checkpoint(parts, prefix, whole)
+    assert parts["model"]["kernel"].numpy() == 2.0
+    assert whole.save_counter.numpy() == 5

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from youtube8m.errors import UserError
 from youtube8m.runs.directory import RunDirectory
@@ -90,6 +91,39 @@ def test_steps_are_written_when_flushed_with_the_rate_of_all(tmp_path, clock):
         "training step 4 | Loss: 6.50 Examples/sec: 2.00",
     ]
     time.strptime((tmp_path / "train.log").read_text()[:19], "%Y-%m-%d %H:%M:%S")
+
+
+def test_the_rate_over_less_than_a_second(tmp_path, clock):
+    with TrainingReport(RunDirectory(str(tmp_path)), 0, 10) as report:
+        report.steps(1, results(3.0), origins(b"a"))
+        clock[0] += 0.5
+        report.flush()
+        report.steps(2, results(3.0), origins(b"a"))
+        report.flush()  # at once
+    half, none = (line["examples_per_second"] for line in lines(tmp_path))
+    assert half == 16.0 and none == pytest.approx(8e9)
+
+
+def test_tensorboard_gets_the_last_of_the_steps_by_the_starter_codes_names(tmp_path):
+    with TrainingReport(RunDirectory(str(tmp_path)), 0, 10) as report:
+        report.steps(3, results(3.0, 4.0, 5.0), origins(b"a", b"b", b"c"))
+        report.flush(METRICS)
+    (path,) = tmp_path.glob("events.out.*")
+    found = {
+        value.tag: (event.step, float(tf.make_ndarray(value.tensor)))
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+    }
+    assert found.pop("global_step/Examples/Second")[0] == 3
+    assert found == {
+        "model/Training_Hit@1": (3, 0.5),
+        "model/Training_Perr": (3, 0.25),
+        "model/Training_GAP": (3, 0.125),
+        "learning_rate": (3, 0.25),
+        "label_loss": (3, 5.0),
+        "auxiliary_loss": (3, 0.5),
+        "reg_loss": (3, 9.0),
+    }
 
 
 @pytest.mark.parametrize(
