@@ -21,7 +21,7 @@ READ = "read off the records: "
 def completed(monkeypatch):
     """Completes given flags by what records hold; returns the three of the data."""
 
-    def complete(given, frames=(), video=(), records=3, any_level=False):
+    def complete(given, frames=(), video=(), records=3, any_level=()):
         survey = Survey(records, dict(frames), dict(video))
         monkeypatch.setattr(data_flags, "survey", lambda *_: survey)
         values = flags.FLAGS
@@ -31,7 +31,7 @@ def completed(monkeypatch):
             for name, value in given.items():
                 values[name].parse(value)
                 values[name].present = 1
-            data_flags.complete("x*", "--pattern", any_level)
+            data_flags.complete("x*", "--pattern", *any_level)
             names = data_flags.NAMES
             return tuple(
                 data_flags._list(n) if n != names[0] else values[n].value for n in names
@@ -100,8 +100,8 @@ def test_records_without_features_leave_the_flags(completed, caplog):
 
 
 def test_any_level_is_that_of_the_records(completed):
-    assert completed({"model": "MoeModel"}, FRAMES, any_level=True)[0] is True
-    assert completed({"model": "LstmModel"}, video=VIDEO, any_level=True)[0] is False
+    assert completed({"model": "MoeModel"}, FRAMES, any_level=[True])[0] is True
+    assert completed({"model": "LstmModel"}, video=VIDEO, any_level=[True])[0] is False
 
 
 @pytest.mark.parametrize(
