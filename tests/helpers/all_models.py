@@ -33,7 +33,11 @@ SMALL = {
     "top_lstm_cells": 5,
     "min_lstm_cells": 4,
     "iterations": 5,
-    "dbof_cluster_size": 10,
+    "dbof_cluster_size": 16,
+    "netvlad_cluster_size": 4,
+    "netvlad_hidden_size": 9,
+    "fv_cluster_size": 4,
+    "fv_hidden_size": 9,
     "dbof_hidden_size": 9,
     "num_channels": 8,
     "hidden_size": 8,
@@ -110,6 +114,13 @@ FRAME_CASES = [
     ("StackedBiLSTM", "MoeModel", {"interleaved": True}),
     ("StackedBiGRU", "MoeModel", {"modality_fusion": "shared"}),
     ("StackedBiGRU", "MoeModel", {"modality_fusion": "projection"}),
+    ("NetVLAD", "GatedMoeModel", {"netvlad_relu": True, "moe_prob_gating": True}),
+    ("NetVLAD", "MoeModel", {"gating_remove_diag": True, "released_code": True}),
+    ("NetFV", "MoeModel", {"fv_couple_weights": True, "gating": False}),
+    ("GatedDBoF", "MoeModel", {"softdbof_maxpool": True}),
+    ("SoftDBoF", "MoeModel", {"fc_dimred": False}),
+    ("LSTMState", "MoeModel", {"lstm_random_sequence": True}),
+    ("GRUState", "MoeModel", {"gru_random_sequence": True, "gru_backward": True}),
 ]
 CASES = [
     *FRAME_CASES,
@@ -118,6 +129,16 @@ CASES = [
     ("MoeModel", "MoeModel", {"moe_gate_bias": True, "moe_dummy_expert": False}),
     ("MultiLayerMoeModel", "MultiLayerMoeModel", {"released_code": True}),
     ("MlpModel", "MlpModel", {"mlp_layer_norm": False, "mlp_activation": "relu6"}),
+    (
+        "GatedMoeModel",
+        "GatedMoeModel",
+        {"moe_low_rank_gating": 3, "moe_prob_gating": True, "gating_remove_diag": True},
+    ),
+    (
+        "GatedMoeModel",
+        "GatedMoeModel",
+        {"moe_prob_gating": True, "moe_prob_gating_input": "input"},
+    ),
 ]
 
 

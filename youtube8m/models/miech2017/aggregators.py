@@ -64,7 +64,7 @@ class Aggregator(Configured, keras.layers.Layer):
     def score(self, x, frame_mask, training):
         """BN(x Wc): [B, T, K]."""
         scores = ops.matmul(x, self.kernel)
-        return self.norm(scores, mask=frame_mask, training=training)
+        return self.norm(scores, frame_mask, training=training)
 
     def assign(self, x, frame_mask, training):
         """a float32 [B, T, K], 0 at the padding."""

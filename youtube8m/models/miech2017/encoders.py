@@ -131,7 +131,7 @@ class LateFusion(ReproducedEncoder):
 
     def aggregate(self, frames, frame_mask, training=False):
         """v [B, .], the parts of all modalities."""
-        frames = self.input_norm(frames, mask=frame_mask, training=training)
+        frames = self.input_norm(frames, frame_mask, training=training)
         ends = [sum(self.feature_sizes[:n]) for n in range(1, len(self.streams))]
         parts = ops.split(frames, ends, axis=-1)
         parts = [
