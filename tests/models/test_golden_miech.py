@@ -185,8 +185,9 @@ def in_stream(stream, name, value):
 def gru_weights(cell, values):
     """TF1 has gates r, u beside the candidate; Keras u, r and the candidate."""
     gates, candidate = (
-        np.split(values[f"gates/{leaf}"], 2, axis=-1) for leaf in ("kernel", "bias")
-    ), (values["candidate/kernel"], values["candidate/bias"])
+        (np.split(values[f"gates/{leaf}"], 2, axis=-1) for leaf in ("kernel", "bias")),
+        (values["candidate/kernel"], values["candidate/bias"]),
+    )
     (r, u), (r_bias, u_bias) = gates
     kernel = np.concatenate([u, r, candidate[0]], axis=-1)
     size = len(kernel) - cell.units

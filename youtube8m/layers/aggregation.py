@@ -22,6 +22,12 @@ def flatten(x):
     return ops.reshape(x, (-1, x.shape[1] * x.shape[2]))
 
 
+def split_modalities(x, sizes) -> list:
+    """[B, T, D] -> the features of each modality [B, T, D_i]."""
+    ends = [sum(sizes[:number]) for number in range(1, len(sizes))]
+    return ops.split(x, ends, axis=-1) if ends else [x]
+
+
 def vlad(x, weights, centres=None):
     """The frames' distances from each cluster's centre, summed by their weights.
 

@@ -12,6 +12,7 @@ from typing import Annotated
 import keras
 from keras import ops
 
+from youtube8m.layers.aggregation import split_modalities
 from youtube8m.layers.frame_selection import SampleFrames
 from youtube8m.layers.gating import ContextGating
 from youtube8m.layers.normalization import BatchNorm, SlimBatchNorm
@@ -132,8 +133,7 @@ class LateFusion(ReproducedEncoder):
     def aggregate(self, frames, frame_mask, training=False):
         """v [B, .], the parts of all modalities."""
         frames = self.input_norm(frames, frame_mask, training=training)
-        ends = [sum(self.feature_sizes[:n]) for n in range(1, len(self.streams))]
-        parts = ops.split(frames, ends, axis=-1)
+        parts = split_modalities(frames, self.feature_sizes)
         parts = [
             stream(part, frame_mask, training=training)
             for stream, part in zip(self.streams, parts, strict=True)

@@ -122,9 +122,7 @@ class GRUState(_StateEncoder):
         gru_random_sequence: Annotated[
             bool, "Read k random frames in no order, not all of them."
         ] = False,
-        gru_backward: Annotated[
-            bool, "Read from the last frame to the first."
-        ] = False,
+        gru_backward: Annotated[bool, "Read from the last frame to the first."] = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
