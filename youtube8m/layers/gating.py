@@ -20,7 +20,7 @@ class ContextGating(Configured, keras.layers.Layer):
 
     W [S, H] starts from N(0, 1/sqrt(H)). The gates are float32, and y has the dtype of
     x. Without the diagonal, no value decides on its own gate; W must be square then.
-    Source: Miech et al. 2017, section 3.
+    Source: Miech et al. 2017, Context Gating.
 
     Args:
       units: H.
