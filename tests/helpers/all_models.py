@@ -52,13 +52,16 @@ SMALL = {
     "embedding_size": 5,
     "attention_size": 5,
 }
-# Recurrent encoders of several levels or parts: what builds or traces them is slow.
-# LstmModel, BiLSTMAttention, BiGRUAttention and LSTMMoE stand for them in a quick run.
+# Encoders of several levels or parts: what builds or traces them is slow. LstmModel,
+# BiLSTMAttention, BiGRUAttention, LSTMMoE and NeXtVLAD stand for them in a quick run.
 COSTLY = {
     "BiLSTM",
+    "GRUState",
     "HierarchicalBiLSTMAttention",
+    "LSTMState",
     "LateFusionLSTM",
     "MaxPoolBiLSTMAttention",
+    "MixNeXtVLAD",
     "MultiAttentionBiLSTM",
     "PerVerticalBiLSTM",
     "RandomBiLSTMAttention",
