@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.helpers.layers import LENGTHS, MASK, X, check, count_built, randomized
+from tests.helpers.layers import (
+    LENGTHS,
+    MASK,
+    X,
+    check,
+    count_built,
+    largest_tensor,
+    randomized,
+)
 from youtube8m import models
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.errors import UserError
@@ -95,6 +103,13 @@ def test_each_modality_has_clusters_of_its_own(sizes, clusters, groups):
     streams = encoder.branch.streams
     assert [stream.clusters for stream in streams] == clusters
     assert [stream.groups for stream in streams] == groups
+
+
+def test_no_tensor_has_frames_times_clusters_times_features():
+    sizes = {"nextvlad_cluster_size": 16, "nextvlad_hidden_size": 6, "groups": 2}
+    encoder = models.NeXtVLAD((12, 4), **sizes, gating_reduction=2)
+    # Frames are [B, T, 2 D] after their expansion, which each cluster would have.
+    assert 4 * 50 * 24 <= largest_tensor(encoder, 4, 50, 16) < 4 * 50 * 24 * 16
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from tests.helpers.layers import LENGTHS, MASK, X, check, count_built, randomized
+from tests.helpers.layers import (
+    LENGTHS,
+    MASK,
+    X,
+    check,
+    count_built,
+    largest_tensor,
+    randomized,
+)
 from youtube8m import models
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.errors import UserError
@@ -137,6 +145,11 @@ def test_no_rank_is_refused():
         models.GatedMoeModel(7, moe_low_rank_gating=0)
 
 
+def test_gates_without_a_hidden_layer_are_refused():
+    with pytest.raises(ValueError, match="--gating: gates the hidden layer"):
+        models.SoftDBoF((3, 2), fc_dimred=False, gating=True)
+
+
 # Frames that are read -----------------------------------------------------------------
 
 
@@ -190,6 +203,17 @@ def test_each_modality_has_clusters_of_its_own(sizes, clusters):
     encoder = models.NetVLAD(sizes, netvlad_cluster_size=8, netvlad_hidden_size=6)
     assert encoder(X, MASK).shape == (3, 6)
     assert [stream.clusters for stream in encoder.streams] == clusters
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        models.NetVLAD((12, 4), netvlad_cluster_size=8, netvlad_hidden_size=5),
+        models.NetFV((12, 4), fv_cluster_size=8, fv_hidden_size=5),
+    ],
+)
+def test_no_tensor_has_frames_times_clusters_times_features(encoder):
+    assert 4 * 50 * 16 <= largest_tensor(encoder, 4, 50, 16) < 4 * 50 * 8 * 12
 
 
 # Counts -------------------------------------------------------------------------------

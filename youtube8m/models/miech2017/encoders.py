@@ -289,6 +289,11 @@ class _BagOfFrames(LateFusion):
         **kwargs,
     ):
         super().__init__(feature_sizes, gating=gating, **kwargs)
+        if gating and not fc_dimred:
+            raise ValueError(
+                "--gating: gates the hidden layer, which --nofc_dimred leaves out; "
+                "choose one of them"
+            )
 
     def build(self, frames_shape, *_):
         units = self.dbof_hidden_size if self.fc_dimred else 0
