@@ -94,10 +94,7 @@ def frames_of(case, encoder, inputs):
     indices = encoder.sample.indices(case["uniform"], case["num_frames"])
     assert_equal(indices, case["sampled_index"], "sampled_index")
     assert_equal(indices, case.outputs["gather_index"][..., 1], "gather_index")
-    if "random_sequence" in case.meta["flags"] or case.meta["class"] in (
-        "LstmModel",
-        "GruModel",
-    ):
+    if case.meta["class"] in ("LstmModel", "GruModel"):
         return draw_sequence(inputs, mask, case["uniform"])
     chosen = tf.gather(inputs, indices, batch_dims=1)
     return chosen, tf.ones(chosen.shape[:2], tf.bool)
@@ -170,30 +167,25 @@ def matched(model, case):
 
 
 def in_stream(stream, name, value):
+    """Our weight of an aggregator, and its value; centres are [1, D, K] in TF1."""
     layer, _, leaf = name.rpartition("/")
-    if name in TRANSPOSED:
-        ours = getattr(stream, {"centres": "centres"}.get("", TRANSPOSED[name]))
-        if callable(ours) and not hasattr(ours, "assign"):
-            ours = stream.own_centres
-        return ours, value.reshape(value.shape[-2:]).T
     if layer:
         return getattr(getattr(stream, STREAM[layer]), leaf), value
+    if name in TRANSPOSED:
+        return getattr(stream, TRANSPOSED[name]), value.reshape(value.shape[-2:]).T
     ours = getattr(stream, STREAM[name])
     return ours, value.reshape(ours.shape)
 
 
 def gru_weights(cell, values):
     """TF1 has gates r, u beside the candidate; Keras u, r and the candidate."""
-    gates, candidate = (
-        (np.split(values[f"gates/{leaf}"], 2, axis=-1) for leaf in ("kernel", "bias")),
-        (values["candidate/kernel"], values["candidate/bias"]),
-    )
-    (r, u), (r_bias, u_bias) = gates
-    kernel = np.concatenate([u, r, candidate[0]], axis=-1)
+    r, u = np.split(values["gates/kernel"], 2, axis=-1)
+    r_bias, u_bias = np.split(values["gates/bias"], 2)
+    kernel = np.concatenate([u, r, values["candidate/kernel"]], axis=-1)
     size = len(kernel) - cell.units
     yield cell.kernel, kernel[:size]
     yield cell.recurrent_kernel, kernel[size:]
-    yield cell.bias, np.concatenate([u_bias, r_bias, candidate[1]])
+    yield cell.bias, np.concatenate([u_bias, r_bias, values["candidate/bias"]])
 
 
 def rows(encoder):

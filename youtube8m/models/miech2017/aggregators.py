@@ -143,12 +143,12 @@ class FisherVectors(Aggregator):
         spread = size**-0.5
         self.deviations = self.add_matrix("deviations", size, normal(1.0, spread))
         if self.coupling is None:
-            self.own_centres = self.add_matrix("centres", size, normal(0.0, spread))
+            self.centres = self.add_matrix("centres", size, normal(0.0, spread))
 
-    def centres(self):
+    def place_centres(self):
         """c float32 [K, D]."""
         if self.coupling is None:
-            return ops.cast(self.own_centres, "float32")
+            return ops.cast(self.centres, "float32")
         return self.coupling * ops.cast(ops.transpose(self.kernel), "float32")
 
     def call(self, x, frame_mask, training=False):
@@ -157,7 +157,7 @@ class FisherVectors(Aggregator):
         x = ops.cast(x, "float32")
         counts = ops.sum(weights, axis=1)[..., None]
         sums, squares = attend(x, weights), attend(ops.square(x), weights)
-        c = self.centres()
+        c = self.place_centres()
         s = ops.square(ops.cast(self.deviations, "float32")) + 1e-6
         first = (sums - counts * c) / s
         second = counts * ops.square(c) + squares - 2.0 * sums * c
