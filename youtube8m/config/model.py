@@ -77,6 +77,7 @@ class RunConfig:
         """What constructors may ask for: hyper-parameters, and facts of the data."""
         facts = {
             "num_classes": self.data.num_classes,
+            "feature_names": self.data.feature_names,
             "feature_sizes": self.data.feature_sizes,
             "max_frames": self.data.longest_example,
         }

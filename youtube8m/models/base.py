@@ -15,7 +15,15 @@ from keras import ops
 
 from youtube8m.layers.inputs import NormalizedFeatures, frame_mask
 from youtube8m.layers.pooling import masked_mean
-from youtube8m.registry import PACKAGE, Configured, Registry, arguments, require_share
+from youtube8m.layers.whitening import ScaledFeatures, whitening
+from youtube8m.registry import (
+    PACKAGE,
+    Configured,
+    Registry,
+    arguments,
+    require_choice,
+    require_share,
+)
 
 ENCODERS = Registry("--model")
 CLASSIFIERS = Registry("--video_level_classifier_model")
@@ -174,6 +182,7 @@ class VideoModel(Configured, keras.Model):
       classifier: a Classifier; None for an encoder that trains without labels.
       encoder: a FrameEncoder, or None for video-level features.
       label_processing: a Part from predictions to predictions, or None.
+      feature_names, feature_sizes: of the features, for reverse whitening.
     """
 
     def __init__(
@@ -184,17 +193,35 @@ class VideoModel(Configured, keras.Model):
         dropout_keep_prob: Annotated[
             float, "Share of the descriptor that dropout keeps in training."
         ] = 1.0,
+        input_transform: Annotated[
+            str,
+            "What happens to the features first: l2 (divide each frame by its norm), "
+            "reverse_whitening (undo the whitening of rgb; Lin et al. 2018) or none.",
+        ] = "l2",
+        feature_names: Sequence[str] = (),
+        feature_sizes: Sequence[int] = (),
         **kwargs,
     ):
         super().__init__(**kwargs)
         require_share("dropout_keep_prob", dropout_keep_prob, excluded=0.0)
-        self.normalize = NormalizedFeatures(dtype=self.dtype_policy)
+        self.feature_names, self.feature_sizes = (*feature_names,), (*feature_sizes,)
+        self.normalize = self._make_input_transform()
         self.encoder = encoder
         self.classifier = classifier
         self.label_processing = label_processing
         self.dropout = keras.layers.Dropout(
             1.0 - dropout_keep_prob, dtype=self.dtype_policy, name="dropout"
         )
+
+    def _make_input_transform(self):
+        name, options = self.input_transform, {"dtype": self.dtype_policy}
+        require_choice("input_transform", name, "l2", "reverse_whitening", "none")
+        if name == "l2":
+            return NormalizedFeatures(**options)
+        if name == "none":
+            return ScaledFeatures(**options)
+        factors = whitening(self.feature_names, self.feature_sizes)
+        return ScaledFeatures(*factors, **options)
 
     def build(self, input_shape=None):
         # The first call makes the weights; see `models.create`.
