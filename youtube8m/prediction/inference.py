@@ -16,7 +16,7 @@ from youtube8m.errors import UserError
 from youtube8m.prediction import submission
 from youtube8m.prediction.config import InferenceConfig
 from youtube8m.prediction.predictor import TrainedRun, mean_of_crops
-from youtube8m.prediction.segmentation import split_segments
+from youtube8m.prediction.segmentation import split_batch
 from youtube8m.runs import archive
 from youtube8m.util.files import replacing, split_paths
 from youtube8m.util.progress import Progress
@@ -116,12 +116,11 @@ class Inference:
         allowed = submission.read_segment_classes(classes_file, self.num_classes)
         ranking = submission.SegmentRanking(allowed, self.config.segment_max_pred)
         for batch in self._batches():
-            segments = split_segments(batch["frames"], batch["num_frames"])
-            frames, lengths, videos, starts = segments
+            segments, videos, starts = split_batch(batch)
             parts = []
-            for first in range(0, len(frames), _SEGMENT_BATCH):
+            for first in range(0, len(videos), _SEGMENT_BATCH):
                 cut = slice(first, first + _SEGMENT_BATCH)
-                part = {"frames": frames[cut], "num_frames": lengths[cut]}
+                part = {name: values[cut] for name, values in segments.items()}
                 parts.append(self._find_top(part, allowed))
             classes, scores = map(np.concatenate, zip(*parts, strict=True))
             names = _decode_ids(batch)

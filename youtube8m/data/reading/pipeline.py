@@ -30,8 +30,9 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from youtube8m import schema
 from youtube8m.config import DataConfig
-from youtube8m.data.reading import decoding, frame_sampling, order, tfrecord
+from youtube8m.data.reading import decoding, dtypes, frame_sampling, order, tfrecord
 from youtube8m.data.reading.batch import (
     pad_examples,
     record_signature,
@@ -364,21 +365,17 @@ def _warn_of_unmeant(path, config, examples):
             "%s: none of the first %d records has a label", path, len(examples)
         )
     frames = [example["frames"] for example in examples if "frames" in example]
-    for name, *parts in zip(config.feature_names, *frames, strict=False):
-        if parts and all(map(_looks_like_floats, parts)):
+    for feature, *parts in zip(config.features, *frames, strict=False):
+        if not parts or not feature.per_frame or feature.stored != schema.BYTES:
+            continue
+        kind = dtypes.guess(np.concatenate(parts))
+        if kind != schema.BYTES:
             logging.warning(
-                "%s: feature %r looks like float32 values, of which each byte is read "
-                "as a value; frames must be bytes: quantize them, as "
-                "youtube8m.data.examples.quantize does",
+                "%s: feature %r looks like %s values, of which each byte is read as a "
+                "value; give --feature_dtypes=%s, and the number of such values as "
+                "--feature_sizes",
                 path,
-                name,
+                feature.name,
+                kind,
+                kind,
             )
-
-
-def _looks_like_floats(frames):
-    """Whether bytes [T, size] are float32 values of usual magnitude, and not equal."""
-    if frames.dtype != np.uint8 or frames.shape[1] % 4:
-        return False
-    values = np.abs(np.ascontiguousarray(frames).view("<f4"))
-    usual = (values == 0) | ((values > 1e-6) & (values < 1e6))
-    return bool(usual.mean() > 0.99 and values.min() < values.max())
