@@ -17,7 +17,7 @@ from youtube8m.config.features import numpy_dtype
 _BITS = {2: np.uint16, 4: np.uint32}
 _NOT_FINITE = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000}
 # Powers of two: the middle 98 % of magnitudes lie in a range, and span so many of it.
-_USUAL = {"float16": (-13.5, 12), "bfloat16": (-24, 20), "float32": (-24, 20)}
+_USUAL = {"float16": (-15.5, 12), "bfloat16": (-24, 20), "float32": (-24, 20)}
 _SPREAD = 18
 _LEAST = 16  # values that can be judged
 

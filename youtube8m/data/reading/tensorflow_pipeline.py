@@ -184,15 +184,15 @@ def _read(files, num_readers):
     """The serialised records of files, of which `num_readers` at a time take turns."""
 
     def records_in(path):
-        compression = tf.numpy_function(_compression, [path], tf.string)
-        return tf.data.TFRecordDataset(path, tf.ensure_shape(compression, []))
+        kind = tf.numpy_function(compression, [path], tf.string)
+        return tf.data.TFRecordDataset(path, tf.ensure_shape(kind, []))
 
     return files.interleave(
         records_in, cycle_length=num_readers, num_parallel_calls=num_readers
     )
 
 
-def _compression(path):
+def compression(path: str | bytes) -> bytes:
     """How a file is compressed, by its first bytes, as TFRecordDataset names it."""
     try:
         with tf.io.gfile.GFile(path, "rb") as file:

@@ -48,41 +48,64 @@ def frame_example(
     labels: Iterable[int] | None,
     features: Mapping[str, np.ndarray],
     segments: Iterable[tuple[int, int, float]] | None = None,
-    id_key: str = "id",
+    id_key: str = schema.ID_KEYS[0],
+    labels_key: str = schema.LABELS_KEY,
+    context: Mapping[str, np.ndarray] | None = None,
+    float_lists: bool = False,
 ) -> tf.train.SequenceExample:
     """A frame-level record.
 
     Args:
       labels: class ids; None leaves the key out, as in test records.
-      features: name -> uint8 [T, d].
+      features: name -> uint8 (quantised), float16, bfloat16 or float32 [T, d], which
+        are stored as bytes.
       segments: (start, label, score) of each rated segment; None: not rated.
       id_key: 'id', or 'video_id' as in the 2017 release and AudioSet.
+      context: name -> the vector [d] of the video; float32 as a float list.
+      float_lists: whether frames of float32 are stored as float lists, too.
     """
     example = tf.train.SequenceExample()
-    _add_identity(example.context, video_id, labels, id_key)
+    _add_identity(example.context, video_id, labels, id_key, labels_key)
     if segments is not None:
         add_segments(example.context, segments)
     for name, frames in features.items():
-        if frames.dtype != np.uint8 or frames.ndim != 2:
-            raise ValueError(
-                f"feature {name!r} is {frames.dtype} {list(frames.shape)}; frames are "
-                "stored as uint8 [T, d]: quantize them first"
-            )
+        _require_stored(name, frames, ndim=2)
         rows = example.feature_lists.feature_list[name].feature
         for frame in frames:
-            rows.add().bytes_list.value.append(frame.tobytes())
+            _set_values(rows.add(), frame, float_lists)
+    for name, vector in (context or {}).items():
+        _require_stored(name, vector, ndim=1)
+        _set_values(example.context.feature[name], vector, float_lists=True)
     return example
+
+
+def _require_stored(name, values, ndim):
+    if values.dtype.name not in schema.STORED or values.ndim != ndim:
+        shape = "[T, d]" if ndim == 2 else "[d]"
+        types = ", ".join(schema.STORED).replace(f", {schema.FLOAT_LIST}", "")
+        raise ValueError(
+            f"feature {name!r} is {values.dtype} {list(values.shape)}; expected "
+            f"{shape} of {types}: quantize them, or use astype"
+        )
+
+
+def _set_values(feature, values, float_lists):
+    if float_lists and values.dtype == np.float32:
+        feature.float_list.value.extend(values)
+    else:
+        feature.bytes_list.value.append(values.tobytes())
 
 
 def video_example(
     video_id: str,
     labels: Iterable[int] | None,
     features: Mapping[str, np.ndarray],
-    id_key: str = "id",
+    id_key: str = schema.ID_KEYS[0],
+    labels_key: str = schema.LABELS_KEY,
 ) -> tf.train.Example:
     """A video-level record: as `frame_example`, but features are floats [d]."""
     example = tf.train.Example()
-    _add_identity(example.features, video_id, labels, id_key)
+    _add_identity(example.features, video_id, labels, id_key, labels_key)
     for name, values in features.items():
         if np.ndim(values) != 1:
             raise ValueError(f"feature {name!r} has shape {np.shape(values)}, not [d]")
@@ -90,10 +113,10 @@ def video_example(
     return example
 
 
-def _add_identity(features, video_id, labels, id_key):
+def _add_identity(features, video_id, labels, id_key, labels_key):
     features.feature[id_key].bytes_list.value.append(video_id.encode())
     if labels is not None:
-        features.feature[schema.LABELS_KEY].int64_list.value.extend(labels)
+        features.feature[labels_key].int64_list.value.extend(labels)
 
 
 def add_segments(context, segments):
