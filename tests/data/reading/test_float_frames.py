@@ -25,7 +25,8 @@ WAYS = [
 
 def read(path, data, pipeline="reader", batch_size=5, segments=False, **kwargs):
     """All batches, in the order of the files."""
-    opened = open_shards(pipeline, str(path), "--flag", data, segments=segments, **kwargs)
+    path = str(path)
+    opened = open_shards(pipeline, path, "--flag", data, segments=segments, **kwargs)
     batches = opened.iterate(opened.ordered_batches(batch_size))
     return [{k: v.numpy() for k, v in batch.items()} for batch in batches], opened
 
