@@ -33,6 +33,7 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "test": ["pytest", "pytest-xdist", "ruff", "hypothesis"],
+        "parquet": ["pyarrow"],  # of inference.py --output_format=parquet
+        "test": ["pytest", "pytest-xdist", "ruff", "hypothesis", "pyarrow"],
     },
 )

@@ -36,6 +36,11 @@ def stored_as(quantised: np.ndarray, stored: str) -> np.ndarray:
     return dequantize(quantised).astype(TYPES[stored])
 
 
+def way(*stored: str) -> str:
+    """How float32 is stored: the `floats` of frame_example."""
+    return "lists" if "float_list" in stored else "bytes"
+
+
 def records(*stored: str, count: int = 12, rated: bool = False, seed: int = 0, **keys):
     """Videos of the same values, the features stored as said."""
     rng = np.random.default_rng(seed)
@@ -53,7 +58,7 @@ def records(*stored: str, count: int = 12, rated: bool = False, seed: int = 0, *
             labels,
             features,
             segments,
-            float_lists="float_list" in stored,
+            floats=way(*stored),
             **keys,
         )
 

@@ -37,7 +37,7 @@ def embeddings(path, kind, size, count, name, labelled=True, vector=0):
                 [label] if labelled else None,
                 {name: frames.astype(float_records.TYPES[kind])},
                 context=context if vector else None,
-                float_lists=kind == "float_list",
+                floats=float_records.way(kind),
             )
         )
     write_records(path, examples)

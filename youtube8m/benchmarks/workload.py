@@ -137,8 +137,9 @@ class Workload:
                 }
                 context = {n: values.pop(n) for n in data.context_features}
                 as_lists = any(f.stored == FLOAT_LIST for f in data.features)
+                floats = "lists" if as_lists else "bytes"
                 yield records.frame_example(
-                    name, labels, values, context=context, float_lists=as_lists
+                    name, labels, values, context=context, floats=floats
                 )
             else:
                 features = {f.name: rng.standard_normal(f.size) for f in data.features}

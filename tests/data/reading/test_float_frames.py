@@ -100,7 +100,7 @@ def test_values_that_are_not_finite_are_damage(tmp_path, kind, value):
     frames[2, 5] = value
     audio = np.ones((3, SIZES["audio"]), frames.dtype)
     bad = frame_example(
-        "bad", [1], {"rgb": frames, "audio": audio}, float_lists=kind == "float_list"
+        "bad", [1], {"rgb": frames, "audio": audio}, floats=float_records.way(kind)
     )
     write_records(tmp_path / "a", [*records[:3], bad, *records[3:]])
     write_records(tmp_path / "b", records)
@@ -193,7 +193,7 @@ def mediapipe_example(name, start, rgb, audio, late=0, rated=False):
         features,
         id_key="clip/data_path",
         labels_key="clip/label/index",
-        float_lists=True,
+        floats="lists",
     )
     lists, context = example.feature_lists.feature_list, example.context.feature
     for prefix, frames, first in (("RGB", rgb, start), ("AUDIO", audio, start + late)):

@@ -15,8 +15,11 @@ import numpy as np
 import tensorflow as tf
 
 from youtube8m import schema
+from youtube8m.errors import reason
 from youtube8m.util.files import local_path, renamed
+from youtube8m.util.text import encode_id
 
+_TYPES = (schema.BYTES, "float16", "bfloat16", "float32")  # of values; native ones
 _RANGE = schema.QUANTIZED_MAX - schema.QUANTIZED_MIN
 
 
@@ -51,46 +54,49 @@ def frame_example(
     id_key: str = schema.ID_KEYS[0],
     labels_key: str = schema.LABELS_KEY,
     context: Mapping[str, np.ndarray] | None = None,
-    float_lists: bool = False,
+    floats: str = "",
 ) -> tf.train.SequenceExample:
     """A frame-level record.
 
     Args:
       labels: class ids; None leaves the key out, as in test records.
-      features: name -> uint8 (quantised), float16, bfloat16 or float32 [T, d], which
-        are stored as bytes.
+      features: name -> uint8 (quantised), float16, bfloat16 or float32 [T, d].
       segments: (start, label, score) of each rated segment; None: not rated.
       id_key: 'id', or 'video_id' as in the 2017 release and AudioSet.
-      context: name -> the vector [d] of the video; float32 as a float list.
-      float_lists: whether frames of float32 are stored as float lists, too.
+      context: name -> a vector [d] of the video; one of float32 becomes a float list.
+      floats: how frames of float32 are stored: as "bytes", or "lists" of floats; by
+        default they are refused, as somebody may have forgotten to quantise them.
+
+    Raises ValueError: values are of another type or shape.
     """
     example = tf.train.SequenceExample()
     _add_identity(example.context, video_id, labels, id_key, labels_key)
     if segments is not None:
         add_segments(example.context, segments)
     for name, frames in features.items():
-        _require_stored(name, frames, ndim=2)
+        _require(name, frames, "[T, d]", _TYPES if floats else _TYPES[:-1])
         rows = example.feature_lists.feature_list[name].feature
         for frame in frames:
-            _set_values(rows.add(), frame, float_lists)
+            _set_values(rows.add(), frame, as_list=floats == "lists")
     for name, vector in (context or {}).items():
-        _require_stored(name, vector, ndim=1)
-        _set_values(example.context.feature[name], vector, float_lists=True)
+        _require(name, vector, "[d]", _TYPES)
+        _set_values(example.context.feature[name], vector, as_list=True)
     return example
 
 
-def _require_stored(name, values, ndim):
-    if values.dtype.name not in schema.STORED or values.ndim != ndim:
-        shape = "[T, d]" if ndim == 2 else "[d]"
-        types = ", ".join(schema.STORED).replace(f", {schema.FLOAT_LIST}", "")
+def _require(name, values, shape, types):
+    """Raises ValueError if values have another number of axes, or type."""
+    dtype, fits = values.dtype, values.ndim == shape.count(",") + 1
+    if not fits or dtype.name not in types or not dtype.isnative:
         raise ValueError(
-            f"feature {name!r} is {values.dtype} {list(values.shape)}; expected "
-            f"{shape} of {types}: quantize them, or use astype"
+            f"feature {name!r} is {dtype} {list(values.shape)}; expected {shape} of "
+            f"{', '.join(types)}: quantize float32 frames, or give floats=; use astype "
+            "for other types"
         )
 
 
-def _set_values(feature, values, float_lists):
-    if float_lists and values.dtype == np.float32:
+def _set_values(feature, values, as_list):
+    if as_list and values.dtype == np.float32:
         feature.float_list.value.extend(values)
     else:
         feature.bytes_list.value.append(values.tobytes())
@@ -114,7 +120,7 @@ def video_example(
 
 
 def _add_identity(features, video_id, labels, id_key, labels_key):
-    features.feature[id_key].bytes_list.value.append(video_id.encode())
+    features.feature[id_key].bytes_list.value.append(encode_id(video_id))
     if labels is not None:
         features.feature[labels_key].int64_list.value.extend(labels)
 
@@ -143,7 +149,11 @@ def write_records(path, examples: Iterable) -> None:
 def record_file(path: str):
     """A function that appends a message, or bytes, to the TFRecord file `path`."""
     path = local_path(path, "path")
-    with renamed(path) as temporary, tf.io.TFRecordWriter(temporary) as writer:
+    with contextlib.ExitStack() as stack:
+        temporary = os.fsencode(stack.enter_context(renamed(path)))
+        # As bytes, because not every name is UTF-8.
+        stack.enter_context(_system_errors(path))
+        writer = stack.enter_context(tf.io.TFRecordWriter(temporary))
 
         def write(example):
             if not isinstance(example, bytes):
@@ -152,3 +162,13 @@ def record_file(path: str):
             writer.write(example)
 
         yield write
+
+
+@contextlib.contextmanager
+def _system_errors(path):
+    """Turns TensorFlow's errors of writing, as on a full disk, into OSErrors."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        why = reason(error).rpartition("; ")[2]
+        raise OSError(None, f"cannot be written ({why})", path) from None
