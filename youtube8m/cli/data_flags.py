@@ -14,6 +14,7 @@ from youtube8m import models
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig, ModelConfig
 from youtube8m.config.fields import split_list
+from youtube8m.data.reading.dtypes import Guess
 from youtube8m.data.reading.survey import Survey, survey
 from youtube8m.errors import UserError
 from youtube8m.models.base import CLASSIFIERS, ENCODERS
@@ -89,17 +90,25 @@ def _describe(features, vectors, missing, data):
                 f"no vector {name!r} of one size; they have "
                 f"{_described(usable) or 'none'}"
             )
-    found = []
-    for number, feature in enumerate(known):
-        size, stored = (
-            _entry(name, number) for name in ("feature_sizes", "feature_dtypes")
-        )
+    sizes, stored = [], []
+    for number, (name, feature) in enumerate(zip(names + context, known, strict=True)):
+        size, given = (_entry(f, number) for f in ("feature_sizes", "feature_dtypes"))
         size = int(size) if size and size.isdigit() else None
-        if feature is not None and stored in (None, *STORED):
-            feature = feature.stored_as(size, stored)
+        found = None
+        if feature is not None and given in (None, *STORED):
+            found = feature.stored_as(size, given)
         # What is missing or contradictory, reading the records will tell.
-        found.append(feature or (size, stored or BYTES))
-    sizes, stored = zip(*found, strict=True)
+        size, guess = found or (size, Guess(given or BYTES, True))
+        sizes.append(size)
+        stored.append(guess.stored)
+        if not guess.sure:
+            logging.warning(
+                "%s: the first values of %r do not show for sure how they are stored; "
+                "they are read as %s: give --feature_dtypes to say it",
+                data,
+                name,
+                guess.stored,
+            )
     if all(sizes):
         FLAGS["feature_sizes"].value = ",".join(map(str, sizes))
     if {*stored[: len(names)]} != {BYTES} or {*stored[len(names) :]} > {FLOAT_LIST}:

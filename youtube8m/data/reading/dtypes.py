@@ -2,12 +2,16 @@
 
     values = as_values(rows, "float16")   # uint8 [..., 2 d] -> float16 [..., d]
     all_finite(values)
-    guess(rows)                           # "uint8", "float16", "bfloat16" or "float32"
+    guess(rows)                           # Guess("float16", sure=True)
 
-Bytes do not say what they are. Quantised values use their range about evenly, and each
-byte alike. Of floats the higher bytes hold the exponent, and embeddings have few
-different ones: nearly all magnitudes lie within some powers of two.
+Bytes do not say what they are. But of floats the highest byte has the sign and the
+exponent, of which there are few, and the others do not look like it: so bytes are
+compared with those one and two places before. Of two bytes the exponent has five bits
+(float16) or eight (bfloat16). Values read in the wrong way of the two lie within eight
+times as many powers of two, or an eighth.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,10 +20,20 @@ from youtube8m.config.features import numpy_dtype
 
 _BITS = {2: np.uint16, 4: np.uint32}
 _NOT_FINITE = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000}
-# Powers of two: the middle 98 % of magnitudes lie in a range, and span so many of it.
-_USUAL = {"float16": (-15.5, 12), "bfloat16": (-24, 20), "float32": (-24, 20)}
-_SPREAD = 18
-_LEAST = 16  # values that can be judged
+_LEAST = 32  # values by which a type can be told
+_UNLIKE, _ALIKE = 0.6, 0.4  # differences of bytes in two places
+_USUAL = 40  # values lie within 2^-40 and 2^40
+# How many powers of two most magnitudes lie within: of a normal distribution 8. What is
+# beyond _EXTREME as bfloat16 is float16.
+_NARROW, _WIDE, _EXTREME = 3, 12, 36
+_TINY = -10  # float16 has larger values than 2^-10
+
+
+class Guess(NamedTuple):
+    """How values seem to be stored: of `schema.STORED`."""
+
+    stored: str
+    sure: bool
 
 
 def as_values(rows: np.ndarray, dtype: str) -> np.ndarray:
@@ -40,43 +54,79 @@ def all_finite(values: np.ndarray) -> bool:
     return int(np.left_shift(bits, 1).max()) < 2 * limit
 
 
-def guess(rows: np.ndarray, width: int | None = None) -> str:
+def guess(rows: np.ndarray, width: int | None = None) -> Guess:
     """What bytes [n, size] of frames are, by their look.
 
     Args:
       width: bytes of a value, if that is known.
     """
-    widths = (2, 4) if width is None else (width,)
-    for name in ("bfloat16", "float32", "float16"):  # the sharper test first
-        itemsize = schema.STORED[name]
-        fits = itemsize in widths and rows.shape[1] % itemsize == 0
-        if fits and _look_alike(rows, name, itemsize):
-            return name
-    return schema.BYTES if width in (None, 1) else {2: "float16", 4: "float32"}[width]
+    if width is None:
+        return _guess_width(rows)
+    if width == 2:
+        return _guess_of_two(rows)
+    return Guess("float32" if width == 4 else schema.BYTES, True)
 
 
-def _look_alike(rows, name, itemsize):
-    """Whether bytes [n, size] look like values of a type of floats."""
-    values = as_values(rows, name).astype(np.float32)
-    sizes = np.abs(values[values != 0])
-    different = len(np.unique(sizes))
-    if len(sizes) < _LEAST or different < min(64, len(sizes) // 2):
-        return False
-    if not np.isfinite(sizes).all():
-        return False
-    low, high = np.log2(np.quantile(sizes, [0.01, 0.99]))
-    least, most = _USUAL[name]
-    if low < least or high > most or high - low > _SPREAD:
-        return False
-    if name == "bfloat16" and not np.any(values[..., ::2]):
-        return False  # float32 of few bits: the lower halves are 0
-    places = rows.reshape(-1, itemsize) >> 2
-    lowest, highest = places[:, 0], places[:, -1]
-    by_chance = _difference(highest[::2], highest[1::2])
-    return _difference(highest, lowest) > by_chance + 0.3
+def _guess_width(rows):
+    size = rows.shape[1]
+    if size % 2:
+        return Guess(schema.BYTES, True)
+    told = np.count_nonzero(rows) >= 4 * _LEAST and rows.min() < rows.max()
+    two_apart = _difference(rows, 4, 1, 3) if size % 4 == 0 else 0.0
+    one_apart = _difference(rows, 2, 0, 1)
+    if two_apart > _UNLIKE:
+        found, span = Guess("float32", True), _span(rows, "float32")
+        fits = span and -_USUAL < span[0] and span[1] < _USUAL
+    else:
+        found = _guess_of_two(rows)
+        fits = one_apart > _UNLIKE and _span(rows, found.stored)
+    if fits:
+        return Guess(found.stored, bool(found.sure and told))
+    return Guess(schema.BYTES, bool(told) and max(one_apart, two_apart) < _ALIKE)
 
 
-def _difference(first, second):
-    """Half the distance of the shares of each number in two lists of them: 0 to 1."""
-    shares = [np.bincount(part, minlength=64) / len(part) for part in (first, second)]
-    return np.abs(shares[0] - shares[1]).sum() / 2
+def _guess_of_two(rows):
+    half, brain = _span(rows, "float16"), _span(rows, "bfloat16")
+    if not half or not brain:
+        return Guess("bfloat16" if brain else "float16", bool(half or brain))
+    low, high = brain
+    natural = -_USUAL < low and high < _USUAL and _NARROW < high - low < _WIDE
+    if natural and _crosses_zero(rows):
+        return Guess("bfloat16", True)
+    return Guess("float16", high - low > _EXTREME and half[1] > _TINY)
+
+
+def _crosses_zero(rows):
+    """Whether a good part of two-byte values are zeros, or of the rarer sign.
+
+    Others may be float16 far from 0, which lie within few powers of two.
+    """
+    values = as_values(rows, "bfloat16").astype(np.float32)
+    signs = [np.mean(values < 0), np.mean(values > 0)]
+    return min(signs) > 0.05 or np.mean(values == 0) > 0.05
+
+
+def _span(rows, dtype):
+    """The powers of two that the middle 98 % of magnitudes lie within, (low, high).
+
+    None if they cannot be told, or if many values are not finite.
+    """
+    sizes = np.abs(as_values(rows, dtype).astype(np.float32))
+    finite = sizes[np.isfinite(sizes)]
+    sizes = finite[finite > 0]
+    if len(finite) < 0.98 * rows.size / schema.STORED[dtype] or len(sizes) < _LEAST:
+        return None
+    return tuple(np.log2(np.quantile(sizes, [0.01, 0.99])))
+
+
+def _difference(rows, width, *places):
+    """Half the distance of the shares of the upper bits of two bytes: 0 to 1.
+
+    Where values of so many bytes are 0, they say nothing.
+    """
+    values = rows.reshape(-1, width)
+    bits = values[values.any(axis=1)][:, places] >> 4
+    if len(bits) < _LEAST:
+        return 0.0
+    first, second = (np.bincount(column, minlength=16) for column in bits.T)
+    return np.abs(first - second).sum() / 2 / len(bits)

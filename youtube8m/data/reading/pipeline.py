@@ -387,8 +387,8 @@ def _warn_of_unmeant(path, config, examples):
     for feature, *parts in zip(config.features, *frames, strict=False):
         if not parts or not feature.per_frame or feature.stored != schema.BYTES:
             continue
-        kind = dtypes.guess(np.concatenate(parts))
-        if kind != schema.BYTES:
+        kind, sure = dtypes.guess(np.concatenate(parts))
+        if kind != schema.BYTES and sure:
             logging.warning(
                 "%s: feature %r looks like %s values, of which each byte is read as a "
                 "value; give --feature_dtypes=%s, and the number of such values as "

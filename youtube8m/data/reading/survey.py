@@ -36,11 +36,13 @@ class Feature:
       sizes: values per frame (or per video) that occur: bytes or numbers.
       records: how many records have it.
       stored: how its values are stored, of `schema.STORED`; None if records differ.
+      sure: whether that is more than a guess.
     """
 
     sizes: set[int] = dataclasses.field(default_factory=set)
     records: int = 0
     stored: str | None = None
+    sure: bool = True
     _kinds: set[str] = dataclasses.field(default_factory=set)
     _samples: list[np.ndarray] = dataclasses.field(default_factory=list)
 
@@ -70,7 +72,7 @@ class Feature:
             bytes_each = next(iter(self.sizes)) if len(self.sizes) == 1 else 0
             self.stored = schema.BYTES
             if bytes_each and self._samples:
-                self.stored = self._guess(bytes_each)
+                self.stored, self.sure = self._guess(bytes_each)
                 self.sizes = {bytes_each // schema.STORED[self.stored]}
         elif self._kinds == {schema.FLOAT_LIST}:
             self.stored = schema.FLOAT_LIST
@@ -79,7 +81,9 @@ class Feature:
         rows = np.concatenate(self._samples).reshape(-1, bytes_each)
         return dtypes.guess(rows, width)
 
-    def stored_as(self, size: int | None, stored: str | None) -> tuple[int, str] | None:
+    def stored_as(
+        self, size: int | None, stored: str | None
+    ) -> tuple[int, dtypes.Guess] | None:
         """(values per frame, how they are stored), as far as records and flags say.
 
         Args:
@@ -92,16 +96,19 @@ class Feature:
             return None
         if self.stored == schema.FLOAT_LIST:
             as_list = stored in (None, "float32", schema.FLOAT_LIST)
-            return size or self.size, schema.FLOAT_LIST if as_list else stored
+            stored = schema.FLOAT_LIST if as_list else stored
+            return size or self.size, dtypes.Guess(stored, True)
         bytes_each = self.size * schema.STORED[self.stored]
-        if stored is None and size:
+        guess = dtypes.Guess(self.stored, self.sure)
+        if stored:
+            stored = "float32" if stored == schema.FLOAT_LIST else stored
+            guess = dtypes.Guess(stored, True)
+        elif size:
             width, rest = divmod(bytes_each, size)
-            known = not rest and width in (1, 2, 4)
-            stored = self._guess(bytes_each, width) if known else schema.BYTES
-        elif stored == schema.FLOAT_LIST:
-            stored = "float32"
-        stored = stored or self.stored
-        return size or bytes_each // schema.STORED[stored], stored
+            known = not rest and width in (1, 2, 4) and self._samples
+            # Else reading the records will say what is wrong with --feature_sizes.
+            guess = self._guess(bytes_each, width if known else 1)
+        return size or bytes_each // schema.STORED[guess.stored], guess
 
 
 @dataclasses.dataclass
