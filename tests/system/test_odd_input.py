@@ -273,7 +273,7 @@ def test_labels_that_are_empty_are_told(data, trained, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["float_list", "float32_bytes"])
-def test_frames_stored_as_floats_are_read_or_told(tmp_path, kind):
+def test_frames_stored_as_floats_are_told(tmp_path, kind):
     records = [frames(number) for number in range(20)]
     for record in records:
         for feature in record.feature_lists.feature_list["rgb"].feature:
@@ -285,16 +285,17 @@ def test_frames_stored_as_floats_are_read_or_told(tmp_path, kind):
                 feature.bytes_list.value.append(values.tobytes())
     path = tmp_path / "floats.tfrecord"
     write_records(path, records)
-    log = train(path, tmp_path / "run", level=FRAMES)
-    stored = kind.removesuffix("_bytes")
-    assert f"--feature_dtypes={stored}" in log and "error" not in log
-    flags = ("--feature_dtypes=uint8",)
-    log = train(path, tmp_path / "other", *flags, level=FRAMES, status=1)
-    assert f"check --feature_dtypes: they may be {stored}" in log
+    as_bytes = "--feature_dtypes=uint8"
+    log = train(path, tmp_path / "run", as_bytes, level=FRAMES, status=1)
+    assert "quantize them" in log and "check --feature_sizes" not in log
+    stored = f"--feature_dtypes={kind.removesuffix('_bytes')}"
+    assert f"or give {stored}" in log
     if kind == "float32_bytes":
         flags = (f"--feature_sizes={4 * SIZE}",)
-        log = train(path, tmp_path / "bytes", *flags, level=FRAMES)
+        log = train(path, tmp_path / "run", *flags, level=FRAMES)
         assert "feature 'rgb' looks like float32 values" in log
+    log = train(path, tmp_path / "read", level=FRAMES)
+    assert stored in log and "error" not in log and "WARNING" not in log
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])

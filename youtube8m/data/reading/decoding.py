@@ -394,7 +394,7 @@ def _hint(problem, feature):
     if "holds a float_list" in problem:
         others = [schema.FLOAT_LIST]
     if others:
-        return f"; check --feature_dtypes: they may be {' or '.join(others)}"
+        return f"; quantize them, or give --feature_dtypes={' or '.join(others)}"
     return "; check --feature_sizes and --feature_dtypes" if "belong" in problem else ""
 
 

@@ -23,9 +23,9 @@ _NOT_FINITE = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000}
 _LEAST = 32  # values by which a type can be told
 _UNLIKE, _ALIKE = 0.6, 0.4  # differences of bytes in two places
 _USUAL = 40  # values lie within 2^-40 and 2^40
-# How many powers of two most magnitudes lie within: of a normal distribution 8. What is
+# How many powers of two most magnitudes lie within: of a normal distribution 5. What is
 # beyond _EXTREME as bfloat16 is float16.
-_NARROW, _WIDE, _EXTREME = 3, 12, 36
+_NARROW, _WIDE, _EXTREME = 2, 9, 24
 _TINY = -10  # float16 has larger values than 2^-10
 
 
@@ -71,29 +71,28 @@ def _guess_width(rows):
     size = rows.shape[1]
     if size % 2:
         return Guess(schema.BYTES, True)
-    told = np.count_nonzero(rows) >= 4 * _LEAST and rows.min() < rows.max()
+    told = np.count_nonzero(rows) >= 4 * _LEAST and bool(rows.min() < rows.max())
     two_apart = _difference(rows, 4, 1, 3) if size % 4 == 0 else 0.0
     one_apart = _difference(rows, 2, 0, 1)
     if two_apart > _UNLIKE:
         found, span = Guess("float32", True), _span(rows, "float32")
-        fits = span and -_USUAL < span[0] and span[1] < _USUAL
+        fits = span is not None and -_USUAL < span[0] and span[1] < _USUAL
     else:
         found = _guess_of_two(rows)
-        fits = one_apart > _UNLIKE and _span(rows, found.stored)
+        fits = one_apart > _UNLIKE and _span(rows, found.stored) is not None
     if fits:
-        return Guess(found.stored, bool(found.sure and told))
-    return Guess(schema.BYTES, bool(told) and max(one_apart, two_apart) < _ALIKE)
+        return Guess(found.stored, found.sure and told)
+    return Guess(schema.BYTES, told and max(one_apart, two_apart) < _ALIKE)
 
 
 def _guess_of_two(rows):
     half, brain = _span(rows, "float16"), _span(rows, "bfloat16")
-    if not half or not brain:
-        return Guess("bfloat16" if brain else "float16", bool(half or brain))
-    low, high = brain
+    low, high = brain or (-np.inf, np.inf)
     natural = -_USUAL < low and high < _USUAL and _NARROW < high - low < _WIDE
-    if natural and _crosses_zero(rows):
+    if natural and (half is None or _crosses_zero(rows)):
         return Guess("bfloat16", True)
-    return Guess("float16", high - low > _EXTREME and half[1] > _TINY)
+    is_half = half is not None and half[1] > _TINY and high - low > _EXTREME
+    return Guess("float16", is_half)
 
 
 def _crosses_zero(rows):
@@ -107,7 +106,7 @@ def _crosses_zero(rows):
 
 
 def _span(rows, dtype):
-    """The powers of two that the middle 98 % of magnitudes lie within, (low, high).
+    """The powers of two that the middle 90 % of magnitudes lie within, (low, high).
 
     None if they cannot be told, or if many values are not finite.
     """
@@ -116,7 +115,7 @@ def _span(rows, dtype):
     sizes = finite[finite > 0]
     if len(finite) < 0.98 * rows.size / schema.STORED[dtype] or len(sizes) < _LEAST:
         return None
-    return tuple(np.log2(np.quantile(sizes, [0.01, 0.99])))
+    return np.log2(np.quantile(sizes, [0.05, 0.95])).tolist()
 
 
 def _difference(rows, width, *places):
