@@ -74,7 +74,9 @@ class TrainedRun:
             spec = {"frames": frames, "num_frames": spec["num_frames"]}
         self._inputs = tuple(spec)
         self._call = tf.function(
-            lambda inputs: self.model(inputs, training=False), input_signature=[spec]
+            lambda inputs: self.model(inputs, training=False),
+            input_signature=[spec],
+            autograph=False,
         )
 
     def open_shards(
