@@ -18,8 +18,26 @@ FRAME_SAMPLING = {
 }
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IdConfig(Config):
+    """Where records have their id."""
+
+    id_key: str = flag(
+        "", "Key of the id; default: id, video_id, or as MediaPipe names it."
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KeysConfig(IdConfig):
+    """Where records have what is no feature."""
+
+    labels_key: str = flag(
+        "", "Key of the class ids in records; default: labels, or clip/label/index."
+    )
+
+
 @dataclasses.dataclass(frozen=True)
-class DataConfig(Config):
+class DataConfig(KeysConfig):
     """What the records hold and how much of it is read."""
 
     feature_names: tuple[str, ...] = flag(
@@ -78,12 +96,6 @@ class DataConfig(Config):
         (),
         "Vectors of each video, comma-separated, which are repeated for each of its "
         "frames; their sizes and types come behind those of --feature_names.",
-    )
-    labels_key: str = flag(
-        "", "Key of the class ids in records; default: labels, or clip/label/index."
-    )
-    id_key: str = flag(
-        "", "Key of the id; default: id, video_id, or as MediaPipe names it."
     )
 
     def __post_init__(self):

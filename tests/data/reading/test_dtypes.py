@@ -22,7 +22,7 @@ USUAL = {
     "rectified": np.maximum(NORMAL, 0),
     "sparse": NORMAL * (RNG.uniform(size=NORMAL.shape) < 0.1),
     "one frame": RNG.normal(size=(1, 256)),
-    "one not finite": np.where(NORMAL == NORMAL.max(), np.nan, NORMAL),
+    "one not finite": np.where(NORMAL.max() == NORMAL, np.nan, NORMAL),
     "were float16": NORMAL.astype(np.float16),
     "were bfloat16": NORMAL.astype(numpy_dtype("bfloat16")),
 }

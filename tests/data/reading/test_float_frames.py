@@ -158,7 +158,7 @@ def test_vectors_of_a_video(tmp_path, stored):
 
 def test_wrong_widths_are_told_with_what_they_may_be(tmp_path):
     path = float_records.write(tmp_path / "a", "float16", "float16")
-    with pytest.raises(UserError, match=r"rgb.*48 bytes where 24.*=float16 or bfloat16"):
+    with pytest.raises(UserError, match="rgb.*48 bytes where 24.*=float16 or bfloat16"):
         read(path, data_config())
     with pytest.raises(UserError, match=r"rgb.*48 bytes where 96.*float16 or bfloat16"):
         read(path, data_config("float32", "float32"))

@@ -76,7 +76,7 @@ def _guess_width(rows):
     one_apart = _difference(rows, 2, 0, 1)
     if two_apart > _UNLIKE:
         found, span = Guess("float32", True), _span(rows, "float32")
-        fits = span is not None and -_USUAL < span[0] and span[1] < _USUAL
+        fits = span is not None and span[0] > -_USUAL and span[1] < _USUAL
     else:
         found = _guess_of_two(rows)
         fits = one_apart > _UNLIKE and _span(rows, found.stored) is not None
@@ -88,7 +88,7 @@ def _guess_width(rows):
 def _guess_of_two(rows):
     half, brain = _span(rows, "float16"), _span(rows, "bfloat16")
     low, high = brain or (-np.inf, np.inf)
-    natural = -_USUAL < low and high < _USUAL and _NARROW < high - low < _WIDE
+    natural = low > -_USUAL and high < _USUAL and _NARROW < high - low < _WIDE
     if natural and (half is None or _crosses_zero(rows)):
         return Guess("bfloat16", True)
     is_half = half is not None and half[1] > _TINY and high - low > _EXTREME

@@ -117,10 +117,14 @@ def file_size(path: str) -> int:
         return 0
 
 
-def digest(paths: list[str]) -> str:
-    """A digest of the files' names and sizes, in any order and any directory."""
+def digest(paths: list[str], *more: str) -> str:
+    """A digest of the files' names and sizes, in any order and any directory.
+
+    Args:
+      more: what else counts.
+    """
     facts = [(os.path.basename(path), file_size(path)) for path in sorted(paths)]
-    return hashlib.sha256(repr(facts).encode()).hexdigest()
+    return hashlib.sha256(repr([*facts, *more]).encode()).hexdigest()
 
 
 def walk(
