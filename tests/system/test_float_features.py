@@ -1,6 +1,5 @@
 """Embeddings of other models through the commands, without a flag about the data."""
 
-import csv
 import json
 
 import numpy as np
@@ -17,90 +16,100 @@ from youtube8m.prediction.config import InferenceConfig
 from youtube8m.prediction.inference import Inference
 
 CLASSES = 5
-LOGISTIC = ("--model=FrameLevelLogisticModel", f"--num_classes={CLASSES}")
+KEYS = {"id_key": "name", "labels_key": "topics"}
 
 
-def embeddings(path, kind, size, count, name, labelled=True, vector=0):
-    """Unit vectors [T, size] around a direction of each class."""
+def embeddings(path, kind, count, labelled=True, vector=0):
+    """Unit vectors [T, 32] around a direction of each class."""
     rng = np.random.default_rng(count)
-    directions = np.random.default_rng(0).normal(size=(CLASSES, size))
+    directions = np.random.default_rng(0).normal(size=(CLASSES, 32))
     examples = []
     for number in range(count):
         label = int(rng.integers(CLASSES))
-        shape = int(rng.integers(3, 12)), size
-        frames = directions[label] + 0.7 * rng.normal(size=shape)
+        frames = directions[label] + 0.5 * rng.normal(size=(rng.integers(3, 12), 32))
         frames /= np.linalg.norm(frames, axis=1, keepdims=True)
         context = {"title": rng.normal(size=vector).astype(np.float32)}
         examples.append(
             frame_example(
                 f"v{number:03d}",
                 [label] if labelled else None,
-                {name: frames.astype(float_records.TYPES[kind])},
+                {"clip": frames.astype(float_records.TYPES[kind])},
                 context=context if vector else None,
                 floats=float_records.way(kind),
+                **KEYS,
             )
         )
     write_records(path, examples)
     return str(path)
 
 
+def flags(**values):
+    return [f"--{name}={value}" for name, value in values.items()]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "kind, size, name, flags",
-    [
-        ("float16", 768, "clip", ()),
-        ("float_list", 1024, "dino", ()),
-        ("bfloat16", 768, "siglip", ("--input_pipeline=tfrecord",)),
-        ("float32", 512, "clip", ("--context_features=title",)),
-    ],
+    "kind, vector, pipeline",
+    [("float16", 6, "reader"), ("float_list", 0, "tfrecord")],
 )
-def test_train_evaluate_and_predict(tmp_path, kind, size, name, flags):
-    vector = 6 if "--context_features=title" in flags else 0
-    data = {
-        split: embeddings(
-            tmp_path / split, kind, size, count, name, split != "test", vector
-        )
+def test_train_evaluate_and_predict(tmp_path, kind, vector, pipeline):
+    train, validate, test = (
+        embeddings(tmp_path / split, kind, count, split != "test", vector)
         for split, count in (("train", 96), ("validate", 40), ("test", 30))
-    }
-    pipeline = [flag for flag in flags if "pipeline" in flag]
-    run = tmp_path / "run"
-    training = (
-        "train.py",
-        f"--train_dir={run}",
-        f"--train_data_pattern={data['train']}",
-        *(*LOGISTIC, "--batch_size=16", "--base_learning_rate=0.05", *flags),
     )
-    log = scripts.run(*training, "--num_epochs=3")
+    run, output = tmp_path / "run", tmp_path / "out.csv"
+    read = flags(train_dir=run, input_pipeline=pipeline)
+    learn = ["train.py", *read, *flags(train_data_pattern=train, **KEYS)]
+    learn += flags(model="FrameLevelLogisticModel", num_classes=CLASSES)
+    learn += flags(batch_size=16, base_learning_rate=0.1)
+    learn += flags(context_features="title") if vector else []
+    log = scripts.run(*learn, "--num_epochs=5")
     stored = f"{kind},float_list" if vector else kind
-    assert f"--feature_dtypes={stored}" in log
+    assert f"--feature_dtypes={stored}" in log and "WARNING" not in log
     kept = json.loads((run / "model_flags.json").read_text())
     assert kept["feature_dtypes"] == stored
-    assert kept["feature_sizes"] == (f"{size},6" if vector else str(size))
-    log = scripts.run(*training, "--num_epochs=4")  # goes on
+    assert kept["feature_sizes"] == ("32,6" if vector else "32")
+    log = scripts.run(*learn, "--num_epochs=6")  # goes on
     assert "WARNING" not in log and "error" not in log
-    evaluation = f"--eval_data_pattern={data['validate']}"
-    log = scripts.run("eval.py", f"--train_dir={run}", evaluation, *pipeline)
+    log = scripts.run("eval.py", *read, *flags(eval_data_pattern=validate))
     assert float(log.split("GAP: ")[-1].split()[0]) > 0.9
-    output = tmp_path / "out.csv"
-    scripts.run(
-        "inference.py",
-        f"--train_dir={run}",
-        f"--input_data_pattern={data['test']}",
-        f"--output_file={output}",
-        *pipeline,
-    )
-    with open(output, newline="") as file:
-        assert len(list(csv.reader(file))) == 31
-    descriptors = tmp_path / "descriptors"
-    scripts.run(
-        "-m",
-        "youtube8m.tools.extract_descriptors",
-        f"--train_dir={run}",
-        f"--input_data_pattern={data['validate']}",
-        f"--output_dir={descriptors}",
-    )
+    predict = flags(input_data_pattern=test, output_file=output)
+    scripts.run("inference.py", *read, *predict)
+    assert len(scripts.read_csv(output)) == 31
+
+
+@pytest.mark.slow
+def test_tools_read_other_keys(tmp_path):
+    """What reads records beside train.py, eval.py and inference.py."""
+    path = embeddings(tmp_path / "records", "float16", 12)
+    train_dir = make_run(tmp_path / "run", own_keys())
+    output, descriptors = tmp_path / "out.csv", tmp_path / "descriptors"
+    read = flags(train_dir=train_dir, input_data_pattern=path)
+    scripts.run("inference.py", *read, f"--output_file={output}")
+    keys, classes = flags(**KEYS), f"--num_classes={CLASSES}"
+    for tool, *arguments in (
+        ("extract_descriptors", *read, f"--output_dir={descriptors}"),
+        (
+            "label_correlation",
+            *flags(train_data_pattern=path, output_file=tmp_path / "counts.npy"),
+            *(*keys, classes),
+        ),
+        (
+            *("ensemble", "score", *keys, classes),
+            *flags(input_files=output, eval_data_pattern=path),
+        ),
+    ):
+        scripts.run("-m", f"youtube8m.tools.{tool}", *arguments)
+    assert np.load(tmp_path / "counts.npy").trace() == 12
     found = survey(f"{descriptors}/*.tfrecord", "--flag")
-    assert found.video_features["descriptor"].size == size + vector
+    assert found.video_features["descriptor"].size == 32 and found.labelled == 12
+
+
+def own_keys():
+    data = DataConfig(
+        ("clip",), (32,), True, CLASSES, feature_dtypes=("float16",), **KEYS
+    )
+    return RunConfig(data, ModelConfig("FrameLevelLogisticModel"))
 
 
 def run_config(*stored, vector="", **kwargs):

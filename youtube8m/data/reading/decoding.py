@@ -288,7 +288,9 @@ class Decoder:
         keys = layouts.labels_keys(self.config)
         found = [key for key in keys if key in context]
         if not found:
-            raise RecordError(f"has no {keys[0]!r}; only inference works without")
+            raise RecordError(
+                f"has no {keys[0]!r}; only inference works without; see --labels_key"
+            )
         labels = self._read_class_ids(record, context, found[0])
         for key in found[1:]:
             labels = labels or self._read_class_ids(record, context, key)
@@ -301,7 +303,10 @@ class Decoder:
                 if len(values) == 1 and values[0]:
                     return self._checked_id(values[0])
         looked = " and ".join(layouts.id_keys(self.config)[:2])
-        raise RecordError(f"has no video id (looked for {looked}); see --id_key")
+        found = ", ".join(sorted(context)) or "none"
+        raise RecordError(
+            f"has no video id (looked for {looked}); its keys are {found}: see --id_key"
+        )
 
     def _checked_id(self, video_id):
         if self.ids is not None and not self.ids.fullmatch(video_id):
