@@ -130,7 +130,8 @@ class FrameRows:
         np.concatenate(parts, axis=1, out=target[:length])
         target[length:] = 0
         self._lengths.append(length)
-        return dtypes.all_finite(target[:length].view(self._dtype))
+        is_bytes = self._dtype == np.uint8
+        return is_bytes or dtypes.all_finite(target[:length].view(self._dtype))
 
     def cut(self, count: int) -> None:
         """Removes what follows the first `count` videos."""
@@ -220,6 +221,12 @@ class Decoder:
     ids: re.Pattern[bytes] | None = None
     pool: BufferPool = dataclasses.field(default_factory=BufferPool)
 
+    def __post_init__(self):
+        # Once, and not for each record.
+        self._features = self.config.features
+        self._id_keys = layouts.id_keys(self.config)
+        self._labels_keys = layouts.labels_keys(self.config)
+
     def decode(
         self,
         paths: Sequence[str],
@@ -269,7 +276,7 @@ class Decoder:
 
     def _find_features(self, context, feature_lists):
         """Yields (feature, span) of each. Raises RecordError if it is missing."""
-        for feature in self.config.features:
+        for feature in self._features:
             found = feature_lists if feature.per_frame else context
             if feature.name not in found:
                 missing = _missing(self.config, feature, context, feature_lists)
@@ -285,24 +292,24 @@ class Decoder:
         return parsed
 
     def _read_labels(self, record, context):
-        keys = layouts.labels_keys(self.config)
-        found = [key for key in keys if key in context]
-        if not found:
+        labels = None
+        for key in self._labels_keys:
+            if not labels and key in context:
+                labels = self._read_class_ids(record, context, key)
+        if labels is None:
             raise RecordError(
-                f"has no {keys[0]!r}; only inference works without; see --labels_key"
+                f"has no {self._labels_keys[0]!r}; only inference works without; see "
+                "--labels_key"
             )
-        labels = self._read_class_ids(record, context, found[0])
-        for key in found[1:]:
-            labels = labels or self._read_class_ids(record, context, key)
         return labels
 
     def _read_id(self, record, context):
-        for key in layouts.id_keys(self.config):
+        for key in self._id_keys:
             if key in context:
                 values = self._read_values(tfrecord.byte_strings, record, context, key)
                 if len(values) == 1 and values[0]:
                     return self._checked_id(values[0])
-        looked = " and ".join(layouts.id_keys(self.config)[:2])
+        looked = " and ".join(self._id_keys[:2])
         found = ", ".join(sorted(context)) or "none"
         raise RecordError(
             f"has no video id (looked for {looked}); its keys are {found}: see --id_key"
@@ -433,6 +440,7 @@ class FrameDecoder(Decoder):
     crop_starts: tuple[int, ...] = ()
 
     def __post_init__(self):
+        super().__post_init__()
         self._arrays = self.config.frame_arrays
         self._timed = [layouts.timestamps_key(n) for n in self.config.feature_names]
 
@@ -512,7 +520,7 @@ class FrameDecoder(Decoder):
     def allocate_rows(self, lengths):
         stride = sum(
             feature.width + len(tfrecord.row_prefix(feature.width))
-            for feature in self.config.features
+            for feature in self._features
             if feature.per_frame
         )
         longest = max(lengths, default=0) // stride  # if it holds nothing else
@@ -553,7 +561,7 @@ class ReleasedCropDecoder(FrameDecoder):
         is_crop = self.config.frame_sampling == "crop"
         length = self.config.crop_frames if is_crop else len(parts[0])
         crops = []
-        for feature, part in zip(self.config.features, parts, strict=False):
+        for feature, part in zip(self._features, parts, strict=False):
             crop = np.zeros((length, feature.size), np.float32)
             values = dtypes.as_values(part[:length], feature.dtype)
             is_bytes = feature.stored == schema.BYTES

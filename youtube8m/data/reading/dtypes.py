@@ -42,7 +42,7 @@ def as_values(rows: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def all_finite(values: np.ndarray) -> bool:
-    """Whether no value is infinite or not a number; of bytes always.
+    """Whether no float is infinite or not a number; of bytes always.
 
     By their bits: numpy has no fast `isfinite` of the types of two bytes.
     """
