@@ -71,7 +71,8 @@ def test_train_evaluate_and_predict(tmp_path, kind, vector, pipeline):
     assert kept["feature_sizes"] == ("32,6" if vector else "32")
     log = scripts.run(*learn, "--num_epochs=6")  # goes on
     assert "WARNING" not in log and "error" not in log
-    log = scripts.run("eval.py", *read, *flags(eval_data_pattern=validate))
+    evaluate = flags(eval_data_pattern=validate)
+    log = scripts.run("eval.py", *read, *evaluate, "--run_once")
     assert float(log.split("GAP: ")[-1].split()[0]) > 0.9
     predict = flags(input_data_pattern=test, output_file=output)
     scripts.run("inference.py", *read, *predict)
@@ -102,7 +103,8 @@ def test_tools_read_other_keys(tmp_path):
         scripts.run("-m", f"youtube8m.tools.{tool}", *arguments)
     assert np.load(tmp_path / "counts.npy").trace() == 12
     found = survey(f"{descriptors}/*.tfrecord", "--flag")
-    assert found.video_features["descriptor"].size == 32 and found.labelled == 12
+    assert found.video_features["descriptor"].size == 32
+    assert found.labelled == found.records > 0
 
 
 def own_keys():

@@ -18,7 +18,7 @@ import numpy as np
 from youtube8m import schema
 from youtube8m.config.features import numpy_dtype
 
-_BITS = {2: np.uint16, 4: np.uint32}
+_BITS = {2: (np.int16, np.uint16), 4: (np.int32, np.uint32)}
 _NOT_FINITE = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000}
 _LEAST = 32  # values by which a type can be told
 _UNLIKE, _ALIKE = 0.6, 0.4  # differences of bytes in two places
@@ -48,10 +48,10 @@ def all_finite(values: np.ndarray) -> bool:
     """
     if values.dtype == np.uint8 or not values.size:
         return True
-    bits = values.view(_BITS[values.dtype.itemsize])
-    limit = _NOT_FINITE[values.dtype.name]
-    # Twice the bits have no sign; the limit, too.
-    return int(np.left_shift(bits, 1).max()) < 2 * limit
+    signed, unsigned = map(values.view, _BITS[values.dtype.itemsize])
+    limit, sign = _NOT_FINITE[values.dtype.name], np.iinfo(signed.dtype).min
+    # Negative values are the highest of unsigned bits, and the lowest of signed ones.
+    return signed.max() < limit and unsigned.max() < limit - sign
 
 
 def guess(rows: np.ndarray, width: int | None = None) -> Guess:
