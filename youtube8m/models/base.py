@@ -21,6 +21,10 @@ ENCODERS = Registry("--model")
 CLASSIFIERS = Registry("--video_level_classifier_model")
 LABEL_PROCESSING = Registry("--label_processing")
 
+ReleasedCode = Annotated[
+    bool, "Compute what the authors' code does where it differs from the paper."
+]
+
 
 def count_verticals(verticals: Sequence[int], number: int | None = None) -> int:
     """The number of verticals V.
@@ -114,8 +118,7 @@ class FrameEncoder(Part):
 
         They are bytes, or floats that are not normalised yet.
 
-        Returns:
-          frames [B, k, D] and mask [B, k].
+        Returns frames [B, k, D] and mask [B, k].
         """
         return frames, frame_mask
 
@@ -132,9 +135,7 @@ class ReproducedEncoder(FrameEncoder):
 
     def __init__(
         self,
-        released_code: Annotated[
-            bool, "Compute what the authors' code does where it differs from the paper."
-        ] = False,
+        released_code: ReleasedCode = False,
         max_frames: int | None = None,
         **kwargs,
     ):
