@@ -65,12 +65,12 @@ def test_train_evaluate_and_predict(tmp_path, kind, vector, pipeline):
     learn += flags(context_features="title") if vector else []
     log = scripts.run(*learn, "--num_epochs=5")
     stored = f"{kind},float_list" if vector else kind
-    assert f"--feature_dtypes={stored}" in log and "WARNING" not in log
+    assert f"--feature_dtypes={stored}" in log and "give --feature_dtypes" not in log
     kept = json.loads((run / "model_flags.json").read_text())
     assert kept["feature_dtypes"] == stored
     assert kept["feature_sizes"] == ("32,6" if vector else "32")
     log = scripts.run(*learn, "--num_epochs=6")  # goes on
-    assert "WARNING" not in log and "error" not in log
+    assert "give --feature_dtypes" not in log and "error" not in log
     evaluate = flags(eval_data_pattern=validate)
     log = scripts.run("eval.py", *read, *evaluate, "--run_once")
     assert float(log.split("GAP: ")[-1].split()[0]) > 0.9

@@ -159,7 +159,10 @@ def test_a_guess_at_the_type_is_told(tmp_path):
     write_records(tmp_path / "a", examples)
     model = ("--model=FrameLevelLogisticModel", "--num_classes=3")
     log = train(tmp_path / "run", tmp_path / "a", *model)
-    (line,) = (line for line in log.splitlines() if "WARNING" in line)
-    assert "'clip'" in line and "give --feature_dtypes" in line
+    (line,) = (n for n in log.splitlines() if "give --feature_dtypes" in n)
+    assert "'clip'" in line and "read as float16" in line
     log = train(tmp_path / "b", tmp_path / "a", *model, "--feature_dtypes=float16")
-    assert "WARNING" not in log and "--feature_sizes=8 " in log
+    assert (
+        "give --feature_dtypes" not in log
+        and "--feature_sizes=8 --feature_dtypes=float16" in log
+    )
