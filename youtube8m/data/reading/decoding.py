@@ -442,7 +442,8 @@ class FrameDecoder(Decoder):
     def __post_init__(self):
         super().__post_init__()
         self._arrays = self.config.frame_arrays
-        self._timed = [layouts.timestamps_key(n) for n in self.config.feature_names]
+        timed = [layouts.timestamps_key(n) for n in self.config.feature_names]
+        self._timed = timed if all(timed) else []
 
     def parse(self, record, draw=None):
         context, rows, vectors = self._read_frames(record)
@@ -474,7 +475,7 @@ class FrameDecoder(Decoder):
                 vectors.append(vector[None].view(np.uint8))
             else:
                 vectors.append(self._read_bytes(record, context, feature))
-        if all(key in feature_lists for key in self._timed):  # and none is ""
+        if self._timed and all(key in feature_lists for key in self._timed):
             rows = self._paired(record, feature_lists, rows)
         lengths = [len(frames) for frames in rows]
         if len({*lengths}) > 1 or 0 in lengths:
