@@ -33,6 +33,7 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "test": ["pytest", "pytest-xdist", "ruff", "hypothesis"],
+        "test": ["pytest", "pytest-xdist", "ruff", "hypothesis", "av"],
+        "video": ["av"],  # decodes videos, for tools.extract_features
     },
 )
