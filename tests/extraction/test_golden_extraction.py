@@ -198,6 +198,7 @@ def frames_of_lists(lists, name):
     return np.stack([np.frombuffer(row, np.uint8) for row in rows])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_records(name, monkeypatch, tmp_path):
     found = case(name)
@@ -211,6 +212,7 @@ def test_records(name, monkeypatch, tmp_path):
         assert_same_record(records[index], tf.train.SequenceExample.FromString(data))
 
 
+@pytest.mark.slow
 def test_records_with_sound(monkeypatch, tmp_path):
     found = case("videos_with_sound")
     for folder in (INCEPTION, VGGISH):

@@ -57,10 +57,11 @@ class ImageNetwork:
       size: (height, width) of the images that go in.
       compute: float32 [B, height, width, 3] in 0..255 -> [B, D], [B, h, w, D] (the
         mean is taken), or [B, n, D] (the first one, a transformer's class token).
+      model: the Keras model behind it, if there is one.
     """
 
-    def __init__(self, size: tuple[int, int], compute):
-        self.size = size
+    def __init__(self, size: tuple[int, int], compute, model=None):
+        self.size, self.model = size, model
         self._compute = compute
         self._lock = threading.Lock()
 
@@ -153,7 +154,7 @@ def from_keras(model: keras.Model, scaling=(1.0, 0.0)) -> ImageNetwork:
             f"--image_model: {model.name} takes {shape}; expected images, "
             "[B, height, width, 3]"
         )
-    return ImageNetwork(_size(shape), _scaled(model.predict_on_batch, scaling))
+    return ImageNetwork(_size(shape), _scaled(model.predict_on_batch, scaling), model)
 
 
 def _scaled(compute, scaling):
@@ -173,10 +174,13 @@ def _from_applications(name, weights):
     if name not in known:
         raise unknown_name("--image_model", name, [STARTER, *known])
     module = known[name]
-    given = None if weights == "random" else os.path.expanduser(weights)
+    given = os.path.expanduser(weights)
+    if weights == "random":  # the same ones when the work goes on
+        given = None
+        keras.utils.set_random_seed(0)
     size = SIZES.get(name, DEFAULT_SIZE)
     try:
-        model = getattr(module, name)(
+        model = getattr(keras.applications, name)(
             weights=given,
             include_top=False,
             pooling="avg",
@@ -191,17 +195,18 @@ def _from_applications(name, weights):
     def compute(images):
         return model.predict_on_batch(module.preprocess_input(np.array(images)))
 
-    return ImageNetwork((size, size), compute)
+    return ImageNetwork((size, size), compute, model)
 
 
 def _find_applications():
-    """Name -> the module of keras.applications that has it and its scaling."""
-    found = {}
-    for part in dir(keras.applications):
-        module = getattr(keras.applications, part)
-        if hasattr(module, "preprocess_input"):
-            found |= {n: module for n in dir(module) if n[0].isupper()}
-    return found
+    """Name -> the module of keras.applications that has its preprocess_input.
+
+    Some names stand beside these modules alone, not in them.
+    """
+    applications = keras.applications
+    names = [name for name in dir(applications) if name[0].isupper()]
+    homes = {n: getattr(applications, n).__module__.rpartition(".")[2] for n in names}
+    return {name: getattr(applications, home) for name, home in homes.items()}
 
 
 def _from_file(path, scaling):

@@ -68,7 +68,7 @@ def extract_videos(config: ExtractConfig) -> int:
     if work.failed:
         raise UserError(
             f"{work.failed} of {len(todo)} videos could not be used, for the reasons "
-            "above; the others are written"
+            f"above; {work.done} are written"
         )
     return work.done
 
@@ -266,7 +266,7 @@ class _Shards:
             first = next(results, None)
             if first is None:
                 return
-            name = f"videos{number:05d}.tfrecord"
+            name = _shard_name(number)
             rest = itertools.islice(results, self.config.shard_size - 1)
             shard = itertools.chain([first], rest)
             written = _write_file(self._path(name), shard, self.config)
@@ -281,7 +281,9 @@ class _Shards:
 
     def _read_index(self):
         if not os.path.exists(self.index):
-            if [n for n in os.listdir(self.directory) if n.endswith(".tfrecord")][1:]:
+            names = os.listdir(self.directory)
+            # A call that was killed may have left its first shard.
+            if {n for n in names if n.endswith(".tfrecord")} - {_shard_name(0)}:
                 raise UserError(
                     f"--output_dir={self.directory}: holds records, but no {INDEX} "
                     "that lists their videos; name another directory"
@@ -294,6 +296,10 @@ class _Shards:
                 f"{self.index}: is not the list of a directory that this command wrote"
             )
         return rows[1:]
+
+
+def _shard_name(number):
+    return f"videos{number:05d}.tfrecord"
 
 
 def _write_file(path, results, config):
