@@ -146,6 +146,25 @@ def test_every_model_is_served_as_inferred(case, records, tmp_path, request):
         )
 
 
+@pytest.mark.parametrize("model", ["LstmModel", "BagOfFrames"])
+def test_mediapipe_takes_no_more_frames_than_there_are(model, tmp_path):
+    """A number beyond the frames that are fed is theirs, and one below 1 is 1."""
+    run = run_config((model, "MoeModel", {}))
+    train_dir = make_run(tmp_path / "run", run)
+    export(ExportConfig(train_dir, "", str(tmp_path / "mp"), "mediapipe"))
+    frames = np.random.default_rng(0).normal(size=(4, 5, run.data.feature_size))
+    frames = np.repeat(frames[:1], 4, axis=0).astype(np.float32)
+    numbers = np.array([[5], [6], [300], [2**31 - 1]], np.int32)
+    served = serve(tmp_path / "mp", rgb_and_audio=frames, num_frames=numbers)
+    for row in served["predictions"][1:]:
+        np.testing.assert_allclose(row, served["predictions"][0], atol=1e-6, rtol=0)
+    numbers = np.array([[1], [0], [-1], [-300]], np.int32)
+    fewer = serve(tmp_path / "mp", rgb_and_audio=frames, num_frames=numbers)
+    for row in fewer["predictions"][1:]:
+        np.testing.assert_allclose(row, fewer["predictions"][0], atol=1e-6, rtol=0)
+    assert np.abs(fewer["predictions"][0] - served["predictions"][0]).max() > 1e-3
+
+
 # Served by a process of its own.
 
 SERVER = """

@@ -52,6 +52,91 @@ def test_softmax():
     check(losses.SoftmaxLoss().call(LABELS, PREDICTIONS), expected)
 
 
+@pytest.mark.parametrize(
+    "prediction, label, expected",
+    [
+        (0.0, 1, 11.512925),  # -log(e), e = 1e-5
+        (1.0, 0, 11.512925),
+        (0.0, 0, -1e-5),  # -log(1 + e)
+        (1e-3, 1, 6.8978054),  # -log(1e-3 + e)
+    ],
+)
+def test_the_epsilon_of_the_cross_entropy(prediction, label, expected):
+    terms = losses.CrossEntropyLoss().call(
+        np.float32([[label]]), np.float32([[prediction]])
+    )
+    np.testing.assert_allclose(terms, [expected], rtol=1e-5, atol=2e-8)
+
+
+def test_defaults_of_the_losses():
+    """Those of the starter code and of the papers."""
+    names = {
+        name: losses.LOSSES.get(name)(**values).get_config()
+        for name, values in (
+            ("HingeLoss", {}),
+            ("PseudoHuberLoss", {}),
+            ("WeightedCrossEntropyLoss", {"class_counts": COUNTS}),
+            ("NegativeMaskedCrossEntropyLoss", {}),
+            ("CenterLoss", {}),
+        )
+    }
+    expected = {
+        "HingeLoss": {"hinge_margin": 1.0},
+        "PseudoHuberLoss": {"huber_delta": 0.5},
+        "WeightedCrossEntropyLoss": {"miss_power": 1.0, "miss_cap": 10000.0},
+        "NegativeMaskedCrossEntropyLoss": {
+            "negative_threshold": 0.15,
+            "negative_threshold_counts": True,
+        },
+        "CenterLoss": {
+            "center_loss_weight": 0.001,
+            "center_rate": 0.05,
+            "center_mean": False,
+        },
+    }
+    for name, values in expected.items():
+        assert {key: names[name][key] for key in values} == values, name
+    weights = losses.WeightedCrossEntropyLoss((30_000, 3, 1))._weights
+    np.testing.assert_array_equal(weights, np.float32([1, 10_000, 10_000]))
+    with pytest.raises(ValueError, match="--huber_delta=0.0: must be greater than 0"):
+        losses.PseudoHuberLoss(huber_delta=0.0)
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_losses_are_summed_over_classes_and_the_mean_of_the_batch(name):
+    loss = construct(losses.LOSSES.get(name), {"class_counts": COUNTS})
+    terms = np.asarray(loss.terms(LABELS, PREDICTIONS))
+    assert terms.shape == (4, 6)
+    check(loss.call(LABELS, PREDICTIONS), terms.sum(axis=1))
+    np.testing.assert_allclose(loss(LABELS, PREDICTIONS), terms.sum() / 4, rtol=1e-5)
+    # The labels may come in another dtype than the predictions.
+    check(loss.call(LABELS.astype(np.int32), PREDICTIONS), terms.sum(axis=1))
+
+
+def test_unrated_classes_do_not_count():
+    """Of a segment two classes are rated, one of them present; all of a video's are."""
+    batch = {"labels": np.array([[4, -1]]), "rated": np.array([[1, 4]])}
+    labels, rated = map(np.asarray, losses.label_arrays(batch, 6))
+    assert labels.tolist() == [[0, 0, 0, 0, 1, 0]]
+    assert rated.tolist() == [[0, 1, 0, 0, 1, 0]]
+    predictions = PREDICTIONS[:1]
+    terms = np.log(np.array([1 - predictions[0, 1], predictions[0, 4]]) + 1e-5)
+    loss = losses.CrossEntropyLoss()
+    check(loss.call(labels, predictions, rated), [-terms.sum()])
+    kept = np.asarray(losses.rated_predictions(predictions, batch))
+    np.testing.assert_array_equal(kept, predictions * rated)
+    assert losses.label_arrays({"labels": batch["labels"]}, 6)[1] is None
+    assert losses.rated_predictions(predictions, {}) is predictions
+
+
+def test_the_softmax_of_a_segment_is_over_its_rated_classes():
+    rated = np.float32([[0, 1, 1, 0, 0, 1]])
+    labels = np.float32([[0, 1, 0, 0, 0, 1]])
+    shares = softmax(PREDICTIONS[:1, [1, 2, 5]], axis=1)[0]
+    expected = -(np.log(shares[0]) + np.log(shares[2])) / 2
+    check(losses.SoftmaxLoss().call(labels, PREDICTIONS[:1], rated), [expected])
+
+
 @pytest.mark.parametrize("name", losses.LOSSES)
 def test_label_weights_weigh_each_class(name):
     loss = construct(losses.LOSSES.get(name), {"class_counts": COUNTS})

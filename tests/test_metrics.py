@@ -309,3 +309,136 @@ def test_top_predictions_in_a_graph_of_unknown_shape(num_classes):
         labels = tf.constant(labels, tf.int32)
         metrics.update(graph(predictions, labels), labels, tf.constant(loss))
     assert_same(metrics.result(), collect(batches).result())
+
+
+# Ties, sums of many small numbers, and the first and last of everything.
+
+
+def top_of(predictions, labels, k):
+    predictions, labels = np.array(predictions, "f4"), np.array(labels)
+    return top_predictions(predictions, labels, k), labels
+
+
+def test_of_equal_scores_the_lower_class_wins_in_each_figure():
+    """Classes 0 to 3 are tied; the video has two labels."""
+    for label, hit, perr in ((0, 1, 1.0), (1, 0, 1.0), (2, 0, 0.5), (3, 0, 0.5)):
+        metrics = Metrics(5, top_k=2)
+        other = 1 if label == 0 else 0  # the other label, which is among the first
+        labels = [[label, other]] if label else [[0, 1]]
+        metrics.update(*top_of([[0.5, 0.5, 0.5, 0.5, 0.1]], labels, 2))
+        result = metrics.result()
+        assert result["perr"] == perr
+        assert result["hit_at_one"] == 1  # class 0 is the first, and a label
+        alone = Metrics(5, top_k=2)
+        alone.update(*top_of([[0.5, 0.5, 0.5, 0.5, 0.1]], [[label]], 2))
+        assert alone.result()["hit_at_one"] == alone.result()["perr"] == hit
+        # Of the first two, tied with each other: right at rank 1 or 2, or nowhere.
+        assert alone.result()["gap"] == (3 / 4 if label < 2 else 0)
+        assert alone.result()["map"] == (1 if label < 2 else 0)
+
+
+def test_equal_scores_of_several_calls_are_one_tie():
+    """Whichever call they come in, before or after a merge."""
+    parts = []
+    for label in (1, 0, 1):  # class 1 is predicted with 0.5, twice rightly
+        part = Metrics(3, top_k=1)
+        part.update(*top_of([[0.1, 0.5, 0.2]], [[label]], 1))
+        parts.append(part)
+    # Over the orders of two hits and a miss: (1 + 1 + 1 + 2/3 + 1/2 + 2/3) / 3 of hits.
+    expected = (2 + (1 + 2 / 3) + (1 / 2 + 2 / 3)) / 3
+    for order in itertools.permutations(range(3)):
+        total = Metrics(3, top_k=1)
+        for index in order:
+            total.merge(parts[index])
+        result = total.result()
+        assert result["gap"] == pytest.approx(expected / 3, rel=1e-12)
+        assert result["average_precisions"][1] == pytest.approx(expected / 2, rel=1e-12)
+        assert result["hit_at_one"] == result["perr"] == 2 / 3
+
+
+def test_the_last_rank_that_counts():
+    """top_k pairs of each video enter GAP and mAP: the k-th does, the next does not."""
+    scores = [[0.9, 0.8, 0.7, 0.6]]
+    for top_k, gap in ((1, 0), (2, 0), (3, 1 / 3), (4, 1 / 3)):
+        metrics = Metrics(4, top_k)
+        metrics.update(*top_of(scores, [[2]], 4))
+        assert metrics.result()["gap"] == gap
+        assert metrics.result()["map"] == (gap > 0)
+    assert average_precision([3, 2, 1], [0, 0, 1], top_n=2) == 0
+    assert average_precision([3, 2, 1], [0, 0, 1], top_n=3) == 1 / 3
+    metrics = Metrics(4)
+    metrics.update(*top_of(scores, [[3, -1], [-1, -1]][:1], 4))
+    metrics.update(*top_of(scores, [[0]], 4))  # the highest and the lowest class
+    assert metrics.result()["positives"].tolist() == [1, 0, 0, 1]
+
+
+def test_small_losses_are_not_lost_in_large_sums():
+    """float32 would stay at 2^24, in one call as in many."""
+    metrics = Metrics(2)
+    metrics.update(*top_of([[0.5, 0.1]], [[0]], 2), np.float32([2**24]))
+    for _ in range(3):
+        metrics.update(*top_of([[0.5, 0.1]], [[0]], 2), np.float32([1.0]))
+    assert metrics.result()["loss"] == (2**24 + 3) / 4
+    metrics = Metrics(2)
+    rows, labels = np.float32([[0.5, 0.1]] * 4), np.zeros((4, 1), int)
+    loss = np.float32([2**24, 1, 1, 1])
+    metrics.update(top_predictions(rows, labels, 2), labels, loss, rated_loss=loss)
+    assert metrics.result()["loss"] == metrics.result()["rated_loss"] == 2**22 + 0.75
+
+
+def test_figures_of_many_videos_are_exact():
+    """PERR and average precisions are sums of float64."""
+    count, metrics = 3000, Metrics(3, top_k=3)
+    predictions = np.tile(np.float32([[0.9, 0.8, 0.7]]), (count, 1))
+    labels = np.tile([[0, 2, -1]], (count, 1))
+    labels[::3] = [0, 1, 2]
+    metrics.update(top_predictions(predictions, labels, 3), labels)
+    assert metrics.result()["perr"] == pytest.approx((1 + 0.5 + 0.5) / 3, rel=1e-14)
+    hits = np.arange(20_000) % 7 == 0
+    precisions = np.cumsum(hits) / np.arange(1, 20_001)
+    expected = np.sum(precisions[hits]) / hits.sum()
+    assert average_precision(-np.arange(20_000), hits) == pytest.approx(expected, 1e-13)
+
+
+def test_scores_alone_are_told_apart_as_float64():
+    scores = [0.5, 0.5 + 1e-12]
+    assert average_precision(scores, [0, 1]) == 1
+    assert average_precision(scores, [1, 0]) == 1 / 2
+
+
+def test_the_state_of_metrics_is_all_they_hold():
+    metrics = collect(random_batches(levels=3))
+    metrics.update(*top_of([[0.1] * 30], [[3]], 4), 0.5, rated_loss=0.25)
+    copy = Metrics.from_state(metrics.state())
+    assert copy.num_examples == metrics.num_examples == 19
+    assert type(copy.num_examples) is int
+    assert_same(copy.result(), metrics.result())
+    assert copy.result()["rated_loss"] == 0.25
+    copy.merge(metrics)
+    assert copy.num_examples == 38
+    with pytest.raises(ValueError):
+        Metrics.from_state(metrics.state() | {"sums": np.zeros(3)})
+
+
+def test_scores_of_any_size_are_ranked():
+    scores = [9.0, 2.5, 2.0, 1.0, 1e-9, 5e-10, 1e-40, 0.0, -1e-9, -1.0, -2.5, -9.0]
+    for order in (1, -1):
+        metrics = Metrics(1)
+        for place, score in list(enumerate(scores))[::order]:
+            labels = np.array([[0 if place % 3 == 0 else -1]])
+            top = {"scores": np.array([[score]]), "classes": np.array([[0]])}
+            metrics.update({**top, "hits": labels == 0}, labels)
+        expected = np.mean([1 / 1, 2 / 4, 3 / 7, 4 / 10])
+        assert metrics.result()["gap"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_as_many_ranks_are_needed_as_a_video_has_labels():
+    """Class 0 is a label; padding is none."""
+    scores = np.float32([[0.9, 0.8, 0.7]])
+    top = {"scores": scores, "classes": np.array([[0, 1, 2]])}
+    metrics = Metrics(9, top_k=3)
+    hits = np.array([[True, True, True]])
+    metrics.update({**top, "hits": hits}, np.array([[2, 0, 1, -1, -1]]))
+    assert metrics.result()["perr"] == metrics.result()["gap"] == 1
+    with pytest.raises(ValueError, match="3 ranks were given, 4 are needed"):
+        metrics.update({**top, "hits": hits}, np.array([[0, 1, 2, 3]]))

@@ -22,6 +22,7 @@ from youtube8m.data.reading.parsing_ops import choose_frames, parse_records
 from youtube8m.errors import UserError, reason
 from youtube8m.layers.cells import disable_cudnn
 from youtube8m.prediction.predictor import TrainedRun
+from youtube8m.runs.checkpoint_files import tensorflow_directory
 from youtube8m.util.files import replacing_directory
 
 
@@ -58,6 +59,7 @@ def export(config: ExportConfig) -> RunConfig:
     prefix = trained.load_checkpoint(config.checkpoint)
     try:
         with replacing_directory(config.output_dir, "--output_dir") as path:
+            path = tensorflow_directory(path)
             _WRITERS[config.format](trained, path, config.top_k)
     except tf.errors.OpError as error:
         message = f"--output_dir={config.output_dir}: cannot be written"

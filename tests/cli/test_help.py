@@ -48,11 +48,14 @@ OWN = {
     "benchmark": "batch_size data_pattern jit_compile num_frames num_readers "
     "num_videos output_file precision repetitions row seconds tolerance",
     "convert_checkpoint": "batch_size checkpoint optimizer output_dir train_dir",
+    "convert_mediapipe": "feature_names output_file quantize strict_data "
+    "vocabulary_file zero_missing",
     "convert_prediction_from_json_to_csv": "csv_output_file "
     "json_prediction_files_pattern",
     "demo": "directory",
     "ensemble": "eval_data_pattern gaps input_files num_classes output_file "
     "segment_max_pred top_k validation_files weights",
+    "download": "base_url directory jobs mirror partition shard tries vocabulary",
     "eval": "batch_size checkpoint class_metrics_file eval_data_pattern keep_best "
     "metrics_file num_readers num_shards run_once segment_labels shard_index "
     "strict_data top_k train_dir",
@@ -61,9 +64,10 @@ OWN = {
     "extract_descriptors": "batch_size checkpoint feature_name input_data_pattern "
     "labels output_dir shard_size train_dir",
     "inference": "batch_size checkpoint crop_starts ensemble_average ensemble_weights "
-    "input_data_pattern input_model_tgz num_readers num_shards output_file "
-    "output_model_tgz segment_label_ids segment_label_ids_file segment_labels "
-    "segment_max_pred shard_index strict_data top_k train_dir untar_model_dir",
+    "input_data_pattern input_model_tgz names num_readers num_shards output_file "
+    "output_format output_model_tgz segment_label_ids segment_label_ids_file "
+    "segment_labels segment_max_pred shard_index strict_data top_k train_dir "
+    "untar_model_dir",
     "label_correlation": "num_classes output_file train_data_pattern",
     "merge_shards": "input_files num_shards output_file segment_max_pred",
     "models": "",
@@ -80,6 +84,7 @@ OWN = {
     "save_checkpoint_minutes seed segment_labels shuffle_buffer start_new_model "
     "steps_per_loop strict_data train_data_pattern train_dir warm_start_from",
 }
+OWN["youtube_ids"] = "base_url youtube_ids_cache"
 READERS = {"eval", "inference", "export", "export_model_mediapipe"} | {
     "average_checkpoints",
     "convert_checkpoint",

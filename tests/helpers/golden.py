@@ -9,7 +9,7 @@
 
 YT8M_GOLDEN names the folder that holds them, one subfolder per source, one .npz
 file per case; default: ../shared/golden beside the repository. Where there is none,
-`cases` gives one case that is skipped.
+`cases` gives one case that is skipped, or fails if the variable is set.
 """
 
 import functools
@@ -24,9 +24,8 @@ import pytest
 from youtube8m.runs.starter_code import lstm_layout
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FOLDER = pathlib.Path(
-    os.environ.get("YT8M_GOLDEN") or ROOT.parent / "shared" / "golden"
-)
+VARIABLE = "YT8M_GOLDEN"
+FOLDER = pathlib.Path(os.environ.get(VARIABLE) or ROOT.parent / "shared" / "golden")
 
 
 RTOL = 1e-5
@@ -103,7 +102,7 @@ class Case(Mapping):
 
 
 def cases(source: str, classes=None, without=()) -> list:
-    """pytest parameters: every case of a subfolder, or one that is skipped.
+    """pytest parameters: every case of a subfolder, or `nothing`.
 
     Args:
       classes: only cases of these `meta["class"]`; default all.
@@ -111,18 +110,40 @@ def cases(source: str, classes=None, without=()) -> list:
     """
     folder = FOLDER / source
     if not folder.is_dir():
-        return [_skipped(f"no golden figures in {folder}: set YT8M_GOLDEN")]
+        return [nothing(f"no golden figures in {folder}: see YT8M_GOLDEN", VARIABLE)]
     found = [
         pytest.param(case, id=case.name)
         for case in map(Case, sorted(folder.rglob("*.npz")))
         if case.meta["class"] not in without
         and (classes is None or case.meta["class"] in classes)
     ]
-    return found or [_skipped(f"{folder} holds no such case")]
+    return found or [nothing(f"{folder} holds no such case", VARIABLE)]
 
 
-def _skipped(reason: str):
+def nothing(reason: str, *variables: str):
+    """A parameter of tests in place of files: skipped, or failing if a variable is set.
+
+    Args:
+      variables: of the environment, which name the folder of the files.
+    """
+    if any(map(os.environ.get, variables)):
+        return pytest.param(_Missing(reason), id="none")
     return pytest.param(None, id="none", marks=pytest.mark.skip(reason=reason))
+
+
+class _Missing:
+    """Fails the test that uses it in any way."""
+
+    def __init__(self, reason):
+        self._reason = reason
+
+    def __getattr__(self, name):
+        pytest.fail(self._reason)
+
+    def __getitem__(self, name):
+        pytest.fail(self._reason)
+
+    __truediv__ = __getitem__
 
 
 def label_ids(multi_hot) -> np.ndarray:

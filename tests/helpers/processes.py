@@ -47,6 +47,19 @@ def started(*command, **options):
         process.communicate()
 
 
+@contextlib.contextmanager
+def calling(function, *arguments):
+    """A fork, as of `forked`, that calls a function; it ends with the block."""
+    process = _SERVER.Process(target=function, args=arguments)
+    with _STARTING, contextlib.chdir(ROOT):
+        process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
+
+
 def run(*command, status=0, python=sys.executable, **options):
     """Runs a command to its end; returns `.stdout` and `.stderr`."""
     options = {"capture_output": True, "text": True, "cwd": ROOT, **options}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from youtube8m.layers.normalization import BatchNorm
+from youtube8m.layers.normalization import SETTLED, BatchNorm
 
 RNG = np.random.default_rng(0)
 
@@ -75,3 +75,43 @@ def test_batch_norm_gradients(shape):
     np.testing.assert_allclose(found[0], expected.reshape(shape), atol=1e-5)
     np.testing.assert_allclose(found[1], (dy_rows * normal).sum(axis=0), atol=1e-5)
     np.testing.assert_allclose(found[2], dy_rows.sum(axis=0), atol=1e-5)
+
+
+def test_the_defaults():
+    layer = BatchNorm()
+    values = layer.momentum, layer.epsilon, layer.scale, layer.slim
+    assert values == (0.999, 1e-3, True, False) and SETTLED == 10000
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 3])
+def test_moments_of_few_vectors(rows):
+    """Of none and of one they are defined; what is masked out counts for nothing."""
+    layer = BatchNorm(momentum=0.5, slim=True)
+    x = np.float32([[1, 2], [4, 2], [7, 2]])
+    mask = np.arange(3) < rows
+    layer.build(x.shape)
+    result = layer(x, mask, training=True)
+    mean = x[:rows].mean(axis=0) if rows else np.zeros(2)
+    variance = x[:rows].var(axis=0) if rows else np.zeros(2)
+    unbiased = variance * rows / max(rows - 1, 1)
+    np.testing.assert_allclose(result, (x - mean) / np.sqrt(variance + 1e-3), rtol=1e-3)
+    np.testing.assert_allclose(layer.moving_mean, mean / 2, rtol=1e-6)
+    np.testing.assert_allclose(layer.moving_variance, (1 + unbiased) / 2, rtol=1e-5)
+
+
+def test_a_variance_is_never_negative():
+    """Of large equal values, whose squares are rounded."""
+    x = np.full((7, 1), 10000.1, np.float32)
+    layer = BatchNorm()
+    layer.build(x.shape)
+    assert np.isfinite(layer(x, training=True)).all()
+    assert layer.moving_variance[0] >= 0
+
+
+def test_a_file_without_the_count_is_settled():
+    layer = BatchNorm()
+    layer.build((2, 3))
+    store = {str(number): np.full(3, 0.5) for number in range(4)}
+    layer.load_own_variables(store)
+    assert float(layer.updates) == 10000
+    np.testing.assert_array_equal(layer.moving_mean, [0.5] * 3)

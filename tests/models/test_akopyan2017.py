@@ -40,6 +40,19 @@ def test_bag_of_frames():
         check_recurrent(result[b], x)
 
 
+@pytest.mark.parametrize("cls", [BagOfFrames, WeightedLSTM, LSTMMoE])
+def test_training_normalises_real_frames_alone(cls):
+    """What lies behind a video's end changes no moment of the first batch norm."""
+    encoder = cls(4)
+    encoder(X + 7.0 * ~MASK[..., None], MASK, training=True)
+    rows, kept = X[MASK], 0.1  # (1 + 0) / (10 + 0), the share of the first step
+    norm = encoder.input_norm
+    expected = (1 - kept) * rows.mean(axis=0)
+    np.testing.assert_allclose(norm.moving_mean, expected, rtol=1e-4, atol=1e-6)
+    expected = kept + (1 - kept) * rows.var(axis=0, ddof=1)
+    np.testing.assert_allclose(norm.moving_variance, expected, rtol=1e-4)
+
+
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("projection", [False, True])
 def test_weighted_lstm(residual, projection):

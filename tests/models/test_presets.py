@@ -13,6 +13,7 @@ from absl import flags as absl_flags
 from absl.testing import flagsaver
 
 from tests.helpers import processes
+from tests.helpers.pinned import pinned_presets
 from youtube8m import models
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig, RunConfig
@@ -25,6 +26,7 @@ from youtube8m.tools import train
 from youtube8m.training.config import TrainingConfig
 
 MODELS = [name for name, preset in PRESETS.items() if not preset.members]
+PINNED = pinned_presets()
 ENSEMBLES = [name for name, preset in PRESETS.items() if preset.members]
 
 MOE_2_ON_1024, MOE_4_ON_1152 = 24_155_352, 48_914_352
@@ -101,17 +103,26 @@ def parameters(run_json):
         return models.count_parameters(model)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_presets_resolve_to_what_they_say(name, vocabulary):
-    config, run = resolved(name, f"--vocabulary_file={vocabulary}")
+def spelt(config, run):
+    """Flag -> its value as it is typed, of all that a command line comes to."""
     values = dataclasses.asdict(run.data) | dataclasses.asdict(config)
     values |= dataclasses.asdict(run.model) | run.model.hyperparameters
+    return {
+        flag: ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        for flag, value in values.items()
+    }
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_presets_resolve_to_what_they_say(name, vocabulary):
+    """What presets.txt says, which a change of a preset does not touch."""
+    config, run = resolved(name, f"--vocabulary_file={vocabulary}")
+    found, pinned = spelt(config, run), PINNED[name]
     for flag, expected in PRESETS[name].flags.items():
         assert flag in absl_flags.FLAGS
-        found = values[flag]  # a hyper-parameter that no part takes is not there
-        if isinstance(found, tuple):
-            found = ",".join(map(str, found))
-        assert found == expected, flag
+        # A hyper-parameter that no part takes is not there.
+        assert found[flag] == str(expected) == pinned[flag], flag
+    assert pinned.keys() == PRESETS[name].flags.keys()
     assert run.data.num_classes == 4716 and config.preset == name
 
 
@@ -351,6 +362,7 @@ def test_the_command_that_is_shown_is_the_preset(name, vocabulary):
         "preset": "",
     }
     assert shown == dataclasses.replace(config, **own)
+    assert PINNED[name].items() <= spelt(shown, run).items()
 
 
 PARSE = """

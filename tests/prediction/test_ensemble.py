@@ -98,6 +98,63 @@ def test_merged_is_the_weighted_sum_of_the_lists(write, merge, flags, weights):
     assert merged == list(naive_merge(models, weights, 5))
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([1, 1, 2], [0.25, 0.25, 0.5]),
+        ([0.25], [1.0]),
+        ([0, 3], [0.0, 1.0]),
+        (["0.1", 0.3], [0.25, 0.75]),
+    ],
+)
+def test_weights_sum_to_one(given, expected):
+    found = ensemble.normalized(given)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, expected, rtol=1e-15)
+    for wrong in ([0, 0], [-1, 2], [1, np.inf], [np.nan, 1]):
+        with pytest.raises(ValueError, match="finite numbers from 0 up"):
+            ensemble.normalized(wrong)
+
+
+def test_each_member_counts(write, merge):
+    """Also the last one, and one that alone lists a class."""
+    paths = write("a,1 1", "b,2 1"), write("b,3 1", "a,1 0.5"), write("a,4 1", "b,2 1")
+    assert merge(*paths) == ["a,1 0.5 4 0.333333", "b,2 0.666667 3 0.333333"]
+    assert merge(*paths, weights="0,0,5") == ["a,4 1 1 0", "b,2 1 3 0"]
+
+
+def test_sums_of_many_members_are_exact(write, merge):
+    """A hundred times 0.1 are ten in float64, to six digits in float32 they are not."""
+    many = [write(f"a,1 {0.7 + 1e-9 * n:.9f} 2 0.7") for n in range(100)]
+    assert merge(*many) == ["a,1 0.7 2 0.7"]
+    reverse = [write(f"a,1 0.7 2 {0.7 + 1e-5 * (n == 99):.6f}") for n in range(100)]
+    assert merge(*reverse) == ["a,2 0.7 1 0.7"]  # by 1e-7, two steps of float32
+
+
+def test_ids_that_differ_in_a_byte_stay_apart(tmp_path, merge):
+    """Also where they are no text; blanks within an id are part of it."""
+    ids = [b"\xff", b"\xfe", "\N{REPLACEMENT CHARACTER}".encode(), b"a b", b"ab", b"A"]
+    paths = []
+    for name, order in (("x", 1), ("y", -1)):
+        rows = [b"%s,%d 0.5\n" % (video, n) for n, video in enumerate(ids)]
+        paths.append(tmp_path / f"{name}.csv")
+        paths[-1].write_bytes(VIDEO_HEADER.encode() + b"".join(rows[::order]))
+    submissions = [Submission(str(path)) for path in paths]
+    assert len(submissions[0].keys) == len(ids)
+    assert [r.tolist() for r in ensemble.align(submissions)] == [
+        [0, 1, 2, 3, 4, 5],
+        [5, 4, 3, 2, 1, 0],
+    ]
+    run("merge", input_files=",".join(map(str, paths)), output_file=str(tmp_path / "z"))
+    lines = (tmp_path / "z").read_bytes().splitlines()[1:]
+    assert lines == [b"%s,%d 0.5" % (video, n) for n, video in enumerate(ids)]
+
+
+def test_names_of_segments_that_differ_in_a_byte_stay_apart():
+    names = ["\udcff:0", "\udcfe:0", "\ufffd:0"]
+    assert ensemble.fuse([(names, 0.5), (names, 0.5)]) == names
+
+
 def test_ties_go_to_the_lower_class_and_absent_labels_count_zero(write, merge):
     paths = write("a,7 0.5 3 0.5"), write("a,9 1 3 0.1")
     assert merge(*paths, top_k=3) == ["a,9 0.5 3 0.3 7 0.25"]

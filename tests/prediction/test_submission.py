@@ -18,6 +18,41 @@ def test_video_line():
     assert line == "aAbc,3 0.5 17 0.123457 0 1e-07\n"
 
 
+def test_scores_of_parts_are_read_as_they_were_written(tmp_path):
+    """Nine digits tell each float32 from its neighbours; eight do not."""
+    scores = [np.float32(1.0)]
+    for _ in range(200):
+        scores += [
+            np.nextafter(scores[-1], np.float32(0)),
+            scores[-1] * np.float32(0.9),
+        ]
+    names = [f"v{n}" for n in range(len(scores))]
+    ranking = submission.SegmentRanking(np.ones(1, bool), len(scores))
+    numbers, zeros = np.arange(len(scores)), np.zeros((len(scores), 1), int)
+    ranking.add(names, numbers, zeros[:, 0], zeros, np.array(scores)[:, None])
+    path = tmp_path / "part.csv"
+    (line,) = ranking.lines(scored=True)
+    assert line.startswith("0,v0:0:1 v1:0:0.99999994 ")
+    assert "0.899999976" in line
+    path.write_text(submission.SCORED_SEGMENT_HEADER + line)
+    found, read = submission.Submission(str(path)).scored_segments(0)
+    assert read.dtype == np.float32
+    assert dict(zip(found, read, strict=True)) == {
+        f"{name}:0": score for name, score in zip(names, scores, strict=True)
+    }
+
+
+def test_of_equal_segments_the_one_added_first_is_listed_first():
+    """In one call and in several, and where the list is cut."""
+    tied = [
+        (["a", "b"], [1, 0, 1], [5, 0, 0], [[1], [1], [1]], [[0.5], [0.5], [0.5]]),
+        (["c"], [0, 0], [0, 5], [[1], [1]], [[0.5], [0.9]]),
+        (["d"], [0], [0], [[1]], [[0.5]]),
+    ]
+    assert ranking_of(tied) == ["1,c:5 b:5 a:0 b:0 c:0 d:0\n"]
+    assert ranking_of(tied, max_per_class=3) == ["1,c:5 b:5 a:0\n"]
+
+
 def ranking_of(scored, allowed=None, max_per_class=100):
     allowed = np.ones(4, bool) if allowed is None else allowed
     ranking = submission.SegmentRanking(allowed, max_per_class)

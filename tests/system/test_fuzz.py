@@ -1,6 +1,7 @@
 """Whatever a file holds, its reader gives a result or an error of ours, of one line."""
 
 import contextlib
+import csv
 import dataclasses
 import functools
 import gzip
@@ -17,7 +18,7 @@ import tensorflow as tf
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.helpers import training_runs
+from tests.helpers import parsing, training_runs
 from tests.helpers.decoding import decode_records
 from tests.helpers.starter_checkpoints import logistic, random_variables, save
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
@@ -48,6 +49,7 @@ from youtube8m.training.resume import TrainingFlags, resume_flags
 from youtube8m.training.trainer import Trainer
 from youtube8m.training.workers import Workers
 from youtube8m.util import files
+from youtube8m.util.text import decode_id, encode_id
 
 C = 9  # classes
 
@@ -175,7 +177,7 @@ def test_records(level, record, draw):
     segments = level == "segment"
     decoder = decoding.decoder_for(LEVELS[level], True, Damage(), segments=segments)
     with an_error_of_ours(RecordError):
-        decoder.parse(record, draw)
+        same_as_protobuf(level, record, decoder.parse(record, draw))
     with an_error_of_ours():
         damage = Damage()
         decoder = decoding.decoder_for(LEVELS[level], True, damage, segments=segments)
@@ -185,15 +187,68 @@ def test_records(level, record, draw):
             assert len(batch["id"]) + damage.lost == 1
 
 
+def same_as_protobuf(level, record, found):
+    """Checks what was parsed against protobuf's parser, where that takes the record."""
+    expected = parsing.example_of(record)
+    if expected is None:
+        return
+    context, ids = expected["context"], parsing.video_id(expected)
+    assert all(example["id"] == ids for example in found)
+    if level == "video":
+        names = LEVELS[level].feature_names
+        values = np.concatenate([np.float32(context[name]) for name in names])
+        np.testing.assert_array_equal(found[0]["features"], values)
+    if level in ("frame", "segment"):
+        frames = parsing.frames_of(expected, FRAMES.feature_names)
+    if level == "segment":
+        segments = parsing.segments_of(expected)
+        assert [example["segment_start"] for example in found] == list(segments)
+        for example, (start, rated) in zip(found, segments.items(), strict=True):
+            joined = np.concatenate(example["frames"], axis=1)
+            np.testing.assert_array_equal(joined, frames[start : start + 5])
+            assert example["rated"].tolist() == sorted(rated)
+            present = [label for label in sorted(rated) if rated[label]]
+            assert example["labels"].tolist() == present
+        return
+    assert len(found) == 1
+    assert found[0]["labels"] == sorted(set(context["labels"]))
+    if level == "frame":
+        joined = np.concatenate(found[0]["frames"], axis=1)
+        np.testing.assert_array_equal(joined, frames[:300])
+
+
+@pytest.mark.parametrize("level, record", [("frame", 1), ("segment", 0), ("video", 2)])
+def test_the_parsers_of_records_know_sound_ones(level, record):
+    """Else a comparison of what both parse would compare nothing."""
+    decoder = decoding.decoder_for(
+        dataclasses.replace(LEVELS[level], num_classes=400),
+        True,
+        Damage(),
+        segments=level == "segment",
+    )
+    found = decoder.parse(RECORDS[record])
+    assert parsing.example_of(RECORDS[record]) is not None and found
+    same_as_protobuf(level, RECORDS[record], found)
+
+
 @fuzzed(150)
 @given(
     record=mutated(*RECORDS),
     kind=st.sampled_from(["video", "frame", "segment"]),
 )
+@example(RECORDS[0], "segment")
 def test_ratings_of_records(record, kind):
     decoder = ratings.RatingDecoder(LEVELS[kind], False, Damage())
     with an_error_of_ours(RecordError):
-        decoder.parse(record)
+        found = decoder.parse(record)
+        if expected := parsing.example_of(record):
+            context = expected["context"]
+            columns = ("segment_start_times", "segment_labels", "segment_scores")
+            *rated, scores = (context[name] for name in columns)
+            present = [score > 0 for score in scores]
+            rows = list(zip(*rated, present, strict=True))
+            assert [example["rating"] for example in found] == rows
+            assert {e["id"] for e in found} <= {parsing.video_id(expected)}
 
 
 @functools.cache
@@ -206,10 +261,12 @@ def sound_shard():
 
 @fuzzed(150)
 @given(content=mutated(sound_shard()))
+@example(sound_shard())
 def test_shards(content):
     with file_of(content) as path:
         damage = Damage()
         found = [data for _, data in tfrecord.read_records(path, damage)]
+        assert found == parsing.records_of(content)
         assert set(found) <= {*RECORDS, b""}
         for _, offset, length in tfrecord.walk(path, Damage()):
             assert offset + length + 16 <= len(content)
@@ -224,6 +281,9 @@ SCORED = SCORED_SEGMENT_HEADER + "1,aAbc:5:0.75 aAbd:40:1e-05\n3,aAbc:5:0.5\n"
 
 @fuzzed(400)
 @given(content=texts(VIDEOS, SEGMENTS, SCORED), classes=st.sampled_from([None, C]))
+@example(VIDEOS.encode(), None)
+@example(SEGMENTS.encode(), None)
+@example(SCORED.encode(), C)
 @example(SCORED_SEGMENT_HEADER.encode() + b"1,a:5:1e-e\n", None)
 @example(SEGMENT_HEADER.encode() + b"1,\xff:5\n", None)
 @example(SEGMENT_HEADER.encode() + b"9" * 5000 + b",a:5\n", None)
@@ -231,15 +291,28 @@ SCORED = SCORED_SEGMENT_HEADER + "1,aAbc:5:0.75 aAbd:40:1e-05\n3,aAbc:5:0.5\n"
 def test_submissions(content, classes):
     with file_of(content) as path, an_error_of_ours():
         found = Submission(path, classes)
-        list(found.lines())
-        for row in range(len(found.keys)):
+        expected = parsing.rows_of(content)
+        if expected[0][0] in (b"VideoId", b"Class"):
+            expected = expected[1:]
+        lines = list(found.lines())
+        assert len(found.keys) == len(lines) == len(expected)
+        for row, (key, words) in enumerate(expected):
+            own = found.keys[row]
+            assert own == int(key) if isinstance(own, int) else encode_id(own) == key
             with an_error_of_ours():
                 if found.header == VIDEO_HEADER:
-                    found.pairs([row])
+                    counts, listed, scores = found.pairs([row])
+                    assert counts.tolist() == [len(words) / 2]
+                    assert listed.tolist() == [float(word) for word in words[::2]]
+                    assert scores.tolist() == [float(word) for word in words[1::2]]
                 elif found.header == SEGMENT_HEADER:
-                    found.segments(row)
+                    assert list(map(encode_id, found.segments(row))) == words
                 else:
-                    found.scored_segments(row)
+                    names, scores = found.scored_segments(row)
+                    split = [word.rpartition(b":") for word in words]
+                    assert list(map(encode_id, names)) == [name for name, *_ in split]
+                    values = [float(score) for *_, score in split]
+                    np.testing.assert_array_equal(scores, np.float32(values))
 
 
 @fuzzed(200)
@@ -256,17 +329,44 @@ VOCABULARY = "Index,TrainVideoCount,Name,Vertical1\n0,788,Game,Games\n1,53,Car,A
 @given(content=texts(VOCABULARY, "0,Games\n1,Autos\n"))
 @example(b"\n")
 @example(b"0,a\n" + b"9" * 30 + b",b\n")
+@example(VOCABULARY.encode())
 def test_vocabularies(content):
     with file_of(content) as path, an_error_of_ours():
         found = read_vocabulary(path)
         assert len(found.names) == len(found.train_counts) == len(found.vertical_of)
+        try:
+            rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))
+        except (UnicodeError, csv.Error):
+            return
+        rows = [[cell.strip() for cell in row] for row in rows]
+        rows = [row for row in rows if any(row)]
+        if rows[0] == VOCABULARY.split("\n")[0].split(",") and '"' not in str(rows):
+            rows = {int(row[0]): (*row, "", "", "")[1:4] for row in rows[1:]}
+            rows = [rows[index] for index in range(len(rows))]
+            assert list(found.names) == [name for _, name, _ in rows]
+            assert found.train_counts.tolist() == [int(n or 0) for n, *_ in rows]
+            of_classes = [
+                found.verticals[v] if v >= 0 else "" for v in found.vertical_of
+            ]
+            assert of_classes == [vertical for *_, vertical in rows]
+
+
+CACHE = "youtube8m ratings: 3 of shards -\n1,1,a:5\n1,0,a:10\n8,1,b:5\n"
 
 
 @fuzzed(200)
-@given(content=texts("youtube8m ratings: 3 of shards -\n1,1,a:5\n1,0,a:10\n8,1,b:5\n"))
+@given(content=texts(CACHE))
+@example(CACHE.encode())
 def test_rating_caches(content):
     with file_of(content) as path, an_error_of_ours():
-        assert ratings.read_ratings("", "--eval_data_pattern", C, path)
+        found = ratings.read_ratings("", "--eval_data_pattern", C, path)
+        expected = {}
+        lines = decode_id(content).split("\n")
+        for line in [line for line in lines if line.strip()][1:]:
+            label, present, segment = line.rstrip("\r").split(",", 2)
+            rated = expected.setdefault(int(label), {})
+            rated[segment] = rated.get(segment, False) or present == "1"
+        assert found == expected
 
 
 PREDICTION = '{"video_id": "a", "class_indexes": [1, 2], "predictions": [0.5, 1e-3]}'
@@ -276,10 +376,21 @@ PREDICTION = '{"video_id": "a", "class_indexes": [1, 2], "predictions": [0.5, 1e
 @given(line=texts(PREDICTION, PREDICTION.replace('"a"', '["a"]')))
 @example(b"[" * 100_000)
 @example(PREDICTION.replace("0.5", "9" * 400).encode())
+@example(f"{PREDICTION}\n\n{PREDICTION}".encode())
 def test_json_predictions(line):
     with file_of(line) as path, an_error_of_ours():
-        for row in convert._rows(path):
+        lines = [text for text in line.split(b"\n") if text.strip()]
+        rows = list(convert._rows(path))
+        for text, row in zip(lines, rows, strict=True):
             assert row.count("\n") == 1 and row.endswith("\n")
+            given = json.loads(text)
+            given = [given[k] for k in ("video_id", "class_indexes", "predictions")]
+            name, classes, scores = (
+                given if isinstance(given[0], str) else (value[0] for value in given)
+            )
+            pairs = zip(classes, scores, strict=True)
+            pairs = " ".join(f"{label} {score:.6f}" for label, score in pairs)
+            assert row == f"{name},{pairs}\n"
 
 
 # Flags of runs.

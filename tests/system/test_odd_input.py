@@ -11,18 +11,27 @@ import sys
 import threading
 import zlib
 
+import keras
 import numpy as np
 import pytest
 
 from tests.helpers import processes
 from tests.helpers.scripts import run
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
+from youtube8m.data.reading.damage import Damage
+from youtube8m.data.reading.tfrecord import (
+    byte_strings,
+    read_records,
+    split_sequence_example,
+)
 from youtube8m.data.writing.records import (
     frame_example,
     quantize,
     video_example,
     write_records,
 )
+from youtube8m.errors import UserError
+from youtube8m.prediction.predictor import TrainedRun
 from youtube8m.training.config import TrainingConfig
 from youtube8m.training.trainer import Trainer
 from youtube8m.util.files import escape_commas
@@ -117,7 +126,9 @@ def test_a_train_dir_of_any_name_works(data, tmp_path, name):
     train(path, train_dir, *flags)
     kept = sorted(file.stem for file in train_dir.glob("*.index"))
     assert kept == ["model.ckpt-3", "model.ckpt-4"]
-    assert "epoch/eval number 4" in evaluate(path, train_dir)
+    log = evaluate(path, train_dir)
+    assert "epoch/eval number 4" in log and "no summaries" not in log
+    assert any((train_dir / "eval").iterdir())
     assert "saved step 6" in train(path, train_dir, *flags, "--max_steps=6")
     predict(path, escape_commas(str(train_dir)), tmp_path / "out.csv")
     assert len(rows(tmp_path / "out.csv")) == 60
@@ -132,6 +143,40 @@ def test_shards_in_a_directory_of_any_name_are_found(data, trained, tmp_path, na
         path = escape_commas(str(folder / pattern))
         predict(path, trained / "video", tmp_path / "out.csv")
         assert len(rows(tmp_path / "out.csv")) == 60
+
+
+@pytest.mark.parametrize("name", ["\udce9t\udce9", "run[1]", "back\\slash"])
+def test_other_commands_write_into_a_directory_of_any_name(trained, tmp_path, name):
+    records, path = [frames(number) for number in range(3)], tmp_path / "ids.tfrecord"
+    ids = [b"caf\xe9", b"caf\xe8", b"v0002"]
+    for record, own in zip(records, ids, strict=True):
+        record.context.feature["id"].bytes_list.value[0] = own
+    folder = tmp_path / name
+    folder.mkdir()
+    write_records(folder / path.name, records)
+    run_dir = f"--train_dir={trained}/frames"
+    export = ("-m", "youtube8m.tools.export", run_dir)
+    for kind, file in (("savedmodel", "saved_model.pb"), ("keras", "model.keras")):
+        run(*export, f"--output_dir={folder / kind}", f"--format={kind}")
+        assert (folder / kind / file).stat().st_size
+    given = (f"--input_data_pattern={folder}/ids.tfrecord", f"--output_dir={folder}/d")
+    run("-m", "youtube8m.tools.extract_descriptors", run_dir, *given)
+    found = read_records(str(folder / "d" / "descriptors00000.tfrecord"), Damage())
+    for (_, record), own in zip(found, ids, strict=True):
+        context, _ = split_sequence_example(record)
+        assert byte_strings(record, context["id"]) == [own]
+    flags = ("--input_pipeline=tfrecord", "--top_k=1")
+    predict(folder / path.name, trained / "frames", folder / "out.csv", *flags)
+    assert len(rows(folder / "out.csv")) == 3
+
+
+def test_a_list_of_shards_is_no_shard(data, trained, tmp_path):
+    path = tmp_path / "list.txt"
+    for text in (f"\ufeff{data}/video.tfrecord\r\n", "a,b\n", "{}"):
+        path.write_text(text, newline="")
+        log = predict(path, trained / "video", tmp_path / "out.csv", status=1)
+        assert "it is text and begins with" in log and log.count("\n") == 1
+        assert "\ufeff" not in log
 
 
 def test_what_names_one_file_twice_is_one_file(data, trained, tmp_path):
@@ -161,6 +206,13 @@ def test_a_store_that_cannot_be_read_is_one_line(trained, tmp_path, scheme):
 
 
 # Records.
+
+
+def test_a_full_disk_is_no_trace():
+    records = [frames(number, count=300) for number in range(20)]
+    with pytest.raises(OSError, match="cannot be written .*No space left") as error:
+        write_records("/dev/full", records)
+    assert error.value.filename == "/dev/full"
 
 
 def test_many_small_files_under_a_limit_of_open_files(tmp_path):
@@ -309,6 +361,17 @@ def test_ids_keep_their_bytes(trained, tmp_path):
         assert all(name in merged.read_bytes() for name in names)
 
 
+def test_files_list_ids_of_any_bytes_in_any_order(tmp_path):
+    lines = [b"caf\xe9,1 0.5\n", b"caf\xe8,2 0.5\n", "\u4e2d,3 0.5\n".encode()]
+    for name, own in (("a.csv", lines), ("b.csv", lines[::-1])):
+        header = b"VideoId,LabelConfidencePairs\n"
+        (tmp_path / name).write_bytes(header + b"".join(own))
+    tool = ("-m", "youtube8m.tools.ensemble", "merge")
+    files = f"--input_files={tmp_path}/a.csv,{tmp_path}/b.csv"
+    run(*tool, files, f"--output_file={tmp_path}/merged.csv")
+    assert (tmp_path / "merged.csv").read_bytes() == (tmp_path / "a.csv").read_bytes()
+
+
 def test_an_id_that_comes_again_is_told(trained, tmp_path):
     path, output = tmp_path / "ids.tfrecord", tmp_path / "out.csv"
     write_records(path, [frames(0, "same"), frames(1), frames(2, "same")])
@@ -386,6 +449,21 @@ def test_closed_streams_and_optimised_python_have_no_influence(data, tmp_path):
         done = subprocess.run(["bash", "-c", command], cwd=processes.ROOT)
         assert done.returncode == 0
     assert (tmp_path / "model.ckpt-2.index").exists()
+
+
+@pytest.mark.parametrize("name, value", [("backend", "jax"), ("floatx", "float16")])
+def test_the_library_refuses_another_keras_in_one_line(
+    data, trained, tmp_path, monkeypatch, name, value
+):
+    monkeypatch.setattr(keras.config, name, lambda: value)
+    features = DataConfig(("mean_rgb",), (SIZE,), num_classes=CLASSES)
+    paths = {"train_dir": str(tmp_path), "train_data_pattern": str(data)}
+    with pytest.raises(UserError, match=f"Keras' {name} is {value}.*set"):
+        Trainer(
+            RunConfig(features, ModelConfig("LogisticModel")), TrainingConfig(**paths)
+        )
+    with pytest.raises(UserError, match=f"Keras' {name} is {value}.*set"):
+        TrainedRun(str(trained / "video"), {})
 
 
 def test_a_trainer_runs_in_a_thread(data, tmp_path):

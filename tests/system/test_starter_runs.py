@@ -1,9 +1,9 @@
 """Train directories that the starter code wrote, with the figures it got from them.
 
-YT8M_STARTER_RUNS names the folder (default ../shared/golden/starter_runs beside the
-repository); every run in its runs/ is tested, on whichever of its data sets has the
-videos that the run's predictions.csv lists. The classes of segments are those of
-labels/segment_label_ids.csv in YT8M_DATA, or without it those that are listed.
+YT8M_STARTER_RUNS names the folder (default: starter_runs in the folder of golden
+figures, YT8M_GOLDEN); every run in its runs/ is tested, on whichever of its data sets
+has the videos that the run's predictions.csv lists. The classes of segments are those
+of labels/segment_label_ids.csv in YT8M_DATA, or without it those that are listed.
 """
 
 import functools
@@ -37,10 +37,8 @@ from youtube8m.training.steps import TrainingState, TrainStep
 from youtube8m.training.trainer import Trainer
 from youtube8m.training.workers import split_batch
 
-FOLDER = pathlib.Path(
-    os.environ.get("YT8M_STARTER_RUNS")
-    or golden.ROOT.parent / "shared" / "golden" / "starter_runs"
-)
+VARIABLE = "YT8M_STARTER_RUNS"
+FOLDER = pathlib.Path(os.environ.get(VARIABLE) or golden.FOLDER / "starter_runs")
 SEGMENT_CLASSES = pathlib.Path(DATA) / "labels" / "segment_label_ids.csv"
 FIGURES = ("hit_at_one", "perr", "map", "gap")
 BATCH = 100
@@ -117,7 +115,7 @@ def video_ids(folder, glob):
 
 
 def runs(*files, model=""):
-    """pytest parameters: every run with these files, or one that is skipped.
+    """pytest parameters: every run with these files, or `golden.nothing`.
 
     Args:
       model: only runs of it.
@@ -127,8 +125,8 @@ def runs(*files, model=""):
     found = [path for path in found if all((path / name).exists() for name in files)]
     found = [path for path in found if model in ("", model_flags(path)["model"])]
     if not found:
-        reason = f"no such runs in YT8M_STARTER_RUNS={FOLDER}"
-        return [pytest.param(None, marks=pytest.mark.skip(reason=reason))]
+        reason = f"no such runs in {FOLDER}: see {VARIABLE}"
+        return [golden.nothing(reason, VARIABLE, golden.VARIABLE)]
     return [pytest.param(path, id=path.name) for path in found]
 
 

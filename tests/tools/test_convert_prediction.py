@@ -90,3 +90,18 @@ def test_mistakes(values, message):
         pytest.raises(UserError, match=message),
     ):
         tool.main()
+
+
+def test_a_doubled_id_is_told(tmp_path, caplog):
+    line = '{"video_id": "a", "class_indexes": [1], "predictions": [0.5]}\n'
+    (tmp_path / "p").write_text(line * 2)
+    tool.convert(str(tmp_path / "p"), str(tmp_path / "out.csv"))
+    assert "another prediction has the id 'a', too" in caplog.text
+
+
+@pytest.mark.parametrize("name", ['say \\"a\\"', "a,b", "a\\tb", ""])
+def test_ids_that_no_csv_holds_are_refused(tmp_path, name):
+    line = '{"video_id": "%s", "class_indexes": [1], "predictions": [0.5]}'
+    (tmp_path / "p").write_text(line % name)
+    with pytest.raises(UserError, match="p: line 1 .*video_id is"):
+        tool.convert(str(tmp_path / "p"), str(tmp_path / "out.csv"))

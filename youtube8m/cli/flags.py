@@ -66,7 +66,7 @@ def read(config_class: type) -> Any:
     Its field `hyperparameters`, if it has one, holds those that are given.
     """
     fields = dataclasses.fields(config_class)
-    values = {f.name: FLAGS[f.name].value for f in fields if "help" in f.metadata}
+    values = {f.name: FLAGS[f.name].value for f in fields if f.name in FLAGS}
     if any(f.name == "hyperparameters" for f in fields):
         given = {name: FLAGS[name].value for name in hyperparameter_flags}
         values["hyperparameters"] = {n: v for n, v in given.items() if v is not None}

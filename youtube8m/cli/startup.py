@@ -33,6 +33,9 @@ def run(command: str | Callable[..., None]) -> None:
     """
     atexit.register(_end_process, sys.modules["__main__"])  # so that it runs last
     load_tensorflow()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):  # a notebook's own
+            stream.reconfigure(errors="backslashreplace")  # names may not be UTF-8
     from absl import app
     from absl import logging as absl_logging
 

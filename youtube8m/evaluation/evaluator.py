@@ -21,7 +21,7 @@ from youtube8m.evaluation.config import EvaluationConfig
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.prediction.predictor import TrainedRun
 from youtube8m.runs.best import BestCheckpoints
-from youtube8m.runs.checkpoint_files import step_of, tensorflow_directory
+from youtube8m.runs.checkpoint_files import step_of, tensorflow_prefix
 from youtube8m.runs.directory import BEST
 from youtube8m.util.files import ARRAY_ERRORS, replacing, require_writable
 from youtube8m.util.progress import Progress
@@ -249,7 +249,7 @@ class Evaluator:
         kind = "SegEval" if self.config.segment_labels else "Eval"
         path = self.directory.file("eval")
         try:
-            writer = tf.summary.create_file_writer(tensorflow_directory(path))
+            writer = tf.summary.create_file_writer(tensorflow_prefix(path))
             with contextlib.closing(writer), writer.as_default(step=step):
                 for tag, name in _EPOCH_TAGS.items():
                     tf.summary.scalar(f"Epoch/{kind}_{tag}", result.get(name, 0.0))

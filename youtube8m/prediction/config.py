@@ -5,11 +5,13 @@ import math
 
 from youtube8m.config.fields import NEEDED, flag, require, split_list
 from youtube8m.config.trained_run import CHECKPOINT_HELP, PartConfig, TrainedRunConfig
+from youtube8m.data.download.youtube_ids import LookUpConfig
+from youtube8m.prediction.formats import FORMATS, format_of
 from youtube8m.util.files import split_paths
 
 
 @dataclasses.dataclass(frozen=True)
-class InferenceConfig(TrainedRunConfig, PartConfig):
+class InferenceConfig(TrainedRunConfig, PartConfig, LookUpConfig):
     """How predictions are written."""
 
     train_dir: str = flag(
@@ -20,7 +22,9 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
     input_data_pattern: str = flag(
         "", "Glob of the shards, 'test*.tfrecord', or several, comma-separated.", NEEDED
     )
-    output_file: str = flag("", "CSV file to write; it is complete or absent.", NEEDED)
+    output_file: str = flag(
+        "", "File to write, a CSV if not told otherwise; complete or absent.", NEEDED
+    )
     input_model_tgz: str = flag(
         "", "Instead of --train_dir: archive that --output_model_tgz wrote."
     )
@@ -44,6 +48,11 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
     batch_size: int = flag(512, "Videos predicted at once.")
     num_readers: int = flag(1, "Shards read side by side.")
     top_k: int = flag(20, "Predictions written per video (or kept per segment).")
+    youtube_ids: bool = flag(
+        False,
+        "Write YouTube's ids, looked up on the network, for the data set's, which "
+        "Kaggle wants.",
+    )
     crop_starts: tuple[int, ...] = flag(
         (),
         "Starts of crops, comma-separated, whose predictions are averaged; default the "
@@ -58,6 +67,20 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
         "and 0 for the others; Zou et al. 2017) or full (all predictions).",
     )
 
+    output_format: str = flag(
+        "",
+        "Its format: csv (the Kaggle challenge's), or jsonl or parquet, which have a "
+        "row for each video or segment, with names if --vocabulary_file is given; "
+        "default by the ending of --output_file, else csv.",
+        FORMATS,
+    )
+    names: bool = flag(
+        False,
+        "Print the first predictions, with the names of --vocabulary_file: the data "
+        "set's vocabulary.csv.",
+    )
+    vocabulary_file: str = ""
+
     def __post_init__(self):
         starts = split_list(self.crop_starts)
         wrong = f"--crop_starts={','.join(starts)}: each must be a number from 0 on"
@@ -71,6 +94,13 @@ class InferenceConfig(TrainedRunConfig, PartConfig):
         wrong = f"--ensemble_average={self.ensemble_average}: must be top_k or full"
         require(self.ensemble_average in ("top_k", "full"), wrong)
         self._check_weights()
+        given = self.output_format or format_of(self.output_file)
+        object.__setattr__(self, "output_format", given)
+        require(
+            bool(self.vocabulary_file or not self.names),
+            "--names: nothing says what the classes are called; give "
+            "--vocabulary_file=vocabulary.csv, the data set's",
+        )
         require(
             bool(self.train_dir or self.input_model_tgz),
             "--train_dir is empty; give a directory that train.py wrote",

@@ -46,7 +46,8 @@ def find_rows(ids: Sequence[str], submission: Submission, source: str) -> np.nda
 
     Raises UserError if it lacks some of the ids, which are those of `source`.
     """
-    rows = pd.Index(submission.keys).get_indexer(ids)
+    keys, wanted = (pd.Index(column, dtype=object) for column in (submission.keys, ids))
+    rows = keys.get_indexer(wanted)  # as objects: pandas' texts have no odd bytes
     missing = np.flatnonzero(rows < 0)
     if missing.size:
         raise UserError(

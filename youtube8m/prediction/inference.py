@@ -1,9 +1,10 @@
-"""Writes a run's predictions as a Kaggle CSV.
+"""Writes a run's predictions: a Kaggle CSV, JSON lines or Parquet.
 
 Inference(InferenceConfig(...)).run()
 """
 
 import dataclasses
+import functools
 import time
 
 import keras
@@ -12,11 +13,15 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m.config.data import CROPS
+from youtube8m.data.download.youtube_ids import YoutubeIds
+from youtube8m.data.labels.vocabulary import read_vocabulary
 from youtube8m.errors import UserError
-from youtube8m.prediction import submission
+from youtube8m.prediction import formats, submission
 from youtube8m.prediction.config import InferenceConfig
+from youtube8m.prediction.names import Preview
 from youtube8m.prediction.predictor import TrainedRun, mean_of_crops
 from youtube8m.prediction.segmentation import split_segments
+from youtube8m.prediction.writer import Predictions, open_writer
 from youtube8m.runs import archive
 from youtube8m.util.files import replacing, split_paths
 from youtube8m.util.progress import Progress
@@ -37,10 +42,13 @@ class Inference:
             path = archive.unpack(config.input_model_tgz, config.untar_model_dir)
             config = dataclasses.replace(config, train_dir=path, input_model_tgz="")
         self.config = config
+        if config.output_format == formats.PARQUET:
+            formats.load_pyarrow("--output_format=parquet")
         paths = split_paths(config.train_dir)
         self.members = [TrainedRun(path, config.hyperparameters) for path in paths]
         self.trained = self.members[0]
         self.crops = max(1, len(config.crop_starts))
+        self.youtube_ids = YoutubeIds(config) if config.youtube_ids else None
         self._check_same_reading()
         for member in self.members:  # an error now, before the data is opened
             member.directory.checkpoint(config.checkpoint)
@@ -54,6 +62,10 @@ class Inference:
             input_pipeline=config.input_pipeline,
         )
         self.num_classes = self.trained.run.data.num_classes
+        self.vocabulary = None
+        if config.vocabulary_file:
+            path = config.vocabulary_file
+            self.vocabulary = read_vocabulary(path, self.num_classes)
         sampling = self.trained.run.data.frame_sampling
         if config.crop_starts and sampling not in CROPS:
             raise UserError(
@@ -95,26 +107,50 @@ class Inference:
             archive.pack(path, self.trained.directory, prefix)
             logging.info("packed the model: %s", path)
         self._names: set[str] = set()
-        of_segments = self.config.segment_labels
-        write = self._write_segments if of_segments else self._write_videos
-        with replacing(self.config.output_file, "--output_file") as file:
-            write(file)
+        preview = Preview(self.vocabulary) if self.config.names else None
+        with (
+            replacing(self.config.output_file, "--output_file", binary=True) as file,
+            self._open_writer(file) as writer,
+        ):
+            segments = self.config.segment_labels
+            for found in self._find_segments() if segments else self._find_videos():
+                writer.add(found)
+                if preview:
+                    preview.add(found)
         logging.info("wrote %s", self.config.output_file)
         self.shards.damage.warn_of_lost("and have no prediction")
+        if self.youtube_ids:
+            self.youtube_ids.warn_of_missing()
+        if preview:
+            print(preview.table())
         return self._done
 
-    def _write_videos(self, file):
-        file.write(submission.VIDEO_HEADER)
+    def _open_writer(self, file):
+        ranking = None
+        if self.config.segment_labels:
+            limit = self.config.segment_max_pred
+            ranking = submission.SegmentRanking(self._listed_classes, limit)
+        is_part = self.config.num_shards > 1
+        form = self.config.output_format
+        return open_writer(form, file, ranking, is_part, self.vocabulary)
+
+    @functools.cached_property
+    def _listed_classes(self):
+        """bool [C]: the classes of which segments are listed."""
+        path = self.config.segment_label_ids_file
+        return submission.read_segment_classes(path, self.num_classes)
+
+    def _find_videos(self):
+        """Yields the Predictions of each batch of videos."""
         for batch in self._batches():
             names = _decode_ids(batch)[:: self.crops]
-            for name, *top in zip(names, *self._find_top(batch), strict=True):
-                if self._is_new(name):
-                    file.write(submission.video_line(name, *top))
+            new = np.array([self._is_new(name) for name in names], bool)
+            classes, scores = (column[new] for column in self._find_top(batch))
+            listed = np.ones(classes.shape, bool)
+            yield Predictions(names, np.flatnonzero(new), None, classes, scores, listed)
 
-    def _write_segments(self, file):
-        classes_file = self.config.segment_label_ids_file
-        allowed = submission.read_segment_classes(classes_file, self.num_classes)
-        ranking = submission.SegmentRanking(allowed, self.config.segment_max_pred)
+    def _find_segments(self):
+        """Yields the Predictions of the segments of each batch of videos."""
         for batch in self._batches():
             segments = split_segments(batch["frames"], batch["num_frames"])
             frames, lengths, videos, starts = segments
@@ -122,16 +158,14 @@ class Inference:
             for first in range(0, len(frames), _SEGMENT_BATCH):
                 cut = slice(first, first + _SEGMENT_BATCH)
                 part = {"frames": frames[cut], "num_frames": lengths[cut]}
-                parts.append(self._find_top(part, allowed))
+                parts.append(self._find_top(part, self._listed_classes))
             classes, scores = map(np.concatenate, zip(*parts, strict=True))
             names = _decode_ids(batch)
             new = np.array([self._is_new(name) for name in names])[videos]
-            segments = (column[new] for column in (videos, starts, classes, scores))
-            ranking.add(names, *segments)
-        is_part = self.config.num_shards > 1
-        headers = (submission.SEGMENT_HEADER, submission.SCORED_SEGMENT_HEADER)
-        file.write(headers[is_part])
-        file.writelines(ranking.lines(scored=is_part))
+            columns = (column[new] for column in (videos, starts, classes, scores))
+            videos, starts, classes, scores = columns
+            listed = self._listed_classes[classes]
+            yield Predictions(names, videos, starts, classes, scores, listed)
 
     def _is_new(self, name):
         """Whether no video with this id was predicted before; else that is logged."""
@@ -171,6 +205,9 @@ class Inference:
         total = self.shards.estimated_records // self.config.num_shards
         with Progress("predicting", total) as progress:
             for batch in self.shards.iterate(dataset):
+                if self.youtube_ids:
+                    names = self.youtube_ids.replace(batch["id"].numpy())
+                    batch = {**batch, "id": tf.constant(names)}
                 yield batch
                 self._done += len(batch["id"]) // self.crops
                 progress.update(self._done)

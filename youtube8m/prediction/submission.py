@@ -10,7 +10,7 @@ one of several parts of the data (--num_shards) keep them, until the parts are m
     3,aAbc:5:0.9912 aAbd:40:0.87 ...
 """
 
-import codecs
+import itertools
 import mmap
 import pathlib
 import re
@@ -19,13 +19,14 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from absl import logging
 
 from youtube8m import schema
 from youtube8m.errors import UserError
+from youtube8m.prediction.formats import CSV, find_format
 from youtube8m.util.files import local_path
 from youtube8m.util.text import decode_id, encode_id, shortened
+from youtube8m.util.text_files import numbered_lines, read_table
 
 VIDEO_HEADER = "VideoId,LabelConfidencePairs\n"
 SEGMENT_HEADER = "Class,Segments\n"
@@ -88,19 +89,32 @@ def read_segment_classes(path: str, num_classes: int) -> np.ndarray:
         return ~allowed
     flag = f"--segment_label_ids_file={path}"
     file = local_path(path, "--segment_label_ids_file")  # pandas would read the web
-    try:
-        column = pd.read_csv(file)["Index"]
-    except (OSError, ValueError, KeyError) as error:
+    rows = read_table(file)
+    _, header = next(rows, (0, []))
+    if "Index" not in header:
         raise UserError(
-            f"{flag}: cannot be read as a CSV with a column 'Index' ({error}); give a "
-            "local file, or 'all'"
-        ) from None
-    ids = pd.to_numeric(column, errors="coerce")
-    wrong = column[~(ids.between(0, num_classes - 1) & (ids % 1 == 0))]
-    if len(wrong):
-        raise UserError(f"{flag}: {wrong.iloc[0]!r} is no class id below {num_classes}")
-    allowed[ids.astype(int)] = True
+            f"{flag}: cannot be read as a CSV with a column 'Index' (its first line is "
+            f"{shortened(','.join(header))!r}); give such a file, or 'all'"
+        )
+    column = header.index("Index")
+    for number, cells in rows:
+        cell = (cells[column:] or [""])[0]
+        try:
+            class_id = float(cell)
+            allowed[_require_class(class_id, num_classes)] = True
+        except ValueError:
+            raise UserError(
+                f"{flag}: line {number} has {cell!r}; expected a class id below "
+                f"{num_classes}"
+            ) from None
     return allowed
+
+
+def _require_class(number: float, num_classes: int) -> int:
+    """A class id, which may be written 3.0. Raises ValueError for another number."""
+    if not 0 <= number < num_classes or number % 1:
+        raise ValueError
+    return int(number)
 
 
 class SegmentRanking:
@@ -177,16 +191,20 @@ class Submission:
 
     def __init__(self, path: str, num_classes: int | None = None, may_be_empty=False):
         self.path = path
+        if (form := find_format(path)) != CSV:
+            raise UserError(
+                f"{path}: is no CSV but {form}; give the CSV that inference.py "
+                "--output_format=csv writes"
+            )
         self._num_classes = num_classes or _ANY_CLASS
         self._numbers: list[int] = []  # of the lines that are rows
         try:
             with open(path, "rb") as file:
-                self.header, start = self._read_header(file.readline())
+                lines = numbered_lines(file, path)
+                self.header, first = self._read_header(next(lines, None))
                 self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
                 self.num_bytes = len(self._data)
-                self._first_line = 2 if start else 1
-                file.seek(start)
-                self.keys = self._index_rows(file, start)
+                self.keys = self._index_rows(itertools.chain(first, lines))
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror})") from None
         if not self.keys and not may_be_empty:
@@ -247,31 +265,29 @@ class Submission:
         return self._data[self._starts[row] : self._ends[row]].strip().strip(_QUOTE)
 
     def _read_header(self, line):
-        """(form, length of the header) by the first line of a file."""
+        """(form, rows [0 or 1] in the first line) of a file by this line."""
         if not line:
             raise UserError(f"{self.path}: is empty")
         for header in (VIDEO_HEADER, SEGMENT_HEADER, SCORED_SEGMENT_HEADER):
-            found = line.removeprefix(codecs.BOM_UTF8).replace(_QUOTE, b"").rstrip()
+            found = line.text.replace(_QUOTE, b"").rstrip()
             if found == header.rstrip().encode():
-                return header, len(line)
-        if _SEGMENT_ROW.match(line):
-            return SEGMENT_HEADER, 0
+                return header, []
+        if _SEGMENT_ROW.match(line.text.replace(_QUOTE, b"")):
+            return SEGMENT_HEADER, [line]
         raise UserError(
-            f"{self.path}: line 1 is {_quote(line.strip())}; expected the header "
-            f"{VIDEO_HEADER.strip()} or {SEGMENT_HEADER.strip()}"
+            f"{self.path}: line {line.number} is {_quote(line.text.strip())}; expected "
+            f"the header {VIDEO_HEADER.strip()} or {SEGMENT_HEADER.strip()}"
         )
 
-    def _index_rows(self, file, end):
+    def _index_rows(self, lines):
         """Finds each row's list; returns the keys."""
         starts, ends, keys = [], [], {}
-        for number, line in enumerate(file, self._first_line):
-            if line.strip():
-                self._numbers.append(number)
-                key, length = self._parse_row(len(keys), self._read_key, line, keys)
-                keys[key] = number
-                starts.append(end + length + 1)
-                ends.append(end + len(line))
-            end += len(line)
+        for number, start, line in lines:
+            self._numbers.append(number)
+            key, length = self._parse_row(len(keys), self._read_key, line, keys)
+            keys[key] = number
+            starts.append(start + length + 1)
+            ends.append(start + len(line))
         self._starts, self._ends = np.array(starts), np.array(ends)
         return list(keys)
 

@@ -45,7 +45,13 @@ def _is_utf8(text):
 @functools.cache
 def _link(directory):
     """A link to a directory, which lasts as long as the process."""
-    folder = tempfile.mkdtemp(prefix="youtube8m-")
+    try:
+        folder = tempfile.mkdtemp(prefix="youtube8m-")
+    except OSError as error:
+        raise UserError(
+            f"{directory}: TensorFlow needs a link to a directory of this name, and "
+            f"none can be made ({reason(error)}); set TMPDIR, or rename it"
+        ) from None
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     link = os.path.join(folder, "directory")
     os.symlink(directory, link)

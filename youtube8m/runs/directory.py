@@ -35,6 +35,7 @@ from youtube8m.runs.checkpoint_files import (
 from youtube8m.util.files import local_path, replacing
 from youtube8m.util.json import JsonError, read_json
 from youtube8m.util.text import shortened
+from youtube8m.util.text_files import read_bytes
 
 # Directories of the checkpoints with the highest GAP of videos, and of segments.
 BEST = ("best", "segment_best")
@@ -117,8 +118,7 @@ class RunDirectory:
         """
         path = self.file("model_flags.json")
         try:
-            with open(path, "rb") as file:
-                return RunConfig.from_json(file.read(), path)
+            return RunConfig.from_json(read_bytes(path), path)
         except OSError as error:
             raise self._unusable(
                 f"no model_flags.json ({error.strerror}); train a model there first"

@@ -20,9 +20,10 @@ from youtube8m.cli import flags
 from youtube8m.config.fields import NEEDED, Config, flag
 from youtube8m.data.reading.tfrecord import find_shards
 from youtube8m.errors import UserError
-from youtube8m.prediction.submission import VIDEO_HEADER
+from youtube8m.prediction.submission import IDS, VIDEO_HEADER
 from youtube8m.util.files import replacing
 from youtube8m.util.json import JsonError, parse_json
+from youtube8m.util.text_files import read_lines
 
 _KEYS = ("video_id", "class_indexes", "predictions")
 
@@ -54,10 +55,20 @@ def convert(pattern: str, output: str) -> None:
     Raises UserError if no file matches, or a line is not a prediction.
     """
     done, paths = 0, find_shards(pattern, "--json_prediction_files_pattern")
+    known: set[str] = set()
     with replacing(output, "--csv_output_file") as file:
         file.write(VIDEO_HEADER)
         for path in paths:
             for row in _rows(path):
+                name = row.partition(",")[0]
+                if name in known:
+                    logging.warning(
+                        "%s: another prediction has the id %r, too; both are written, "
+                        "but ensembles refuse such a file",
+                        path,
+                        name,
+                    )
+                known.add(name)
                 file.write(row)
                 done += 1
     logging.info("wrote %d rows: %s", done, output)
@@ -65,18 +76,14 @@ def convert(pattern: str, output: str) -> None:
 
 def _rows(path):
     """Yields the CSV row of each line of a file; blank lines have none."""
-    try:
-        with open(path, "rb") as lines:
-            for number, line in enumerate(lines, 1):
-                where = f"{path}: line {number}"
-                if line.strip():
-                    yield parse_json(line, to_csv_row)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except JsonError as error:
-        raise UserError(
-            f"{where} is no prediction: {error}; expected JSON with {', '.join(_KEYS)}"
-        ) from None
+    for number, _, line in read_lines(path):
+        try:
+            yield parse_json(line, to_csv_row)
+        except JsonError as error:
+            raise UserError(
+                f"{path}: line {number} is no prediction: {error}; expected JSON with "
+                f"{', '.join(_KEYS)}"
+            ) from None
 
 
 def to_csv_row(prediction) -> str:
@@ -97,9 +104,9 @@ def to_csv_row(prediction) -> str:
             raise ValueError("it is of several videos, or none")
         values = [value for (value,) in values]
     video_id, classes, scores = values
-    if not isinstance(video_id, str) or not video_id or set(video_id) & set(",\r\n"):
+    # JSON can spell halves of characters, which no file holds: `encode` raises.
+    if not isinstance(video_id, str) or not IDS[False].fullmatch(video_id.encode()):
         raise ValueError(f"video_id is {video_id!r}")
-    video_id.encode()  # JSON can spell halves of characters, which no file holds
     if not isinstance(classes, list) or not all(
         type(value) is int and value >= 0 for value in classes
     ):

@@ -13,10 +13,14 @@ import time
 from absl import flags
 
 from youtube8m import cli
+from youtube8m.data.labels.vocabulary import read_vocabulary
 from youtube8m.data.writing import synthetic
 from youtube8m.errors import UserError
+from youtube8m.prediction.names import class_name
+from youtube8m.prediction.submission import Submission
 from youtube8m.util.files import local_path
 from youtube8m.util.progress import Progress
+from youtube8m.util.text import aligned
 
 _DIRECTORY = flags.DEFINE_string("directory", "yt8m_demo", "Where to write it all.")
 
@@ -54,6 +58,11 @@ def main() -> None:
     with open(csv, encoding="utf-8") as file:
         for line in itertools.islice(file, 3):
             print(f"  {line.rstrip()[:100]}")
+    print(
+        "\nThe same with the names of the classes, beside the labels they should have:"
+    )
+    labels = synthetic.true_labels(_SAMPLE, "test")
+    print(_table(csv, read_vocabulary(written["vocabulary"]), labels))
     print(f"\nDone in {time.monotonic() - began:.0f} seconds; all is in {directory}/")
 
 
@@ -69,6 +78,21 @@ def _write_sample(directory):
         "classes; frame level, video level and segments"
     )
     return written
+
+
+def _table(csv, vocabulary, labels):
+    """The first videos: their best classes beside their `labels`, {id: class ids}."""
+    predictions = Submission(csv)
+    lines = [("video", "predicted", "confidence", "true labels")]
+    for row, video_id in enumerate(predictions.keys[:3]):
+        _, classes, scores = predictions.pairs([row])
+        true = [class_name(vocabulary, n) for n in labels[video_id]]
+        count = max(3, len(true))
+        names = [class_name(vocabulary, n) for n in classes[:count]]
+        confidences = [f"{score:.2f}" for score in scores[:count]]
+        columns = ([video_id], names, confidences, true)
+        lines += itertools.zip_longest(*columns, fillvalue="")
+    return "\n".join(f"  {line}" for line in aligned(lines, numbers=(2,)))
 
 
 def _run(name, *arguments):

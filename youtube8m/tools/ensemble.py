@@ -1,4 +1,4 @@
-"""Merges prediction CSVs, measures them, and chooses the weights of an ensemble.
+"""Merges files of predictions, measures them, and chooses the weights of an ensemble.
 
     python -m youtube8m.tools.ensemble select --input_files=a.csv,b.csv \\
         --eval_data_pattern='validate*.tfrecord'
@@ -21,6 +21,7 @@ import collections
 import dataclasses
 import shlex
 
+import numpy as np
 from absl import logging
 
 from youtube8m import cli
@@ -33,16 +34,24 @@ from youtube8m.errors import UserError
 from youtube8m.evaluation.config import EvaluationConfig
 from youtube8m.prediction import ensemble, submission
 from youtube8m.prediction.config import InferenceConfig
+from youtube8m.prediction.formats import CSV, format_of
+from youtube8m.prediction.row_files import open_predictions
+from youtube8m.prediction.writer import Predictions, open_writer
 from youtube8m.util.files import local_path, replacing, split_paths
 from youtube8m.util.progress import Progress
+from youtube8m.util.text import encode_id
 
 
 @dataclasses.dataclass(frozen=True)
 class EnsembleConfig(Config):
     """What is merged or measured; what each sub-command needs it checks itself."""
 
-    input_files: str = flag("", "CSV files, comma-separated.")
-    output_file: str = flag("", "merge: CSV file to write.")
+    input_files: str = flag(
+        "", "CSV files, comma-separated; of videos also JSON lines and Parquet."
+    )
+    output_file: str = flag(
+        "", "merge: file to write, a CSV unless it ends in .jsonl or .parquet."
+    )
     weights: str = flag(
         "", "merge, score: a weight for each file; they need not sum to 1."
     )
@@ -83,11 +92,10 @@ def merge(config: EnsembleConfig) -> None:
     checked = flags.FLAGS["num_classes"].present
     submissions = _open_files(config, config.num_classes if checked else None)
     weights = _read_weights(config, submissions)
-    header = submissions[0].header
-    lines = _video_lines if header == submission.VIDEO_HEADER else _segment_lines
-    with replacing(config.output_file, "--output_file") as file:
-        file.write(header)
-        file.writelines(lines(config, submissions, weights))
+    of_videos = submissions[0].header == submission.VIDEO_HEADER
+    write = _write_videos if of_videos else _write_segments
+    with replacing(config.output_file, "--output_file", binary=True) as file:
+        write(file, config, submissions, weights)
     logging.info(
         "merged %d files with the weights %s into %s",
         len(submissions),
@@ -96,18 +104,27 @@ def merge(config: EnsembleConfig) -> None:
     )
 
 
-def _video_lines(config, submissions, weights):
+def _write_videos(file, config, submissions, weights):
     rows, ids = ensemble.align(submissions), submissions[0].keys
     blocks = ensemble.merged_videos(submissions, rows, weights, config.top_k)
-    for part, *lists in blocks:
-        for name, classes, scores in zip(ids[part], *lists, strict=True):
+    with open_writer(format_of(config.output_file), file) as writer:
+        for part, classes, scores in blocks:
+            names = ids[part]
+            videos = np.arange(len(names))
             listed = classes >= 0
-            yield submission.video_line(name, classes[listed], scores[listed])
+            writer.add(Predictions(names, videos, None, classes, scores, listed))
 
 
-def _segment_lines(config, submissions, weights):
+def _write_segments(file, config, submissions, weights):
+    if (form := format_of(config.output_file)) != CSV:
+        raise UserError(
+            f"--output_file={config.output_file}: merged segments have ranks and no "
+            f"confidences, which {form} needs; name a .csv file"
+        )
     merged = ensemble.merged_segments(submissions, weights, config.segment_max_pred)
-    return (submission.segment_line(class_id, names) for class_id, names in merged)
+    file.write(submission.SEGMENT_HEADER.encode())
+    for class_id, names in merged:
+        file.write(encode_id(submission.segment_line(class_id, names)))
 
 
 def score(config: EnsembleConfig) -> None:
@@ -177,7 +194,7 @@ def _open_files(config, num_classes, files="input_files"):
     opened = dict.fromkeys(paths)
     with Progress("indexing", len(opened), "file") as progress:
         for done, path in enumerate(opened, 1):
-            file = submission.Submission(local_path(path, f"--{files}"), num_classes)
+            file = open_predictions(local_path(path, f"--{files}"), num_classes)
             file.require_merged()
             opened[path] = file
             progress.update(done)

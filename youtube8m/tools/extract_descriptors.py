@@ -28,6 +28,7 @@ from youtube8m.errors import UserError
 from youtube8m.prediction.predictor import TrainedRun
 from youtube8m.util.files import local_path
 from youtube8m.util.progress import Progress
+from youtube8m.util.text import decode_id
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +116,7 @@ def _make_records(batch, descriptors, feature_name):
         labels = [row[row >= 0].tolist() for row in batch["labels"].numpy()]
     for name, ids, values in zip(names, labels, descriptors, strict=True):
         features = {feature_name: values}
-        yield video_example(name.decode("utf-8", "replace"), ids, features)
+        yield video_example(decode_id(name), ids, features)
 
 
 if __name__ == "__main__":

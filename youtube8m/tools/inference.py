@@ -1,7 +1,9 @@
-"""Writes the predictions of a run as a Kaggle CSV.
+"""Writes the predictions of a run: a Kaggle CSV, or JSON lines or Parquet with names.
 
     python inference.py --train_dir=... --input_data_pattern='test*.tfrecord' \\
         --output_file=kaggle_solution.csv
+    python inference.py --train_dir=... --input_data_pattern='test*.tfrecord' \\
+        --output_file=predictions.parquet --vocabulary_file=vocabulary.csv --names
 """
 
 from absl.flags import DEFINE_alias

@@ -7,8 +7,9 @@
         --output_file=kaggle_solution.csv \\
         --input_files=part0.csv,part1.csv,part2.csv,part3.csv
 
-Files of --metrics_file need no --output_file: the figures of all are printed. If the
-files come in their order, the result is that of one process over all of the data.
+JSON lines and Parquet are merged as CSVs are. Files of --metrics_file need no
+--output_file: the figures of all are printed. If the files come in their order, the
+result is that of one process over all of the data.
 """
 
 import collections
@@ -23,8 +24,9 @@ from youtube8m.cli import flags
 from youtube8m.config.fields import NEEDED, Config, flag, require_given
 from youtube8m.errors import UserError
 from youtube8m.evaluation.evaluator import log_result, merged_parts
-from youtube8m.prediction import submission
+from youtube8m.prediction import formats, submission
 from youtube8m.prediction.config import InferenceConfig
+from youtube8m.prediction.row_files import merge_parts
 from youtube8m.util.files import local_path, replacing, split_paths
 
 
@@ -33,7 +35,7 @@ class MergeConfig(Config):
     """What is merged, and where it goes."""
 
     input_files: str = flag("", "Files of all shards, comma-separated.", NEEDED)
-    output_file: str = flag("", "CSV file to write.")
+    output_file: str = flag("", "File to write, in the format of the others.")
     num_shards: int | None = flag(
         None, "Files that there must be, so that none is forgotten."
     )
@@ -63,12 +65,20 @@ def main() -> None:
         log_result(metrics.result(), step)
         return
     require_given(config, "output_file")
+    if formats.find_format(paths[0]) != formats.CSV:
+        with replacing(config.output_file, "--output_file", binary=True) as file:
+            merge_parts(paths, file)
+    else:
+        _merge_csv(paths, config)
+    logging.info("merged %d files into %s", len(paths), config.output_file)
+
+
+def _merge_csv(paths, config):
     parts = [submission.Submission(path, may_be_empty=True) for path in paths]
     header, lines = _merge(parts, config.segment_max_pred)
     with replacing(config.output_file, "--output_file", binary=True) as file:
         file.write(header.encode())
         file.writelines(lines)
-    logging.info("merged %d files into %s", len(parts), config.output_file)
 
 
 def _merge(parts, segment_max_pred):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from youtube8m.errors import UserError, reason
+from youtube8m.util.text_files import read_bytes
 
 # What Python raises where values have another type or range than a function expects.
 _ERRORS = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
@@ -39,8 +40,9 @@ def parse_json(text: str | bytes, convert: Callable[[Any], Any] | None = None) -
 def read_json(path: str, convert: Callable[[Any], Any] | None = None) -> Any:
     """As `parse_json`, of a file. Raises JsonError if it cannot be read, too."""
     try:
-        with open(path, "rb") as file:
-            text = file.read()
+        text = read_bytes(path)
     except OSError as error:
         raise JsonError(f"cannot be read ({reason(error)})") from None
+    except UserError as error:
+        raise JsonError(str(error)) from None
     return parse_json(text, convert)

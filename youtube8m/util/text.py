@@ -33,3 +33,13 @@ def encode_id(video_id: str) -> bytes:
 def shortened(text: str, width: int = 60) -> str:
     """The text, cut where it is longer than `width`."""
     return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def file_size(count: int) -> str:
+    """A number of bytes as people say it: '1.53 TB', '227 kB', '12 bytes'."""
+    size, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 999.5:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.3g} {unit}"

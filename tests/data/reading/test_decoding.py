@@ -270,6 +270,32 @@ def test_segments_beyond_the_frames_are_refused(start):
     assert f"rates a segment at {start}, beyond" in problem(SEGMENT, example)
 
 
+@pytest.mark.parametrize("start", [-1, -5, -7, -12])
+def test_segments_before_the_first_frame_are_refused(start):
+    """Some of these starts name frames, counted from the end."""
+    content = frames(np.random.default_rng(0), 10)
+    found = len(content["rgb"][start : start + 5])
+    assert found == {-1: 0, -5: 0, -7: 5, -12: 3}[start]
+    example = frame_example("v", [1], content, [(0, 1, 1.0), (start, 1, 1.0)])
+    assert f"rates a segment at {start}, beyond" in problem(SEGMENT, example)
+
+
+def test_the_last_frame_is_a_segment():
+    content = frames(np.random.default_rng(0), 11)
+    batch = decode(SEGMENT, [frame_example("v", [1], content, [(10, 1, 1.0)])])
+    assert batch["num_frames"].tolist() == [1]
+    np.testing.assert_array_equal(batch["frames"][0, :1], joined(content)[10:])
+
+
+def test_only_ratings_above_zero_say_that_a_class_is_present():
+    content = frames(np.random.default_rng(0), 9)
+    ratings = [(5, 1, -1.0), (5, 2, 0.0), (5, 3, 1.0), (5, 4, 0.25), (0, 3, -1.0)]
+    batch = decode(SEGMENT, [frame_example("v", [7], content, ratings)])
+    assert batch["segment_start"].tolist() == [5, 0]
+    assert batch["rated"].tolist() == [[1, 2, 3, 4], [3, -1, -1, -1]]
+    assert batch["labels"].tolist() == [[3, 4], [-1, -1]]
+
+
 @pytest.mark.parametrize("key", ["start_times", "labels", "scores"])
 def test_segment_lists_that_are_missing_or_unequal_are_refused(key):
     content = frames(np.random.default_rng(0), 10)

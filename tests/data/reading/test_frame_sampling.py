@@ -227,6 +227,49 @@ def test_draws_are_those_of_splitmix64():
     assert frame_sampling._mixed(zero + np.uint64(gamma))[0] == 0x6E789E6AA1B965F4
 
 
+def test_draws_of_a_seed():
+    """A run that is resumed draws the same frames only if these never change."""
+    found = frame_sampling.draws(0, [0, 1, 2**40]).tolist()
+    assert found == [6017775124710473527, 313702574736366215, 7242947649757245207]
+    assert frame_sampling.draws(-1, [0]).tolist() == [3377987053190985883]
+    assert frame_sampling.draws(7, [3]).tolist() == [3879072848308665546]
+
+
+@pytest.mark.parametrize(
+    "scheme, values, expected",
+    [
+        ("crop", {}, [[*range(7, 40, 5)], [*range(9, 40, 5)], [*range(1, 40, 5)]]),
+        ("interval", {}, [[*range(3, 40, 5)], [*range(4, 40, 5)], [*range(0, 40, 5)]]),
+        (
+            "windows",
+            {},
+            [
+                [0, 9, 11, 18, 20, 27, 30, 37],
+                [2, 7, 11, 17, 20, 29, 30, 35],
+                [1, 5, 10, 18, 20, 29, 32, 38],
+            ],
+        ),
+        (
+            "random",
+            {"crop_frames": 9},
+            [
+                [0, 0, 3, 12, 12, 18, 22, 29, 34],
+                [0, 2, 7, 9, 16, 22, 22, 33, 33],
+                [0, 0, 5, 9, 20, 27, 30, 31, 39],
+            ],
+        ),
+        (
+            "run",
+            {"crop_frames": 9},
+            [[*range(23, 32)], [*range(29, 38)], [*range(4, 13)]],
+        ),
+    ],
+)
+def test_frames_of_a_seed(scheme, values, expected):
+    draws = frame_sampling.draws(3, range(3)).tolist()
+    assert [sample(scheme, 40, draw, **values) for draw in draws] == expected
+
+
 def test_below_is_uniform():
     draws = frame_sampling.draws(1, range(20000))
     counts = np.bincount(frame_sampling.below(draws, 7), minlength=7)

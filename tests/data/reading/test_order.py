@@ -45,3 +45,45 @@ def test_batches_and_shares():
         parts = [range(count)[order.share(count, i, 3)] for i in range(3)]
         assert [x for part in parts for x in part] == list(range(count))
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_no_more_sources_are_open_than_take_turns():
+    opened = []
+
+    def source(name, count):
+        opened.append(name)
+        for _ in range(count):
+            yield name, len(opened)
+
+    counts = {"a": 1, "b": 4, "c": 1, "d": 1, "e": 3}
+    sources = (source(name, count) for name, count in counts.items())
+    found = list(order.in_turns(sources, 2))
+    assert "".join(name for name, _ in found) == "abbcbbdeee"
+    assert [count for _, count in found] == [1, 2, 2, 3, 3, 3, 4, 5, 5, 5]
+
+
+# A run that is resumed reads on where it stopped only if these never change.
+
+
+def test_permutations_of_a_seed():
+    assert order.permutation(8, 0) == [1, 4, 5, 7, 6, 0, 3, 2]
+    assert order.permutation(8, 1) == [6, 0, 7, 3, 5, 2, 4, 1]
+    assert order.permutation(8, -1) == [4, 3, 7, 5, 2, 0, 1, 6]
+
+
+def test_shuffled_items_of_a_seed():
+    first, second = (list(order.shuffled(range(12), 4, seed)) for seed in (0, 7))
+    assert first == [3, 4, 0, 6, 2, 8, 5, 10, 9, 1, 7, 11]
+    assert second == [2, 3, 4, 6, 1, 5, 7, 0, 10, 8, 11, 9]
+    long = list(order.shuffled(range(2100), 3, seed=5))
+    behind_the_first_block_of_draws = long[1020:1030]
+    assert behind_the_first_block_of_draws == [
+        *(1022, 1018, 1023, 1025, 1020, 1026, 1028, 1024, 1029, 1030)
+    ]
+    assert long[-6:] == [2096, 2097, 2098, 2099, 2095, 2092]
+
+
+def test_draws_do_not_depend_on_how_many_are_computed_at_once(monkeypatch):
+    expected = list(order.shuffled(range(60), 5, seed=2))
+    monkeypatch.setattr(order, "_DRAWS", 7)
+    assert list(order.shuffled(range(60), 5, seed=2)) == expected

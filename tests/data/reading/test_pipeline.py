@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import os
+import weakref
 import zlib
 
 import numpy as np
@@ -283,6 +284,133 @@ def test_order_is_a_function_of_the_seed_and_the_epoch(found, num_readers):
     assert len(orders) == 9  # all differ
 
 
+# Of two epochs with seed 7: two readers, six records to shuffle among.
+SEVENTH = [
+    "f2r0",
+    "f1r1",
+    "f2r2",
+    "f1r4",
+    "f1r0",
+    "f1r3",
+    "f2r1",
+    "f2r4",
+    "f2r5",
+    "f2r6",
+    "f3r1",
+    "f3r2",
+    "f1r2",
+    "f2r3",
+    "f0r0",
+    "f3r4",
+    "f0r1",
+    "f3r6",
+    "f3r5",
+    "f0r2",
+    "f3r3",
+    "f3r8",
+    "f0r4",
+    "f3r0",
+    "f0r5",
+    "f3r7",
+    "f2r8",
+    "f0r7",
+    "f0r8",
+    "f0r6",
+    "f2r7",
+    "f0r11",
+    "f0r12",
+    "f3r9",
+    "f0r10",
+    "f0r9",
+    "f0r3",
+    "f1r1",
+    "f0r0",
+    "f1r0",
+    "f1r4",
+    "f1r2",
+    "f0r4",
+    "f0r3",
+    "f0r2",
+    "f0r5",
+    "f0r6",
+    "f0r1",
+    "f0r8",
+    "f0r7",
+    "f1r3",
+    "f2r3",
+    "f2r0",
+    "f2r5",
+    "f2r2",
+    "f2r6",
+    "f0r10",
+    "f2r1",
+    "f2r7",
+    "f0r11",
+    "f2r8",
+    "f3r1",
+    "f3r0",
+    "f3r4",
+    "f3r3",
+    "f0r12",
+    "f0r9",
+    "f3r2",
+    "f3r8",
+    "f3r7",
+    "f2r4",
+    "f3r6",
+    "f3r5",
+    "f3r9",
+]
+
+
+def test_the_order_of_a_seed_never_changes(found):
+    """Else a run that is resumed would read some records twice and others never."""
+    values = {"seed": 7, "num_readers": 2, "shuffle_buffer": 6}
+    assert in_order(found, training(found, **values)) == SEVENTH
+    # By default eight readers, and five batches to shuffle among.
+    begin = in_order(found, training(found, seed=7, num_epochs=1))[:10]
+    assert begin == [
+        "f1r0",
+        "f2r7",
+        "f0r4",
+        "f0r2",
+        "f3r1",
+        "f0r6",
+        "f1r1",
+        "f2r8",
+        "f1r2",
+        "f0r9",
+    ]
+    for worker, own in enumerate(((0, 2), (2, 5), (5, 8))):  # of batches of 8
+        shares = training(found, num_epochs=1, worker=(worker, 3), **values)
+        batches = [SEVENTH[start : start + 8][slice(*own)] for start in (0, 8, 16, 24)]
+        assert in_order(found, shares)[: 4 * (own[1] - own[0])] == sum(batches, [])
+    ordered = in_order(found, found.ordered_batches(8, num_readers=3))
+    assert ordered[:6] == ["f0r0", "f1r0", "f2r0", "f0r1", "f1r1", "f2r1"]
+    assert ordered[-8:] == [
+        "f3r4",
+        "f0r11",
+        "f3r5",
+        "f0r12",
+        "f3r6",
+        "f3r7",
+        "f3r8",
+        "f3r9",
+    ]
+
+
+def test_the_frames_of_a_seed_never_change(found):
+    """As the numbers of epoch, file and record in it draw them."""
+    config = dataclasses.replace(CONFIG, frame_sampling="random", crop_frames=3)
+    shards = dataclasses.replace(found, config=config)
+    expected = {"f0r1": [0, 0, 0], "f3r4": [0, 4, 8], "f2r2": [0, 5, 7]}
+    dataset = training(shards, batch_size=4, seed=7, num_epochs=1).take(1)
+    drawn = dict(frames_of(shards, dataset))
+    assert [*drawn] == [*expected, "f0r0"]
+    for name, index in (expected | {"f0r0": [2, 3, 5]}).items():
+        assert drawn[name] == content(name)[index].tobytes()
+
+
 def test_one_file_is_shuffled_anew_in_each_epoch(folder):
     """Here the order of the files cannot tell one epoch from the next."""
     shards = Shards.open(f"{folder}/0.tfrecord", "--f", CONFIG)
@@ -492,6 +620,29 @@ def test_a_label_out_of_range_ends_the_run(tmp_path):
     message = str(error.value)
     assert message.startswith(f"{tmp_path}/x: record 20 has labels entry 99")
     assert "--num_classes=20" in message and "\n" not in message
+
+
+class Watched:
+    """A dataset that knows whether its iterator is still there."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __iter__(self):
+        iterator = iter(self.dataset)
+        self.iterator = weakref.ref(iterator)
+        return iterator
+
+
+def test_a_kept_error_keeps_no_iterator(tmp_path):
+    """One that lives on when the interpreter shuts down may hang the process."""
+    examples = [example(f"{n}", [99 if n == 20 else 1]) for n in range(30)]
+    write_records(str(tmp_path / "x"), examples)
+    shards = Shards.open(str(tmp_path / "x"), "--data", CONFIG)
+    watched = Watched(shards.ordered_batches(4))
+    with pytest.raises(UserError) as caught:
+        collections.deque(shards.iterate(watched), maxlen=0)
+    assert "record 20" in str(caught.value) and watched.iterator() is None
 
 
 # Memory.

@@ -173,6 +173,14 @@ def test_the_same_segments_are_read(rated_pattern):
     assert len(assert_same(*both(rated_pattern, whole), batch_size=4)) == TOTAL
 
 
+def test_ratings_of_any_value_are_read_alike(tmp_path):
+    ratings = [(5, 1, -1.0), (5, 2, 0.0), (5, 3, 1.0), (5, 4, 0.25), (0, 3, -1.0)]
+    frames = np.random.default_rng(0).integers(1, 256, (9, 6), np.uint8)
+    write_records(tmp_path / "x", [frame_level("v", [7], "id", frames, ratings)])
+    found = assert_same(*both(str(tmp_path / "x"), FRAMES, segments=True), batch_size=4)
+    assert [example["labels"] for example in found] == [[3, 4], []]
+
+
 def test_several_readers_read_every_record_once(plain):
     found = read(plain, plain.ordered_batches(4, num_readers=3))
     assert sorted(example["id"].decode() for example in found) == sorted(NAMES)
@@ -283,6 +291,54 @@ def test_order_is_a_function_of_the_seed_and_the_epoch(plain, num_readers):
         other = order(seed)
         orders |= {tuple(other[:TOTAL]), tuple(other[TOTAL:])}
     assert len(orders) == 7  # all differ
+
+
+def test_the_order_and_the_frames_of_a_seed_never_change(plain):
+    """Else a run that is resumed would read some records twice and others never."""
+    values = {"seed": 7, "num_readers": 2, "shuffle_buffer": 6}
+    expected = [
+        "f2r1",
+        "f2r2",
+        "f2r3",
+        "f1r1",
+        "f0r1",
+        "f2r5",
+        "f2r0",
+        "f0r3",
+        "f2r4",
+        "f2r6",
+        "f2r7",
+        "f0r0",
+        "f1r0",
+        "f0r2",
+        "f0r4",
+        "f0r0",
+        "f0r3",
+        "f0r2",
+        "f2r0",
+        "f2r1",
+        "f0r4",
+        "f1r1",
+        "f2r3",
+        "f2r4",
+        "f2r2",
+        "f1r0",
+        "f2r6",
+        "f2r5",
+        "f2r7",
+        "f0r1",
+    ]
+    assert names(plain, training(plain, **values)) == expected
+    config = dataclasses.replace(FRAMES, frame_sampling="random", crop_frames=3)
+    shards = dataclasses.replace(plain, config=config)
+    whole = read(plain, plain.ordered_batches(4))
+    whole = {example["id"].decode(): example["frames"] for example in whole}
+    drawn = read(shards, training(shards, seed=7, num_epochs=1).take(1))
+    drawn = {example["id"].decode(): example["frames"] for example in drawn}
+    index = {"f2r2": [3, 5, 12], "f1r0": [0, 1, 1], "f0r1": [5, 5, 8]}
+    assert [*drawn] == [*index, "f2r5"]
+    for name, chosen in (index | {"f2r5": [0, 1, 3]}).items():
+        assert drawn[name] == [whole[name][frame] for frame in chosen]
 
 
 def test_order_does_not_depend_on_global_seeds(plain):
@@ -455,12 +511,15 @@ def test_damage_ends_the_run_with_one_line(tmp_path, harm, message):
             frame_level("v", [1], "id", np.ones((3, 5), np.uint8)),
             "a record has a frame of audio that is not of 2 bytes; ",
         ),
-        (
-            frame_level("v", None, "id", np.ones((3, 6), np.uint8), [(5, 1, 1.0)]),
-            "a record rates a segment beyond its frames; ",
+        *(
+            (
+                frame_level("v", None, "id", np.ones((3, 6), np.uint8), rated),
+                "a record rates a segment beyond its frames; ",
+            )
+            for rated in ([(5, 1, 1.0)], [(3, 1, 1.0)], [(0, 1, 1.0), (-2, 1, 1.0)])
         ),
     ],
-    ids=["no record", "label", "size", "segment"],
+    ids=["no record", "label", "size", "segment", "just behind", "before"],
 )
 def test_an_unusable_record_ends_the_run_with_one_line(tmp_path, record, message):
     sound = frame_level("v", [1], "id", np.ones((3, 6), np.uint8), [(0, 1, 1.0)])

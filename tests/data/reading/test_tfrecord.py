@@ -219,6 +219,19 @@ def test_a_flipped_bit_loses_one_record(files, index, place):
     assert damage.lost == 1
 
 
+@pytest.mark.parametrize("size", [0, 1, SIZE])
+@pytest.mark.parametrize("block", [5, 31, 4 << 20])
+def test_the_last_record_behind_damage_is_read(tmp_path, monkeypatch, size, block):
+    """Its end is that of the file, and no byte more follows its header's search."""
+    monkeypatch.setattr(tfrecord, "_SEARCH_BLOCK", block)
+    path, last = str(tmp_path / "x"), b"\xff" * size
+    write_records(path, [b"first" * 9, b"\xff" * 21, last])
+    flip(path, 16 + 45 + 2)  # the length of the second
+    damage = Damage()
+    assert payloads(path, damage) == [b"first" * 9, last]
+    assert reports(damage) == {"record 1 at byte 61 is damaged"} and damage.lost == 1
+
+
 def test_several_damaged_places_are_counted_each(files):
     for index, place in ((3, 50), (4, 2), (20, 9), (30, 60)):
         flip(files[0], index * FULL + place)

@@ -21,6 +21,7 @@ from youtube8m.data.reading.damage import Damage
 from youtube8m.errors import UserError
 from youtube8m.util.files import local_path, replacing
 from youtube8m.util.text import decode_id
+from youtube8m.util.text_files import read_lines
 
 # Class id -> `id:start` of each rated segment -> whether the class is present.
 Ratings = dict[int, dict[str, bool]]
@@ -106,16 +107,16 @@ def _read_cache(path, num_classes, paths):
     """Raises UserError unless the file is whole and of the shards `paths`, if any."""
     ratings: Ratings = {}
     try:
-        with open(path, encoding="utf-8") as file:
-            count, digest = _match(_HEADER, file.readline())
-            for line in file:
-                class_id, present, segment = _match(_ROW, line)
-                _add(ratings, int(class_id), sys.intern(segment), present == "1")
+        lines = (decode_id(line.text) for line in read_lines(path))
+        count, digest = _match(_HEADER, next(lines, ""))
+        for line in lines:
+            class_id, present, segment = _match(_ROW, line)
+            _add(ratings, int(class_id), sys.intern(segment), present == "1")
         found = sum(map(len, ratings.values()))
         if not found or found != int(count):
             raise ValueError(f"holds {found} ratings of {count}")
-    except OSError as error:
-        wrong = f"cannot be read ({error.strerror})"
+    except UserError as error:
+        wrong = str(error).removeprefix(f"{path}: ")
     except ValueError as error:
         wrong = f"is damaged ({error})"
     else:
@@ -132,7 +133,7 @@ def _read_cache(path, num_classes, paths):
 
 
 def _match(form, line):
-    match = form.fullmatch(line.rstrip("\n"))
+    match = form.fullmatch(line)
     if match is None:
         raise ValueError(f"{line[:40]!r} is no line of it")
     return match.groups()

@@ -14,10 +14,11 @@ import os
 import numpy as np
 import pandas as pd
 
-from youtube8m.errors import UserError, reason
+from youtube8m.errors import UserError
 from youtube8m.schema import CLASS_FACTS
 from youtube8m.util.files import local_path
 from youtube8m.util.text import shortened
+from youtube8m.util.text_files import read_table
 
 # What a column may be called, in lower case and without `_`, the best name first.
 _COLUMNS = {
@@ -86,28 +87,22 @@ def read_vocabulary(path, num_classes: int | None = None) -> Vocabulary:
     return Vocabulary(tuple(names), counts, *_verticals(verticals))
 
 
-def _table(path: str) -> pd.DataFrame:
-    """All cells as text: a class may be called 'NA', and the header may be missing."""
-    try:
-        table = pd.read_csv(
-            local_path(path, "--vocabulary_file"),  # pandas would read the web
-            header=None,
-            dtype=str,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-            compression=None,  # whatever it is called
-        )
-        return table.fillna("").apply(lambda column: column.str.strip())  # short rows
-    except OSError as error:
-        found = f"cannot be read ({reason(error)})"
-    except ValueError as error:  # pandas' own are of that kind
-        found = f"is not a CSV file ({reason(error)})"
-    raise UserError(f"{path}: {found}; give {_EXPECTED}")
+def _table(path: str) -> np.ndarray:
+    """All cells as text [rows, columns], the header first; short rows are filled."""
+    rows = []
+    for number, cells in read_table(local_path(path, "--vocabulary_file")):
+        if rows and len(cells) > len(rows[0]):
+            found = f"line {number} has {len(cells)} cells, the first {len(rows[0])}"
+            raise UserError(f"{path}: is not a CSV file ({found}); give {_EXPECTED}")
+        rows.append(cells + [""] * (len(rows[0]) - len(cells) if rows else 0))
+    if not rows:
+        raise UserError(f"{path}: is not a CSV file (it is empty); give {_EXPECTED}")
+    return np.array(rows, object)
 
 
-def _columns(table: pd.DataFrame, path: str) -> dict[str, np.ndarray]:
+def _columns(rows: np.ndarray, path: str) -> dict[str, np.ndarray]:
     """The columns of `_COLUMNS` that the table has; object arrays of text."""
-    header, *_ = rows = table.to_numpy(object)
+    header = rows[0]
     if _is_number(header[0]) and len(header) == 2:
         return {"index": rows[:, 0], "vertical": rows[:, 1]}
     position = {cell.lower().replace("_", ""): i for i, cell in enumerate(header)}

@@ -23,6 +23,7 @@ import itertools
 import math
 import os
 import re
+import traceback
 import weakref
 from collections.abc import Iterator
 
@@ -41,6 +42,8 @@ from youtube8m.data.reading.batch import (
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.reading.tfrecord import Location
 from youtube8m.errors import UserError
+from youtube8m.util.text import shortened
+from youtube8m.util.text_files import read_lines
 
 _PROBED_RECORDS = 8
 # Batches decoded side by side: more than four wait for Python's lock.
@@ -299,11 +302,14 @@ class Shards:
 
     def _iterate(self, dataset):
         try:
-            for batch in dataset:  # a variable would keep the iterator in tracebacks
+            for batch in dataset:
                 if self.damage.strict:
                     self.damage.check()
                 yield batch
-        except tf.errors.OpError:
+        except tf.errors.OpError as error:
+            # The frames of an uncaught exception's traceback, and with them the
+            # iterator, would live on when the interpreter shuts down.
+            traceback.clear_frames(error.__traceback__)
             self.damage.check()
             raise
         self.damage.check()
@@ -339,8 +345,21 @@ def _probe(paths, decoder, first_records):
             problem = problem or UserError(
                 f"{path}: not a TFRecord file (or all of it is damaged); expected the "
                 "shards of YouTube-8M or AudioSet, or files written alike"
+                f"{_hint_of_text(path)}"
             )
     raise problem or UserError(f"{paths[0]}: holds no records, nor does any other file")
+
+
+def _hint_of_text(path):
+    """What helps if a file is text, such as a list of shards; else nothing."""
+    with contextlib.suppress(UserError, UnicodeDecodeError):
+        for line in read_lines(path):
+            found = shortened(line.text.decode())
+            return (
+                f"; it is text and begins with {found!r}: name the shards themselves, "
+                "by a glob or separated by commas"
+            )
+    return ""
 
 
 def _count_examples(path, records, decoder):

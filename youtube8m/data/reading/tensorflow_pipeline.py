@@ -11,6 +11,7 @@ and the frames that are drawn are functions of the files, seed, epoch, number of
 and shuffle buffer.
 """
 
+import os
 import re
 
 import tensorflow as tf
@@ -74,7 +75,7 @@ class TensorFlowShards(Shards):
             seeds = tf.random.stateless_uniform(
                 [2], [seed, epoch], maxval=tf.int64.max, dtype=tf.int64
             )
-            files = tf.data.Dataset.from_tensor_slices(self.paths)
+            files = tf.data.Dataset.from_tensor_slices(_as_bytes(self.paths))
             files = files.shuffle(len(self.paths), seeds[0])
             records = _read(files, num_readers).shuffle(buffer, seeds[1]).enumerate()
             records = records.skip(done * tf.cast(epoch == first_epoch, tf.int64))
@@ -106,7 +107,8 @@ class TensorFlowShards(Shards):
         """As `Shards.ordered_batches`; but each `part` is whole files."""
         starts = crop_starts or (self.config.crop_start,)
         paths = self.paths[order.share(len(self.paths), *part)]
-        files = tf.data.Dataset.from_tensor_slices(tf.constant(paths, tf.string))
+        names = tf.constant(_as_bytes(paths), tf.string)
+        files = tf.data.Dataset.from_tensor_slices(names)
         examples = self._examples(
             _read(files, num_readers),
             lambda record: self._parse(record, starts=starts),
@@ -147,12 +149,17 @@ class TensorFlowShards(Shards):
     def first_records(path: str, damage: Damage, count: int) -> list[bytes]:
         """As `Shards.first_records`."""
         records = []
-        files = tf.data.Dataset.from_tensors(path)
+        files = tf.data.Dataset.from_tensors(os.fsencode(path))
         try:
             records.extend(_read(files, 1).take(count).as_numpy_iterator())
         except _UNREADABLE as error:
             damage.record(path, _WRAPPING.sub("", reason(error)))
         return records
+
+
+def _as_bytes(paths):
+    """Names as TensorFlow takes them, whether they are UTF-8 or not."""
+    return list(map(os.fsencode, paths))
 
 
 def _read(files, num_readers):

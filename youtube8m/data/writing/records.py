@@ -15,7 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from youtube8m import schema
+from youtube8m.errors import reason
 from youtube8m.util.files import local_path, renamed
+from youtube8m.util.text import encode_id
 
 _RANGE = schema.QUANTIZED_MAX - schema.QUANTIZED_MIN
 
@@ -74,6 +76,15 @@ def frame_example(
     return example
 
 
+def add_float_frames(
+    example: tf.train.SequenceExample, name: str, frames: np.ndarray
+) -> None:
+    """Adds a feature of frames [T, d] that are not quantised, as lists of floats."""
+    rows = example.feature_lists.feature_list[name].feature
+    for frame in frames:
+        rows.add().float_list.value.extend(frame)
+
+
 def video_example(
     video_id: str,
     labels: Iterable[int] | None,
@@ -91,7 +102,7 @@ def video_example(
 
 
 def _add_identity(features, video_id, labels, id_key):
-    features.feature[id_key].bytes_list.value.append(video_id.encode())
+    features.feature[id_key].bytes_list.value.append(encode_id(video_id))
     if labels is not None:
         features.feature[schema.LABELS_KEY].int64_list.value.extend(labels)
 
@@ -120,7 +131,11 @@ def write_records(path, examples: Iterable) -> None:
 def record_file(path: str):
     """A function that appends a message, or bytes, to the TFRecord file `path`."""
     path = local_path(path, "path")
-    with renamed(path) as temporary, tf.io.TFRecordWriter(temporary) as writer:
+    with contextlib.ExitStack() as stack:
+        temporary = os.fsencode(stack.enter_context(renamed(path)))
+        # As bytes, because not every name is UTF-8.
+        stack.enter_context(_system_errors(path))
+        writer = stack.enter_context(tf.io.TFRecordWriter(temporary))
 
         def write(example):
             if not isinstance(example, bytes):
@@ -129,3 +144,13 @@ def record_file(path: str):
             writer.write(example)
 
         yield write
+
+
+@contextlib.contextmanager
+def _system_errors(path):
+    """Turns TensorFlow's errors of writing, as on a full disk, into OSErrors."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        why = reason(error).rpartition("; ")[2]
+        raise OSError(None, f"cannot be written ({why})", path) from None

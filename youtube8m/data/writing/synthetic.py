@@ -20,14 +20,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from youtube8m import schema
 from youtube8m.config import DataConfig
 from youtube8m.config.fields import ANY, NOT_NEGATIVE, Config, flag, require
 from youtube8m.data.reading import order
 from youtube8m.data.writing import records
-from youtube8m.util.files import local_path, replacing
+from youtube8m.util.files import find_files, local_path, replacing
 
 # Split -> the folders that hold it; ratings of test segments are never published.
 LEVELS = {
@@ -265,6 +264,11 @@ def write_sample(
     }
 
 
+def true_labels(config: SampleConfig, split: str) -> dict[str, np.ndarray]:
+    """Id -> class ids, also of the test videos, whose records have no labels."""
+    return {video.id: video.labels for video in _plan(config)[split]}
+
+
 def _path(root, level, split, number):
     return os.path.join(root, level, f"{split}{number}.tfrecord")
 
@@ -274,7 +278,7 @@ def _refuse_foreign_shards(root, shards):
     new = {f"{split}{number}.tfrecord" for split, number in shards}
     for split, levels in LEVELS.items():
         for level in levels:
-            for path in sorted(tf.io.gfile.glob(_path(root, level, split, "*"))):
+            for path in find_files(_path(root, level, split, "*")):
                 require(
                     os.path.basename(path) in new,
                     f"{path}: belongs to another sample, and would be read as part of "

@@ -1,0 +1,1 @@
+"""Fetching the data set, and what belongs to it, from its servers."""

@@ -1,0 +1,190 @@
+"""Converts the features that MediaPipe extracted to records for train.py.
+
+    python -m youtube8m.tools.convert_mediapipe features*.pb \\
+        --output_file=mine.tfrecord --quantize
+
+A features.pb is what MediaPipe's feature_extraction graph wrote of one video; TFRecord
+files of such messages are read, too. RGB/feature/floats becomes rgb, AUDIO/feature/
+floats audio. Frames are paired by their times. Labels and rated segments are kept. The
+id is example/id, clip/media_id or the video's file name without its ending.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import itertools
+
+from absl import logging
+
+from youtube8m import cli
+from youtube8m.cli import flags
+from youtube8m.config.fields import NEEDED, Config, flag, split_list
+from youtube8m.data.labels.vocabulary import read_vocabulary
+from youtube8m.data.reading.damage import Damage
+from youtube8m.data.reading.tfrecord import RecordError, distinct, find_by_glob
+from youtube8m.data.writing import mediapipe
+from youtube8m.data.writing.records import record_file
+from youtube8m.errors import UserError
+from youtube8m.schema import SEGMENT_FRAMES
+from youtube8m.util.files import local_path
+from youtube8m.util.progress import Progress
+
+COMMANDS = None  # the words are files
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertConfig(Config):
+    """How clips are converted, and where the records go."""
+
+    output_file: str = flag("", "TFRecord file to write.", NEEDED)
+    quantize: bool = flag(
+        False, "Store a byte per value, as YouTube-8M does; default: floats, as given."
+    )
+    feature_names: str = flag(
+        "", "Features to keep, comma-separated, as rgb,audio; default: all."
+    )
+    zero_missing: bool = flag(
+        False,
+        "Zeros for a feature where a frame or a whole video has none; default: such "
+        "frames and videos are left out.",
+    )
+    vocabulary_file: str = flag(
+        "", "CSV of the classes, for labels that are names without class ids."
+    )
+    strict_data: bool = flag(False, "Stop at the first file that cannot be converted.")
+
+
+flags.define(ConvertConfig)
+
+
+def main(*patterns: str) -> None:
+    """Converts the files that are named, or globs of them."""
+    config = flags.read(ConvertConfig)
+    if not patterns:
+        raise UserError("name the files to convert: features*.pb")
+    found = (find_by_glob(pattern, "the files to convert") for pattern in patterns)
+    paths = distinct(itertools.chain.from_iterable(itertools.chain(*found)))
+    sizes = _choose_features(paths, config.feature_names)
+    conversion = mediapipe.Conversion(
+        sizes, config.quantize, config.zero_missing, _read_classes(config)
+    )
+    damage = Damage(config.strict_data)
+    output = local_path(config.output_file, "--output_file")
+    count = _convert(paths, conversion, damage, output)
+    described = ", ".join(f"{name} ({size})" for name, size in sizes.items())
+    logging.info(
+        "wrote %d videos, %d frames of %s: %s",
+        count,
+        conversion.num_frames,
+        described,
+        config.output_file,
+    )
+    _warn(conversion, damage)
+
+
+def _choose_features(paths, chosen):
+    """Name -> size of the features that are wanted, of all files."""
+    clips = _read_all(paths, Damage(), "looking for features")
+    with _quiet():  # what is wrong is told when it is converted
+        sizes = mediapipe.find_features(clip for _, clip in clips)
+    if not sizes:
+        raise UserError(
+            f"{paths[0]}: no file holds a clip with frames (PREFIX/feature/floats); "
+            "name what MediaPipe's feature_extraction graph wrote"
+        )
+    names = split_list(chosen) or tuple(sizes)
+    if unknown := [name for name in names if name not in sizes]:
+        raise UserError(
+            f"--feature_names={chosen}: no file has {unknown[0]!r}; they have "
+            f"{', '.join(sizes)}"
+        )
+    return {name: sizes[name] for name in names}
+
+
+def _read_all(paths, damage, title):
+    """Yields (path, clip) of all files."""
+    with Progress(title, len(paths), "file") as progress:
+        for done, path in enumerate(paths, 1):
+            for clip in mediapipe.read_clips(path, damage):
+                yield path, clip
+            progress.update(done)
+
+
+@contextlib.contextmanager
+def _quiet():
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def _read_classes(config):
+    """Name -> class id, or None without a vocabulary."""
+    if not config.vocabulary_file:
+        return None
+    names = read_vocabulary(config.vocabulary_file).names
+    return {name: class_id for class_id, name in enumerate(names) if name}
+
+
+def _convert(paths, conversion, damage, output):
+    """Writes the records; returns how many."""
+    ids = collections.Counter()
+    try:
+        with record_file(output) as write:
+            for path, clip in _read_all(paths, damage, "converting"):
+                try:
+                    record = conversion.record(clip, path)
+                except RecordError as error:
+                    damage.record(path, str(error))
+                    damage.check()
+                    continue
+                except UserError as error:
+                    raise UserError(f"{path}: {error}") from None
+                write(record)
+                ids[record.context.feature["id"].bytes_list.value[0]] += 1
+            damage.check()
+            if not ids:
+                raise UserError(
+                    f"no video of the {len(paths)} files could be converted"
+                )
+    except OSError as error:
+        raise UserError(
+            f"--output_file={output}: cannot be written ({error.strerror})"
+        ) from None
+    if repeated := [name for name, count in ids.items() if count > 1]:
+        logging.warning(
+            "%d ids are those of several videos, first %r; predictions have a row for "
+            "the first of them",
+            len(repeated),
+            repeated[0].decode("utf-8", "backslashreplace"),
+        )
+    return ids.total()
+
+
+def _warn(conversion, damage):
+    """Logs what could not be kept."""
+    for name, count in conversion.unpaired.items():
+        if count:
+            logging.warning(
+                "%d frames of %s have no counterpart at their time; left out",
+                count,
+                name,
+            )
+    if count := conversion.lost_segments:
+        logging.warning("%d rated segments begin where no frame is; left out", count)
+    if count := conversion.odd_segments:
+        logging.warning(
+            "%d rated segments do not last %d seconds; train.py reads %d frames from "
+            "their start",
+            count,
+            SEGMENT_FRAMES,
+            SEGMENT_FRAMES,
+        )
+    if damage.lost:
+        logging.warning("%d videos could not be converted", damage.lost)
+
+
+if __name__ == "__main__":
+    cli.run(main)
