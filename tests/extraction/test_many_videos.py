@@ -120,7 +120,7 @@ def test_an_interrupted_call_writes_what_is_done(folder, tmp_path, monkeypatch):
         if len(calls) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("youtube8m.extraction.many_videos._Work._tell", stop)
+    monkeypatch.setattr("youtube8m.extraction.many_videos.Extraction._tell", stop)
     made = config(folder, tmp_path, input_videos=str(folder / "[rgs]*.mp4"))
     with pytest.raises(KeyboardInterrupt):
         extract_videos(made)

@@ -1,4 +1,4 @@
-"""The flags of tools.extract_features; the first ten are the starter code's."""
+"""The flags of tools.extract_features; the starter code's keep their names."""
 
 import dataclasses
 import os
@@ -10,16 +10,10 @@ from youtube8m.extraction.image_networks import RANGES, STARTER
 _HOME = os.path.join("~", "yt8m")
 
 
-@dataclasses.dataclass(frozen=True)
-class ExtractConfig(Config):
-    """What is extracted from which videos, and where it goes."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FeatureConfig(Config):
+    """How the features of a video come about, and how its record holds them."""
 
-    output_tfrecords_file: str = flag(
-        "", "File to write all records to, whole or not at all; or give --output_dir."
-    )
-    input_videos_csv: str = flag(
-        "", "CSV without a header: path,labels. Labels are joined by ';', or empty."
-    )
     model_dir: str = flag(_HOME, "Directory of the published models and PCA files.")
     frames_per_second: float = flag(1.0, "Frames taken of each second of video.")
     skip_frame_level_features: bool = flag(
@@ -32,6 +26,49 @@ class ExtractConfig(Config):
     video_file_feature_key: str = flag("id", "What to call the id.")
     insert_zero_audio_features: bool = flag(
         False, "Whether videos without sound, or all with --noaudio, get audio of 0."
+    )
+    max_frames: int = flag(schema.MAX_FRAMES, "Frames taken of a video, at most.")
+    image_model: str = flag(
+        STARTER,
+        "yt8m (the Inception graph of 2015), a name of keras.applications, a .keras "
+        "file, the directory of a SavedModel, or keras_hub:PRESET.",
+    )
+    image_weights: str = flag(
+        "imagenet",
+        "Weights of a keras.applications network: imagenet, a .h5 file, or random.",
+    )
+    image_range: str = flag(
+        "0,255", "Values that a .keras file or a SavedModel wants.", tuple(RANGES)
+    )
+    pca_dir: str = flag(
+        "",
+        "Directory of the images' PCA: read if it is there, else written by --fit_pca. "
+        "Default: --model_dir for yt8m, else pca in --output_dir.",
+    )
+    feature_dtype: str = flag(
+        "uint8", "Type of frames: bytes in -2..2, or floats.", ("uint8", "float16")
+    )
+    audio: bool = flag(True, "Whether to extract the sound, by VGGish.")
+    batch_size: int = flag(32, "Frames at once.")
+    num_workers: int = flag(4, "Videos that are decoded side by side.")
+
+    @property
+    def directory_of_pca(self) -> str:
+        """Where the PCA of the images lies; '' if there is none."""
+        if not self.pca_dir and self.image_model == STARTER:
+            return os.path.expanduser(self.model_dir)
+        return os.path.expanduser(self.pca_dir)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExtractConfig(FeatureConfig):
+    """What is extracted from which videos, and where it goes."""
+
+    output_tfrecords_file: str = flag(
+        "", "File to write all records to, whole or not at all; or give --output_dir."
+    )
+    input_videos_csv: str = flag(
+        "", "CSV without a header: path,labels. Labels are joined by ';', or empty."
     )
     input_videos: str = flag("", "Glob of videos without labels, instead of a CSV.")
     output_dir: str = flag(
@@ -47,36 +84,12 @@ class ExtractConfig(Config):
         "Ids are the base names of files without ending, or with 'path' their paths.",
         ("name", "path"),
     )
-    max_frames: int = flag(schema.MAX_FRAMES, "Frames taken of a video, at most.")
-    image_model: str = flag(
-        STARTER,
-        "yt8m (the Inception graph of 2015), a name of keras.applications, a .keras "
-        "file, the directory of a SavedModel, or keras_hub:PRESET.",
-    )
-    image_weights: str = flag(
-        "imagenet",
-        "Weights of a keras.applications network: imagenet, a .h5 file, or random.",
-    )
-    image_range: str = flag(
-        "0,255", "Values that a .keras file or a SavedModel wants.", tuple(RANGES)
-    )
     fit_pca: int = flag(
         0,
         "Fits a PCA with whitening of so many values on the videos' own frames.",
         NOT_NEGATIVE,
     )
     fit_pca_videos: int = flag(1000, "Videos that --fit_pca looks at, at most.")
-    pca_dir: str = flag(
-        "",
-        "Directory of the images' PCA: read if it is there, else written by --fit_pca. "
-        "Default: --model_dir for yt8m, else pca in --output_dir.",
-    )
-    feature_dtype: str = flag(
-        "uint8", "Type of frames: bytes in -2..2, or floats.", ("uint8", "float16")
-    )
-    audio: bool = flag(True, "Whether to extract the sound, by VGGish.")
-    batch_size: int = flag(32, "Frames at once.")
-    num_workers: int = flag(4, "Videos that are decoded side by side.")
 
     def __post_init__(self):
         super().__post_init__()
@@ -112,11 +125,7 @@ class ExtractConfig(Config):
 
     @property
     def directory_of_pca(self) -> str:
-        """Where the PCA of the images lies; '' if there is none."""
-        if self.pca_dir:
-            return os.path.expanduser(self.pca_dir)
-        if self.image_model == STARTER:
-            return os.path.expanduser(self.model_dir)
-        if self.fit_pca:
+        """As above, but a PCA that is fitted has a place of its own."""
+        if self.fit_pca and not self.pca_dir:
             return os.path.join(os.path.expanduser(self.output_dir), "pca")
-        return ""
+        return super().directory_of_pca

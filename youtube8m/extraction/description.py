@@ -1,21 +1,23 @@
-"""features.json: how the features of a directory were made.
+"""What features.json says of the features that this package makes.
 
-description = describe(config)
-keep(directory, description)      # an error where the directory has others
+made = describe(config, {"rgb": 1024, "audio": 128})
+keep(directory, made)             # an error where the directory has others
+feature_config(made, batch_size=8)      # how to make the same of other videos
 """
 
 import hashlib
-import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
+from youtube8m.config import provenance
 from youtube8m.errors import UserError
-from youtube8m.extraction.config import ExtractConfig
+from youtube8m.extraction import model_files
+from youtube8m.extraction.config import FeatureConfig
+from youtube8m.extraction.image_networks import STARTER
 from youtube8m.util.files import replacing
-from youtube8m.util.json import JsonError, read_json
 
-FILE = "features.json"
-# The fields that say how features come about.
+# The fields of FeatureConfig that say how features come about.
 _FIELDS = (
     "image_model",
     "image_weights",
@@ -30,52 +32,91 @@ _FIELDS = (
 )
 
 
-def describe(config: ExtractConfig, sizes: dict[str, int]) -> dict[str, Any]:
-    """What features.json holds.
+def describe(config: FeatureConfig, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """What features.json holds: flags, where files lie, and digests of them.
 
     Args:
       sizes: of each feature, by name.
+
+    Raises OSError if a file cannot be read.
     """
     values = {name: getattr(config, name) for name in _FIELDS}
+    files = _files(config)
+    for name in files.keys() & {"image_model", "image_weights"}:
+        values[name] = files[name][0]
+    places = {name: paths[0] for name, paths in files.items() if name not in values}
+    if "pca" in places:
+        places["pca"] = os.path.dirname(places["pca"])
+    digests = {name: _digest(paths) for name, paths in files.items()}
+    return values | places | {"sha256": digests, "feature_sizes": dict(sizes)}
+
+
+def _files(config):
+    """What depends on files of the user, and its files, as absolute paths."""
+    model_dir = os.path.expanduser(config.model_dir)
+    files = {}
+    for name in ("image_model", "image_weights"):
+        path = os.path.expanduser(getattr(config, name))
+        if os.path.isdir(path):
+            walk = os.walk(path)
+            inside = sorted(os.path.join(top, n) for top, _, ns in walk for n in ns)
+            files[name] = [path, *inside]
+        elif os.path.isfile(path):
+            files[name] = [path]
     if config.directory_of_pca:
-        values["pca_sha256"] = _digest(config.directory_of_pca)
-    return values | {"feature_sizes": sizes}
+        files["pca"] = [
+            os.path.join(config.directory_of_pca, name) for name in model_files.PCA
+        ]
+    if config.audio:
+        files["vggish"] = [os.path.join(model_dir, model_files.CHECKPOINT)]
+        files["vggish_pca"] = [os.path.join(model_dir, model_files.VGGISH_PCA)]
+    if config.image_model == STARTER:
+        files.pop("image_model", None)
+        files.pop("image_weights", None)
+    return {name: list(map(os.path.abspath, paths)) for name, paths in files.items()}
 
 
-def _digest(directory):
-    path = os.path.join(directory, "eigenvecs.npy")
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(paths):
+    digest = hashlib.sha256()
+    for path in filter(os.path.isfile, paths):
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
-def read(directory: str) -> dict[str, Any] | None:
-    """The description of a directory's features, None if there is none.
+def feature_config(made: Mapping[str, Any], **fields) -> FeatureConfig:
+    """How to make the same features of other videos; `fields` replace what is known.
 
-    Raises UserError if it cannot be read.
+    Raises UserError if the description is not one of this package.
     """
-    path = os.path.join(directory, FILE)
-    if not os.path.exists(path):
-        return None
+    known = {name: made[name] for name in _FIELDS if name in made}
+    if made.get("pca"):
+        known["pca_dir"] = made["pca"]
+    if made.get("vggish"):
+        known["model_dir"] = os.path.dirname(made["vggish"])
     try:
-        return read_json(path)
-    except JsonError as error:
-        raise UserError(f"{path}: {error}") from None
+        return FeatureConfig(**(known | fields))
+    except TypeError as error:
+        raise UserError(f"{provenance.FILE}: is damaged ({error})") from None
 
 
-def keep(directory: str, description: dict[str, Any]) -> None:
-    """Writes features.json unless it is there.
+def keep(path: str, made: Mapping[str, Any]) -> None:
+    """Writes a description unless it is there.
 
     Raises UserError, naming both values, if it is and says something else.
     """
-    before = read(directory)
-    if before is None:
-        with replacing(os.path.join(directory, FILE), "--output_dir") as file:
-            file.write(json.dumps(description, indent=2) + "\n")
+    before = provenance.read(path)
+    if not before:
+        with replacing(path, "--output_dir") as file:
+            file.write(provenance.to_json(made))
         return
-    for name in sorted(before.keys() | description.keys()):
-        old, new = before.get(name), description.get(name)
-        if old != new:
-            raise UserError(
-                f"{directory}: its features were made with {name}={old}, not {new}; "
-                "give the same flags, or another --output_dir"
-            )
+    different = provenance.differences(before, made, (*made["feature_sizes"],))
+    for name in (*_FIELDS, "feature_sizes"):
+        if name not in provenance.COMPARED and before.get(name) != made[name]:
+            different.append((name, before.get(name), made[name]))
+    if different:
+        found = [f"{name}={old}, not {new}" for name, old, new in different]
+        raise UserError(
+            f"{os.path.dirname(path)}: its features were made with "
+            f"{', '.join(found)}; give the same flags, or another --output_dir"
+        )

@@ -17,12 +17,13 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from youtube8m.config import provenance
 from youtube8m.data.writing.records import record_file
 from youtube8m.errors import UserError, reason
 from youtube8m.extraction import description
-from youtube8m.extraction.config import ExtractConfig
+from youtube8m.extraction.config import ExtractConfig, FeatureConfig
 from youtube8m.extraction.extractor import FeatureExtractor, VideoFeatures
-from youtube8m.extraction.image_networks import ImageNetwork, load_network
+from youtube8m.extraction.image_networks import STARTER, ImageNetwork, load_network
 from youtube8m.extraction.media import VideoError, import_av, open_media
 from youtube8m.extraction.vggish import EMBEDDING
 from youtube8m.extraction.video_lists import Video, list_videos
@@ -50,9 +51,13 @@ def extract_videos(config: ExtractConfig) -> int:
         logging.info("%d of %d videos were extracted before", done, len(videos))
     if not todo:
         return 0
-    extractor = make_extractor(config, todo)
-    output.describe(description.describe(config, _sizes(extractor, config)))
-    work = _Work(extractor, config)
+    network = _load_network(config)
+    if config.fit_pca:
+        _require_pca(network, config, todo)
+    extractor = _make_extractor(config, network)
+    sizes = feature_sizes(extractor, config)
+    output.describe(description.describe(config, sizes))
+    work = Extraction(extractor, config)
     with Progress("extracting", len(todo)) as progress:
         output.write(work.run(todo, progress))
     logging.info("Successfully encoded %d out of %d videos", work.done, len(todo))
@@ -73,23 +78,22 @@ def extract_videos(config: ExtractConfig) -> int:
     return work.done
 
 
-def make_extractor(config: ExtractConfig, videos: Sequence[Video]) -> FeatureExtractor:
-    """Loads the models, and fits a PCA on frames of `videos` where that is wanted."""
-    network = load_network(
+def make_extractor(config: FeatureConfig) -> FeatureExtractor:
+    """Loads the models. Raises UserError if one cannot be loaded."""
+    return _make_extractor(config, _load_network(config))
+
+
+def _load_network(config):
+    return load_network(
         config.image_model, config.model_dir, config.image_weights, config.image_range
     )
+
+
+def _make_extractor(config, network):
     directory, whitening = config.directory_of_pca, None
     if directory:
-        if config.fit_pca and not has_pca(directory):
-            _fit_pca(network, config, videos)
-        starter_size = None if config.fit_pca or config.pca_dir else 1024
+        starter_size = 1024 if config.image_model == STARTER else None
         whitening = Whitening.load_starter(directory, starter_size)
-        if config.fit_pca and whitening.size != config.fit_pca:
-            raise UserError(
-                f"--fit_pca={config.fit_pca}: {directory} has a PCA of "
-                f"{whitening.size} values already; leave out the flag, or name "
-                "another --pca_dir"
-            )
     return FeatureExtractor(
         network,
         config.audio,
@@ -101,7 +105,20 @@ def make_extractor(config: ExtractConfig, videos: Sequence[Video]) -> FeatureExt
     )
 
 
-def _fit_pca(network: ImageNetwork, config, videos):
+def _require_pca(network: ImageNetwork, config, videos):
+    """Fits a PCA of --fit_pca values unless it is there."""
+    directory = config.directory_of_pca
+    if not has_pca(directory):
+        _fit_pca(network, config, videos)
+    size = Whitening.load_starter(directory, None).size
+    if size != config.fit_pca:
+        raise UserError(
+            f"--fit_pca={config.fit_pca}: {directory} has a PCA of {size} values "
+            "already; leave out the flag, or name another --pca_dir"
+        )
+
+
+def _fit_pca(network, config, videos):
     """Writes the PCA of the frames of some videos, evenly chosen."""
     count = min(len(videos), config.fit_pca_videos)
     chosen = [videos[i] for i in np.linspace(0, len(videos) - 1, count, dtype=int)]
@@ -128,7 +145,7 @@ def _fit_pca(network: ImageNetwork, config, videos):
     )
 
 
-def _sizes(extractor, config):
+def feature_sizes(extractor: FeatureExtractor, config: FeatureConfig) -> dict[str, int]:
     """Name -> size of each feature."""
     if extractor.whitening:
         size = extractor.whitening.size
@@ -141,10 +158,10 @@ def _sizes(extractor, config):
     return sizes
 
 
-class _Work:
+class Extraction:
     """Extracts videos in order, and tells of those that cannot be used."""
 
-    def __init__(self, extractor: FeatureExtractor, config: ExtractConfig):
+    def __init__(self, extractor: FeatureExtractor, config: FeatureConfig):
         self.extractor, self.config = extractor, config
         self.done = self.failed = self.cut = 0
         self.longest: tuple[str, float] | None = None
@@ -226,14 +243,14 @@ class _SingleFile:
         return videos
 
     def describe(self, values: dict) -> None:
-        directory = os.path.dirname(self.path)
-        try:
-            description.keep(directory, values)
-        except UserError as error:  # other files of the directory are no concern
-            logging.warning("%s: not replaced: %s", description.FILE, error)
+        self.made = values
 
     def write(self, results: Iterator[tuple[Video, VideoFeatures]]) -> None:
         _write_file(self.path, results, self.config)
+        if os.path.isfile(self.path):  # no pipe or device
+            beside = provenance.file_beside(self.path)
+            with replacing(beside, "--output_tfrecords_file") as file:
+                file.write(provenance.to_json(self.made))
 
 
 class _Shards:
@@ -256,9 +273,10 @@ class _Shards:
         return [video for video in videos if video.id not in written]
 
     def describe(self, values: dict) -> None:
-        if not self.rows and os.path.exists(path := self._path(description.FILE)):
+        path = self._path(provenance.FILE)
+        if not self.rows and os.path.exists(path):
             os.remove(path)  # of a call that wrote no shard
-        description.keep(self.directory, values)
+        description.keep(path, values)
 
     def write(self, results: Iterator[tuple[Video, VideoFeatures]]) -> None:
         """Writes shards; each is listed as soon as it is whole."""

@@ -27,13 +27,13 @@ _AUDIOSET = "https://storage.googleapis.com/audioset"
 
 GRAPH = "classify_image_graph_def.pb"
 CHECKPOINT = "vggish_model.ckpt"
+VGGISH_PCA = "vggish_pca_params.npz"
+PCA = ("mean.npy", "eigenvals.npy", "eigenvecs.npy")
 ARCHIVES = {
     GRAPH: _INCEPTION,
-    "mean.npy": _PCA,
-    "eigenvals.npy": _PCA,
-    "eigenvecs.npy": _PCA,
+    **dict.fromkeys(PCA, _PCA),
     CHECKPOINT: Archive(f"{_AUDIOSET}/{CHECKPOINT}", "277 MB"),
-    "vggish_pca_params.npz": Archive(f"{_AUDIOSET}/vggish_pca_params.npz", "71 kB"),
+    VGGISH_PCA: Archive(f"{_AUDIOSET}/{VGGISH_PCA}", "71 kB"),
 }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from youtube8m.data.writing.records import frame_example, quantize
-from youtube8m.extraction.config import ExtractConfig
+from youtube8m.extraction.config import FeatureConfig
 from youtube8m.extraction.extractor import VideoFeatures
 from youtube8m.extraction.vggish import EMBEDDING
 from youtube8m.extraction.video_lists import Video
@@ -18,7 +18,7 @@ AUDIO = "audio"
 
 
 def make_record(
-    video: Video, features: VideoFeatures, config: ExtractConfig
+    video: Video, features: VideoFeatures, config: FeatureConfig
 ) -> tf.train.SequenceExample:
     """The record of a video whose features were extracted.
 

@@ -16,9 +16,9 @@ from youtube8m.errors import UserError, reason
 from youtube8m.extraction import model_files
 from youtube8m.util.files import ARRAY_ERRORS, replacing
 
+_FILES = model_files.PCA
 # Added to the variances, so that those near 0 do not blow up noise.
 _EPSILON = 1e-4
-_FILES = ("mean.npy", "eigenvals.npy", "eigenvecs.npy")
 
 
 class Whitening:
@@ -74,7 +74,7 @@ class Whitening:
     @classmethod
     def load_vggish(cls, directory: str) -> "Whitening":
         """Of vggish_pca_params.npz. Raises UserError if it is missing or damaged."""
-        path = model_files.find(directory, "vggish_pca_params.npz")
+        path = model_files.find(directory, model_files.VGGISH_PCA)
         try:
             with np.load(path, allow_pickle=False) as file:
                 return cls(file["pca_means"], file["pca_eigen_vectors"])
