@@ -61,6 +61,7 @@ class Inference:
             strict=config.strict_data,
             input_pipeline=config.input_pipeline,
         )
+        self._require_features()
         self.num_classes = self.trained.run.data.num_classes
         self.vocabulary = None
         if config.vocabulary_file:
@@ -89,6 +90,11 @@ class Inference:
                     f"({', '.join(different)}); predict with each, and merge the files "
                     "with python -m youtube8m.tools.ensemble"
                 )
+
+    def _require_features(self):
+        """Raises UserError unless all models take features that were made alike."""
+        for member in self.members[1:]:
+            member.require_features(self.trained.run.features, "--train_dir")
 
     def _reading(self, member):
         """The fields of DataConfig that decide how a model reads records here."""
