@@ -17,6 +17,8 @@ from youtube8m.config.fields import NEEDED
 from youtube8m.data.writing.synthetic import SampleConfig
 from youtube8m.evaluation.config import EvaluationConfig
 from youtube8m.export import ExportConfig
+from youtube8m.extraction.config import ExtractConfig
+from youtube8m.extraction.video_predictions import PredictConfig
 from youtube8m.models.preset import PAPERS, PRESETS
 from youtube8m.prediction.config import InferenceConfig
 from youtube8m.tools import train  # noqa: F401  Of one name, the first flag counts.
@@ -51,6 +53,8 @@ CONFIGS = {
     "merge_shards": _of_tool("merge_shards", "MergeConfig"),
     "segment_eval_inference": _of_tool("segment_eval_inference", "MeasureConfig"),
     "benchmark": BenchmarkConfig,
+    "extract_features": ExtractConfig,
+    "predict": PredictConfig,
 }
 
 

@@ -30,8 +30,8 @@ class FeatureConfig(Config):
     max_frames: int = flag(schema.MAX_FRAMES, "Frames taken of a video, at most.")
     image_model: str = flag(
         STARTER,
-        "yt8m (the Inception graph of 2015), a name of keras.applications, a .keras "
-        "file, the directory of a SavedModel, or keras_hub:PRESET.",
+        "Network for images: yt8m (the Inception graph of 2015), a name of "
+        "keras.applications, a .keras file, a SavedModel, or keras_hub:PRESET.",
     )
     image_weights: str = flag(
         "imagenet",
