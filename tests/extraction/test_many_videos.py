@@ -1,6 +1,7 @@
 """The work over many videos: records, labels, going on, and what bad input gets."""
 
 import csv
+import errno
 import json
 
 import keras
@@ -16,6 +17,7 @@ from youtube8m.errors import UserError
 from youtube8m.extraction.config import ExtractConfig
 from youtube8m.extraction.many_videos import extract_videos
 from youtube8m.extraction.video_lists import list_videos
+from youtube8m.extraction.video_records import make_record
 from youtube8m.extraction.whitening import Moments, Whitening
 
 
@@ -156,6 +158,50 @@ def test_a_full_disk_is_one_line(folder, tmp_path):
         extract_videos(config(folder, tmp_path, **fields))
 
 
+def test_a_disk_that_is_full_leaves_whole_shards(folder, tmp_path, monkeypatch):
+    made, records = make_record, []
+
+    def fail(*args):
+        records.append(args)
+        if len(records) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return made(*args)
+
+    monkeypatch.setattr("youtube8m.extraction.many_videos.make_record", fail)
+    videos = str(folder / "[rgs]*.mp4")
+    fields = config(folder, tmp_path, input_videos=videos, shard_size=1)
+    with pytest.raises(UserError, match="videos00001.tfrecord: cannot be .*No space"):
+        extract_videos(fields)
+    out = tmp_path / "out"
+    shards = ["videos00000.tfrecord"]
+    assert [p.name for p in sorted(out.iterdir()) if ".tfrecord" in p.name] == shards
+    monkeypatch.undo()
+    assert extract_videos(fields) == 2
+    assert len(list(out.glob("*.tfrecord"))) == 3
+
+
+def test_odd_names_and_lengths(folder, tmp_path):
+    """Brackets, commas, blanks, no frames, and ten hours of one frame a minute."""
+    odd = tmp_path / "a [1], b"
+    odd.mkdir()
+    odd.joinpath("c [2], d.mp4").write_bytes((folder / "red.mp4").read_bytes())
+    long = write_clip(
+        odd / "long.mkv", times=[60 * n for n in range(600)], sound=False, seconds=36e3
+    )
+    write_clip(odd / "none.mkv", times=[], codec="ffv1")
+    text = f'"{odd}/c [2], d.mp4",1\n{odd / "none.mkv"},2\n"{long}",\n'
+    text = text.replace(f"{odd}/none.mkv", f'"{odd}/none.mkv"')
+    (tmp_path / "list.csv").write_text(text)
+    fields = {"input_videos_csv": str(tmp_path / "list.csv"), "max_frames": 4}
+    with pytest.raises(UserError, match="1 of 3 videos could not be used.* 2 are"):
+        extract_videos(config(folder, tmp_path, **fields))
+    one, two = read(tmp_path / "out" / "videos00000.tfrecord")
+    assert one.context.feature["id"].bytes_list.value[0] == b"c [2], d"
+    assert len(frames(two, "rgb", "<f2")) == 4
+    glob = {"input_videos": str(odd / "c [2], d.mp4")}
+    assert extract_videos(config(folder, tmp_path / "glob", **glob)) == 1
+
+
 def test_missing_model_files_say_where_to_get_them(folder, tmp_path):
     fields = {"image_model": "yt8m", "model_dir": str(tmp_path), "audio": True}
     fields |= {"input_videos": str(folder / "red.mp4")}
@@ -223,6 +269,25 @@ def test_labels_of_a_csv(tmp_path):
     assert lists(tmp_path, "a/x.mp4,1\n", id="path")[0].id == "a/x.mp4"
 
 
+def test_a_label_that_is_no_name_of_the_vocabulary(tmp_path):
+    (tmp_path / "names.csv").write_text("index,name\n0,Cat\n1,Dog\n")
+    with pytest.raises(UserError, match="list.csv, line 2: label: .*'Dgo'.*mean Dog"):
+        lists(
+            tmp_path,
+            "x.mp4,Cat\ny.mp4,Dgo\n",
+            vocabulary_file=str(tmp_path / "names.csv"),
+        )
+
+
+def test_a_csv_as_spreadsheets_write_it(tmp_path):
+    text = '\ufeffa.mp4,1\r\n\r\n,\r\n"b, [2].mp4","2;1"\r\n'
+    videos = lists(tmp_path, text)
+    assert [(v.path, v.labels) for v in videos] == [
+        ("a.mp4", (1,)),
+        ("b, [2].mp4", (1, 2)),
+    ]
+
+
 def test_segments_of_a_csv(tmp_path):
     segments = "path,start,class,score\nx.mp4,5,3,1\nx.mp4,10,3,0\n"
     rated, unrated = lists(tmp_path, "x.mp4,3\ny.mp4,4\n", segments)
@@ -236,6 +301,7 @@ def test_segments_of_a_csv(tmp_path):
         ("a/x.mp4,1\nb/x.avi,2\n", "", "a/x.mp4 and b/x.avi both have the id 'x'"),
         ("x.mp4,1,2\n", "", "line 1: has 3 columns"),
         ("x.mp4,Cat\n", "", "'Cat' is no number; give --vocabulary_file"),
+        ('x.mp4,1\n"y.mp4\n', "", "list.csv: line 2 is no CSV"),
         ("\n", "", "names no video"),
         ("x.mp4,1\n", "x.mp4,5,3,1\n", "expected the header path,start,class,score"),
         ("x.mp4,1\n", "path,start,class,score\nx.mp4,a,3,1\n", "line 2: is"),

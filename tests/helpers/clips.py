@@ -38,17 +38,10 @@ def write_clip(
             stream.codec_context.time_base = fractions.Fraction(1, 1000)
             if rotation:
                 stream.set_display_rotation(rotation)
-            _write_frames(
-                container,
-                stream,
-                colour,
-                size,
-                times
-                or [
-                    i / frames_per_second
-                    for i in range(round(seconds * frames_per_second))
-                ],
-            )
+            if times is None:
+                count = round(seconds * frames_per_second)
+                times = [number / frames_per_second for number in range(count)]
+            _write_frames(container, stream, colour, size, times)
         if sound:
             _write_tone(container, audio, hertz, seconds)
     return str(path)

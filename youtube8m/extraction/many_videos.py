@@ -329,8 +329,10 @@ def _write_file(path, results, config):
                 write(make_record(video, features, config))
                 written.append((video.id, video.path, str(len(features.rgb))))
     except (OSError, tf.errors.OpError) as error:
+        why = reason(error)
+        if not why.startswith("cannot be written"):
+            why = f"cannot be written ({why})"
         raise UserError(
-            f"{path}: cannot be written ({reason(error)}); make room, and give the "
-            "same command again"
+            f"{path}: {why}; make room, and give the same command again"
         ) from None
     return written

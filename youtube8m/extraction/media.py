@@ -10,6 +10,7 @@ and stop at what is wanted. So a file of ten hours costs as much as its first mi
 
 import contextlib
 import fractions
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -181,7 +182,7 @@ def _decode(container, stream, damage):
 @contextlib.contextmanager
 def _open(av, path):
     try:
-        container = av.open(path)
+        container = av.open(os.path.expanduser(path))
     except FileNotFoundError:
         raise VideoError(f"{path}: there is no such file") from None
     except (PermissionError, IsADirectoryError) as error:

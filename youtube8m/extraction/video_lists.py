@@ -4,15 +4,15 @@ videos = list_videos(config)
 videos[0].path, videos[0].id, videos[0].labels
 """
 
-import csv
 import os
 from typing import NamedTuple
 
 from youtube8m.data.labels.vocabulary import Vocabulary, read_vocabulary
 from youtube8m.data.writing.records import RatedSegment
-from youtube8m.errors import UserError, reason
+from youtube8m.errors import UserError, unknown_name
 from youtube8m.extraction.config import ExtractConfig
 from youtube8m.util.files import find_files, split_paths
+from youtube8m.util.text_files import read_table
 
 _SEGMENT_HEADER = ["path", "start", "class", "score"]
 
@@ -74,7 +74,7 @@ def _read_list(config, vocabulary):
         return [(path, None) for path in paths]
     file = config.input_videos_csv
     found = []
-    for line, row in _read_rows(file, "--input_videos_csv"):
+    for line, row in _read_rows(file):
         if len(row) > 2:
             raise UserError(
                 f"{file}, line {line}: has {len(row)} columns, expected path,labels; "
@@ -83,7 +83,7 @@ def _read_list(config, vocabulary):
         labels = row[1] if len(row) == 2 else ""
         words = [word.strip() for word in labels.split(";") if word.strip()]
         ids = sorted(_class_id(word, vocabulary, file, line) for word in words)
-        found.append((row[0].strip(), tuple(ids) if ids else None))
+        found.append((row[0], tuple(ids) if ids else None))
     if not found:
         raise UserError(f"--input_videos_csv={file}: names no video")
     return found
@@ -91,9 +91,9 @@ def _read_list(config, vocabulary):
 
 def _read_segments(file, vocabulary):
     """Path -> its rated segments."""
-    rows = _read_rows(file, "--segments_csv")
+    rows = _read_rows(file)
     _, header = next(rows, (1, []))
-    if [name.strip() for name in header] != _SEGMENT_HEADER:
+    if header != _SEGMENT_HEADER:
         raise UserError(
             f"--segments_csv={file}: begins with {','.join(header)!r}, expected the "
             f"header {','.join(_SEGMENT_HEADER)}"
@@ -101,7 +101,7 @@ def _read_segments(file, vocabulary):
     found: dict[str, list] = {}
     for line, row in rows:
         try:
-            path, start, label, score = (value.strip() for value in row)
+            path, start, label, score = row
             segment = (int(start), float(score))
         except ValueError:
             raise UserError(
@@ -115,16 +115,11 @@ def _read_segments(file, vocabulary):
     return found
 
 
-def _read_rows(file, flag):
+def _read_rows(file):
     """(line, row) of each row that is not empty."""
-    try:
-        with open(os.path.expanduser(file), newline="", encoding="utf-8-sig") as lines:
-            reader = csv.reader(lines)
-            for row in reader:
-                if any(value.strip() for value in row):
-                    yield reader.line_num, row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{flag}={file}: cannot be read ({reason(error)})") from None
+    for line, row in read_table(os.path.expanduser(file)):
+        if any(row):
+            yield line, row
 
 
 def _class_id(word, vocabulary: Vocabulary | None, file, line):
@@ -139,4 +134,5 @@ def _class_id(word, vocabulary: Vocabulary | None, file, line):
     try:
         return vocabulary.names.index(word)
     except ValueError:
-        raise UserError(f"{where} is no class of --vocabulary_file") from None
+        known = filter(None, vocabulary.names)
+        raise unknown_name(f"{file}, line {line}: label", word, known) from None
