@@ -1,9 +1,16 @@
-"""Networks of keras.applications, with random weights."""
+"""Networks of keras.applications, with random weights, and of files."""
+
+import importlib.util
+import pathlib
+import sys
+import warnings
 
 import numpy as np
 import pytest
 
+from tests.helpers.clips import write_clip
 from youtube8m.errors import UserError
+from youtube8m.extraction import FeatureExtractor
 from youtube8m.extraction.image_networks import load_network
 
 RNG = np.random.default_rng(0)
@@ -31,6 +38,35 @@ def test_applications(name, side, features, wants):
     images = np.stack([np.zeros_like(prepared), np.full_like(prepared, 255)])
     assert network(images).shape == (2, features)
     assert (seen[0].min(), seen[0].max()) == wants
+
+
+@pytest.mark.slow
+def test_a_trained_network_of_a_package(tmp_path):
+    """The weights that the package cifar-10-model ships: images of 0..255, 32 x 32."""
+    spec = importlib.util.find_spec("cifar_10_model")
+    if spec is None:
+        pytest.skip("pip install --no-deps cifar-10-model")
+    folder = pathlib.Path(spec.submodule_search_locations[0])
+    path = folder / "trained_models" / "cnn_model.h5"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        network = load_network(str(path))
+    images = RNG.integers(0, 256, (4, 32, 32, 3), np.uint8)
+    images[1] //= 4
+    expected = network.model(images.astype(np.float32), training=False)
+    found = network(np.stack([network.prepare(image) for image in images]))
+    assert network.size == (32, 32) and found.shape == (4, 10)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert np.ptp(found) > 1  # trained weights, not those of initialization
+    clip = write_clip(tmp_path / "a.mp4", sound=False)
+    features = FeatureExtractor(str(path), sound=False).extract_file(clip).rgb
+    assert features.shape == (3, 10) and np.ptp(features, axis=0).max() > 0
+
+
+def test_keras_hub_is_named_where_it_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "keras_hub", None)
+    with pytest.raises(UserError, match="keras_hub:x: pip install keras-hub"):
+        load_network("keras_hub:x")
 
 
 def test_unknown_name():

@@ -12,6 +12,7 @@ starter code. B: images of a batch, D: features.
 import importlib
 import os
 import threading
+import warnings
 
 import keras
 import numpy as np
@@ -211,7 +212,9 @@ def _find_applications():
 
 def _from_file(path, scaling):
     try:
-        model = keras.saving.load_model(path, compile=False)
+        with warnings.catch_warnings():  # of how earlier versions wrote files
+            warnings.simplefilter("ignore")
+            model = keras.saving.load_model(path, compile=False)
     except Exception as error:  # of zipfile, h5py, json or a class's constructor
         raise UserError(
             f"--image_model={path}: is no .keras file that can be read "
