@@ -63,6 +63,34 @@ def test_a_trained_network_of_a_package(tmp_path):
     assert features.shape == (3, 10) and np.ptp(features, axis=0).max() > 0
 
 
+@pytest.mark.slow
+def test_a_preset_of_keras_hub(tmp_path):
+    """A local one, of random weights: a map of features, whose mean counts."""
+    if importlib.util.find_spec("keras_hub") is None:
+        pytest.skip("keras_hub is not installed")
+    import keras_hub
+
+    backbone = keras_hub.models.ResNetBackbone(
+        input_conv_filters=[64],
+        input_conv_kernel_sizes=[7],
+        stackwise_num_filters=[64, 128],
+        stackwise_num_blocks=[1, 1],
+        stackwise_num_strides=[1, 2],
+        block_type="basic_block",
+    )
+    scaling = {"scale": 1 / 127.5, "offset": -1}
+    converter = keras_hub.layers.ResNetImageConverter(image_size=(40, 32), **scaling)
+    for part in (backbone, converter):
+        part.save_to_preset(str(tmp_path))
+    network = load_network(f"keras_hub:{tmp_path}")
+    assert network.size == (40, 32)
+    images = RNG.integers(0, 256, (2, 50, 60, 3), np.uint8)
+    prepared = np.stack([network.prepare(image) for image in images])
+    expected = np.asarray(backbone(prepared / 127.5 - 1)).mean(axis=(1, 2))
+    assert expected.shape == (2, 128) and np.ptp(expected) > 1e-3
+    np.testing.assert_allclose(network(prepared), expected, rtol=1e-3, atol=1e-4)
+
+
 def test_keras_hub_is_named_where_it_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras_hub", None)
     with pytest.raises(UserError, match="keras_hub:x: pip install keras-hub"):
