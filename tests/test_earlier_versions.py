@@ -18,6 +18,7 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers import processes
+from tests.helpers.all_models import COSTLY
 from youtube8m import models
 from youtube8m.config import RunConfig
 from youtube8m.runs.weights import load_weights
@@ -153,9 +154,7 @@ def test_evaluation_prints_the_recorded_figures(name, copy):
     assert_same_figures(log, RUNS[name]["evaluation"])
 
 
-@pytest.mark.parametrize(
-    "name", quick_or_slow(RUNS, "attention_crop", "hierarchy_segments")
-)
+@pytest.mark.parametrize("name", quick_or_slow(RUNS, "attention_crop"))
 def test_a_resumed_run_has_the_recorded_losses(name, copy):
     """The same flags are accepted, and all of the state is restored."""
     train_dir, last = copy(name), RUNS[name]["resumed_to"]
@@ -429,8 +428,11 @@ def label(case):
 
 
 def cases(quick=True):
-    """Yields a parameter for each case; variants are slow, and all if not `quick`."""
-    seen = set()
+    """Yields a parameter for each case; costly models and variants are slow.
+
+    All are if not `quick`.
+    """
+    seen = {*COSTLY}
     for case in CASES:
         name = case["model_flags"]["model"]
         marks = [] if quick and name not in seen else [pytest.mark.slow]

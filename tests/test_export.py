@@ -112,7 +112,7 @@ def frame_floats(serialized, data):
     return frames, np.array(LENGTHS, np.int32)[:, None]
 
 
-QUICK = {"LstmModel", "DbofModel", "WeightedLSTM", "StackedBiGRU", "MoeModel"}
+QUICK = {"LstmModel", "DbofModel", "StackedBiGRU", "MoeModel"}
 
 
 def export_cases():
@@ -196,6 +196,7 @@ def served_alone(saved, source, folder, names=tuple(TYPES)):
     return {n: tf.io.parse_tensor(t, TYPES[n]).numpy() for n, t in tensors.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["frame", "video"])
 def test_served_without_the_package(level, sample, tmp_path):
     """Exported by the command, served by TensorFlow alone in another directory."""
@@ -228,6 +229,7 @@ def test_mediapipe_takes_the_newest_checkpoint_where_eval_has_copied_none(
     assert (tmp_path / "mp" / "saved_model.pb").exists()
 
 
+@pytest.mark.slow
 def test_mediapipe_is_served_without_the_package(records, tmp_path):
     """By the starter code's flags."""
     run = run_config(("LstmModel", "MoeModel", {}))
@@ -257,6 +259,7 @@ np.save(sys.argv[2] + "/out.npy", keras.ops.convert_to_numpy(outputs["prediction
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_keras_file_works_under_every_backend(backend, tmp_path):
     if not has(backend):
@@ -299,7 +302,14 @@ def test_frames_are_chosen_as_for_inference(values):
     assert index.shape[1] == max(counts)
 
 
-@pytest.mark.parametrize("values", SAMPLINGS[1:], ids=str)
+def sampling_cases():
+    """Every way of choosing frames; two of them are quick."""
+    for values in SAMPLINGS[1:]:
+        quick = values.get("frame_sampling") in ("crop", "random")
+        yield pytest.param(values, marks=[] if quick else [pytest.mark.slow])
+
+
+@pytest.mark.parametrize("values", sampling_cases(), ids=str)
 def test_sampling_runs_are_served_as_inferred(values, records, tmp_path):
     run = run_config(("LstmModel", "MoeModel", {}))
     run = RunConfig(dataclasses.replace(FRAMES, **values), run.model)

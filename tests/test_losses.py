@@ -352,6 +352,7 @@ def test_a_term_that_trains_nothing_is_told_once(sample, tmp_path, caplog):
     )
 
 
+@pytest.mark.slow
 def test_resuming_keeps_the_centers(sample, tmp_path):
     run = RunConfig(FRAMES, CENTERS)
     whole = train(run, config(sample, tmp_path / "whole", max_steps=6))

@@ -146,6 +146,15 @@ def hyperparameters(cls: type) -> dict[str, Argument]:
     }
 
 
+def has_users_code(*parts: Any) -> bool:
+    """Whether the class of one of these is not this package's.
+
+    Python's `if` and `for` on tensors may stand there, outside of Keras layers' calls.
+    They need AutoGraph, which makes a trace twice as long.
+    """
+    return any(type(part).__module__.split(".")[0] != PACKAGE for part in parts)
+
+
 def summary(cls: type) -> str:
     """The first line of its docstring; "" if there is none."""
     return (cls.__doc__ or "").strip().partition("\n")[0]

@@ -20,9 +20,8 @@ LSTM = ("--model=LstmModel", "--lstm_cells=4", "--lstm_layers=1")
 
 
 def benchmark(*arguments, status=0):
-    """A process from nothing for the mistake, as it is the quickest."""
-    execute = processes.run if status else processes.forked
-    return execute("-m", "youtube8m.tools.benchmark", *arguments, status=status)
+    command = ("-m", "youtube8m.tools.benchmark", *arguments)
+    return processes.forked(*command, status=status)
 
 
 def run_config(frame_features=False, **model):
@@ -39,14 +38,16 @@ class TestCommand:
                 ("input", *FRAMES),
                 {"ordered batches", "training batches", "plain tf.data"},
             ),
-            (
+            pytest.param(
                 ("input", *FRAMES, "--frame_sampling=crop"),
                 {"ordered batches", "training batches"},
+                marks=pytest.mark.slow,
             ),
             (("train", *FRAMES, *LSTM), {"step alone", "step with input"}),
-            (
+            pytest.param(
                 ("train", *VIDEOS, "--jit_compile", "--precision=mixed_bfloat16"),
                 {"step alone", "step with input"},
+                marks=pytest.mark.slow,
             ),
             (("evaluate", *VIDEOS), {"evaluation with input", "predictions + metrics"}),
             (("inference", *VIDEOS), {"inference to CSV", "predictions alone"}),

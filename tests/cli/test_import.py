@@ -44,6 +44,12 @@ class MyPool(FrameEncoder):
     def call(self, frames, frame_mask, training=False):
         return self.dense(masked_mean(frames, frame_mask))
 
+    def auxiliary_losses(self, outputs, batch):
+        penalty = ops.mean(outputs["descriptor"] ** 2)
+        if penalty > 1.0:  # a branch on a tensor: by AutoGraph
+            penalty = penalty / 2
+        return {"my_penalty": penalty}
+
 
 @CLASSIFIERS.register
 class MyClassifier(Classifier):
@@ -67,7 +73,10 @@ class MyLoss(LabelLoss):
         self.my_power = my_power
 
     def terms(self, labels, predictions):
-        return ops.abs(labels - predictions) ** self.my_power
+        errors = ops.abs(labels - predictions)
+        if ops.max(errors) > 1.0:
+            errors = errors / ops.max(errors)
+        return errors**self.my_power
 
 
 PRESETS = [Preset("my-row", row="Table 1", flags={"model": "MyPool", "my_units": 7})]

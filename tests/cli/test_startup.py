@@ -84,7 +84,8 @@ def command(broken, train_dir, *more):
     )
 
 
-@pytest.mark.parametrize("count", [3, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [3, 40])
 def test_no_run_that_fails_amid_an_epoch_hangs(broken, tmp_path, count):
     arguments = command(broken, tmp_path / "run", "--start_new_model")
     done = processes.run("-c", ENDS, count, *arguments)
@@ -105,6 +106,6 @@ def test_a_session_goes_on_after_each_run(broken, tmp_path):
 def test_a_profiler_writes_its_profile(broken, tmp_path):
     profile = tmp_path / "profile"
     arguments = command(broken, tmp_path / "run", "--max_steps=2")
-    processes.run("-m", "cProfile", "-o", profile, *arguments)
+    processes.forked("-m", "cProfile", "-o", profile, *arguments)
     functions = {name for *_, name in pstats.Stats(str(profile)).stats}
     assert "split_batch" in functions

@@ -166,6 +166,7 @@ def test_following_passes_over_checkpoints_not_over_errors(
     assert "epoch/eval number 10 " in caplog.text
 
 
+@pytest.mark.slow
 def test_eval_follows_new_checkpoints_until_ctrl_c(sample, tmp_path):
     run = RunConfig(FRAMES, DBOF)
     Trainer(run, config(sample, tmp_path, max_steps=1)).train()

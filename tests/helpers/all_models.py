@@ -44,6 +44,23 @@ SMALL = {
     "embedding_size": 5,
     "attention_size": 5,
 }
+# Recurrent encoders of several levels or parts: what builds or traces them is slow.
+# LstmModel, BiLSTMAttention, BiGRUAttention and LSTMMoE stand for them in a quick run.
+COSTLY = {
+    "BiLSTM",
+    "HierarchicalBiLSTMAttention",
+    "LateFusionLSTM",
+    "MaxPoolBiLSTMAttention",
+    "MultiAttentionBiLSTM",
+    "PerVerticalBiLSTM",
+    "RandomBiLSTMAttention",
+    "SegmentAttentionBiLSTM",
+    "SplitBiLSTMAttention",
+    "StackedBiGRU",
+    "StackedBiLSTM",
+    "StackedBiLSTMLN",
+    "WeightedLSTM",
+}
 # Every way of building a model that deserves the whole matrix.
 SUPERVISED = [name for name in ENCODERS if ENCODERS.get(name).supervised]
 RELEASED = [
@@ -143,7 +160,10 @@ class Built:
         self.batch = random_batch(self.run.data)
         self.predictions = predict(self.model, self.batch)
         self.short = random_batch(self.run.data, lengths=(3, 2, 1))
-        self.of_short = predict(self.model, self.short)
+
+    @functools.cached_property
+    def of_short(self):
+        return predict(self.model, self.short)
 
     def predict(self, batch):
         """Predictions of any batch by one graph, which is much faster."""
@@ -159,7 +179,7 @@ class Built:
             for name, x in self.batch.items()
         }
         call = lambda batch: self.model(batch)["predictions"]  # noqa: E731
-        return tf.function(call, input_signature=[specs])
+        return tf.function(call, input_signature=[specs], autograph=False)
 
 
 _BUILT = {}
@@ -173,11 +193,11 @@ def build(case):
     return _BUILT[key]
 
 
-def parameters(cases):
-    """Every model in a quick run, its variants too in a slow one."""
+def parameters(cases, slow=frozenset()):
+    """Every model but the `slow` ones in a quick run, variants too in a slow one."""
     for name, classifier, values in cases:
         label = "-".join((name, classifier, *values))
-        marks = [pytest.mark.slow] if values else []
+        marks = [pytest.mark.slow] if values or name in slow else []
         yield pytest.param((name, classifier, values), id=label, marks=marks)
 
 

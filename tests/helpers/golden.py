@@ -101,18 +101,23 @@ class Case(Mapping):
         return {v: self[v.replace("/", "|")] for v in self.meta["variables"]}
 
 
-def cases(source: str, classes=None, without=()) -> list:
+def cases(source: str, classes=None, without=(), slow=()) -> list:
     """pytest parameters: every case of a subfolder, or `nothing`.
 
     Args:
       classes: only cases of these `meta["class"]`; default all.
       without: no cases of these.
+      slow: cases of these are left out of a quick run.
     """
     folder = FOLDER / source
     if not folder.is_dir():
         return [nothing(f"no golden figures in {folder}: see YT8M_GOLDEN", VARIABLE)]
     found = [
-        pytest.param(case, id=case.name)
+        pytest.param(
+            case,
+            id=case.name,
+            marks=[pytest.mark.slow] if case.meta["class"] in slow else [],
+        )
         for case in map(Case, sorted(folder.rglob("*.npz")))
         if case.meta["class"] not in without
         and (classes is None or case.meta["class"] in classes)

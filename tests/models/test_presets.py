@@ -13,6 +13,7 @@ from absl import flags as absl_flags
 from absl.testing import flagsaver
 
 from tests.helpers import processes
+from tests.helpers.all_models import COSTLY
 from tests.helpers.pinned import pinned_presets
 from youtube8m import models
 from youtube8m.cli import flags
@@ -126,7 +127,17 @@ def test_presets_resolve_to_what_they_say(name, vocabulary):
     assert run.data.num_classes == 4716 and config.preset == name
 
 
-@pytest.mark.parametrize("name", MODELS)
+def one_of_each_kind():
+    """Every preset; the first of each model that is not costly is quick."""
+    seen = {*COSTLY}
+    for name in MODELS:
+        model = PRESETS[name].flags.get("model")
+        marks = [pytest.mark.slow] if model in seen else []
+        seen.add(model)
+        yield pytest.param(name, marks=marks)
+
+
+@pytest.mark.parametrize("name", one_of_each_kind())
 def test_presets_build(name, vocabulary):
     _, run = resolved(name, f"--vocabulary_file={vocabulary}")
     # Only what makes the model: many presets share one.
@@ -369,7 +380,7 @@ PARSE = """
 import importlib, json, sys
 from absl import flags
 importlib.import_module(sys.argv[1])
-for words in json.load(sys.stdin):
+for words in json.loads(sys.argv[2]):
     flags.FLAGS(words)
 """
 
@@ -391,7 +402,7 @@ SHOWN = shown_commands()
 
 @pytest.mark.parametrize("module", SHOWN)
 def test_tools_take_the_flags_that_are_shown(module):
-    processes.run("-c", PARSE, module, input=json.dumps(SHOWN[module]))
+    processes.forked("-c", PARSE, module, json.dumps(SHOWN[module]))
 
 
 def test_labels_are_counted_of_the_presets_classes():

@@ -214,7 +214,13 @@ def test_a_classifier_can_start_from_the_autoencoder():
     )
 
 
-@pytest.mark.parametrize("names, sizes", [(("rgb", "audio"), (12, 4)), (("x",), (16,))])
+@pytest.mark.parametrize(
+    "names, sizes",
+    [
+        (("rgb", "audio"), (12, 4)),
+        pytest.param(("x",), (16,), marks=pytest.mark.slow),
+    ],
+)
 def test_autoencoder_trains_on_bytes_of_any_modalities(names, sizes):
     data = DataConfig(names, sizes, True, num_classes=NUM_CLASSES)
     values = {"lstm_cells": 4, "top_lstm_cells": 3, "decoder_lstm_cells": 5}

@@ -80,7 +80,9 @@ def test_mean_in_numpy():
 # Commands.
 
 
-@pytest.mark.parametrize("average", ["top_k", "full"])
+@pytest.mark.parametrize(
+    "average", ["top_k", pytest.param("full", marks=pytest.mark.slow)]
+)
 def test_csv_holds_the_mean_of_the_crops(crop_run, sample, tmp_path, average):
     values = {"crop_starts": STARTS, "ensemble_average": average, "top_k": 3}
     assert inference(crop_run, sample, tmp_path / "x", **values).run() == 20
@@ -111,7 +113,9 @@ def other_run(sample, tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("average", ["top_k", "full"])
+@pytest.mark.parametrize(
+    "average", [pytest.param("top_k", marks=pytest.mark.slow), "full"]
+)
 def test_several_models_in_one_pass(crop_run, other_run, sample, tmp_path, average):
     both = f"{crop_run}, {other_run}"
     values = {"ensemble_average": average, "top_k": 3, "ensemble_weights": "3,1"}
@@ -196,6 +200,7 @@ def test_mistakes_are_one_line(crop_run, sample, tmp_path):
 # Training.
 
 
+@pytest.mark.slow
 def test_resuming_draws_what_an_undisturbed_run_draws(sample, tmp_path):
     def weights(train_dir, *stops):
         for stop in stops:

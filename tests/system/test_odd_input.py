@@ -5,7 +5,6 @@ import gzip
 import json
 import os
 import pathlib
-import resource
 import subprocess
 import sys
 import threading
@@ -52,6 +51,23 @@ FRAMES = (
     "--batch_size=32",
     "--model=FrameLevelLogisticModel",
 )
+
+
+# Runs a command that may open few files.
+LIMITED = """
+import resource, runpy, sys
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def quick_or_slow(values, *quick):
+    """Yields pytest parameters; those that are not `quick` are slow."""
+    for value in values:
+        marks = [] if value in quick else [pytest.mark.slow]
+        yield pytest.param(value, marks=marks)
 
 
 def video(number, labels=True, name=None):
@@ -119,7 +135,7 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", quick_or_slow(NAMES, "run[lr=0.01]"))
 def test_a_train_dir_of_any_name_works(data, tmp_path, name):
     path, train_dir = data / "video.tfrecord", tmp_path / name
     flags = ("--export_model_steps=1", "--keep_checkpoints=2")
@@ -134,7 +150,7 @@ def test_a_train_dir_of_any_name_works(data, tmp_path, name):
     assert len(rows(tmp_path / "out.csv")) == 60
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", quick_or_slow(NAMES, "one,two"))
 def test_shards_in_a_directory_of_any_name_are_found(data, trained, tmp_path, name):
     folder = tmp_path / name
     folder.mkdir()
@@ -221,22 +237,20 @@ def test_many_small_files_under_a_limit_of_open_files(tmp_path):
     for number in range(400):
         write_records(folder / f"v{number:04d}.tfrecord", [video(number)])
 
-    def limited(*command):
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        allow = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))  # noqa: E731
-        return processes.run(*command, preexec_fn=allow).stderr
-
     pattern = f"{folder}/*.tfrecord"
     given = (f"--train_data_pattern={pattern}", f"--train_dir={tmp_path}/run")
-    log = limited("train.py", *VIDEO, "--batch_size=400", "--num_epochs=1", *given)
+    log = run(
+        "-c", LIMITED, "train.py", *VIDEO, "--batch_size=400", "--num_epochs=1", *given
+    )
     assert "could not be read" not in log
     output = tmp_path / "out.csv"
     given = (f"--input_data_pattern={pattern}", f"--train_dir={tmp_path}/run")
-    limited("inference.py", *given, f"--output_file={output}", "--batch_size=400")
+    given += (f"--output_file={output}", "--batch_size=400")
+    run("-c", LIMITED, "inference.py", *given)
     assert len(rows(output)) == 400
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", quick_or_slow([np.nan, np.inf, -np.inf], np.nan))
 def test_values_that_are_not_finite_cost_their_record(data, trained, tmp_path, value):
     records = [video(number) for number in range(40)]
     records[7].features.feature["mean_rgb"].float_list.value[0] = value
@@ -293,7 +307,9 @@ def test_frames_stored_as_floats_are_told(tmp_path, kind):
         assert "feature 'rgb' looks like float32 values" in log
 
 
-@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
+@pytest.mark.parametrize(
+    "compress", quick_or_slow([gzip.compress, zlib.compress], gzip.compress)
+)
 def test_compressed_shards_are_read_or_told(data, trained, tmp_path, compress):
     path = tmp_path / "packed.tfrecord"
     path.write_bytes(compress((data / "video.tfrecord").read_bytes()))
@@ -322,7 +338,7 @@ IDS = {
 }
 
 
-@pytest.mark.parametrize("name", IDS)
+@pytest.mark.parametrize("name", quick_or_slow(IDS, "my video", "a\nb"))
 def test_ids_are_written_as_they_are_or_told(trained, tmp_path, name):
     path, output = tmp_path / "ids.tfrecord", tmp_path / "out.csv"
     write_records(path, [frames(0, "good"), frames(1), frames(2)])
@@ -423,6 +439,7 @@ def test_without_the_file_checkpoint_checkpoints_are_found(data, tmp_path):
     assert "model.ckpt-4" in log and "from scratch" not in log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("floatx", ["float16", "float64"])
 def test_the_users_keras_json_has_no_influence(data, tmp_path, floatx):
     (tmp_path / "keras.json").write_text(
@@ -441,6 +458,7 @@ def test_the_users_keras_json_has_no_influence(data, tmp_path, floatx):
     processes.run("eval.py", *given, "--run_once", env=environment)
 
 
+@pytest.mark.slow
 def test_closed_streams_and_optimised_python_have_no_influence(data, tmp_path):
     flags = " ".join([*VIDEO, f"--train_dir={tmp_path}", "--max_steps=2"])
     flags += f" --train_data_pattern={data}/video.tfrecord"
@@ -502,10 +520,15 @@ def test_segments_beyond_300_seconds(tmp_path):
     assert max(starts) == 415
 
 
-def test_one_class(tmp_path):
+@pytest.mark.parametrize(
+    "model",
+    quick_or_slow(
+        ["LogisticModel", "MoeModel", "ClassifierChainModel", "MlpModel"], "MoeModel"
+    ),
+)
+def test_one_class(tmp_path, model):
     path = tmp_path / "one.tfrecord"
     write_records(path, [video(number * CLASSES) for number in range(20)])
     assert pathlib.Path(path).exists()
-    for model in ("LogisticModel", "MoeModel", "ClassifierChainModel", "MlpModel"):
-        train(path, tmp_path / model, "--num_classes=1", f"--model={model}")
-        evaluate(path, tmp_path / model)
+    train(path, tmp_path / model, "--num_classes=1", f"--model={model}")
+    evaluate(path, tmp_path / model)

@@ -50,7 +50,9 @@ def side_by_side(*command, **each):
         list(pool.map(part, range(SHARDS)))
 
 
-@pytest.mark.parametrize("segments", [False, True])
+@pytest.mark.parametrize(
+    "segments", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def test_predictions_of_all_shards_are_those_of_one_run(
     sample, trained, tmp_path, segments
 ):
@@ -78,6 +80,7 @@ def test_predictions_of_all_shards_are_those_of_one_run(
     assert ("merge the shards of one run" if segments else "lists") in last
 
 
+@pytest.mark.slow
 def test_figures_of_all_shards_are_those_of_one_run(sample, trained, tmp_path):
     values = {
         "train_dir": str(trained),

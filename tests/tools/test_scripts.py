@@ -41,6 +41,7 @@ def test_training_says_what_it_does_and_nothing_else(trained):
     assert all(re.match(pattern, line) for line in lines[1:-1])
 
 
+@pytest.mark.slow
 def test_nothing_stays_in_the_directory_for_temporary_files(
     trained, sample, tmp_path, monkeypatch
 ):
@@ -219,7 +220,9 @@ LATER_MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("script", ["eval.py", "inference.py"])
+@pytest.mark.parametrize(
+    "script", ["eval.py", pytest.param("inference.py", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("name", LATER_MISTAKES)
 def test_mistakes_in_evaluation_and_inference(trained, sample, tmp_path, script, name):
     pattern, arguments, message = LATER_MISTAKES[name]
@@ -377,7 +380,10 @@ def test_a_truncated_shard_costs_its_last_records_only(damaged, tmp_path):
     assert last.startswith("error: ") and "b.tfrecord: record 10" in last
 
 
-@pytest.mark.parametrize("verbosity, shown", [(0, False), (1, True)])
+@pytest.mark.parametrize(
+    "verbosity, shown",
+    [(0, False), pytest.param(1, True, marks=pytest.mark.slow)],
+)
 def test_a_path_that_cannot_be_used_is_one_line(tmp_path, verbosity, shown):
     (tmp_path / "file").write_text("")
     command = ("-m", "youtube8m.tools.sample_data", f"--directory={tmp_path}/file/x")

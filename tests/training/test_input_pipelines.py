@@ -21,6 +21,7 @@ RUN = RunConfig(
 )
 
 
+@pytest.mark.slow
 def test_a_run_resumes_exactly(sample, tmp_path):
     whole = train(RUN, config(sample, tmp_path / "whole", **PLAIN))
     for steps in (3, 7, 10):  # 160 videos x 2 epochs / 32

@@ -37,7 +37,7 @@ def checkpoints(train_dir):
     return [os.path.basename(p) for p in RunDirectory(str(train_dir)).checkpoints()]
 
 
-@pytest.mark.parametrize("loop", [1, 2])
+@pytest.mark.parametrize("loop", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_loss_that_is_nan_names_step_videos_and_checkpoint(
     tmp_path, loop, monkeypatch
 ):
@@ -106,8 +106,15 @@ def eight_steps(sample, tmp_path_factory):
     return whole, folder / "parts"
 
 
-@pytest.mark.parametrize("part", ["data", "index"])
-@pytest.mark.parametrize("how", ["cut", "flipped"])
+@pytest.mark.parametrize(
+    "part, how",
+    [
+        pytest.param("data", "cut", marks=pytest.mark.slow),
+        ("index", "flipped"),
+        pytest.param("data", "flipped", marks=pytest.mark.slow),
+        pytest.param("index", "cut", marks=pytest.mark.slow),
+    ],
+)
 def test_the_checkpoint_before_a_damaged_one_is_used(
     sample, eight_steps, tmp_path, caplog, part, how
 ):

@@ -137,6 +137,7 @@ def test_fine_tuning_starts_where_the_video_run_stands(sample, tmp_path, monkeyp
         assert low[name] - 1e-6 <= first[name] <= high[name] + 1e-6, name
 
 
+@pytest.mark.slow
 def test_a_resumed_segment_run_ends_with_the_same_weights(sample, tmp_path):
     run_config = RunConfig(FRAMES, LSTM)
     values = {"level": "segment", "segment_labels": True}
@@ -184,6 +185,7 @@ def segment_run(sample, tmp_path_factory):
     return path, train(sample, path, *flags, level="frame")
 
 
+@pytest.mark.slow
 def test_a_run_on_segments_learns(segment_run, sample, tmp_path):
     start = config(sample, tmp_path, "segment", segment_labels=True, max_steps=1)
     Trainer(RunConfig(FRAMES, ModelConfig("FrameLevelLogisticModel")), start).train()

@@ -43,16 +43,24 @@ from youtube8m.training.workers import Workers
     "model",
     [
         DBOF,
-        ModelConfig("LstmModel", hyperparameters={"lstm_cells": 8, "lstm_layers": 1}),
+        pytest.param(
+            ModelConfig(
+                "LstmModel", hyperparameters={"lstm_cells": 8, "lstm_layers": 1}
+            ),
+            marks=pytest.mark.slow,
+        ),
         # With dropout, and noise that chooses among experts.
-        ModelConfig(
-            "LSTMMoE",
-            hyperparameters={
-                "lstm_cells": 8,
-                "num_experts": 4,
-                "active_experts": 2,
-                "expert_size": 8,
-            },
+        pytest.param(
+            ModelConfig(
+                "LSTMMoE",
+                hyperparameters={
+                    "lstm_cells": 8,
+                    "num_experts": 4,
+                    "active_experts": 2,
+                    "expert_size": 8,
+                },
+            ),
+            marks=pytest.mark.slow,
         ),
     ],
     ids=lambda m: m.model,
@@ -168,6 +176,7 @@ def test_one_worker_keeps_no_results_of_its_steps(sample, tmp_path):
     assert kept == [0] * 10
 
 
+@pytest.mark.slow
 def test_reports_take_no_memory_that_stays(tmp_path):
     """TensorFlow keeps 800 bytes for each number of Python's that it is given."""
 
@@ -456,37 +465,45 @@ shares = strategy.experimental_local_results(
 assert [s.device[-5:] for s in shares] == ["CPU:0", "CPU:1"][:replicas]
 assert sum(s.shape[0] for s in shares) == 5
 from tests.helpers import training_runs as t
-for optimizer, rate in ("GradientDescentOptimizer", 0.05), ("AdamOptimizer", 0.001):
-    settings = t.TrainingConfig(train_dir=f"{out}/{optimizer}", train_data_pattern=data,
-        batch_size=int(batch), num_epochs=4, clip_gradient_norm=t.CLIP,
-        optimizer=optimizer, base_learning_rate=rate, regularization_penalty=1e6)
-    t.train(t.RunConfig(t.FRAMES, t.FIXED_DBOF), settings, strategy)
+settings = t.TrainingConfig(train_dir=out, train_data_pattern=data,
+    batch_size=int(batch), num_epochs=4, clip_gradient_norm=t.CLIP,
+    optimizer=sys.argv[5], base_learning_rate=float(sys.argv[6]),
+    regularization_penalty=1e6)
+t.train(t.RunConfig(t.FRAMES, t.FIXED_DBOF), settings, strategy)
 """
 )
 
 
-def test_two_replicas_of_half_the_batch_give_the_same_weights(sample, tmp_path):
+@pytest.mark.parametrize(
+    "optimizer, rate",
+    [
+        ("GradientDescentOptimizer", 0.05),
+        pytest.param("AdamOptimizer", 0.001, marks=pytest.mark.slow),
+    ],
+)
+def test_two_replicas_of_half_the_batch_give_the_same_weights(
+    sample, tmp_path, optimizer, rate
+):
     """After 20 steps with clipping, weight decay and batch normalisation.
 
     Adam's are but for one, whose true gradient is 0, as a batch norm behind it takes it
     out again: Adam makes whole steps of what rounding leaves. They move the mean that
     this batch norm sees.
     """
-    for replicas, batch in ((1, 32), (2, 16)):
-        out = tmp_path / str(replicas)
-        run_python(TRAINING_SCRIPT, replicas, sample["frame/train"], out, batch)
-    for optimizer in ("GradientDescentOptimizer", "AdamOptimizer"):
-        runs = [tmp_path / replicas / optimizer for replicas in "12"]
-        one, two = map(model_weights, runs)
-        if optimizer == "AdamOptimizer":
-            assert one.pop("encoder/input_norm/beta").shape == (32,)
-            assert one.pop("encoder/cluster_norm/moving_mean").shape == (16,)
-        assert len(one) > 15
-        for name in one:
-            np.testing.assert_allclose(one[name], two[name], 0, 1e-5, err_msg=name)
-        for run in runs:
-            assert len(metrics_lines(run)) == 20
-            assert_clipped(run, CLIP, len(one))
+    runs = [tmp_path / replicas for replicas in "12"]
+    for replicas, (run, batch) in enumerate(zip(runs, (32, 16), strict=True), 1):
+        values = (sample["frame/train"], run, batch, optimizer, rate)
+        run_python(TRAINING_SCRIPT, replicas, *values)
+    one, two = map(model_weights, runs)
+    if optimizer == "AdamOptimizer":
+        assert one.pop("encoder/input_norm/beta").shape == (32,)
+        assert one.pop("encoder/cluster_norm/moving_mean").shape == (16,)
+    assert len(one) > 15
+    for name in one:
+        np.testing.assert_allclose(one[name], two[name], 0, 1e-5, err_msg=name)
+    for run in runs:
+        assert len(metrics_lines(run)) == 20
+        assert_clipped(run, CLIP, len(one))
 
 
 def model_weights(train_dir):
@@ -501,7 +518,9 @@ def model_keys(reader):
             yield found[1].replace(".S", "/"), key
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_signals_save_and_end_cleanly(sample, tmp_path, number):
     arguments = (
         f"--train_dir={tmp_path}",

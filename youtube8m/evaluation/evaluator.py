@@ -20,6 +20,7 @@ from youtube8m.errors import UserError, reason
 from youtube8m.evaluation.config import EvaluationConfig
 from youtube8m.metrics import Metrics, top_predictions
 from youtube8m.prediction.predictor import TrainedRun
+from youtube8m.registry import has_users_code
 from youtube8m.runs.best import BestCheckpoints
 from youtube8m.runs.checkpoint_files import step_of, tensorflow_prefix
 from youtube8m.runs.directory import BEST
@@ -120,7 +121,11 @@ class Evaluator:
         )
         self.num_classes = self.trained.run.data.num_classes
         self.loss = losses.create(self.trained.run)
-        self._compiled = tf.function(self._top_and_losses, reduce_retracing=True)
+        self._compiled = tf.function(
+            self._top_and_losses,
+            reduce_retracing=True,
+            autograph=has_users_code(self.loss),
+        )
 
     def run(self) -> dict:
         """Evaluates the newest checkpoint; without --run_once each newer one, too.

@@ -76,7 +76,9 @@ class TrainedRun:
         spec = input_signature(self.run.data)
         self._inputs = tuple(spec)
         self._call = tf.function(
-            lambda inputs: self.model(inputs, training=False), input_signature=[spec]
+            lambda inputs: self.model(inputs, training=False),
+            input_signature=[spec],
+            autograph=False,
         )
 
     def open_shards(

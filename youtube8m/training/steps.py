@@ -21,6 +21,7 @@ from youtube8m.data.reading.batch import batch_signature, device_inputs
 from youtube8m.losses import CrossEntropyLoss, LabelLoss, label_arrays
 from youtube8m.models import VideoModel
 from youtube8m.models.base import Part
+from youtube8m.registry import has_users_code
 from youtube8m.training.config import TrainingConfig
 
 # Results that are sums over the replicas, and all that are one number per step.
@@ -101,6 +102,9 @@ class TrainStep:
         self.stopping = tf.Variable(0.0, trainable=False)
         self.jit_compile = self.config.jit_compile and self._can_be_compiled()
         self._functions = {}  # by the number of steps
+        self._autograph = has_users_code(*self._parts())
+        if not self._autograph:
+            self._update = tf.autograph.experimental.do_not_convert(self._update)
 
     def __call__(self, batch) -> dict:
         """Runs on a batch in the form of `workers.split_batch`, without `id`.
@@ -124,6 +128,11 @@ class TrainStep:
         if steps not in self._functions:
             self._functions[steps] = self._compile(batches)
         return self._functions[steps](batches)
+
+    def _parts(self):
+        model = self.state.model
+        parts = (model.encoder, model.classifier, model.label_processing)
+        return [part for part in (*parts, self.state.loss) if part is not None]
 
     def _can_be_compiled(self):
         reason = None
@@ -210,9 +219,8 @@ class TrainStep:
         Args:
           batch: any inputs of the model, with labels.
         """
-        model, loss = self.state.model, self.state.loss
-        parts = [model.encoder, model.classifier, model.label_processing, loss]
-        own = {type(part).auxiliary_losses for part in parts if part is not None}
+        model = self.state.model
+        own = {type(part).auxiliary_losses for part in self._parts()}
         if own <= {Part.auxiliary_losses, LabelLoss.auxiliary_losses}:
             return []
         idle = []
@@ -227,7 +235,10 @@ class TrainStep:
                 if all(g is None for g in tape.gradient(term, variables))
             ]
 
-        tf.function(lambda: self.strategy.run(trace_replica)).get_concrete_function()
+        trace = tf.function(
+            lambda: self.strategy.run(trace_replica), autograph=self._autograph
+        )
+        trace.get_concrete_function()
         return idle
 
     def _auxiliary_terms(self, outputs, batch):

@@ -193,4 +193,6 @@ def _gather_function(strategy):
         value = tf.identity(value)  # a function's argument has no device
         return tf.distribute.get_replica_context().all_gather(value, axis=0)
 
-    return tf.function(lambda value: strategy.run(gather, args=(value,)))
+    return tf.function(
+        lambda value: strategy.run(gather, args=(value,)), autograph=False
+    )

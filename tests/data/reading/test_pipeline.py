@@ -703,6 +703,7 @@ next(batches)
 """
 
 
+@pytest.mark.slow
 def test_a_process_ends_with_an_open_iteration(folder):
     with processes.started("-c", ITERATE, folder / "*.tfrecord") as process:
         assert process.wait(timeout=100) == 0

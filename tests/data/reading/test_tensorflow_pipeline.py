@@ -128,6 +128,15 @@ def assert_same(ours, plain, **arguments):
     return first
 
 
+def some_slow(samplings):
+    """Yields parameters; of each way of choosing frames the first is quick."""
+    seen = set()
+    for values in samplings:
+        marks = [pytest.mark.slow] if values["frame_sampling"] in seen else []
+        seen.add(values["frame_sampling"])
+        yield pytest.param(values, marks=marks)
+
+
 # Batches in order.
 
 
@@ -159,7 +168,7 @@ def test_the_same_is_read_without_labels(tmp_path, make, config):
         TensorFlowShards.open(pattern, "--f", config)
 
 
-@pytest.mark.parametrize("values", SAMPLINGS[3:7], ids=str)
+@pytest.mark.parametrize("values", some_slow(SAMPLINGS[3:7]), ids=str)
 def test_the_same_crops_are_read(pattern, values):
     shards = both(pattern, dataclasses.replace(FRAMES, **values))
     found = assert_same(*shards, batch_size=4, crop_starts=(0, 3, 50))
@@ -186,7 +195,14 @@ def test_several_readers_read_every_record_once(plain):
     assert sorted(example["id"].decode() for example in found) == sorted(NAMES)
 
 
-@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize(
+    "count",
+    [
+        pytest.param(2, marks=pytest.mark.slow),
+        3,
+        pytest.param(5, marks=pytest.mark.slow),
+    ],
+)
 def test_parts_in_order_make_the_whole(plain, count):
     parts = [
         read(plain, plain.ordered_batches(4, part=(index, count)))
@@ -199,17 +215,19 @@ def test_parts_in_order_make_the_whole(plain, count):
 @pytest.mark.parametrize(
     "files, config, labels, count",
     [
-        (
+        pytest.param(
             "audioset_frame/eval/*",
             DataConfig(("audio_embedding",), (128,), True, num_classes=527),
             True,
             10_185,
+            marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             "yt8m_2018_video/validate/*",
             DataConfig(("mean_rgb", "mean_audio"), (1024, 128)),
             True,
             4_579,
+            marks=pytest.mark.slow,
         ),
         ("yt8m_2017_video/test/*", DataConfig(("mean_rgb",), (1024,)), False, 512),
     ],
@@ -276,7 +294,7 @@ def test_every_record_comes_once_an_epoch_and_batches_cross_epochs(plain):
         assert batch["position"].numpy().tolist() == expected
 
 
-@pytest.mark.parametrize("num_readers", [1, 3])
+@pytest.mark.parametrize("num_readers", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_order_is_a_function_of_the_seed_and_the_epoch(plain, num_readers):
     def order(seed, **arguments):
         return names(
@@ -356,7 +374,11 @@ def test_order_does_not_depend_on_global_seeds(plain):
 
 @pytest.mark.parametrize(
     "values, batch_size",
-    [(SAMPLINGS[0], 4), (SAMPLINGS[3], 4), (SAMPLINGS[7], TOTAL)],
+    [
+        pytest.param(SAMPLINGS[0], 4, marks=pytest.mark.slow),
+        (SAMPLINGS[3], 4),
+        pytest.param(SAMPLINGS[7], TOTAL, marks=pytest.mark.slow),
+    ],
     ids=["all", "crop", "windows, whole epochs"],
 )
 def test_resuming_gives_exactly_the_batches_behind(pattern, values, batch_size):
@@ -388,7 +410,9 @@ def test_segments_train_in_full_batches_and_resume_within_a_video(rated_pattern)
         assert read(shards, rest) == found[4 * (number + 1) :]
 
 
-@pytest.mark.parametrize("segments", [False, True])
+@pytest.mark.parametrize(
+    "segments", [pytest.param(False, marks=pytest.mark.slow), True]
+)
 def test_workers_share_each_batch(rated_pattern, segments):
     shards = TensorFlowShards.open(rated_pattern, "--f", FRAMES, segments=segments)
     whole = list(shards.iterate(training(shards, 5)))
@@ -430,10 +454,12 @@ def possible(config, length):
     return {tuple(sample) for sample in samples}
 
 
-@pytest.mark.parametrize("values", SAMPLINGS[3:], ids=str)
+@pytest.mark.parametrize("values", some_slow(SAMPLINGS[3:]), ids=str)
 def test_drawn_frames_are_those_that_ours_may_draw(values):
     config = dataclasses.replace(FRAMES, **values)
-    draw = tf.function(lambda seed, n: choose_frames(config, n[None], seed=seed))
+    draw = tf.function(
+        lambda seed, n: choose_frames(config, n[None], seed=seed), autograph=False
+    )
     for length in (1, 2, 13, 60):
         seeds = [tf.constant([5, n], tf.int64) for n in range(300)]
         drawn = [

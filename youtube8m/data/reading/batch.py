@@ -86,6 +86,7 @@ def share_examples(
     Its `position` is that of the whole batch. Batches below `least_rows` are left out.
     """
 
+    @tf.autograph.experimental.do_not_convert
     def take_share(batch):
         position = batch.pop("position")[-1]
         own = order.share(tf.size(batch["id"]), *worker)

@@ -208,7 +208,8 @@ class Shards:
         batches = self._load(locations, batch_size, starts=crop_starts)
         if self.segments:
             batches = pad_examples(batches.unbatch(), batch_size)
-        return batches.map(without_position).prefetch(1)
+        plain = tf.autograph.experimental.do_not_convert(without_position)
+        return batches.map(plain).prefetch(1)
 
     def _shuffle(self, epoch, seed, num_readers, buffer):
         of_files, of_records = frame_sampling.draws(seed, [2 * epoch, 2 * epoch + 1])
@@ -263,6 +264,7 @@ class Shards:
                 raise error
             return [batch[name] for name in signature]
 
+        @tf.autograph.experimental.do_not_convert
         def to_batch(found, position):
             types = [spec.dtype for spec in signature.values()]
             values = tf.numpy_function(load, [*found], types)

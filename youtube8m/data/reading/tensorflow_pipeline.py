@@ -68,6 +68,7 @@ class TensorFlowShards(Shards):
         buffer = shuffle_buffer or self.default_buffer(batch_size)
         first_epoch, done, examples_done = map(int, start)
 
+        @tf.autograph.experimental.do_not_convert
         def records_of(epoch):
             """(epoch, number in it, record) of those that are not consumed yet."""
             # For this graph: the order must not depend on the process's seed.
@@ -81,6 +82,7 @@ class TensorFlowShards(Shards):
             records = records.skip(done * tf.cast(epoch == first_epoch, tf.int64))
             return records.map(lambda number, record: (epoch, number, record))
 
+        @tf.autograph.experimental.do_not_convert
         def parse(epoch, number, record):
             own_seed = tf.random.fold_in(tf.stack([seed, epoch]), number)
             examples = self._parse(record, seed=own_seed)
@@ -122,6 +124,7 @@ class TensorFlowShards(Shards):
         if several or self.segments:
             return records.map(parse, tf.data.AUTOTUNE).unbatch()
 
+        @tf.autograph.experimental.do_not_convert
         def parse_one(*record):
             return {name: values[0] for name, values in parse(*record).items()}
 
