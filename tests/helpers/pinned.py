@@ -10,6 +10,7 @@ import importlib
 import pathlib
 import textwrap
 
+from youtube8m.benchmarks.extraction import ClipConfig
 from youtube8m.benchmarks.workload import BenchmarkConfig
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig, ModelConfig
@@ -53,6 +54,7 @@ CONFIGS = {
     "merge_shards": _of_tool("merge_shards", "MergeConfig"),
     "segment_eval_inference": _of_tool("segment_eval_inference", "MeasureConfig"),
     "benchmark": BenchmarkConfig,
+    "benchmark_extract": ClipConfig,
     "extract_features": ExtractConfig,
     "predict": PredictConfig,
 }

@@ -55,8 +55,12 @@ def _files(config):
     """What depends on files of the user, and its files, as absolute paths."""
     model_dir = os.path.expanduser(config.model_dir)
     files = {}
-    for name in ("image_model", "image_weights"):
-        path = os.path.expanduser(getattr(config, name))
+    names = {"image_model": (STARTER,), "image_weights": ("imagenet", "random")}
+    for name, no_files in names.items():
+        value = getattr(config, name)
+        path = os.path.expanduser(value)
+        if value in no_files:
+            continue
         if os.path.isdir(path):
             walk = os.walk(path)
             inside = sorted(os.path.join(top, n) for top, _, ns in walk for n in ns)
@@ -70,9 +74,6 @@ def _files(config):
     if config.audio:
         files["vggish"] = [os.path.join(model_dir, model_files.CHECKPOINT)]
         files["vggish_pca"] = [os.path.join(model_dir, model_files.VGGISH_PCA)]
-    if config.image_model == STARTER:
-        files.pop("image_model", None)
-        files.pop("image_weights", None)
     return {name: list(map(os.path.abspath, paths)) for name, paths in files.items()}
 
 
