@@ -126,7 +126,7 @@ class TrainedRun:
         names = self.run.data.feature_names
         if different := differences(made, self.run.features, names):
             raise UserError(
-                f"{flag}: its features and those that the run in "
+                f"{flag}: these features and those that the run in "
                 f"{self.directory.path} was trained on were made differently "
                 f"({different_values(different)}); extract them as the run's were"
             )
