@@ -132,6 +132,19 @@ def test_an_interrupted_call_writes_what_is_done(folder, tmp_path, monkeypatch):
     assert len(read(tmp_path / "out" / "videos00001.tfrecord")) == 2
 
 
+def test_an_id_from_another_path_is_told(folder, tmp_path, caplog):
+    videos = {"input_videos": str(folder / "red.mp4")}
+    assert extract_videos(config(folder, tmp_path, **videos)) == 1
+    (tmp_path / "sub").mkdir()
+    other = tmp_path / "sub" / "red.mp4"
+    other.write_bytes((folder / "green.mp4").read_bytes())
+    assert extract_videos(config(folder, tmp_path, input_videos=str(other))) == 0
+    assert "1 videos have ids that were extracted before from other paths, first " in (
+        caplog.text
+    )
+    assert str(other) in caplog.text
+
+
 def test_other_flags_for_the_same_directory_are_an_error(folder, tmp_path):
     videos = {"input_videos": str(folder / "red.mp4")}
     extract_videos(config(folder, tmp_path, **videos))

@@ -192,9 +192,10 @@ class Extraction:
         found = self.extractor.extract_file(video.path)
         without = found.audio is None and not self.config.insert_zero_audio_features
         if self.config.audio and without:
+            several = isinstance(self.config, ExtractConfig)
+            other = ", or --noaudio for all videos" if several else ""
             raise VideoError(
-                f"{video.path}: has no sound; give --insert_zero_audio_features, or "
-                "--noaudio for all videos"
+                f"{video.path}: has no sound; give --insert_zero_audio_features{other}"
             )
         return found
 
@@ -269,7 +270,18 @@ class _Shards:
         self.rows = self._read_index()
 
     def leave_out_written(self, videos: Sequence[Video]) -> Sequence[Video]:
-        written = {row[1] for row in self.rows}
+        written = {video_id: path for _, video_id, path, _ in self.rows}
+        known = [video for video in videos if video.id in written]
+        moved = [video for video in known if written[video.id] != video.path]
+        if moved:
+            logging.warning(
+                "%d videos have ids that were extracted before from other paths, "
+                "first %s (%s); taken for the same and left out: rename them, or "
+                "name another --output_dir, if they are not",
+                len(moved),
+                moved[0].path,
+                written[moved[0].id],
+            )
         return [video for video in videos if video.id not in written]
 
     def describe(self, values: dict) -> None:
