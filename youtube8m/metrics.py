@@ -170,6 +170,7 @@ class Metrics:
 
     @property
     def num_examples(self) -> int:
+        """How many videos were added."""
         return self._sums["examples"]
 
     def result(self, top_n: int | None = None) -> dict[str, Any]:

@@ -91,8 +91,8 @@ def test_clips_of_three_kinds_are_told_apart(folder):
 
 @pytest.mark.slow
 def test_readmes_commands(folder):
-    install, of_youtube8m, *own = shell_commands(README)
-    assert install.startswith("pip install") and "yt8m/lstm" in of_youtube8m
+    of_youtube8m, *own = shell_commands(README)
+    assert "yt8m/lstm" in of_youtube8m and len(own) == 3
     for line in own:
         printed = execute(line, folder)
     assert rows(printed)[1][0] == "my.mp4"

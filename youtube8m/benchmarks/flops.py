@@ -33,9 +33,8 @@ def count_flops(function: Callable[[], Any]) -> int:
 def operation_flops(kind: str, attributes: Mapping, inputs, outputs) -> int:
     """Operations of one TensorFlow operation, by the shapes of its tensors.
 
-    Returns:
-      0 for all but matrix products and cuDNN's recurrent layers (whose parameters
-      [P] are used once for each video and frame of [T, B, D]).
+    0 for all but matrix products and cuDNN's recurrent layers (whose parameters [P] are
+    used once for each video and frame of [T, B, D]).
     """
     if kind in ("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"):
         turned = attributes.get("transpose_a") or attributes.get("adj_x")

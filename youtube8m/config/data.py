@@ -64,8 +64,8 @@ class DataConfig(Config):
     released_crops: bool = flag(
         False,
         "Crop frames as the released code of Zou et al. 2017 does: each feature has "
-        "a start of its own, and pads count as frames. Also with --released_code and "
-        "--frame_sampling=crop or interval.",
+        "a start of its own, and padding counts as frames. Also with --released_code "
+        "and --frame_sampling=crop or interval.",
     )
 
     def __post_init__(self):

@@ -14,14 +14,9 @@ def below(uniform):
 
 
 def random_frame_indices(uniform, num_frames):
-    """floor(u * n): independent frames of each video, with replacement.
+    """floor(u n): independent frames of each video, with replacement.
 
-    Args:
-      uniform: float [B, k] in [0, 1).
-      num_frames: int [B].
-
-    Returns:
-      int32 [B, k].
+    u float [B, k] in [0, 1), n int [B] -> int32 [B, k].
     """
     return below(uniform)(ops.cast(num_frames, "float32")[:, None])
 
@@ -29,12 +24,7 @@ def random_frame_indices(uniform, num_frames):
 def random_sequence_indices(uniform, num_frames, size: int):
     """`size` neighbouring frames from a start that u gives; the last frame repeats.
 
-    Args:
-      uniform: float [B, 1] in [0, 1).
-      num_frames: int [B].
-
-    Returns:
-      int32 [B, size].
+    u float [B, 1] in [0, 1), n int [B] -> int32 [B, size].
     """
     num_frames = ops.cast(num_frames, "int32")[:, None]
     start = frame_indices.run_starts(ops, below(uniform), num_frames, size)
@@ -75,6 +65,7 @@ class SampleFrames(Configured, keras.layers.Layer):
         return ops.broadcast_to(even[None, :], (batch, count))
 
     def indices(self, uniform, num_frames):
+        """The chosen frames int32 [B, k] of videos of `num_frames` int [B]."""
         if self.contiguous:
             return random_sequence_indices(uniform, num_frames, self.size)
         return random_frame_indices(uniform, num_frames)

@@ -72,9 +72,7 @@ class NormalizedFeatures(keras.layers.Layer):
             keras.backend.standardize_dtype(x.dtype)
         )
         x, epsilon = ops.cast(x, "float32"), _NORM_EPSILON
-        if (
-            is_bytes
-        ):  # dequantised without the scale, which division by the norm cancels
+        if is_bytes:  # without the scale, which division by the norm cancels
             scale, offset = _scale_and_offset()
             x, epsilon = x + offset / scale, epsilon / scale**2
         squared = ops.sum(ops.square(x), axis=-1, keepdims=True)

@@ -1,4 +1,7 @@
-"""Batch normalisation as TF-slim trains it, with statistics that are right sooner."""
+"""Batch normalisation as TF-slim trains it, with statistics that are right sooner.
+
+y = BatchNorm()(x, mask, training=True)      # [B, T, D], bool [B, T] -> [B, T, D]
+"""
 
 from typing import Annotated
 

@@ -21,6 +21,10 @@ ENCODERS = Registry("--model")
 CLASSIFIERS = Registry("--video_level_classifier_model")
 LABEL_PROCESSING = Registry("--label_processing")
 
+ReleasedCode = Annotated[
+    bool, "Compute what the authors' code does where it differs from the paper."
+]
+
 
 def count_verticals(verticals: Sequence[int], number: int | None = None) -> int:
     """The number of verticals V.
@@ -112,8 +116,7 @@ class FrameEncoder(Part):
     def select(self, frames, frame_mask, training=False):
         """Chooses the frames for `call` while they are still bytes; by default all.
 
-        Returns:
-          frames [B, k, D] and mask [B, k].
+        Returns frames [B, k, D] and mask [B, k].
         """
         return frames, frame_mask
 
@@ -130,9 +133,7 @@ class ReproducedEncoder(FrameEncoder):
 
     def __init__(
         self,
-        released_code: Annotated[
-            bool, "Compute what the authors' code does where it differs from the paper."
-        ] = False,
+        released_code: ReleasedCode = False,
         max_frames: int | None = None,
         **kwargs,
     ):

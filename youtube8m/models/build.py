@@ -67,8 +67,7 @@ def unfit_classifier(encoder: type, name: str) -> UserError:
 def complete(run: RunConfig) -> RunConfig:
     """The run with all hyper-parameters of its model, also those that its file lacks.
 
-    Raises:
-      UserError: as `parts`.
+    Raises UserError as `parts`.
     """
     config = run.model
     classes = parts(config)

@@ -36,9 +36,7 @@ def import_module(name: str) -> str:
     Args:
       name: as Python's import takes it, or the path of a .py file.
 
-    Returns:
-      The name; of a file its absolute path.
-
+    Returns the name; of a file its absolute path.
     Raises UserError if it cannot be imported; the message has the file and the line.
     """
     try:

@@ -1,4 +1,7 @@
-"""Cutting whole videos into five-second segments."""
+"""Cutting whole videos into five-second segments.
+
+segments, lengths, videos, starts = split_segments(batch["frames"], batch["num_frames"])
+"""
 
 import numpy as np
 

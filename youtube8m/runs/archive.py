@@ -66,9 +66,8 @@ def unpack(path: str, directory: str) -> str:
 
     A directory that all files share is left out.
 
-    Raises:
-      UserError: the archive is damaged, too large or not of a model, a member is not a
-        regular file or would lie elsewhere, or `directory` has other files.
+    Raises UserError if the archive is damaged, too large or not of a model, a member is
+    not a regular file or would lie elsewhere, or `directory` has other files.
     """
     source = f"--input_model_tgz={path}"
     try:

@@ -1,4 +1,10 @@
-"""The files of checkpoints: which ones there are, and the variables in each."""
+"""The files of checkpoints: which ones there are, and the variables in each.
+
+    *_, newest = find_checkpoints("/tmp/run")      # prefixes, .../model.ckpt-900 last
+    CheckpointReader(newest).part_shapes("model")  # {"encoder/hidden/kernel": [64, 8]}
+
+A prefix is what the paths of a checkpoint's files have in common.
+"""
 
 import atexit
 import functools
@@ -93,8 +99,7 @@ def _parse_number(prefix):
 def listed_checkpoints(path: str) -> list[str] | None:
     """The prefixes that the file `checkpoint` of a directory lists, oldest first.
 
-    Returns:
-      An empty list if there is no such file, None if it is damaged.
+    An empty list if there is no such file, None if it is damaged.
     """
     directory = tensorflow_directory(path)
     try:

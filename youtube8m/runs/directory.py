@@ -75,9 +75,8 @@ class RunDirectory:
         Args:
           complete: fills in what files of earlier versions lack, `models.complete`.
 
-        Raises:
-          UserError: it holds another model or cannot be written; or with `start_new`
-            it is not a run directory.
+        Raises UserError if it holds another model or cannot be written, or with
+        `start_new` is not a run directory.
         """
         if not self.writes:
             return

@@ -1,5 +1,9 @@
 """Checkpoints of the starter code (TensorFlow 1), read as if they were ours.
 
+    checkpoint = StarterCheckpoint("/tmp/theirs/model.ckpt-900")
+    run = checkpoint.complete(run, given={})           # its sizes, by the variables
+    values = checkpoint.values(shapes, num_classes)    # by the names of our weights
+
 Each of our weights comes from one variable of the starter code: `starter_name` names
 it, `our_layout` converts its value.
 """
@@ -136,9 +140,8 @@ class StarterCheckpoint(CheckpointReader):
         Args:
           given: hyper-parameters; the UNSAVED ones among them are used.
 
-        Raises:
-          UserError: the model is not one of the starter code's, or the variables hold
-            no classifier.
+        Raises UserError if the model is not one of the starter code's, or the variables
+        hold no classifier.
         """
         if run.model.model not in MODELS:
             raise UserError(
@@ -193,9 +196,8 @@ class StarterCheckpoint(CheckpointReader):
           shapes: of our weights, by name.
           slot: reads the weights' slot of this name instead, such as Adam or Adam_1.
 
-        Raises:
-          UserError: a variable is missing, has another shape or (without `slot`) fits
-            no weight; all such variables are listed.
+        Raises UserError, which lists all variables that are missing, have another shape
+        or (without `slot`) fit no weight.
         """
         end = f"/{slot}" if slot else ""
         self._check(shapes, end)

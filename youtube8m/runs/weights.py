@@ -1,4 +1,8 @@
-"""The weights of a trained run, ours or the starter code's."""
+"""The weights of a trained run, ours or the starter code's.
+
+prefix = load_newest(directory, functools.partial(load_weights, model))
+save_weights(model, RunDirectory("/tmp/averaged"), step=900)
+"""
 
 import contextlib
 import re
@@ -86,9 +90,7 @@ def shapes_of(variables: dict[str, tf.Variable]) -> dict[str, list[int]]:
 def load_newest(directory: RunDirectory, load: Callable[[str], None]) -> str | None:
     """Loads the newest checkpoint, or an older one where `load` raises a UserError.
 
-    Returns:
-      The prefix that was loaded; None if the directory has no checkpoint.
-
+    Returns the prefix that was loaded; None if the directory has no checkpoint.
     Raises the UserError of the newest one if none can be loaded.
     """
     problems = []

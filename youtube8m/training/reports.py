@@ -1,4 +1,9 @@
-"""The reports of a training run: console lines, TensorBoard scalars, metrics.jsonl."""
+"""The reports of a training run: console lines, TensorBoard scalars, metrics.jsonl.
+
+with TrainingReport(directory, first_step=0, total_steps=1000) as report:
+    report.steps(1, results, origins)
+    report.flush(metrics)
+"""
 
 import contextlib
 import json

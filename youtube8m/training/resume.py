@@ -1,4 +1,7 @@
-"""training_flags.json: the flags that the state of training depends on."""
+"""training_flags.json: the flags that the state of training depends on.
+
+flags = resume_flags(directory, flags)       # those the run began with, or `flags`
+"""
 
 import dataclasses
 import os
@@ -42,10 +45,8 @@ def resume_flags(
 
     A warning names each flag that differs, except the `derived`, which nobody gave.
 
-    Raises:
-      UserError: another optimizer, another decay of its averages, another precision,
-        another input pipeline, segments instead of videos, or other shards than the
-        checkpoints belong to.
+    Raises UserError for another optimizer, decay of its averages, precision or input
+    pipeline, for segments instead of videos, or for other shards.
     """
     path = directory.file(_NAME)
     begun = directory.latest_checkpoint() and os.path.exists(path)

@@ -1,4 +1,9 @@
-"""Saving and restoring the whole state of training."""
+"""Saving and restoring the whole state of training.
+
+saver = Saver(directory, state, keep=5)
+saver.restore()                        # the newest sound checkpoint, if there is one
+prefix = saver.save()                  # model.ckpt-STEP
+"""
 
 import dataclasses
 import functools

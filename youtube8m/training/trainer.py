@@ -133,8 +133,7 @@ class Trainer:
     def train(self) -> dict:
         """Trains to the end of the data, --max_steps, SIGTERM or Ctrl-C.
 
-        Returns:
-          The last reported metrics of the training batches, and `step`.
+        Returns the last reported metrics of the training batches, and `step`.
         """
         try:
             return self._train()

@@ -1,4 +1,9 @@
-"""Weights of a new run that do not start at random."""
+"""Weights of a new run that do not start at random.
+
+lines = initialize_weights(model, config, directory)   # by its flags
+found = warm_start(model, "/tmp/other/model.ckpt-900")
+found.loaded, found.missing                            # names of weights
+"""
 
 import os
 from typing import NamedTuple
@@ -25,10 +30,7 @@ def initialize_weights(
     """Sets the weights that --label_correlation_file and --warm_start_from hold.
 
     A run that resumes takes none. They are read before --start_new_model removes the
-    earlier run in `directory`.
-
-    Returns:
-      Lines for the log.
+    earlier run in `directory`. Returns lines for the log.
 
     Raises UserError if a file is missing or cannot be read, or would be removed.
     """

@@ -1,4 +1,9 @@
-"""The devices and machines that train a run, as TensorFlow's strategies."""
+"""The devices and machines that train a run, as TensorFlow's strategies.
+
+workers = Workers.from_environment(os.environ)         # by TF_CONFIG
+strategy = workers.strategy(num_gpu=8)
+shares = split_batch(strategy, batch)
+"""
 
 import contextlib
 import dataclasses
@@ -16,8 +21,6 @@ from youtube8m.errors import UserError
 from youtube8m.util.json import JsonError, parse_json
 
 _TASKS = ("chief", "master", "worker")  # the starter code's chief is called master
-
-
 _REMINDER_SECONDS = 30.0
 
 
@@ -167,8 +170,7 @@ def split_batch(strategy: tf.distribute.Strategy, batch: dict):
 
     The copies to the devices start at once, while these still run the step before.
 
-    Returns:
-      The batch in per-replica form, or None if there are fewer rows than replicas.
+    Returns it in per-replica form, or None if there are fewer rows than replicas.
     """
     devices = strategy.extended.worker_devices
     rows, replicas = len(next(iter(batch.values()))), len(devices)

@@ -1,4 +1,8 @@
-"""Files and directories that are either complete or absent."""
+"""Paths that users give, and files that are either complete or absent.
+
+for path in split_paths("a.csv,b.csv"): ...
+with replacing("~/merged.csv", "--output_file") as file: ...
+"""
 
 import contextlib
 import glob

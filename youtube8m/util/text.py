@@ -1,7 +1,8 @@
-"""Text for people to read.
+"""Text for people to read, and ids as text.
 
 print("\\n".join(aligned([("name", "size"), ("MoeModel", "1,024")], numbers=(1,))))
 shortened("a name of many words", 10)  # 'a name ...'
+encode_id(decode_id(b"aA\\xff"))        # the same bytes
 """
 
 from collections.abc import Sequence

@@ -70,5 +70,5 @@ class Addresses:
 
     @property
     def _data(self):
-        # https: its certificate is that of another host
+        # Not https: the certificate there is that of another host.
         return self.base_url or "http://data.yt8m.org"

@@ -1,6 +1,6 @@
 """The files of a partition: their names on the servers and here, and their md5 sums.
 
-files = parse_plan(text, "2/frame/train")
+files = parse_plan(text)           # what Addresses().plan("2/frame/train") holds
 mine = [file for file in files if file.is_in(parse_shard("1,100"))]
 """
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import keras
 from keras import ops
 
-from youtube8m.models.base import CLASSIFIERS
+from youtube8m.models.base import CLASSIFIERS, ReleasedCode
 from youtube8m.models.starter.classifiers import DenseClassifier, MoeModel
 from youtube8m.registry import require_choice, require_share
 
@@ -33,9 +33,7 @@ class MultiLayerMoeModel(MoeModel):
         moe_hidden_size: Annotated[
             int, "Units of the hidden layers of gates and experts (h)."
         ] = 2048,
-        released_code: Annotated[
-            bool, "Compute what the authors' code does where it differs from the paper."
-        ] = False,
+        released_code: ReleasedCode = False,
         moe_gate_bias: Annotated[bool, "Give the gates biases."] = True,
         moe_dummy_expert: Annotated[
             bool, "Add an expert that predicts 0 to those of each class."

@@ -9,6 +9,8 @@ from keras import ops
 from youtube8m.models.base import CLASSIFIERS, Classifier
 from youtube8m.models.starter.regularization import weight_decay
 
+NumMixtures = Annotated[int, "Experts per class, without the dummy expert (M)."]
+
 
 class DenseClassifier(Classifier):
     """A classifier made of fully connected layers."""
@@ -65,9 +67,7 @@ class MoeModel(DenseClassifier):
     def __init__(
         self,
         num_classes: int,
-        moe_num_mixtures: Annotated[
-            int, "Experts per class, without the dummy expert (M)."
-        ] = 2,
+        moe_num_mixtures: NumMixtures = 2,
         moe_gate_bias: Annotated[bool, "Give the gates biases."] = False,
         moe_dummy_expert: Annotated[
             bool, "Add an expert that predicts 0 to those of each class."

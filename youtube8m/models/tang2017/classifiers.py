@@ -11,8 +11,8 @@ from keras import ops
 
 from youtube8m.layers.normalization import BatchNorm, SlimBatchNorm
 from youtube8m.layers.targets import cross_entropy, multi_hot
-from youtube8m.models.base import CLASSIFIERS, count_verticals
-from youtube8m.models.starter.classifiers import DenseClassifier, MoeModel
+from youtube8m.models.base import CLASSIFIERS, ReleasedCode, count_verticals
+from youtube8m.models.starter.classifiers import DenseClassifier, MoeModel, NumMixtures
 from youtube8m.registry import AtLeast, require_choice, require_share
 
 _EPSILON = 1e-5  # of the logarithms, as in the cross entropy
@@ -92,10 +92,9 @@ class PerVerticalModel(_PerVertical):
         num_classes: int,
         verticals: tuple[int, ...],
         vertical_bias: Annotated[bool, "Give the logistic regressions a bias."] = True,
-        num_verticals: int | None = None,
         **kwargs,
     ):
-        super().__init__(num_classes, verticals, num_verticals, **kwargs)
+        super().__init__(num_classes, verticals, **kwargs)
 
     def _make_head(self, classes, name, shape):
         return self.make_dense(classes, name, shape, use_bias=self.vertical_bias)
@@ -116,8 +115,7 @@ class PerVerticalMoeModel(_PerVertical):
 
     Args:
       verticals: the vertical of each class, C integers in [0, V).
-      num_verticals: V, if the last verticals have no class; None counts the verticals
-        up to the last one with a class.
+      num_verticals: V; see PerVerticalModel.
 
     Input shape: V tensors [B, H_v], or one [B, H] for all verticals.
     Output shape: [B, C].
@@ -129,20 +127,13 @@ class PerVerticalMoeModel(_PerVertical):
         self,
         num_classes: int,
         verticals: tuple[int, ...],
-        moe_num_mixtures: Annotated[
-            int, "Experts per class, without the dummy expert (M)."
-        ] = 2,
-        num_verticals: int | None = None,
+        moe_num_mixtures: NumMixtures = 2,
         **kwargs,
     ):
-        super().__init__(num_classes, verticals, num_verticals, **kwargs)
+        super().__init__(num_classes, verticals, **kwargs)
 
     def _make_head(self, classes, name, shape):
-        head = MoeModel(
-            classes, self.moe_num_mixtures, dtype=self.dtype_policy, name=name
-        )
-        head.build(shape)
-        return head
+        return _make_mixture(self, shape[-1], name, classes, self.moe_num_mixtures)
 
 
 @CLASSIFIERS.register
@@ -163,8 +154,9 @@ class HierarchicalMoeModel(DenseClassifier):
 
     Args:
       verticals: the vertical of each class, C integers in [0, V).
-      num_verticals: V, if the last verticals have no class; None counts the verticals
-        up to the last one with a class.
+      num_verticals: V; see PerVerticalModel.
+
+    Input shape: [B, H]. Output: `predictions` [B, C], `coarse_predictions` [B, V].
     """
 
     reported_by = "tang2017-hmoe"
@@ -179,9 +171,7 @@ class HierarchicalMoeModel(DenseClassifier):
         coarse_loss_weight: Annotated[
             float, "Factor of the verticals' cross entropy in the loss (w)."
         ] = 1.0,
-        released_code: Annotated[
-            bool, "Compute what the authors' code does where it differs from the paper."
-        ] = False,
+        released_code: ReleasedCode = False,
         coarse_values: Annotated[
             str,
             "What the classes get of the verticals: logits (the paper) or "
@@ -196,16 +186,11 @@ class HierarchicalMoeModel(DenseClassifier):
         self.num_verticals = count_verticals(self.verticals, num_verticals)
 
     def build(self, input_shape):
-        policy = {"dtype": self.dtype_policy}
-        self.coarse = MoeModel(
-            self.num_verticals, self.coarse_num_mixtures, name="coarse", **policy
-        )
-        self.fine = MoeModel(
-            self.num_classes, self.label_num_mixtures, name="fine", **policy
-        )
-        *batch, size = input_shape
-        self.coarse.build(input_shape)
-        self.fine.build((*batch, size + self.num_verticals))
+        size, verticals = input_shape[-1], self.num_verticals
+        experts, fine_experts = self.coarse_num_mixtures, self.label_num_mixtures
+        self.coarse = _make_mixture(self, size, "coarse", verticals, experts)
+        size += verticals
+        self.fine = _make_mixture(self, size, "fine", self.num_classes, fine_experts)
 
     def call(self, descriptor, training=False):
         coarse = self.coarse(descriptor)
@@ -264,9 +249,7 @@ class ClassifierChainModel(DenseClassifier):
         num_classes: int,
         class_counts: tuple[int, ...] | None = None,
         chain_groups: Annotated[int, "Number of groups of classes (G)."] = 12,
-        moe_num_mixtures: Annotated[
-            int, "Experts per class, without the dummy expert (M)."
-        ] = 8,
+        moe_num_mixtures: NumMixtures = 8,
         feature_bottleneck: Annotated[
             int,
             "Units between the descriptor and the groups (F); 0 for no such layer.",
@@ -297,7 +280,7 @@ class ClassifierChainModel(DenseClassifier):
         self._sizes = sizes
 
     def build(self, input_shape):
-        *batch, size = input_shape
+        size = input_shape[-1]
         self.reduce = self.reduce_norm = self.bottleneck = None
         if self.feature_bottleneck:
             self.reduce, self.reduce_norm = self._make_bottleneck(
@@ -318,13 +301,8 @@ class ClassifierChainModel(DenseClassifier):
         for number, classes in enumerate(self._sizes):
             if self.distribution_bottleneck:
                 self.norms.append(self._make_norm(known, f"norm_{number}"))
-            group = MoeModel(
-                classes,
-                self.moe_num_mixtures,
-                dtype=self.dtype_policy,
-                name=f"group_{number}",
-            )
-            group.build((*batch, known + size))
+            name, experts = f"group_{number}", self.moe_num_mixtures
+            group = _make_mixture(self, known + size, name, classes, experts)
             self.groups.append(group)
 
     def _make_bottleneck(self, name, size, units):
@@ -364,6 +342,12 @@ class ClassifierChainModel(DenseClassifier):
         if self.bottleneck is not None:
             return ops.matmul(scores, self.bottleneck[start:end])
         return ops.pad(scores, [[0, 0], [start, self.num_classes - end]])
+
+
+def _make_mixture(part, size, name, classes, experts):
+    """A built MoeModel [B, size] -> [B, classes], a layer of `part`."""
+    sizes = {"num_classes": classes, "moe_num_mixtures": experts}
+    return part.sublayer(MoeModel, size, name, **sizes)
 
 
 def _require_one_per_class(name, values, num_classes):

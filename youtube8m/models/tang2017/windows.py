@@ -40,13 +40,7 @@ def split_windows(x, frame_mask, size: int):
 def windowed_max(x, frame_mask, size: int):
     """Maximum of each window's real frames; 0 in windows without one.
 
-    Args:
-      x: [B, T, H].
-      frame_mask: bool [B, T].
-      size: frames in a window.
-
-    Returns:
-      [B, W, H] and bool [B, W], which windows have a real frame.
+    x [B, T, H], frame_mask [B, T] -> [B, W, H] and bool [B, W], which windows have one.
     """
     windows, real = split_windows(x, frame_mask, size)
     lowest = ops.full_like(windows, LOWEST)
@@ -58,13 +52,7 @@ def windowed_max(x, frame_mask, size: int):
 def window_indices(uniform, counts, size: int):
     """size w + floor(u n_w): a frame of each window w, among its first n_w.
 
-    Args:
-      uniform: float [B, W] in [0, 1).
-      counts: int [B, W], n_w.
-      size: frames in a window.
-
-    Returns:
-      int32 [B, W].
+    u float [B, W] in [0, 1), n int [B, W] -> int32 [B, W].
     """
     return frame_indices.window_indices(ops, below(uniform), counts, size)
 

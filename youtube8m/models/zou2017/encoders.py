@@ -51,7 +51,7 @@ class _TwoBiLSTMs(FrameEncoder):
         self.top.build((*frames_shape[:-1], 2 * self.lstm_cells))
 
     def _encode(self, frames, frame_mask, training):
-        """The second layer's outputs [B, T, H or 2 H] and its `Final`."""
+        """The second layer's outputs [B, T, H or 2 H] and its `FinalState`."""
         x, _ = self.bottom(frames, frame_mask, training=training)
         return self.top(x, frame_mask, training=training)
 
