@@ -72,6 +72,8 @@ class RunConfig:
 
     data: DataConfig
     model: ModelConfig
+    # How the features were made, as features.json says; see `provenance`.
+    features: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def constructor_values(self) -> dict[str, Any]:
@@ -100,6 +102,8 @@ class RunConfig:
         for name, value in values.items():
             if isinstance(value, tuple):
                 values[name] = ",".join(map(str, value))
+        if self.features:
+            values["features"] = dict(self.features)
         return json.dumps(values, indent=2) + "\n"
 
     @classmethod
@@ -138,7 +142,9 @@ class RunConfig:
             data = build(DataConfig)
             if "released_crops" not in values:
                 data = data.with_released_code(values.get("released_code") is True)
-            return cls(data, build(ModelConfig))
+            features = values.get("features", {})
+            require(isinstance(features, dict), f"{source}: features is no object")
+            return cls(data, build(ModelConfig), features)
         except UserError as error:
             prefix = "" if str(error).startswith(source) else f"{source}: "
             raise UserError(f"{prefix}{error}") from None

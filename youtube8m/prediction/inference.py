@@ -62,6 +62,7 @@ class Inference:
             input_pipeline=config.input_pipeline,
         )
         require_other_file(config.output_file, "--output_file", self.shards.paths)
+        self._require_features()
         self.num_classes = self.trained.run.data.num_classes
         self.vocabulary = None
         if config.vocabulary_file:
@@ -90,6 +91,11 @@ class Inference:
                     f"({', '.join(different)}); predict with each, and merge the files "
                     "with python -m youtube8m.tools.ensemble"
                 )
+
+    def _require_features(self):
+        """Raises UserError unless all models take features that were made alike."""
+        for member in self.members[1:]:
+            member.require_features(self.trained.run.features, "--train_dir")
 
     def _reading(self, member):
         """The fields of DataConfig that decide how a model reads records here."""

@@ -14,6 +14,12 @@ import tensorflow as tf
 
 from youtube8m import models
 from youtube8m.config import RunConfig
+from youtube8m.config.provenance import (
+    Made,
+    differences,
+    different_values,
+    made_of_shards,
+)
 from youtube8m.data.reading.batch import input_signature
 from youtube8m.data.reading.pipeline import Shards, UnfitRecords
 from youtube8m.data.reading.tensorflow_pipeline import open_shards
@@ -106,7 +112,7 @@ class TrainedRun:
         if segments and not labels:  # nothing says which: they are cut from videos
             data, segments = data.of_segments(), False
         try:
-            return open_shards(
+            shards = open_shards(
                 input_pipeline, pattern, flag, data, labels, strict, segments, ids
             )
         except UnfitRecords as error:
@@ -118,6 +124,19 @@ class TrainedRun:
                 f"{what} [{flag} must name records as the run was trained on: "
                 f"{level}-level, {features}, {data.num_classes} classes]"
             ) from None
+        names = self.run.data.feature_names
+        self.require_features(made_of_shards(shards.paths, names, flag), flag)
+        return shards
+
+    def require_features(self, made: Made, flag: str) -> None:
+        """Raises UserError if features of `flag` were made otherwise than the run's."""
+        names = self.run.data.feature_names
+        if different := differences(made, self.run.features, names):
+            raise UserError(
+                f"{flag}: these features and those that the run in "
+                f"{self.directory.path} was trained on were made differently "
+                f"({different_values(different)}); extract them as the run's were"
+            )
 
     def load(self, prefix: str) -> None:
         """Loads the weights of a checkpoint. Raises UserError if they do not fit."""
