@@ -15,7 +15,7 @@ from keras import ops
 
 from youtube8m.layers.inputs import NormalizedFeatures, frame_mask, join_frames
 from youtube8m.layers.pooling import masked_mean
-from youtube8m.layers.whitening import ScaledFeatures, whitening
+from youtube8m.layers.reverse_whitening import ScaledFeatures, whitening
 from youtube8m.registry import (
     PACKAGE,
     Configured,
