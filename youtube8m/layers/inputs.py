@@ -12,7 +12,7 @@ from keras import ops
 from youtube8m import schema
 from youtube8m.registry import PACKAGE
 
-_NORM_EPSILON = 1e-12  # of the squared norm, as in tf.nn.l2_normalize
+NORM_EPSILON = 1e-12  # of the squared norm, as in tf.nn.l2_normalize
 
 
 def dequantize(
@@ -23,12 +23,18 @@ def dequantize(
     x = q * (max - min) / 255 + (max - min) / 512 + min, as the starter code's
     utils.Dequantize.
     """
-    scale, offset = _scale_and_offset(minimum, maximum)
+    scale, offset = scale_and_offset(minimum, maximum)
     return ops.cast(x, "float32") * scale + offset
 
 
-def _scale_and_offset(minimum=schema.QUANTIZED_MIN, maximum=schema.QUANTIZED_MAX):
+def scale_and_offset(minimum=schema.QUANTIZED_MIN, maximum=schema.QUANTIZED_MAX):
+    """Those by which bytes become numbers."""
     return (maximum - minimum) / 255.0, (maximum - minimum) / 512.0 + minimum
+
+
+def is_bytes(x) -> bool:
+    """Whether values are quantised."""
+    return not keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype))
 
 
 def frame_mask(num_frames, max_frames):
@@ -68,14 +74,10 @@ class NormalizedFeatures(keras.layers.Layer):
         self.autocast = False
 
     def call(self, x, frame_mask=None):
-        is_bytes = not keras.backend.is_float_dtype(
-            keras.backend.standardize_dtype(x.dtype)
-        )
-        x, epsilon = ops.cast(x, "float32"), _NORM_EPSILON
-        if (
-            is_bytes
-        ):  # dequantised without the scale, which division by the norm cancels
-            scale, offset = _scale_and_offset()
+        quantised = is_bytes(x)
+        x, epsilon = ops.cast(x, "float32"), NORM_EPSILON
+        if quantised:  # without the scale, which division by the norm cancels
+            scale, offset = scale_and_offset()
             x, epsilon = x + offset / scale, epsilon / scale**2
         squared = ops.sum(ops.square(x), axis=-1, keepdims=True)
         scale = ops.rsqrt(ops.maximum(squared, epsilon))
