@@ -20,8 +20,8 @@ from youtube8m.config.fields import NEEDED, flag, require
 from youtube8m.config.trained_run import CHECKPOINT_HELP, TrainedRunConfig
 from youtube8m.data.reading.parsing_ops import choose_frames, parse_records
 from youtube8m.errors import UserError, reason
-from youtube8m.layers.byte_frames import portable_graphs
 from youtube8m.layers.cells import disable_cudnn
+from youtube8m.layers.compiled import portable_graphs
 from youtube8m.prediction.predictor import TrainedRun
 from youtube8m.runs.checkpoint_files import tensorflow_directory
 from youtube8m.util.files import replacing_directory

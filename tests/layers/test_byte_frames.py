@@ -7,6 +7,7 @@ import tensorflow as tf
 from tests.helpers.reference import normalized
 from youtube8m.layers import byte_frames
 from youtube8m.layers.byte_frames import FrameSums
+from youtube8m.layers.compiled import portable_graphs
 
 RNG = np.random.default_rng(0)
 SIZE = 300  # two whole widths and a rest
@@ -48,6 +49,6 @@ def test_only_large_bytes_in_graphs_are_compiled():
     assert not compiles_in_graph(tf.float32)
     assert not compiles_in_graph(size=8)
     assert not byte_frames.compiles(tf.constant(FRAMES))
-    with byte_frames.portable_graphs():
+    with portable_graphs():
         assert not compiles_in_graph()
     assert compiles_in_graph()

@@ -8,75 +8,32 @@ scale, which the norm cancels.
     frames = FrameSums(frames, frame_mask)   # [B, T, D], bool [B, T]
     frames.sum()                             # sum over t of x_t: [B, D]
 
-Each function is one loop over the bytes, which XLA compiles once for each shape of a
-batch. TensorFlow's own operations would write [B, T, D] floats to memory at each step
-of the formula. So that there are few shapes, T is padded to a multiple of 10.
+Each function is one loop over the bytes, where TensorFlow's operations would write
+[B, T, D] floats to memory at each step of the formula. It is compiled for each shape of
+a batch. So that there are few, T is padded to a multiple of 10.
 """
 
-import contextlib
-import functools
-
-import keras
 from keras import ops
 
+from youtube8m.layers.compiled import compiled, pays
 from youtube8m.layers.inputs import NORM_EPSILON, is_bytes, scale_and_offset
 from youtube8m.layers.pooling import attend
 
 _SCALE, _OFFSET = scale_and_offset()
 _BLOCK = 10  # frames that are added side by side
 _WIDTH = 128  # numbers of a vector that are added side by side
-_LEAST_SIZE = 256  # D; compiling for smaller features takes longer than it saves
-
-_state = {"portable": False}
-
-
-@contextlib.contextmanager
-def portable_graphs():
-    """Graphs that are traced within it run where TensorFlow has no XLA, too."""
-    _state["portable"] = True
-    try:
-        yield
-    finally:
-        _state["portable"] = False
 
 
 def compiles(x) -> bool:
-    """Whether the functions below are the fastest for x [B, T, D].
-
-    On GPUs the separate operations take no time to speak of, and their XLA needs parts
-    of CUDA that may not be there.
-    """
-    if keras.backend.backend() != "tensorflow" or _state["portable"]:
-        return False
-    import tensorflow as tf  # the one backend that compiles a part of its graph
-
-    if tf.executing_eagerly() or tf.config.list_logical_devices("GPU"):
-        return False
-    return is_bytes(x) and x.shape[-1] >= _LEAST_SIZE
-
-
-def _compiled(function):
-    """The function, compiled by XLA where the backend is TensorFlow."""
-
-    @functools.cache
-    def jitted():
-        import tensorflow as tf
-
-        return tf.function(function, jit_compile=True, autograph=False)
-
-    @functools.wraps(function)
-    def call(*arguments):
-        is_tensorflow = keras.backend.backend() == "tensorflow"
-        return (jitted() if is_tensorflow else function)(*arguments)
-
-    return call
+    """Whether the functions below are the fastest for x [B, T, D]."""
+    return is_bytes(x) and pays(x.shape[-1])
 
 
 def _centered(x):
     return ops.cast(x, "float32") + _OFFSET / _SCALE
 
 
-@_compiled
+@compiled
 def _inverse_norms(x, frame_mask):
     """s of bytes x [B, T, D] where mask [B, T], else 0: [B, T]."""
     squares = _sum_by_width(x, lambda part, _: ops.square(_centered(part)))
@@ -101,7 +58,7 @@ def _sum_by_width(x, term):
     return total
 
 
-@_compiled
+@compiled
 def _block_sums(x, factors):
     """sum over t of factors[t, s] (q_t + o): [B, T, D], [B, T, S] -> [B, S, D].
 
@@ -120,7 +77,7 @@ def _block_sums(x, factors):
     return ops.stack(sums, axis=1)
 
 
-@_compiled
+@compiled
 def _products(x, vectors):
     """(q_t + o) . v of each frame: [B, T, D], [B, D] -> [B, T]."""
     return _sum_by_width(
