@@ -102,6 +102,13 @@ def test_defaults_of_the_losses():
         losses.PseudoHuberLoss(huber_delta=0.0)
 
 
+def test_names_of_the_losses():
+    assert {*losses.LOSSES} >= {
+        *("CrossEntropyLoss", "HingeLoss", "SoftmaxLoss", "PseudoHuberLoss"),
+        *("WeightedCrossEntropyLoss", "NegativeMaskedCrossEntropyLoss", "CenterLoss"),
+    }
+
+
 @pytest.mark.parametrize("name", losses.LOSSES)
 def test_losses_are_summed_over_classes_and_the_mean_of_the_batch(name):
     loss = construct(losses.LOSSES.get(name), {"class_counts": COUNTS})
@@ -261,6 +268,11 @@ def test_center_loss():
     gradients = tape.gradient(total, [x, centers])
     check(gradients[0], gradient)
     assert gradients[1] is None
+
+
+def test_no_optimizer_moves_the_centers():
+    (centers,) = center_loss().variables
+    assert centers.shape == (6, 2) and not centers.trainable
 
 
 def test_center_loss_as_a_mean_of_all_terms():

@@ -155,3 +155,38 @@ def test_first_step_of_tf1(name, expected):
     optimizer.build([weight])
     optimizer.apply([np.float32([0.5])], [weight])
     np.testing.assert_allclose(3.0 - float(weight[0]), expected, rtol=1e-4)
+
+
+def test_what_is_not_asked_for_is_not_there():
+    optimizer = optimizers.create("AdamOptimizer", 0.1)
+    assert type(optimizer) is FusedAdam and optimizer.use_ema is False
+
+
+def test_fused_adam_is_one_operation_of_tensorflow():
+    variables = [keras.Variable(np.ones(3, np.float32)) for _ in range(2)]
+    optimizer = FusedAdam(0.1)
+    optimizer.build(variables)
+    gradients = [tf.ones(3)] * 2
+    step = tf.function(lambda: optimizer.apply(gradients, variables))
+    kinds = [op.type for op in step.get_concrete_function().graph.get_operations()]
+    assert kinds.count("ResourceApplyAdam") == 2
+
+
+def test_gradients_of_some_rows_move_these_rows():
+    found = []
+    for kind in (FusedAdam, keras.optimizers.Adam):
+        variable = keras.Variable(np.ones((3, 2), np.float32))
+        optimizer = kind(0.1)
+        optimizer.build([variable])
+        gradient = tf.IndexedSlices(tf.ones((1, 2)), tf.constant([1]), (3, 2))
+        optimizer.apply([gradient], [variable])
+        found.append(keras.ops.convert_to_numpy(variable))
+    for rows in found:
+        np.testing.assert_allclose(rows, [[1, 1], [0.9, 0.9], [1, 1]], rtol=1e-5)
+
+
+def test_names_in_saved_files():
+    for cls in (FusedAdam, optimizers.RMSPropFromOnes):
+        name = f"youtube8m>{cls.__name__}"
+        assert keras.saving.get_registered_name(cls) == name
+        assert keras.saving.get_registered_object(name) is cls

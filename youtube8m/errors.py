@@ -1,7 +1,11 @@
 """The exception for mistakes that a user can correct, and its wording."""
 
 import difflib
+import re
 from collections.abc import Iterable
+
+# What TensorFlow says besides: which of its operations failed, and where it ran.
+_OF_TENSORFLOW = re.compile(r"\{\{\w+ [^}]*\}\}:? ?| \[Op:\w+\].*")
 
 
 class OneLineError(ValueError):
@@ -22,7 +26,8 @@ class UserError(OneLineError):
 def reason(error: Exception) -> str:
     """The first line of an error's message, without codes and stack traces."""
     words = getattr(error, "strerror", None) or getattr(error, "message", error)
-    return str(words).strip().partition("\n")[0] or type(error).__name__
+    first = str(words).strip().partition("\n")[0]
+    return _OF_TENSORFLOW.sub("", first).strip() or type(error).__name__
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:

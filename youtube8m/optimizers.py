@@ -38,11 +38,12 @@ class RMSPropFromOnes(keras.optimizers.RMSprop):
 class FusedAdam(keras.optimizers.Adam):
     """Keras' Adam with one operation per variable, which saves a dozen passes over it.
 
-    That is for TensorFlow and dense gradients; otherwise it runs Keras' operations.
+    Gradients of some rows alone are filled up with zeros. On other backends than
+    TensorFlow it runs Keras' operations.
     """
 
     def update_step(self, gradient, variable, learning_rate):
-        if keras.backend.backend() != "tensorflow" or not ops.is_tensor(gradient):
+        if keras.backend.backend() != "tensorflow":
             return super().update_step(gradient, variable, learning_rate)
         import tensorflow as tf  # the one backend that has the operation
 

@@ -1,12 +1,18 @@
 """How commands end: by SystemExit, with everything freed that would hold up the end."""
 
+import os
 import pstats
+import runpy
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from keras.src.backend import config
 
 from tests.helpers import processes
 from tests.helpers.sample import FRAME_FLAGS
+from youtube8m.cli import startup
 from youtube8m.data.writing.records import frame_example, write_records
 
 # Runs a command twice in one process; prints how each run ended.
@@ -109,3 +115,101 @@ def test_a_profiler_writes_its_profile(broken, tmp_path):
     processes.forked("-m", "cProfile", "-o", profile, *arguments)
     functions = {name for *_, name in pstats.Stats(str(profile)).stats}
     assert "split_batch" in functions
+
+
+KERAS_JSON = [
+    *('{"floatx": "nonsense"}', '{"epsilon": "1"}', '{"epsilon": 1}', "[1]", "null"),
+    *('{"backend": 3}', '{"image_data_format": "channels_first"}', "{", "\0", ""),
+    '{"floatx": "float16", "epsilon": 0.5}',
+]
+
+
+def keras_settings():
+    """What Keras would read of its file and its variables, were it imported now."""
+    found = runpy.run_path(config.__file__)
+    names = ("floatx", "epsilon", "backend", "image_data_format", "keras_home")
+    return [found[name]() for name in names]
+
+
+@pytest.fixture
+def keras_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    return tmp_path / "keras.json"
+
+
+def hidden_settings():
+    with startup._keras_defaults():
+        *settings, home = keras_settings()
+    assert not os.path.exists(os.path.join(home, "keras.json"))
+    return settings
+
+
+@pytest.mark.parametrize("content", KERAS_JSON)
+def test_no_keras_json_has_an_influence(keras_home, content):
+    keras_home.write_text(content)
+    assert hidden_settings() == ["float32", 1e-7, "tensorflow", "channels_last"]
+    assert os.environ["KERAS_HOME"] == str(keras_home.parent)
+    assert os.environ["KERAS_BACKEND"] == "tensorflow"
+    assert keras_home.read_text() == content
+
+
+def test_nor_has_one_that_cannot_be_read(keras_home, monkeypatch):
+    keras_home.mkdir()
+    monkeypatch.setenv("KERAS_MAX_EPOCHS", "x")
+    with pytest.raises((OSError, ValueError)):
+        keras_settings()
+    assert hidden_settings() == ["float32", 1e-7, "tensorflow", "channels_last"]
+    assert os.environ["KERAS_MAX_EPOCHS"] == "x"
+
+
+def test_a_session_that_has_set_keras_otherwise():
+    settings = keras.config.floatx, keras.config.epsilon, keras.config.image_data_format
+    usual = [setting() for setting in settings]
+    keras.config.set_floatx("float64")
+    keras.config.set_epsilon(0.5)
+    keras.config.set_image_data_format("channels_first")
+    startup.load_tensorflow()
+    assert [setting() for setting in settings] == usual
+    assert usual == ["float32", 1e-7, "channels_last"]
+
+
+OOM = (
+    "Graph execution error:\n\nDetected at node dense\n\nOOM when allocating tensor "
+    "with shape[9,300] and type float on CPU:0 [Op:__inference__update_561]"
+)
+
+
+@pytest.mark.parametrize(
+    "error, told",
+    [
+        (MemoryError("Unable to allocate 293. MiB"), "(Unable to allocate 293. MiB)"),
+        (MemoryError(), "(MemoryError)"),
+        (tf.errors.ResourceExhaustedError(None, None, OOM), "with shape[9,300])"),
+        (tf.errors.ResourceExhaustedError(None, None, "no room\nx"), "(no room)"),
+    ],
+)
+def test_too_little_memory_is_one_line(capsys, error, told):
+    def fail():
+        raise error
+
+    with pytest.raises(SystemExit) as stop:
+        startup._guarded(fail)
+    said = capsys.readouterr().err
+    assert stop.value.code == 1 and said.count("\n") == 1
+    assert said.startswith("error: there is too little memory (") and told in said
+    assert "give a smaller --batch_size" in said
+
+
+def test_tensorflow_still_says_that_memory_is_missing(capsys):
+    with pytest.raises(SystemExit):
+        startup._guarded(lambda: tf.zeros([10**6, 10**6]) + 1)
+    assert "too little memory" in capsys.readouterr().err
+
+
+def test_other_errors_keep_their_traces():
+    def fail():
+        raise tf.errors.InternalError(None, None, "a bug")
+
+    with pytest.raises(tf.errors.InternalError):
+        startup._guarded(fail)

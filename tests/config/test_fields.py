@@ -7,10 +7,13 @@ import pytest
 
 from tests.helpers import pinned
 from tests.helpers.pinned import CONFIGS
-from youtube8m.config import DataConfig
+from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.errors import UserError
 from youtube8m.evaluation.config import EvaluationConfig
+from youtube8m.export import ExportConfig
+from youtube8m.models.preset import Paper, Preset
 from youtube8m.prediction.config import InferenceConfig
+from youtube8m.training.config import TrainingConfig
 
 PINNED = pinned.FLAGS_FILE.read_text().splitlines()
 
@@ -195,6 +198,7 @@ def test_lists_become_numbers():
         ({"feature_sizes": "1024,"}, None),
         ({"feature_sizes": "x"}, "--feature_sizes=x: each must be a positive integer"),
         ({"feature_sizes": "-1"}, "--feature_sizes=-1: each must be a positive integ"),
+        ({"feature_sizes": "0"}, "--feature_sizes=0: each must be a positive integer"),
         ({"feature_sizes": "1"}, None),
     ],
 )
@@ -232,3 +236,22 @@ def test_released_code_is_of_crops_alone():
         data = DataConfig(frame_features=True, frame_sampling=way)
         assert data.with_released_code(True).released_crops is released
         assert data.with_released_code(False) == data
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        *(DataConfig(), ModelConfig(), RunConfig(DataConfig(), ModelConfig())),
+        *(EvaluationConfig(eval_data_pattern="x"), InferenceConfig("a", "b", "c")),
+        *(
+            TrainingConfig(train_data_pattern="x"),
+            ExportConfig(train_dir="a", output_dir="b"),
+        ),
+        *(Preset("a", "b"), Paper("a", "b", "c")),
+    ],
+    ids=lambda config: type(config).__name__,
+)
+def test_what_a_run_is_made_of_does_not_change(config):
+    name = dataclasses.fields(config)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(config, name, None)

@@ -92,6 +92,17 @@ def test_nothing_listed_with_a_positive_is_zero(tmp_path):
     assert score == (0.0, 0.0, 1, 1)
 
 
+def test_a_single_class_is_its_own_mean(tmp_path):
+    submission = Submission(write_csv(tmp_path / "s.csv", {1: ["x:0", "va:0"]}), C)
+    score = segments.evaluate(submission, {1: {"x:0": False, "va:0": True}})
+    assert score == (0.5, 0.5, 1, 0)
+
+
+def test_ratings_without_a_positive_are_zero(tmp_path):
+    submission = Submission(write_csv(tmp_path / "s.csv", {1: ["va:0"]}), C)
+    assert segments.evaluate(submission, {1: {"va:0": False}}) == (0.0, 0.0, 1, 0)
+
+
 def test_ratings_are_read_from_shards_and_then_from_the_cache(shard, tmp_path):
     path, cache = shard(*TWO), tmp_path / "cache.csv"
     expected = {1: {"va:0": True, "va:5": False, "vb:10": True}, 2: {"va:0": True}}
@@ -155,6 +166,17 @@ def test_a_damaged_cache_is_told(shard, tmp_path, damage):
     cache.write_bytes(damaged.encode("utf-8", "surrogateescape"))
     with pytest.raises(UserError, match=f"--label_cache={cache}: is damaged"):
         read_ratings(path, FLAG, C, str(cache))
+
+
+def test_a_cache_that_is_no_text_is_told(shard, tmp_path):
+    cache = tmp_path / "cache.csv"
+    for content, words in (
+        (b"\x1f\x8b\x08\0", "is compressed .gzip.; decompress it; remove it to have"),
+        (b"a\0b\n", "line 1 holds zero bytes; expected text; remove it to have"),
+    ):
+        cache.write_bytes(content)
+        with pytest.raises(UserError, match=f"^--label_cache={cache}: {words}"):
+            read_ratings(shard(*TWO), FLAG, C, str(cache))
 
 
 def test_class_ids_must_lie_below_num_classes(shard, tmp_path):

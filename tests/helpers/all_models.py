@@ -33,7 +33,15 @@ SMALL = {
     "top_lstm_cells": 5,
     "min_lstm_cells": 4,
     "iterations": 5,
-    "dbof_cluster_size": 10,
+    "dbof_cluster_size": 16,
+    "netvlad_cluster_size": 4,
+    "netvlad_hidden_size": 9,
+    "fv_cluster_size": 4,
+    "fv_hidden_size": 9,
+    "nextvlad_cluster_size": 4,
+    "nextvlad_hidden_size": 8,
+    "gating_reduction": 2,
+    "mix_number": 2,
     "dbof_hidden_size": 9,
     "num_channels": 8,
     "hidden_size": 8,
@@ -44,13 +52,16 @@ SMALL = {
     "embedding_size": 5,
     "attention_size": 5,
 }
-# Recurrent encoders of several levels or parts: what builds or traces them is slow.
-# LstmModel, BiLSTMAttention, BiGRUAttention and LSTMMoE stand for them in a quick run.
+# Encoders of several levels or parts: what builds or traces them is slow. LstmModel,
+# BiLSTMAttention, BiGRUAttention, LSTMMoE and NeXtVLAD stand for them in a quick run.
 COSTLY = {
     "BiLSTM",
+    "GRUState",
     "HierarchicalBiLSTMAttention",
+    "LSTMState",
     "LateFusionLSTM",
     "MaxPoolBiLSTMAttention",
+    "MixNeXtVLAD",
     "MultiAttentionBiLSTM",
     "PerVerticalBiLSTM",
     "RandomBiLSTMAttention",
@@ -110,6 +121,16 @@ FRAME_CASES = [
     ("StackedBiLSTM", "MoeModel", {"interleaved": True}),
     ("StackedBiGRU", "MoeModel", {"modality_fusion": "shared"}),
     ("StackedBiGRU", "MoeModel", {"modality_fusion": "projection"}),
+    ("NetVLAD", "GatedMoeModel", {"netvlad_relu": True, "moe_prob_gating": True}),
+    ("NetVLAD", "MoeModel", {"gating_remove_diag": True, "released_code": True}),
+    ("NetFV", "MoeModel", {"fv_couple_weights": True, "gating": False}),
+    ("GatedDBoF", "MoeModel", {"softdbof_maxpool": True}),
+    ("SoftDBoF", "MoeModel", {"fc_dimred": False}),
+    ("NeXtVLAD", "MoeLogitModel", {}),
+    ("NeXtVLAD", "PenalizedLogisticModel", {"groups": 2, "expansion": 1}),
+    ("MixNeXtVLAD", "MixMoeModel", {}),
+    ("LSTMState", "MoeModel", {"lstm_random_sequence": True}),
+    ("GRUState", "MoeModel", {"gru_random_sequence": True, "gru_backward": True}),
 ]
 CASES = [
     *FRAME_CASES,
@@ -118,6 +139,16 @@ CASES = [
     ("MoeModel", "MoeModel", {"moe_gate_bias": True, "moe_dummy_expert": False}),
     ("MultiLayerMoeModel", "MultiLayerMoeModel", {"released_code": True}),
     ("MlpModel", "MlpModel", {"mlp_layer_norm": False, "mlp_activation": "relu6"}),
+    (
+        "GatedMoeModel",
+        "GatedMoeModel",
+        {"moe_low_rank_gating": 3, "moe_prob_gating": True, "gating_remove_diag": True},
+    ),
+    (
+        "GatedMoeModel",
+        "GatedMoeModel",
+        {"moe_prob_gating": True, "moe_prob_gating_input": "input"},
+    ),
 ]
 
 

@@ -35,3 +35,19 @@ def check(actual, expected):
 def check_recurrent(actual, expected):
     """For what rounding moves further: sums over many steps."""
     np.testing.assert_allclose(actual, expected, rtol=2e-4, atol=2e-5)
+
+
+def largest_tensor(encoder, batch: int, steps: int, size: int) -> int:
+    """The most values of a tensor of any step of a training pass, gradients too."""
+
+    @tf.function
+    def train(frames, mask):
+        with tf.GradientTape() as tape:
+            descriptor = encoder(frames, mask, training=True)
+        return tape.gradient(descriptor, [w.value for w in encoder.trainable_weights])
+
+    encoder(tf.zeros([1, 2, size]), tf.ones([1, 2], tf.bool))  # makes the weights
+    shapes = tf.TensorSpec([batch, steps, size]), tf.TensorSpec([batch, steps], tf.bool)
+    graph = train.get_concrete_function(*shapes).graph
+    outputs = [x for operation in graph.get_operations() for x in operation.outputs]
+    return max(x.shape.num_elements() or 0 for x in outputs if x.shape.rank is not None)

@@ -161,6 +161,7 @@ def test_the_logits_of_certain_verticals_are_finite():
     q = np.asarray(outputs["coarse_predictions"])
     assert q.min() == 0 and q.max() == 1
     weights = [weight.value for weight in layer.trainable_weights]
+    assert weights
     for gradient in tape.gradient(outputs["predictions"], weights):
         assert np.all(np.isfinite(gradient))
 

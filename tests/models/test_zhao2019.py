@@ -77,6 +77,7 @@ def test_fusion(mode):
 def test_maps_start_small():
     fusion = ModalityFusion((200, 100), "shared", 300)
     fusion.build((None, None, 300))
+    assert len(fusion.maps) == 2
     for layer in fusion.maps:
         (kernel,) = layer.get_weights()
         assert kernel.std() == pytest.approx(0.01, rel=0.05)

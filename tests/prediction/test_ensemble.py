@@ -422,6 +422,25 @@ def test_selection_takes_the_best_pick_until_none_helps(
     assert capsys.readouterr().out.endswith(f"GAP: {highest:.5f}\n")
 
 
+def test_nothing_is_selected_where_no_label_is_listed(write):
+    submissions = [Submission(write("a,1 0.9")), Submission(write("a,2 0.9"))]
+    rows = [np.array([0])] * 2
+    assert list(ensemble.select(submissions, rows, np.array([[3]]), top_k=5)) == []
+    picks = list(ensemble.select(submissions, rows, np.array([[2]]), top_k=5))
+    assert picks == [(1, 1.0)]
+
+
+def test_classes_that_are_not_listed_are_no_hits(write):
+    """Where a row is shorter than top_k, its rest is class -1 of confidence -inf."""
+    submission = Submission(write("a,2 0.5"))
+    ((part, classes, scores),) = ensemble.merged_videos(
+        [submission], [np.array([0])], [1.0], top_k=3
+    )
+    assert part == slice(0, 1)
+    assert classes.tolist() == [[2, -1, -1]]
+    assert scores.tolist() == [[0.5, -np.inf, -np.inf]]
+
+
 def test_labels_are_read_from_records_of_any_level(tmp_path):
     write_records(
         tmp_path / "a.tfrecord",

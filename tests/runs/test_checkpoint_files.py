@@ -1,5 +1,8 @@
 """Which checkpoints a directory has, by their names and by TensorFlow's list."""
 
+import os
+import tempfile
+
 import pytest
 import tensorflow as tf
 
@@ -47,3 +50,40 @@ def test_parts_of_our_checkpoints(tmp_path):
     assert reader.part_shapes("average") == {}
     with pytest.raises(UserError, match="last: has no variable global_step"):
         checkpoint_files.step_of(prefix)
+
+
+@pytest.mark.parametrize(
+    "name", ["run[1]", "a*b", "a?", "back\\slash", os.fsdecode(b"\xff")]
+)
+def test_directories_whose_names_tensorflow_takes_for_something_else(name, tmp_path):
+    directory = tmp_path / name
+    directory.mkdir()
+    tf.train.Checkpoint(model={"kernel": tf.Variable([1.0, 2.0])}).write(
+        str(tmp_path / "model.ckpt-7")
+    )
+    for path in tmp_path.glob("model.ckpt-7.*"):
+        path.rename(directory / path.name)
+    (directory / "checkpoint").write_text(
+        checkpoint_files.checkpoint_list(["model.ckpt-7"])
+    )
+    prefix = os.path.join(str(directory), "model.ckpt-7")
+    assert checkpoint_files.find_checkpoints(str(directory)) == [prefix]
+    assert checkpoint_files.listed_checkpoints(str(directory)) == [prefix]
+    reader = checkpoint_files.CheckpointReader(prefix)
+    assert reader.part_shapes("model") == {"kernel": [2]}
+    link = checkpoint_files.tensorflow_directory(str(directory))
+    assert os.path.samefile(link, directory) and link.isascii()
+    assert checkpoint_files.tensorflow_directory(str(directory)) == link
+
+
+def test_directories_that_tensorflow_reads_get_no_link(tmp_path):
+    assert checkpoint_files.tensorflow_directory(str(tmp_path)) == str(tmp_path)
+    assert checkpoint_files.tensorflow_prefix(
+        "a\N{LATIN SMALL LETTER E WITH ACUTE}/b"
+    ) == ("a\N{LATIN SMALL LETTER E WITH ACUTE}/b")
+
+
+def test_a_link_that_cannot_be_made_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(UserError, match="^/runs/9.: TensorFlow needs a link .*TMPDIR"):
+        checkpoint_files.tensorflow_directory("/runs/9*")

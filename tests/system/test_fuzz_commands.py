@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.helpers import processes
 
 
@@ -18,3 +20,10 @@ def play(examples, seed):
 
 def test_twenty_examples():
     play(20, seed=0)
+
+
+@pytest.mark.slow
+def test_two_hundred_examples():
+    """In four parts, because no process of a test may run for over ten minutes."""
+    for seed in range(100, 300, 50):
+        play(50, seed)

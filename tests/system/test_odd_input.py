@@ -213,6 +213,21 @@ def test_a_long_name_is_written(data, trained, tmp_path):
     assert "--output_file=" in log.splitlines()[-1] and "processed" not in log
 
 
+def test_what_is_read_is_not_overwritten(data, trained, tmp_path):
+    shard, csv_file = tmp_path / "a.tfrecord", tmp_path / "a.csv"
+    shard.write_bytes((data / "video.tfrecord").read_bytes())
+    (tmp_path / "link").symlink_to(shard)
+    csv_file.write_text("VideoId,LabelConfidencePairs\nv,1 0.5\n")
+    before = shard.read_bytes(), csv_file.read_bytes()
+    log = predict(shard, trained / "video", tmp_path / "link", status=1)
+    count = ("-m", "youtube8m.tools.label_correlation", f"--output_file={shard}")
+    log += run(*count, f"--train_data_pattern={tmp_path}/*.tfrecord", status=1)
+    merge = ("-m", "youtube8m.tools.merge_shards", f"--output_file={csv_file}")
+    log += run(*merge, f"--input_files={csv_file}", status=1)
+    assert log.count("is read, too; name another file") == log.count("\n") == 3
+    assert (shard.read_bytes(), csv_file.read_bytes()) == before
+
+
 @pytest.mark.parametrize("scheme", ["s3", "https", "hdfs", "nowhere"])
 def test_a_store_that_cannot_be_read_is_one_line(trained, tmp_path, scheme):
     pattern = f"{scheme}://bucket/train*.tfrecord"
@@ -299,12 +314,17 @@ def test_frames_stored_as_floats_are_told(tmp_path, kind):
                 feature.bytes_list.value.append(values.tobytes())
     path = tmp_path / "floats.tfrecord"
     write_records(path, records)
-    log = train(path, tmp_path / "run", level=FRAMES, status=1)
+    as_bytes = "--feature_dtypes=uint8"
+    log = train(path, tmp_path / "run", as_bytes, level=FRAMES, status=1)
     assert "quantize them" in log and "check --feature_sizes" not in log
+    stored = f"--feature_dtypes={kind.removesuffix('_bytes')}"
+    assert f"or give {stored}" in log
     if kind == "float32_bytes":
         flags = (f"--feature_sizes={4 * SIZE}",)
         log = train(path, tmp_path / "run", *flags, level=FRAMES)
         assert "feature 'rgb' looks like float32 values" in log
+    log = train(path, tmp_path / "read", level=FRAMES)
+    assert stored in log and "error" not in log and "looks like" not in log
 
 
 @pytest.mark.parametrize(

@@ -270,7 +270,7 @@ def test_segment_predictions(starter, tmp_path, monkeypatch):
     expected = starter.rows("segment_predictions.csv")
     path = tmp_path / "out.csv"
     ours = scores_of_segments(starter, path, monkeypatch)
-    assert ours.keys() == expected.keys()
+    assert expected and ours.keys() == expected.keys()
     for label, names in expected.items():
         assert ours[label].keys() == set(names), label
         check_order(sorted(ours[label].values())[::-1], ours[label], names)

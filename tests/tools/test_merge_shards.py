@@ -120,6 +120,7 @@ def test_metrics_come_back_from_their_state():
     metrics.update(top, [[1, -1], [3, -1]], [0.5, 0.25])
     again = Metrics.from_state(metrics.state())
     expected, found = metrics.result(), again.result()
+    assert found.keys() == expected.keys()
     for name in expected:
         assert str(found[name]) == str(expected[name])
 

@@ -127,6 +127,15 @@ def test_what_is_no_text_is_refused_in_one_line(write, reader, kind):
         assert f"is compressed ({kind}); decompress it" in message
 
 
+@pytest.mark.parametrize("reader", [n for n in READERS if n != "JSON"])
+def test_carriage_returns_alone_are_told(write, reader):
+    """As old programs break lines; JSON takes them for blanks."""
+    read, text = READERS[reader]
+    content = text.replace("\n", "\r") + "\r" + text
+    with pytest.raises(UserError, match="line 1 holds carriage returns; save the file"):
+        read(write(content.encode()))
+
+
 @pytest.mark.parametrize("reader", READERS)
 def test_a_directory_or_nothing_is_refused_in_one_line(tmp_path, reader):
     if reader != "ratings":  # a cache that does not exist is written
@@ -175,6 +184,7 @@ OWN = {
     "data/reading/tensorflow_pipeline.py": "records",
     "prediction/submission.py": "a file to be mapped, whose lines the reader finds",
     "runs/archive.py": "archives",
+    "layers/reverse_whitening.py": "a table of the package",
     "data/writing/mediapipe.py": "messages of MediaPipe",
     "data/download/downloader.py": "locks, parts of files",
     "data/download/transfer.py": "parts of files",

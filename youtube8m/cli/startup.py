@@ -13,12 +13,13 @@ import logging
 import os
 import pathlib
 import pkgutil
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable
 
-from youtube8m.errors import UserError, unknown_name
+from youtube8m.errors import UserError, reason, unknown_name
 
 _PACKAGE = pathlib.Path(os.path.abspath(__file__)).parents[1]
 _status: int | None = None  # of the command that ended last
@@ -99,12 +100,14 @@ def load_tensorflow() -> None:
     """Imports TensorFlow, Keras' backend here, without its lines about processors."""
     # Errors that matter come as exceptions; the rest is about processor features.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    with _silenced_stderr():  # these lines heed no setting
+    with _silenced_stderr(), _keras_defaults():  # these lines heed no setting
         import tensorflow as tf
         from keras import config
 
-        config.set_floatx("float32")  # whatever the user's keras.json says
+        # A session may have imported Keras before, with the settings of keras.json.
+        config.set_floatx("float32")
+        config.set_epsilon(1e-7)
+        config.set_image_data_format("channels_last")
         with contextlib.suppress(RuntimeError):  # they are in use already
             for device in tf.config.list_physical_devices("GPU"):
                 # Only as it is needed, so that commands run beside one another.
@@ -179,6 +182,25 @@ def _guarded(call, *arguments):
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        if not (what := _missing_memory(error)):
+            raise
+        logging.getLogger("absl").debug("", exc_info=True)
+        advice = "give a smaller --batch_size, or a smaller model"
+        print(f"error: there is too little memory ({what}); {advice}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _missing_memory(error):
+    """What an error says of the memory that is missing; "" of other errors."""
+    if isinstance(error, MemoryError):
+        return reason(error)
+    import tensorflow as tf
+
+    if not isinstance(error, tf.errors.ResourceExhaustedError):
+        return ""
+    wanted = re.search(r"OOM when allocating tensor with shape\[.*?\]", error.message)
+    return wanted[0] if wanted else reason(error)
 
 
 def check_arguments(arguments, commands) -> None:
@@ -203,6 +225,23 @@ def _open_streams():
                 os.dup2(nowhere, descriptor)
                 os.close(nowhere)
             setattr(sys, name, os.fdopen(descriptor, "w"))
+
+
+@contextlib.contextmanager
+def _keras_defaults():
+    """Hides the user's settings of Keras, which would change a command or stop it.
+
+    They are in variables, and in keras.json of a directory that is none here.
+    """
+    names = [name for name in os.environ if name.startswith("KERAS_")]
+    given = {name: os.environ.pop(name) for name in names}
+    os.environ["KERAS_HOME"] = os.devnull
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    try:
+        yield
+    finally:
+        del os.environ["KERAS_HOME"]
+        os.environ.update({**given, "KERAS_BACKEND": "tensorflow"})
 
 
 @contextlib.contextmanager

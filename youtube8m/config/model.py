@@ -17,6 +17,7 @@ from youtube8m.schema import CLASS_FACTS
 from youtube8m.util.json import JsonError, parse_json
 
 DEFAULTS_VERSION = 2  # grows when defaults of constructors change
+_ADDED = ("feature_dtypes", "context_features", "labels_key", "id_key")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +80,7 @@ class RunConfig:
         """What constructors may ask for: hyper-parameters, and facts of the data."""
         facts = {
             "num_classes": self.data.num_classes,
+            "feature_names": self.data.feature_names,
             "feature_sizes": self.data.feature_sizes,
             "max_frames": self.data.longest_example,
         }
@@ -94,7 +96,7 @@ class RunConfig:
         earlier = {"segment_labels": False, "released_code": self.data.released_crops}
         values = {**model, **data, **earlier}
         values["import"] = values.pop("imports")
-        for name in ("num_verticals", "import"):
+        for name in ("num_verticals", "import", *_ADDED):
             if not values[name]:  # as in files of earlier versions
                 del values[name]
         for name, value in values.items():

@@ -13,9 +13,17 @@ from typing import Annotated, Any
 import keras
 from keras import ops
 
-from youtube8m.layers.inputs import NormalizedFeatures, frame_mask
+from youtube8m.layers.inputs import NormalizedFeatures, frame_mask, join_frames
 from youtube8m.layers.pooling import masked_mean
-from youtube8m.registry import PACKAGE, Configured, Registry, arguments, require_share
+from youtube8m.layers.reverse_whitening import ScaledFeatures, whitening
+from youtube8m.registry import (
+    PACKAGE,
+    Configured,
+    Registry,
+    arguments,
+    require_choice,
+    require_share,
+)
 
 ENCODERS = Registry("--model")
 CLASSIFIERS = Registry("--video_level_classifier_model")
@@ -114,7 +122,9 @@ class FrameEncoder(Part):
         return sizes
 
     def select(self, frames, frame_mask, training=False):
-        """Chooses the frames for `call` while they are still bytes; by default all.
+        """Chooses the frames for `call` as they were read; by default all.
+
+        They are bytes, or floats that are not normalised yet.
 
         Returns frames [B, k, D] and mask [B, k].
         """
@@ -164,8 +174,9 @@ class Classifier(Part):
 class VideoModel(Configured, keras.Model):
     """Normalisation, encoder and classifier: bytes in, probabilities out.
 
-    Call with a dict: `frames` [B, T, D] (uint8, or floats already dequantised) and
-    `num_frames` [B], or `features` [B, D]; other keys are ignored. Returns a dict:
+    Call with a dict: `frames` [B, T, D] (uint8, or floats of any type), or the parts
+    that `layers.inputs.join_frames` joins, and `num_frames` [B]; or `features` [B, D];
+    other keys are ignored. Returns a dict:
     `predictions` float32 [B, C], `descriptor` [B, H] and the extras of both parts.
 
     The dropout before the classifier is that of Tang et al. 2017, equation 11.
@@ -174,6 +185,7 @@ class VideoModel(Configured, keras.Model):
       classifier: a Classifier; None for an encoder that trains without labels.
       encoder: a FrameEncoder, or None for video-level features.
       label_processing: a Part from predictions to predictions, or None.
+      feature_names, feature_sizes: of the features, for reverse whitening.
     """
 
     def __init__(
@@ -184,17 +196,35 @@ class VideoModel(Configured, keras.Model):
         dropout_keep_prob: Annotated[
             float, "Share of the descriptor that dropout keeps in training."
         ] = 1.0,
+        input_transform: Annotated[
+            str,
+            "What happens to the features first: l2 (divide each frame by its norm), "
+            "reverse_whitening (undo the whitening of rgb; Lin et al. 2018) or none.",
+        ] = "l2",
+        feature_names: Sequence[str] = (),
+        feature_sizes: Sequence[int] = (),
         **kwargs,
     ):
         super().__init__(**kwargs)
         require_share("dropout_keep_prob", dropout_keep_prob, excluded=0.0)
-        self.normalize = NormalizedFeatures(dtype=self.dtype_policy)
+        self.feature_names, self.feature_sizes = (*feature_names,), (*feature_sizes,)
+        self.normalize = self._make_input_transform()
         self.encoder = encoder
         self.classifier = classifier
         self.label_processing = label_processing
         self.dropout = keras.layers.Dropout(
             1.0 - dropout_keep_prob, dtype=self.dtype_policy, name="dropout"
         )
+
+    def _make_input_transform(self):
+        name, options = self.input_transform, {"dtype": self.dtype_policy}
+        require_choice("input_transform", name, "l2", "reverse_whitening", "none")
+        if name == "l2":
+            return NormalizedFeatures(**options)
+        if name == "none":
+            return ScaledFeatures(**options)
+        factors = whitening(self.feature_names, self.feature_sizes)
+        return ScaledFeatures(*factors, **options)
 
     def build(self, input_shape=None):
         # The first call makes the weights; see `models.create`.
@@ -228,7 +258,7 @@ class VideoModel(Configured, keras.Model):
         """The outputs up to the `descriptor` [B, H], the input of the classifier."""
         if self.encoder is None:
             return {"descriptor": self.normalize(inputs["features"])}
-        frames = inputs["frames"]
+        frames = join_frames(inputs)
         mask = frame_mask(inputs["num_frames"], ops.shape(frames)[1])
         frames, mask = self.encoder.select(frames, mask, training=training)
         frames = self.normalize(frames, mask)

@@ -20,10 +20,10 @@ from youtube8m.prediction import formats, submission
 from youtube8m.prediction.config import InferenceConfig
 from youtube8m.prediction.names import Preview
 from youtube8m.prediction.predictor import TrainedRun, mean_of_crops
-from youtube8m.prediction.segmentation import split_segments
+from youtube8m.prediction.segmentation import split_batch
 from youtube8m.prediction.writer import Predictions, open_writer
 from youtube8m.runs import archive
-from youtube8m.util.files import replacing, split_paths
+from youtube8m.util.files import replacing, require_other_file, split_paths
 from youtube8m.util.progress import Progress
 from youtube8m.util.text import decode_id
 
@@ -61,6 +61,7 @@ class Inference:
             strict=config.strict_data,
             input_pipeline=config.input_pipeline,
         )
+        require_other_file(config.output_file, "--output_file", self.shards.paths)
         self._require_features()
         self.num_classes = self.trained.run.data.num_classes
         self.vocabulary = None
@@ -158,12 +159,11 @@ class Inference:
     def _find_segments(self):
         """Yields the Predictions of the segments of each batch of videos."""
         for batch in self._batches():
-            segments = split_segments(batch["frames"], batch["num_frames"])
-            frames, lengths, videos, starts = segments
+            segments, videos, starts = split_batch(batch)
             parts = []
-            for first in range(0, len(frames), _SEGMENT_BATCH):
+            for first in range(0, len(videos), _SEGMENT_BATCH):
                 cut = slice(first, first + _SEGMENT_BATCH)
-                part = {"frames": frames[cut], "num_frames": lengths[cut]}
+                part = {name: values[cut] for name, values in segments.items()}
                 parts.append(self._find_top(part, self._listed_classes))
             classes, scores = map(np.concatenate, zip(*parts, strict=True))
             names = _decode_ids(batch)

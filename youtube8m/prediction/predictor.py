@@ -21,13 +21,15 @@ from youtube8m.config.provenance import (
     made_of_shards,
 )
 from youtube8m.data.reading.batch import input_signature
-from youtube8m.data.reading.pipeline import Shards
+from youtube8m.data.reading.pipeline import Shards, UnfitRecords
 from youtube8m.data.reading.tensorflow_pipeline import open_shards
 from youtube8m.errors import UserError
-from youtube8m.layers.inputs import dequantize
+from youtube8m.layers.inputs import as_floats, join_frames
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.starter_code import StarterCheckpoint
 from youtube8m.runs.weights import load_newest, load_weights
+
+_ADVICE = re.compile(r"; (drop|add|check|see|set) --.*")  # on a flag of train.py
 
 
 def read_run(directory: RunDirectory, given: Mapping[str, Any]) -> RunConfig:
@@ -73,7 +75,11 @@ class TrainedRun:
             )
         self.model = models.create(self.run)
         # One graph serves batches of any size and length.
-        spec = input_signature(self.run.data)
+        data = self.run.data
+        spec = input_signature(data)
+        if data.released_crops:  # segments are never cropped, and of other types
+            frames = tf.TensorSpec([None, None, data.feature_size], tf.float32)
+            spec = {"frames": frames, "num_frames": spec["num_frames"]}
         self._inputs = tuple(spec)
         self._call = tf.function(
             lambda inputs: self.model(inputs, training=False),
@@ -109,12 +115,13 @@ class TrainedRun:
             shards = open_shards(
                 input_pipeline, pattern, flag, data, labels, strict, segments, ids
             )
-        except UserError as error:
+        except UnfitRecords as error:
             level = "frame" if data.frame_features else "video"
             features = zip(data.feature_names, data.feature_sizes, strict=True)
             features = ", ".join(f"{name} ({size})" for name, size in features)
+            what = _ADVICE.sub("", str(error))
             raise UserError(
-                f"{error} [{flag} must name records as the run was trained on: "
+                f"{what} [{flag} must name records as the run was trained on: "
                 f"{level}-level, {features}, {data.num_classes} classes]"
             ) from None
         names = self.run.data.feature_names
@@ -148,10 +155,9 @@ class TrainedRun:
 
     def predict(self, batch: dict) -> dict:
         """The model's outputs for a batch, of which it may not need all keys."""
-        inputs = {name: batch[name] for name in self._inputs}
-        if self.run.data.released_crops and inputs["frames"].dtype == tf.uint8:
-            inputs["frames"] = dequantize(inputs["frames"])  # segments, never cropped
-        return self._call(inputs)
+        if self.run.data.released_crops:
+            batch = {**batch, "frames": as_floats(join_frames(batch))}
+        return self._call({name: batch[name] for name in self._inputs})
 
 
 def mean_of_crops(predictions, crops: int, top_k: int | None = None):

@@ -85,6 +85,14 @@ def is_complete(prefix: str) -> bool:
     return os.path.exists(f"{prefix}.index")
 
 
+def without_index(path: str) -> str | None:
+    """The newest checkpoint in a directory that has lost its index, if one has."""
+    files = glob.glob("model.ckpt-*.data-00000-of-*", root_dir=path)
+    prefixes = [os.path.join(path, name.rpartition(".data-")[0]) for name in files]
+    lost = [p for p in prefixes if _parse_number(p) is not None and not is_complete(p)]
+    return max(lost, key=_parse_number, default=None)
+
+
 def step_of(prefix: str) -> int:
     """The step of a checkpoint, by its name or by the starter code's variable."""
     number = _parse_number(prefix)

@@ -31,6 +31,8 @@ from youtube8m.runs.checkpoint_files import (
     find_checkpoints,
     is_complete,
     listed_checkpoints,
+    step_of,
+    without_index,
 )
 from youtube8m.util.files import local_path, replacing
 from youtube8m.util.json import JsonError, read_json
@@ -89,8 +91,9 @@ class RunDirectory:
         is_starters = self.is_starters
         if not is_starters:
             self._repair_checkpoint_list()
+        self._check_index()
         if not self.latest_checkpoint():  # a run without a checkpoint may be replaced
-            with replacing(self.file("model_flags.json"), "--train_dir") as file:
+            with replacing(self.file("model_flags.json"), self.flag) as file:
                 file.write(run.to_json())
         elif is_starters:
             raise self._unusable(
@@ -119,8 +122,11 @@ class RunDirectory:
         try:
             return RunConfig.from_json(read_bytes(path), path)
         except OSError as error:
+            advice = "train a model there first"
+            if self.latest_checkpoint():
+                advice = "it belongs to the checkpoints there: copy it from their run"
             raise self._unusable(
-                f"no model_flags.json ({error.strerror}); train a model there first"
+                f"no model_flags.json ({error.strerror}); {advice}"
             ) from None
 
     def require_empty(self) -> None:
@@ -163,6 +169,20 @@ class RunDirectory:
         with replacing(path, self.flag) as file:
             file.write(checkpoint_list(names, times))
 
+    def _check_index(self):
+        """Tells if the newest checkpoint has no index, which is written last.
+
+        Raises UserError if it was complete, as the file `checkpoint` lists it, and
+        there is no other: the run would begin anew.
+        """
+        lost, latest = without_index(self.path), self.latest_checkpoint()
+        if lost is None or (latest and step_of(latest) > step_of(lost)):
+            return
+        if not latest and lost in (listed_checkpoints(self.path) or []):
+            raise self._unusable(_lost_index(lost))
+        begins = f"from {latest}" if latest else "from scratch"
+        logging.warning("%s; training goes on %s", _lost_index(lost), begins)
+
     def new_checkpoints(self) -> Iterator[str]:
         """Yields the newest checkpoint, then each newer one, without an end."""
         last = None
@@ -192,7 +212,7 @@ class RunDirectory:
             if prefix:
                 return prefix
             if not name:
-                raise self._unusable("no checkpoint; train a model there first")
+                raise self._unusable(self._why_no_checkpoint())
             raise UserError(
                 f"{flag}={name}: eval.py has kept none in {self.path}; run it first, "
                 "with --keep_best"
@@ -207,6 +227,11 @@ class RunDirectory:
         known = {*known, *(file.removesuffix(".index") for file in found)}
         names = ", ".join(sorted(known)) or "none"
         raise UserError(f"{flag}={name}: not in {self.path}; there are: {names}")
+
+    def _why_no_checkpoint(self):
+        if lost := without_index(self.path):
+            return _lost_index(lost)
+        return "no checkpoint; train a model there first"
 
     def holds(self, path: str) -> bool:
         """Whether a path is this directory, or lies in it."""
@@ -259,6 +284,14 @@ class RunDirectory:
 
     def _unusable(self, why):
         return UserError(f"{self.flag}={self.path}: {why}")
+
+
+def _lost_index(prefix):
+    name = os.path.basename(prefix)
+    return (
+        f"{name} cannot be read without the file {name}.index, which is missing; copy "
+        "it there, or begin anew in another directory"
+    )
 
 
 def _flatten(run):

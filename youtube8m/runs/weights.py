@@ -132,12 +132,28 @@ def restore_checkpoint(
         status = checkpoint.restore(tensorflow_prefix(prefix))
         status.assert_existing_objects_matched().expect_partial()
     except _RESTORE_ERRORS as error:
+        what = _missing_part(parts, prefix) or reason(error)
         raise UserError(
-            f"{prefix}: cannot be restored ({reason(error)}); it is damaged or of "
-            "another model"
+            f"{prefix}: cannot be restored ({what}); it is damaged or of another model"
         ) from None
     for name in counts:
         model[name].assign(SETTLED)
+
+
+def _missing_part(parts, prefix):
+    """What a checkpoint lacks that can be read; None if it lacks no whole part."""
+    try:
+        names = CheckpointReader(prefix).shapes
+    except UserError:
+        return None
+    found = {name.partition("/")[0] for name in names}
+    missing = sorted(parts.keys() - found)
+    if "model" in found and {"optimizer", "step"} <= {*missing}:
+        return (
+            "it holds weights alone, from which training cannot go on; give "
+            f"--warm_start_from={prefix} and another --train_dir"
+        )
+    return f"it has no {' and no '.join(missing)}" if missing else None
 
 
 def save_weights(model, directory: RunDirectory, step: int) -> str:
@@ -166,5 +182,5 @@ def save_checkpoint(manager, directory, step):
     try:
         manager.save(checkpoint_number=step)
     except tf.errors.OpError as error:
-        raise UserError(f"{prefix}: cannot be written ({error.message})") from None
+        raise UserError(f"{prefix}: cannot be written ({reason(error)})") from None
     return prefix

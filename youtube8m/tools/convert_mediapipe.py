@@ -26,7 +26,7 @@ from youtube8m.data.writing import mediapipe
 from youtube8m.data.writing.records import record_file
 from youtube8m.errors import UserError
 from youtube8m.schema import SEGMENT_FRAMES
-from youtube8m.util.files import local_path
+from youtube8m.util.files import local_path, require_other_file
 from youtube8m.util.progress import Progress
 
 COMMANDS = None  # the words are files
@@ -64,6 +64,7 @@ def main(*patterns: str) -> None:
         raise UserError("name the files to convert: features*.pb")
     found = (find_by_glob(pattern, "the files to convert") for pattern in patterns)
     paths = distinct(itertools.chain.from_iterable(itertools.chain(*found)))
+    require_other_file(config.output_file, "--output_file", paths)
     sizes = _choose_features(paths, config.feature_names)
     conversion = mediapipe.Conversion(
         sizes, config.quantize, config.zero_missing, _read_classes(config)

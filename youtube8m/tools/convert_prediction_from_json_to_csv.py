@@ -21,7 +21,7 @@ from youtube8m.config.fields import NEEDED, Config, flag
 from youtube8m.data.reading.tfrecord import find_shards
 from youtube8m.errors import UserError
 from youtube8m.prediction.submission import IDS, VIDEO_HEADER
-from youtube8m.util.files import replacing
+from youtube8m.util.files import replacing, require_other_file
 from youtube8m.util.json import JsonError, parse_json
 from youtube8m.util.text_files import read_lines
 
@@ -55,6 +55,7 @@ def convert(pattern: str, output: str) -> None:
     Raises UserError if no file matches, or a line is not a prediction.
     """
     done, paths = 0, find_shards(pattern, "--json_prediction_files_pattern")
+    require_other_file(output, "--csv_output_file", paths)
     known: set[str] = set()
     with replacing(output, "--csv_output_file") as file:
         file.write(VIDEO_HEADER)

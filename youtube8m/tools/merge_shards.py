@@ -27,7 +27,12 @@ from youtube8m.evaluation.evaluator import log_result, merged_parts
 from youtube8m.prediction import formats, submission
 from youtube8m.prediction.config import InferenceConfig
 from youtube8m.prediction.row_files import merge_parts
-from youtube8m.util.files import local_path, replacing, split_paths
+from youtube8m.util.files import (
+    local_path,
+    replacing,
+    require_other_file,
+    split_paths,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +70,7 @@ def main() -> None:
         log_result(metrics.result(), step)
         return
     require_given(config, "output_file")
+    require_other_file(config.output_file, "--output_file", paths)
     if formats.find_format(paths[0]) != formats.CSV:
         with replacing(config.output_file, "--output_file", binary=True) as file:
             merge_parts(paths, file)

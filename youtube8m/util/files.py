@@ -13,6 +13,7 @@ import tempfile
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Iterable
 
 from youtube8m.errors import UserError
 
@@ -33,6 +34,18 @@ ARRAY_ERRORS = (
     zlib.error,
 )
 
+PACKED_START = 512  # bytes of a file that `packed_as` looks at
+_PACKED = {  # the bytes at some offset -> what packs files so
+    (0, b"\x1f\x8b"): "gzip",
+    (0, b"PK\x03\x04"): "zip",
+    (0, b"BZh"): "bzip2",
+    (0, b"\xfd7zXZ"): "xz",
+    (0, b"\x28\xb5\x2f\xfd"): "zstd",
+    (0, b"\x04\x22\x4d\x18"): "lz4",
+    (0, b"7z\xbc\xaf"): "7z",
+    (0, b"Rar!"): "rar",
+    (257, b"ustar"): "tar",
+}
 _CONTENTS = ".contents"  # lists the files that `replacing_directory` wrote
 
 
@@ -73,6 +86,14 @@ def find_files(pattern: str) -> list[str]:
         known = os.path.join(known, parts.pop(0)) or os.sep
     pattern = os.path.join(glob.escape(known), *parts)
     return sorted(path for path in glob.glob(pattern) if not os.path.isdir(path))
+
+
+def packed_as(start: bytes) -> str:
+    """How a file with these first bytes is compressed or packed; "" if it is not."""
+    for (offset, mark), kind in _PACKED.items():
+        if start.startswith(mark, offset):
+            return kind
+    return ""
 
 
 @contextlib.contextmanager
@@ -131,6 +152,13 @@ def require_writable(path: str, flag: str) -> None:
             ).close()
             with contextlib.suppress(FileNotFoundError):
                 os.lstat(path)
+
+
+def require_other_file(path: str, flag: str, read: Iterable[str]) -> None:
+    """Raises UserError if a file to be written is one of those that are read."""
+    target = os.path.realpath(local_path(path, flag))
+    if any(target == os.path.realpath(other) for other in read):
+        raise UserError(f"{flag}={path}: is read, too; name another file to be written")
 
 
 @contextlib.contextmanager

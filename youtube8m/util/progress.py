@@ -3,8 +3,8 @@
     with Progress("training", total=1000, unit="step") as progress:
         progress.update(120, "loss 3.21")
 
-It is written to standard error, and only if that is a terminal. A log gets lines of
-its own, from the task.
+It is written to standard error, and only if that is a terminal, as long as it is one.
+A log gets lines of its own, from the task.
 """
 
 import sys
@@ -23,7 +23,8 @@ class Progress:
         self.unit = unit
         self._first = None
         self._drawn = 0.0
-        self.visible = sys.stderr.isatty()
+        self._stream = sys.stderr
+        self.visible = _is_terminal(self._stream)
 
     def __enter__(self) -> "Progress":
         return self
@@ -45,14 +46,27 @@ class Progress:
         if done > first:
             seconds = int((now - start) / (done - first) * max(0, self.total - done))
             left = f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-        sys.stderr.write(
+        self._write(
             f"\r\033[K{self.title} [{bar:<{_WIDTH}}] {self.unit} {done:,}/"
             f"{max(done, self.total):,}  ETA {left}  {note}"
         )
-        sys.stderr.flush()
 
     def clear(self) -> None:
         """Removes the bar, so that a line can be printed."""
         if self.visible:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
+            self._write("\r\033[K")
+
+    def _write(self, text):
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):  # the terminal has gone, or the stream is closed
+            self.visible = False
+
+
+def _is_terminal(stream):
+    """A program that uses the library may have closed or replaced the stream."""
+    try:
+        return stream.isatty()
+    except (AttributeError, ValueError):
+        return False

@@ -13,14 +13,8 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from youtube8m.errors import UserError, reason
+from youtube8m.util.files import PACKED_START, packed_as
 
-_COMPRESSED = {
-    b"\x1f\x8b": "gzip",
-    b"PK\x03\x04": "zip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
-}
 _OTHER_CODES = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -36,7 +30,7 @@ def read_bytes(path: str) -> bytes:
     """All of a file. Raises OSError, and UserError if it is compressed."""
     with open(path, "rb") as file:
         content = file.read()
-    _require_plain(content[:8], path)
+    _require_plain(content[:PACKED_START], path)
     return content
 
 
@@ -55,11 +49,16 @@ def numbered_lines(file: BinaryIO, path: str) -> Iterator[Line]:
     for number, line in enumerate(file, 1):
         text, end = line.rstrip(b"\r\n"), start + len(line)
         if number == 1:
-            _require_plain(line[:8], path)
+            _require_plain(line[:PACKED_START], path)
             text = text.removeprefix(codecs.BOM_UTF8)
             start += len(line.rstrip(b"\r\n")) - len(text)
         if b"\0" in text:
             raise UserError(f"{path}: line {number} holds zero bytes; expected text")
+        if b"\r" in text:
+            raise UserError(
+                f"{path}: line {number} holds carriage returns; save the file with the "
+                "line breaks of Linux or Windows"
+            )
         if text.strip():
             yield Line(number, start, text)
         start = end
@@ -93,8 +92,7 @@ def _decoded(lines: Iterable[Line], path, numbers):
 
 
 def _require_plain(start, path):
-    for mark, kind in _COMPRESSED.items():
-        if start.startswith(mark):
-            raise UserError(f"{path}: is compressed ({kind}); decompress it")
+    if kind := packed_as(start):
+        raise UserError(f"{path}: is compressed ({kind}); decompress it")
     if start.startswith(_OTHER_CODES):
         raise UserError(f"{path}: is UTF-16 text; save it as UTF-8")

@@ -263,6 +263,14 @@ def test_max_frames_cuts_segments_not_the_video_they_come_from():
     np.testing.assert_array_equal(batch["frames"][0], joined(content)[15:18])
 
 
+def test_segments_of_a_single_feature():
+    content = {"rgb": frames(np.random.default_rng(4), 9)["rgb"]}
+    config = SegmentConfig(("rgb",), (4,), frame_features=True, num_classes=CLASSES)
+    batch = decode(config, [frame_example("v", [3], content, [(5, 3, 1.0)])])
+    assert batch["segment_start"].tolist() == [5]
+    np.testing.assert_array_equal(batch["frames"][0, :4], content["rgb"][5:])
+
+
 @pytest.mark.parametrize("start", [-5, 10, 2**40])
 def test_segments_beyond_the_frames_are_refused(start):
     content = frames(np.random.default_rng(0), 10)
@@ -304,6 +312,15 @@ def test_segment_lists_that_are_missing_or_unequal_are_refused(key):
     assert "unequal lengths" in problem(SEGMENT, example)
     del example.context.feature[f"segment_{key}"]
     assert f"has no 'segment_{key}'" in problem(SEGMENT, example)
+
+
+@pytest.mark.parametrize("score", [np.nan, np.inf, -np.inf])
+def test_ratings_that_are_not_finite_are_refused(score):
+    """A comparison would take them for present, or for absent."""
+    content = frames(np.random.default_rng(0), 10)
+    ratings = [(0, 1, 1.0), (5, 1, float(score))]
+    example = frame_example("v", [1], content, ratings)
+    assert "'segment_scores' holds values that are not" in problem(SEGMENT, example)
 
 
 # Records that cannot be used.

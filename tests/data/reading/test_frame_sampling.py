@@ -82,6 +82,19 @@ def test_crop_behind_skipped_frames():
     assert sample("crop", 20, start=2, skip_frames=20) == [19]
 
 
+@pytest.mark.parametrize("scheme", ["crop", "interval"])
+def test_a_start_beyond_the_end_is_the_last_frame(scheme):
+    assert sample(scheme, 3, start=2) == [2]
+    assert sample(scheme, 3, start=3) == [2]
+    assert sample(scheme, 9, start=8) == [8]
+
+
+def test_a_released_crop_beyond_the_end_is_empty_and_an_interval_is_not():
+    assert sample("crop", 9, start=8, released_crops=True) == [8]
+    assert sample("crop", 9, start=9, released_crops=True) == []
+    assert sample("interval", 9, start=9, released_crops=True) == [8]
+
+
 def test_interval():
     """Every fifth to the end: at most 300 / 5."""
     assert first_last_count("interval", crop_start=4) == [

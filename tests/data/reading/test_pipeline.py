@@ -133,6 +133,85 @@ def test_the_wrong_level_size_name_or_classes_name_file_and_remedy(folder, tmp_p
     assert "drop --frame_features" in open_error(tmp_path / "video")
 
 
+def test_an_empty_shard_beside_others_costs_nothing(folder, tmp_path):
+    write_records(tmp_path / "empty", [])
+    pattern = f"{tmp_path}/empty,{folder}/*.tfrecord"
+    shards = Shards.open(pattern, "--flag", CONFIG)
+    batches = shards.iterate(shards.ordered_batches(64))
+    assert sum(len(batch["id"]) for batch in batches) == TOTAL
+    assert shards.damage.lost == 0
+    assert shards.damage.reports == {f"{tmp_path}/empty": {"is empty"}}
+
+
+VIDEOS = DataConfig(("mean_rgb", "mean_audio"), (3, 2), num_classes=20)
+
+
+def unmeant(tmp_path, monkeypatch, records, config=VIDEOS, **values):
+    """The warnings of the first records, without the path."""
+    found = []
+    monkeypatch.setattr("absl.logging.warning", lambda text, *v: found.append(text % v))
+    write_records(tmp_path / "x", records)
+    Shards.open(str(tmp_path / "x"), "--flag", config, **values)
+    return [text.removeprefix(f"{tmp_path}/x: the first ") for text in found]
+
+
+def video(number, name=None, labels=None, audio=None):
+    rng = np.random.default_rng(number)
+    features = {"mean_rgb": rng.normal(size=3), "mean_audio": rng.normal(size=2)}
+    if audio is not None:
+        features["mean_audio"][:] = audio
+    labels = [number % 3] if labels is None else labels
+    return video_example(name or f"v{number}", labels, features)
+
+
+@pytest.mark.parametrize(
+    "values, told",
+    [
+        ({}, []),
+        ({"audio": 0.0}, ["8 records have 0.0 everywhere in feature 'mean_audio'"]),
+        ({"labels": [2, 1]}, ["8 records have the same labels, [1, 2]"]),
+        ({"name": "a"}, ["8 records have the same id, b'a'"]),
+    ],
+)
+def test_videos_that_cannot_be_meant_are_told(tmp_path, monkeypatch, values, told):
+    records = [video(number, **values) for number in range(12)]
+    assert unmeant(tmp_path, monkeypatch, records) == told
+    assert unmeant(tmp_path, monkeypatch, [*records[:7], video(8)]) == []
+    for few in (1, 2):  # say nothing, but of features that never change
+        told = [text.replace("8", "2") for text in told if "everywhere" in text]
+        expected = told if few == 2 else []
+        assert unmeant(tmp_path, monkeypatch, records[:few]) == expected
+
+
+def test_frames_that_never_change_are_told(tmp_path, monkeypatch):
+    frames = {"rgb": np.full((3, 4), 7, np.uint8), "audio": content("a")[:, 4:]}
+    frames["audio"] = np.resize(frames["audio"], (3, 2))
+    records = [frame_example(f"v{n}", [n % 3], frames) for n in range(8)]
+    told = unmeant(tmp_path, monkeypatch, records, CONFIG)
+    assert told == ["8 records have 7 everywhere in feature 'rgb'"]
+
+
+def test_one_class_is_no_reason_for_a_warning(tmp_path, monkeypatch):
+    config = dataclasses.replace(VIDEOS, num_classes=1)
+    records = [video(number, labels=[0]) for number in range(12)]
+    assert unmeant(tmp_path, monkeypatch, records, config) == []
+    assert unmeant(tmp_path, monkeypatch, records, labels=False) == []
+
+
+@pytest.mark.parametrize(
+    "label, advice",
+    [
+        (-1, "leave it out"),
+        (20, "classes, or count classes from 0 where the records are written"),
+        (21, "set --num_classes to the data set's number of classes"),
+    ],
+)
+def test_a_wrong_label_is_told_with_what_helps(tmp_path, label, advice):
+    write_records(tmp_path / "x", [video(0, labels=[label])])
+    with pytest.raises(UserError, match=f"entry {label}, .* 0 to 19; .*{advice}"):
+        Shards.open(str(tmp_path / "x"), "--flag", VIDEOS)
+
+
 def test_records_without_labels_open_for_inference_only(tmp_path):
     write_records(tmp_path / "test", [example("v", None)])
     assert "has no 'labels'" in open_error(tmp_path / "test")
@@ -180,7 +259,9 @@ def test_ordered_batches_of_several_readers_hold_every_record_once(found):
 
 
 def test_frames_are_padded_to_the_longest_of_their_batch(found):
-    for batch in found.iterate(found.ordered_batches(5)):
+    batches = list(found.iterate(found.ordered_batches(5)))
+    assert len(batches) > 5
+    for batch in batches:
         assert batch["frames"].shape[1] == max(batch["num_frames"].numpy())
 
 
@@ -266,6 +347,7 @@ def test_positions_count_the_records_of_the_epoch(found):
         epoch, count, _ = batch["position"].numpy()
         # The end of an epoch is not yet the beginning of the next.
         assert (epoch, count) == ((consumed - 1) // TOTAL, (consumed - 1) % TOTAL + 1)
+    assert consumed == 3 * TOTAL
 
 
 @pytest.mark.parametrize("num_readers", [1, 4])
@@ -719,6 +801,7 @@ def test_workers_share_each_batch(found, workers):
         list(found.iterate(training(found, batch_size=10, worker=(index, workers))))
         for index in range(workers)
     ]
+    assert len(whole) > 1
     assert {len(part) for part in parts} == {len(whole)}
     for batch, *shares in zip(whole, *parts, strict=True):
         assert ids(batch) == sum(map(ids, shares), [])
@@ -816,5 +899,6 @@ def test_workers_share_batches_of_segments(segments):
         list(segments.iterate(segments.training_batches(4, 0, 1, worker=(index, 2))))
         for index in range(2)
     ]
+    assert len(whole) > 1
     for batch, *shares in zip(whole, *parts, strict=True):
         assert names_of(batch) == sum(map(names_of, shares), [])

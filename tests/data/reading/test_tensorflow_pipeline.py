@@ -148,7 +148,9 @@ def test_the_same_frames_are_read(pattern, values):
 
 
 def test_frames_are_padded_to_the_longest_of_their_batch(plain):
-    for batch in plain.iterate(plain.ordered_batches(5)):
+    batches = list(plain.iterate(plain.ordered_batches(5)))
+    assert len(batches) > 1
+    for batch in batches:
         assert batch["frames"].shape[1] == max(batch["num_frames"].numpy())
 
 
@@ -420,6 +422,7 @@ def test_workers_share_each_batch(rated_pattern, segments):
         list(shards.iterate(training(shards, 5, worker=(index, 3), least_rows=1)))
         for index in range(3)
     ]
+    assert len(whole) > 1
     for batch, *shares in zip(whole, *parts, strict=True):
         assert examples_in(batch) == sum(map(examples_in, shares), [])
         for share in shares:
@@ -537,6 +540,10 @@ def test_damage_ends_the_run_with_one_line(tmp_path, harm, message):
             frame_level("v", [1], "id", np.ones((3, 5), np.uint8)),
             "a record has a frame of audio that is not of 2 bytes; ",
         ),
+        (
+            frame_level("v", [1], "id", np.ones((3, 6), np.uint8), [(0, 1, np.nan)]),
+            "a record has ratings of a segment that are not finite; ",
+        ),
         *(
             (
                 frame_level("v", None, "id", np.ones((3, 6), np.uint8), rated),
@@ -545,7 +552,7 @@ def test_damage_ends_the_run_with_one_line(tmp_path, harm, message):
             for rated in ([(5, 1, 1.0)], [(3, 1, 1.0)], [(0, 1, 1.0), (-2, 1, 1.0)])
         ),
     ],
-    ids=["no record", "label", "size", "segment", "just behind", "before"],
+    ids=["no record", "label", "size", "rating", "segment", "just behind", "before"],
 )
 def test_an_unusable_record_ends_the_run_with_one_line(tmp_path, record, message):
     sound = frame_level("v", [1], "id", np.ones((3, 6), np.uint8), [(0, 1, 1.0)])

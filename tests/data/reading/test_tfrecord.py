@@ -1,8 +1,13 @@
 """Shards are found, read in order, and outlive damage with nothing more lost."""
 
+import bz2
 import itertools
+import lzma
 import os
+import re
+import shutil
 import struct
+import tempfile
 
 import numpy as np
 import pytest
@@ -11,7 +16,7 @@ from youtube8m.config import DataConfig
 from youtube8m.data.reading import tfrecord
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.reading.pipeline import Shards
-from youtube8m.data.writing.records import video_example, write_records
+from youtube8m.data.writing.records import frame_example, video_example, write_records
 from youtube8m.errors import UserError
 
 COUNT, SIZE = 40, 100  # records of a file, bytes of each
@@ -84,6 +89,15 @@ def test_directories_are_no_shards(files, tmp_path):
     assert tfrecord.find_shards(f"{tmp_path}/*", "--flag") == files
     with pytest.raises(UserError, match="no file matches"):
         tfrecord.find_shards(f"{tmp_path}/d.tfrecord", "--flag")
+
+
+def test_a_directory_is_told_as_one(files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path.parent)
+    for name in (str(tmp_path), f"{tmp_path}/", tmp_path.name, f"./{tmp_path.name}/"):
+        with pytest.raises(UserError, match="directory; give a glob") as error:
+            tfrecord.find_shards(f"{files[0]},{name}", "--flag")
+        wanted = str(error.value).rpartition("such as ")[2].strip("'")
+        assert tfrecord.find_shards(wanted, "--flag")
 
 
 @pytest.mark.parametrize("pattern", ["", " ", ",", " , "])
@@ -384,3 +398,68 @@ def test_a_file_of_nothing_but_damage_fills_few_lines(caplog):
     assert damage.lost == 500
     assert len(caplog.records) == 11
     assert "only counted" in caplog.text
+
+
+OTHERS = {
+    "bzip2": (bz2.compress, "is compressed (bzip2)"),
+    "xz": (lzma.compress, "is compressed (xz)"),
+    "zip": (lambda text: archived(text, "zip"), "is compressed (zip)"),
+    "tar": (lambda text: archived(text, "tar"), "is compressed (tar)"),
+    "tgz": (lambda text: archived(text, "gztar"), "is compressed (gzip)"),
+    "zstd": (lambda text: b"\x28\xb5\x2f\xfd" + text, "is compressed (zstd)"),
+}
+
+
+def archived(content, kind):
+    with tempfile.TemporaryDirectory() as folder:
+        os.mkdir(f"{folder}/in")
+        with open(f"{folder}/in/a.tfrecord", "wb") as file:
+            file.write(content)
+        path = shutil.make_archive(f"{folder}/out", kind, f"{folder}/in", "a.tfrecord")
+        with open(path, "rb") as file:
+            return file.read()
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_packed_files_end_the_run_also_among_others(files, kind):
+    """Some hold their records as they are, in pieces; none is searched for them."""
+    pack, told = OTHERS[kind]
+    with open(files[1], "rb") as file:
+        content = pack(file.read())
+    with open(files[1], "wb") as file:
+        file.write(content)
+    damage = Damage()
+    with pytest.raises(UserError, match=f"{re.escape(files[1] + ': ' + told)}"):
+        read(files, damage)
+    with pytest.raises(UserError, match=re.escape(told)):
+        damage.check()
+
+
+KINDS = {
+    b"<!DOCTYPE html>\n<html><body>403 Forbidden</body></html>": "a web page",
+    b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>": "a web page",
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n": "git lfs pull",
+    b"\x93NUMPY\x01\0v\0{'descr': '<f4'}" + b"\0" * 100: "a NumPy array",
+    b"\xef\xbb\xbftrain00.tfrecord\r\ntrain01.tfrecord\r\n": "begins with 'train00.t",
+    frame_example(
+        "v", [1], {"rgb": np.zeros((2, 4), np.uint8)}
+    ).SerializeToString(): "one serialised Example",
+    video_example(
+        "v", [1], {"mean_rgb": np.zeros(4)}
+    ).SerializeToString(): "one serialised Example",
+    b"\0" * 100: "",
+    np.random.default_rng(0).bytes(100): "",
+}
+
+
+@pytest.mark.parametrize("content", KINDS, ids=KINDS.values())
+def test_other_files_are_told_for_what_they_are(files, content):
+    with open(files[1], "wb") as file:
+        file.write(content)
+    damage = Damage()
+    found = read(files, damage)
+    assert {o for o, _ in found} == {o for o in everything() if o[0] != 1}
+    ((path, (what,)),) = damage.reports.items()
+    told = tfrecord.advice_on(path)
+    assert path == files[1] and what.endswith(f"in the last {len(content)} bytes{told}")
+    assert KINDS[content] in told and bool(KINDS[content]) == bool(told)

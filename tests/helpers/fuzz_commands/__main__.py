@@ -3,6 +3,7 @@
 import argparse
 import collections
 import os
+import random
 import shlex
 import shutil
 import sys
@@ -12,10 +13,11 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
-import keras
+import keras  # noqa: F401
 import pandas  # noqa: F401
 import tensorflow  # noqa: F401
 
+from tests.helpers.fuzz_commands import oddities
 from tests.helpers.fuzz_commands.examples import (
     CLASSES,
     FEATURE,
@@ -24,13 +26,11 @@ from tests.helpers.fuzz_commands.examples import (
     Example,
     Fault,
 )
-from youtube8m import models
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.evaluation import evaluator  # noqa: F401
 from youtube8m.prediction import inference  # noqa: F401
-from youtube8m.runs.directory import RunDirectory
-from youtube8m.runs.weights import save_weights
-from youtube8m.training import trainer  # noqa: F401
+from youtube8m.training import trainer
+from youtube8m.training.config import TrainingConfig
 
 
 def main() -> int:
@@ -81,18 +81,21 @@ def described(seed, example, fault) -> str:
 
 
 def write_runs(folder: str) -> None:
-    """A run of each level with two checkpoints of random weights."""
+    """A run of each level after two steps, with a checkpoint of each."""
     for level, feature in FEATURE.items():
+        os.makedirs(os.path.join(folder, "data", level))
+        odd = random.Random(0)
+        shards = oddities.shards(odd, level, os.path.join(folder, "data", level), 0)
         data = DataConfig((feature,), (SIZE,), level == "frame", num_classes=CLASSES)
-        run = RunConfig(
-            data, models.complete(RunConfig(data, ModelConfig(MODEL[level]))).model
+        config = TrainingConfig(
+            train_dir=os.path.join(folder, level),
+            train_data_pattern=shards.pattern,
+            batch_size=8,
+            max_steps=2,
+            export_model_steps=1,
         )
-        directory = RunDirectory(os.path.join(folder, level))
-        directory.prepare(run, start_new=False)
-        keras.utils.set_random_seed(1)
-        model = models.create(run)
-        for step in (1, 2):
-            save_weights(model, directory, step)
+        run = RunConfig(data, ModelConfig(MODEL[level]))
+        trainer.Trainer(run, config).train()
 
 
 def _in_a_fork(work):

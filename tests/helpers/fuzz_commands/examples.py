@@ -11,8 +11,11 @@ from tests.helpers.fuzz_commands import oddities, warm
 from tests.helpers.fuzz_commands.oddities import CLASSES, SIZE
 from youtube8m.data.reading import tfrecord
 from youtube8m.data.reading.damage import Damage
-from youtube8m.prediction.submission import IDS, Submission
+from youtube8m.prediction.formats import CSV, find_format
+from youtube8m.prediction.row_files import PredictionRows, read_rows
+from youtube8m.prediction.submission import Submission
 from youtube8m.util.files import escape_commas
+from youtube8m.util.text import encode_id
 
 FEATURE = {"video": "mean_rgb", "frame": "rgb"}
 MODEL = {"video": "LogisticModel", "frame": "FrameLevelLogisticModel"}
@@ -117,14 +120,19 @@ def _is_file(path):
     return os.path.isfile(path) and not os.path.islink(path)
 
 
-def check_rows(example, data, ended, found, usable):
-    """Every usable record is listed; all others are told."""
-    ids = {one.id for one in data.records}
+def check_ids(data, found, segments=False):
+    """The ids in an output are those of the sound records that it can hold."""
+    ids = {one.id for one in data.records if oddities.fits(one.id, segments)}
     if strange := set(found) - ids - {b"second"}:
-        raise Fault(f"unknown ids in the output: {sorted(strange)[:3]}")
-    wanted = {one.id for one in data.records if one.sound and usable(one.id)}
+        raise Fault(f"unknown or unfit ids in the output: {sorted(strange)[:3]}")
+    wanted = {one.id for one in data.records if one.sound} & ids
     if missing := wanted - set(found):
         raise Fault(f"sound records are not in the output: {sorted(missing)[:3]}")
+
+
+def check_rows(example, data, ended, found):
+    """Every usable record is listed; all others are told."""
+    check_ids(data, found)
     if example.closed and 2 in example.closed:
         return
     told = _lost(ended.log) + ended.log.count("another video has the id")
@@ -153,6 +161,31 @@ def csv_ids(path):
     return ids
 
 
+def read_ids(path):
+    """The ids of predictions of videos, in any of the formats."""
+    try:
+        if find_format(path) == CSV:
+            return csv_ids(path)
+        rows = [row for _, row in read_rows(path)]
+        if rows:
+            PredictionRows(path, CLASSES)
+    except ValueError as error:
+        raise Fault(f"the package cannot read what it wrote: {error}") from None
+    return [encode_id(row["id"]) for row in rows]
+
+
+def read_again(example, path):
+    """`ensemble merge` of what inference.py wrote has its ids."""
+    ids, output = read_ids(path), example.real("again.csv")
+    files = f"--input_files={escape_commas(path)}"
+    ended = example.run("ensemble", "merge", files, f"--output_file={output}")
+    plain = not (example.limits or example.environment or example.closed)
+    if ended.status and ids and plain:
+        raise Fault("what inference.py wrote is refused")
+    if not ended.status and csv_ids(output) != ids:
+        raise Fault("a merged file has other ids")
+
+
 def _keys(path):
     try:
         return Submission(path, CLASSES, may_be_empty=True).keys
@@ -174,7 +207,7 @@ def _infer(example, data, run, output, *flags):
 def predict(example: Example) -> None:
     """inference.py of videos."""
     data, odd = example.data(), example.flags()
-    output = example.new(".csv")
+    output = example.new(example.rng.choice([".csv", ".csv", ".jsonl", ".parquet"]))
     ended = _infer(example, data, example.run_copy(), output, *odd)
     path = example.real(output)
     if ended.status:
@@ -182,7 +215,9 @@ def predict(example: Example) -> None:
             raise Fault("an error, and a CSV")
     elif not odd:
         if os.path.isfile(path):
-            check_rows(example, data, ended, csv_ids(path), IDS[False].fullmatch)
+            check_rows(example, data, ended, read_ids(path))
+            if example.rng.random() < 0.3:
+                read_again(example, path)
         elif not os.path.exists(path):
             raise Fault("status 0 without a CSV")
 
@@ -206,9 +241,7 @@ def predict_parts(example: Example) -> None:
     ids = [key for part in parts for key in csv_ids(part)]
     if not ended.status and csv_ids(output) != ids:
         raise Fault("merged shards have other rows than the shards")
-    wanted = {one.id for one in data.records if one.sound}
-    if missing := {n for n in wanted if IDS[False].fullmatch(n)} - {*ids}:
-        raise Fault(f"sound records are in no part: {sorted(missing)[:3]}")
+    check_ids(data, ids)
 
 
 def predict_segments(example: Example) -> None:
@@ -226,10 +259,7 @@ def predict_segments(example: Example) -> None:
             name.rpartition(":")[0].encode("utf-8", "surrogateescape")
             for name in listed
         }
-        usable = IDS[True].fullmatch
-        wanted = {one.id for one in data.records if one.sound and usable(one.id)}
-        if missing := wanted - found:
-            raise Fault(f"sound records have no segment: {sorted(missing)[:3]}")
+        check_ids(data, found, segments=True)
 
 
 def evaluate(example: Example) -> None:
@@ -277,14 +307,15 @@ def train(example: Example) -> None:
     names = os.listdir(example.real(run))
     if not any(name.endswith(".index") for name in names):
         raise Fault("status 0 without a checkpoint")
+    if goes_on and "from scratch" in ended.log:
+        raise Fault("the run began anew")
     if any("temp" in name for name in names):
         raise Fault(f"temporary files stay: {sorted(names)}")
     unusable = [one for one in data.records if not one.sound]
     short = len(data.records) <= 24  # all are read
     if unusable and short and data.exact and not goes_on and 2 not in example.closed:
-        csv_only = [one.id for one in unusable if one.id in oddities.OTHER_IDS]
         doubled = [one for one in unusable if one.id == b"v0000"]
-        if len(unusable) > len(csv_only) + len(doubled) and not _lost(ended.log):
+        if len(unusable) > len(doubled) and not _lost(ended.log):
             raise Fault("unusable records, and no word of them")
 
 
@@ -367,7 +398,7 @@ def merge(example: Example) -> None:
     """ensemble merge of files that other programs have saved."""
     rng = example.rng
     ids = [b"v%d" % n for n in range(rng.randrange(1, 6))]
-    ids += rng.sample(oddities.CSV_IDS, rng.randrange(3))
+    ids += rng.sample(oddities.CSV_IDS + oddities.BLANK_IDS, rng.randrange(3))
     paths, sound = [], True
     for number in range(rng.randrange(1, 4)):
         own = rng.sample(ids, len(ids))

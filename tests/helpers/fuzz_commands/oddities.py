@@ -22,16 +22,14 @@ NAMES = [
 ]
 CSV_IDS = [b"C:\\a.mp4", b"12:30:05", b"http://h/a?b=c#d", "\u00e9\u4e2d".encode()]
 CSV_IDS += [b"-x", b"caf\xe9", b"caf\xe8", b"x" * 400, b"nan", b"007", b"my_video"]
-OTHER_IDS = [
-    b"a,b",
-    b"a\nb",
-    b'say "a"',
-    b"\t",
-    b"\x00",
-    b"my video",
-    b" x",
-    b"\xef\xbb",
-]
+CSV_IDS += [b"\xef\xbb", b"VideoId", "a\u2028b\x85".encode(), b"{}", b"a'b", b"\\udcff"]
+BLANK_IDS = [b"my video", b" x", b"x ", b" "]  # which a CSV of videos can hold
+UNFIT_IDS = [b"a,b", b",", b"a\nb", b"a\r", b'say "a"', b'"a"', b"\t", b"\x00", b"\x7f"]
+
+
+def fits(video_id: bytes, segments: bool = False) -> bool:
+    """Whether a CSV of videos, or of segments, can hold an id as it is."""
+    return not (video_id in UNFIT_IDS or segments and video_id in BLANK_IDS)
 
 
 def name(rng: random.Random) -> str:
@@ -69,11 +67,13 @@ class Record:
     fatal: bool = False  # its labels say that a flag is wrong
 
 
-def record(rng: random.Random, level: str, number: int, oddness: float) -> Record:
-    """A record, with the chance `oddness` an odd one."""
+def record(
+    rng: random.Random, level: str, number: int, oddness: float, kinds: list[str]
+) -> Record:
+    """A record, with the chance `oddness` an odd one, of one of `kinds`."""
     draw = np.random.default_rng(rng.randrange(2**32))
     video_id, labels, sound, fatal = f"v{number:04d}".encode(), [number % CLASSES], 1, 0
-    kind = rng.choice(KINDS[level]) if rng.random() < oddness else "plain"
+    kind = rng.choice(kinds) if rng.random() < oddness else "plain"
     size = rng.choice([1, SIZE + 1, 4 * SIZE]) if kind == "size" else SIZE
     if level == "video":
         feature, values = "mean_rgb", draw.normal(size=size).astype(np.float32)
@@ -86,10 +86,11 @@ def record(rng: random.Random, level: str, number: int, oddness: float) -> Recor
     sound = kind not in ("size", "not finite", "no frames", "missing")
     if kind == "missing":
         feature = "other"
-    if kind == "csv id":
-        video_id = rng.choice(CSV_IDS)
-    if kind == "other id":
-        video_id, sound = rng.choice(OTHER_IDS), False
+    if kind == "odd id":
+        video_id = rng.choice([CSV_IDS, BLANK_IDS, UNFIT_IDS])
+        video_id = rng.choice(video_id)
+    if kind == "empty id":
+        video_id, sound = b"", False
     if kind == "same id":
         video_id, sound = b"v0000", number == 0
     labels = {"no labels": None, "empty labels": []}.get(kind, labels)
@@ -127,7 +128,8 @@ def record(rng: random.Random, level: str, number: int, oddness: float) -> Recor
     return Record(data, video_id, bool(sound), labelled, bool(fatal))
 
 
-_ANY = ["size", "missing", "csv id", "other id", "same id", "no labels", "empty labels"]
+IDS = ["odd id", "odd id", "odd id", "same id", "empty id"]
+_ANY = ["size", "missing", "odd id", "odd id", "same id", "no labels", "empty labels"]
 _ANY += ["id key", "other level", "no id", "several ids", "junk", "cut", "wrong label"]
 KINDS = {
     "video": [*_ANY, "not finite", "not finite"],
@@ -146,15 +148,17 @@ class Data:
 
 def shards(rng: random.Random, level: str, folder: str, oddness: float) -> Data:
     """One to three files in `folder`, in one of four cases with a damaged one."""
-    records, exact = [], True
+    records, exact, kinds = [], True, KINDS[level]
+    if rng.random() < 0.15:  # nothing is odd but ids
+        oddness, kinds = 0.5, IDS
     for number in range(rng.randrange(1, 4)):
         path = os.path.join(
             folder, f"{rng.choice(['s', 's[1]', 's 1'])}{number}.tfrecord"
         )
         first, count = len(records), rng.choice([1, 3, 8, 20])
-        own = [record(rng, level, first + n, oddness) for n in range(count)]
+        own = [record(rng, level, first + n, oddness, kinds) for n in range(count)]
         write_records(path, [one.data for one in own])
-        if rng.random() < oddness:
+        if kinds is not IDS and rng.random() < oddness:
             own, exact = damaged(rng, path, own), False
         records += own
     return Data(os.path.join(folder, rng.choice(["*", "s*.tfrecord"])), records, exact)

@@ -41,19 +41,24 @@ class Damage:
 
     def record(self, path: str, what: str, count: int = 1) -> None:
         """Counts `count` records of `path` as lost; later epochs repeat it."""
-        with self._lock:
+        with self._lock:  # no warning of this thread follows another's fatal error
             seen = self.reports[path]
             if what in seen:
                 return
             seen.add(what)
             self.lost += count
-        message = f"{path}: {what}"
+            if not (self.strict or self._fatal):
+                self._warn(path, what, len(seen))
         if self.strict:
-            self.fail(UserError(f"{message}; without --strict_data it is skipped"))
-        elif len(seen) == _LINES_PER_FILE + 1:
+            message = f"{path}: {what}; without --strict_data it is skipped"
+            self.fail(UserError(message))
+
+    def _warn(self, path, what, lines):
+        if lines <= _LINES_PER_FILE:
+            message = "%s: %s; skipped (%d records lost so far)"
+            logging.warning(message, path, what, self.lost)
+        elif lines == _LINES_PER_FILE + 1:
             logging.warning("%s: and more, which is only counted", path)
-        elif len(seen) <= _LINES_PER_FILE:
-            logging.warning("%s; skipped (%d records lost so far)", message, self.lost)
 
     def unreadable(self, path: str, error: Exception, record: str = "") -> None:
         """Counts what the system cannot read as lost.
@@ -81,7 +86,10 @@ class Damage:
             logging.warning("%d records have no label", self.unlabelled)
 
     def fail(self, error: UserError) -> UserError:
-        """Makes the next `check` raise `error`, unless an earlier one is there."""
+        """Makes the next `check` raise `error`, unless an earlier one is there.
+
+        From now on nothing is logged: the error is to be the last line.
+        """
         with self._lock:
             self._fatal = self._fatal or error
         return error

@@ -31,8 +31,9 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from youtube8m import schema
 from youtube8m.config import DataConfig
-from youtube8m.data.reading import decoding, frame_sampling, order, tfrecord
+from youtube8m.data.reading import decoding, dtypes, frame_sampling, order, tfrecord
 from youtube8m.data.reading.batch import (
     pad_examples,
     record_signature,
@@ -42,8 +43,6 @@ from youtube8m.data.reading.batch import (
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.reading.tfrecord import Location
 from youtube8m.errors import UserError
-from youtube8m.util.text import shortened
-from youtube8m.util.text_files import read_lines
 
 _PROBED_RECORDS = 8
 # Batches decoded side by side: more than four wait for Python's lock.
@@ -57,6 +56,10 @@ WHOLE = (0, 1)  # (index, count) of the only part
 _LOCATIONS = Location(*[tf.TensorSpec([None], tf.int64)] * len(Location._fields))
 _PLAN = (_LOCATIONS, tf.TensorSpec([len(START)], tf.int64))  # records, position
 _ITERATIONS: weakref.WeakSet[Iterator] = weakref.WeakSet()
+
+
+class UnfitRecords(UserError):
+    """None of the first records has what the config says."""
 
 
 @dataclasses.dataclass
@@ -105,6 +108,8 @@ class Shards:
             records, counts = _probe(found, decoder, cls.first_records)
             sizes += map(len, records)
             examples += counts
+        if not sizes:
+            raise UserError(f"{paths[0]}: holds no records, nor does any other file")
         size, mean = sum(sizes) // len(sizes), sum(examples) / len(examples)
         file_bytes = [tfrecord.file_size(path) for path in paths]
         damage = Damage(strict)
@@ -332,7 +337,8 @@ def close_all() -> None:
 def _probe(paths, decoder, first_records):
     """(first records, number of examples of each that is usable).
 
-    They are those of the first file that has any; damage is left to the pipeline.
+    They are those of the first file that has any; damage, and files that are empty,
+    are left to the pipeline.
     """
     problem = None
     for path in paths:
@@ -347,21 +353,11 @@ def _probe(paths, decoder, first_records):
             problem = problem or UserError(
                 f"{path}: not a TFRecord file (or all of it is damaged); expected the "
                 "shards of YouTube-8M or AudioSet, or files written alike"
-                f"{_hint_of_text(path)}"
+                f"{tfrecord.advice_on(path)}"
             )
-    raise problem or UserError(f"{paths[0]}: holds no records, nor does any other file")
-
-
-def _hint_of_text(path):
-    """What helps if a file is text, such as a list of shards; else nothing."""
-    with contextlib.suppress(UserError, UnicodeDecodeError):
-        for line in read_lines(path):
-            found = shortened(line.text.decode())
-            return (
-                f"; it is text and begins with {found!r}: name the shards themselves, "
-                "by a glob or separated by commas"
-            )
-    return ""
+    if problem:
+        raise problem
+    return [], []
 
 
 def _count_examples(path, records, decoder):
@@ -371,7 +367,7 @@ def _count_examples(path, records, decoder):
         try:
             parsed.append(decoder.parse(record))
         except (decoding.RecordError, UserError) as error:
-            problems.append(UserError(f"{path}: record {index} {error}"))
+            problems.append(UnfitRecords(f"{path}: record {index} {error}"))
     if not parsed:
         raise problems[0]
     _warn_of_unmeant(path, decoder.config, list(itertools.chain(*parsed)))
@@ -384,22 +380,46 @@ def _warn_of_unmeant(path, config, examples):
         logging.warning(
             "%s: none of the first %d records has a label", path, len(examples)
         )
-    frames = [example["frames"] for example in examples if "frames" in example]
-    for name, *parts in zip(config.feature_names, *frames, strict=False):
-        if parts and all(map(_looks_like_floats, parts)):
-            logging.warning(
-                "%s: feature %r looks like float32 values, of which each byte is read "
-                "as a value; frames must be bytes: quantize them, as "
-                "youtube8m.data.examples.quantize does",
-                path,
-                name,
-            )
+    first = f"{path}: the first {len(examples)} records"
+    if len(examples) == _PROBED_RECORDS and config.num_classes > 1:
+        for name in ("labels", "id"):
+            found = [e[name] for e in examples if name in e and "rated" not in e]
+            if len(found) > 1 and found[0] and found.count(found[0]) == len(found):
+                logging.warning("%s have the same %s, %r", first, name, found[0])
+    for feature, parts in _features(config, examples):
+        if feature.per_frame and feature.stored == schema.BYTES:
+            _warn_of_floats(path, feature.name, np.concatenate(parts))
+        value = parts[0].flat[0]
+        same = all((part == value).all() for part in parts)
+        if same and len(parts) > 1 and parts[0].size > 1:
+            message = "%s have %s everywhere in feature %r"
+            logging.warning(message, first, value, feature.name)
 
 
-def _looks_like_floats(frames):
-    """Whether bytes [T, size] are float32 values of usual magnitude, and not equal."""
-    if frames.dtype != np.uint8 or frames.shape[1] % 4:
-        return False
-    values = np.abs(np.ascontiguousarray(frames).view("<f4"))
-    usual = (values == 0) | ((values > 1e-6) & (values < 1e6))
-    return bool(usual.mean() > 0.99 and values.min() < values.max())
+def _features(config, examples):
+    """Pairs of a feature and its values in each example, [T, size] or [size]."""
+    if not examples or config.released_crops:  # these are all side by side
+        return
+    if config.frame_features:
+        rows = zip(*(example["frames"] for example in examples), strict=True)
+        for feature, parts in zip(config.features, rows, strict=True):
+            yield feature, [dtypes.as_values(part, feature.dtype) for part in parts]
+    else:
+        ends = np.cumsum(config.feature_sizes)[:-1]
+        parts = (np.split(example["features"], ends) for example in examples)
+        yield from zip(config.features, zip(*parts, strict=True), strict=True)
+
+
+def _warn_of_floats(path, name, rows):
+    """Warns if bytes [n, size], of which each is read as a value, are floats."""
+    kind, sure = dtypes.guess(rows)
+    if kind != schema.BYTES and sure:
+        logging.warning(
+            "%s: feature %r looks like %s values, of which each byte is read as a "
+            "value; give --feature_dtypes=%s, and the number of such values as "
+            "--feature_sizes",
+            path,
+            name,
+            kind,
+            kind,
+        )

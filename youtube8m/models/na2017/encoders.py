@@ -152,6 +152,7 @@ class TemporalCNN(_FixedLengthEncoder):
         self.conv = keras.layers.Conv1D(
             self.num_channels,
             self.kernel_height,
+            data_format="channels_last",  # whatever Keras' default is
             activation="relu",
             kernel_initializer=keras.initializers.RandomUniform(-limit, limit),
             dtype=self.dtype_policy,

@@ -1,0 +1,40 @@
+"""What a file that is no TFRecord file is, by its first bytes, and what helps."""
+
+from youtube8m.util.text import shortened
+
+# How files of other kinds begin -> what they are, and what to do.
+_KINDS = {
+    b"version https://git-lfs": "a pointer of Git LFS: fetch the file by git lfs pull",
+    b"<": "a web page, perhaps an error of a download: download the file again",
+    b"\x93NUMPY": "a NumPy array: youtube8m.data.examples writes records",
+    b"\x89HDF": "HDF5: youtube8m.data.examples writes records",
+    b"PAR1": "Parquet: youtube8m.data.examples writes records",
+}
+_EXAMPLE = (b"\n", b"\x12")  # how a serialised Example or SequenceExample begins
+
+
+def advice(start: bytes) -> str:
+    """What a file with these first bytes seems to be, to add to an error; or "".
+
+    Files of text are taken for lists of shards, other than web pages and the like.
+    """
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    for mark, what in _KINDS.items():
+        if text.startswith(mark):
+            return f"; it is {what}"
+    if start.startswith(_EXAMPLE) and (b"_list" in start or b"id" in start):
+        return (
+            "; it may be one serialised Example: write it as a record of a TFRecord "
+            "file, as youtube8m.data.examples.write_records does"
+        )
+    lines = [line for line in text.split(b"\n") if line.strip()]
+    if not lines or b"\0" in start:
+        return ""
+    try:
+        first = lines[0].strip().decode()
+    except UnicodeDecodeError:
+        return ""
+    return (
+        f"; it is text and begins with {shortened(first)!r}: name the shards "
+        "themselves, by a glob or separated by commas"
+    )
