@@ -12,6 +12,7 @@ import shlex
 import pytest
 
 from tests.helpers import processes
+from tests.helpers.clips import write_clip
 from tests.helpers.documents import shell_commands
 from tests.helpers.extraction import (
     KINDS,
@@ -99,9 +100,12 @@ def test_readmes_commands(folder):
     assert rows(printed)[0][1] == "second"
 
 
-def test_the_code_of_the_document(folder, monkeypatch):
+def test_the_code_of_the_document(tmp_path, monkeypatch):
     (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-    monkeypatch.chdir(folder)
+    write_network(tmp_path / "network.keras")
+    write_vggish(tmp_path)
+    write_clip(tmp_path / "my.mp4")
+    monkeypatch.chdir(tmp_path)
     calls = []
 
     def small(image_model, sound, model_dir):
