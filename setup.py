@@ -34,6 +34,7 @@ setup(
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "parquet": ["pyarrow"],  # of inference.py --output_format=parquet
-        "test": ["pytest", "pytest-xdist", "ruff", "hypothesis", "pyarrow"],
+        "test": ["pytest", "pytest-xdist", "ruff", "hypothesis", "pyarrow", "av"],
+        "video": ["av"],  # decodes videos, for tools.extract_features
     },
 )

@@ -20,6 +20,7 @@ ROOMS = [
     {"runs"},
     {"training", "prediction"},
     {"evaluation"},
+    {"extraction"},
     {"export"},
     {"benchmarks"},
     {"cli"},

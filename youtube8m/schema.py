@@ -16,6 +16,11 @@ SEGMENT_FRAMES = 5  # a rated segment lasts five seconds
 QUANTIZED_MIN = -2.0
 QUANTIZED_MAX = 2.0
 
+# How the values of a frame (or of a video) may be stored: as the bytes of a type, or as
+# a list of floats; and the bytes of a value.
+BYTES, FLOAT_LIST = "uint8", "float_list"
+STORED = {BYTES: 1, "float16": 2, "bfloat16": 2, "float32": 4, FLOAT_LIST: 4}
+
 # The key is `video_id` in the 2017 release and AudioSet, `id` since May 2018.
 ID_KEYS = ("id", "video_id")
 LABELS_KEY = "labels"

@@ -64,6 +64,23 @@ class TestCommand:
         for name in figures:
             assert name in done.stdout
 
+    @pytest.mark.slow
+    def test_extraction(self, tmp_path):
+        output = tmp_path / "figures.json"
+        sizes = ("--clip_seconds=2", "--clip_height=36", "--num_videos=10", "--noaudio")
+        benchmark("extract", *TINY[:2], *sizes, f"--output_file={output}")
+        report = json.loads(output.read_text())
+        check_figures(report["figures"], {"memory, a tenth"})
+        stages = {f["limit_name"] for f in report["figures"] if f["name"] == "whole"}
+        assert stages == {
+            "decoding alone",
+            "resizing alone",
+            "network alone",
+            "record alone",
+            "stages in turn",
+        }
+        assert report["clips"] == 10 and report["settings"]["clip_height"] == 36
+
     def test_unknown_sub_command_is_one_line(self):
         done = benchmark("inptu", status=1)
         assert done.stderr == (

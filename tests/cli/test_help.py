@@ -63,6 +63,12 @@ OWN = {
     "export_model_mediapipe": "checkpoint_file output_dir",
     "extract_descriptors": "batch_size checkpoint feature_name input_data_pattern "
     "labels output_dir shard_size train_dir",
+    "extract_features": "audio batch_size feature_dtype fit_pca fit_pca_videos "
+    "frames_per_second id image_feature_key image_model image_range image_weights "
+    "input_videos input_videos_csv insert_zero_audio_features labels_feature_key "
+    "max_frames model_dir num_workers output_dir output_tfrecords_file pca_dir "
+    "segments_csv shard_size skip_frame_level_features video_file_feature_key "
+    "vocabulary_file",
     "inference": "batch_size checkpoint crop_starts ensemble_average ensemble_weights "
     "input_data_pattern input_model_tgz names num_readers num_shards output_file "
     "output_format output_model_tgz segment_label_ids segment_label_ids_file "
@@ -71,6 +77,8 @@ OWN = {
     "label_correlation": "num_classes output_file train_data_pattern",
     "merge_shards": "input_files num_shards output_file segment_max_pred",
     "models": "",
+    "predict": "batch_size checkpoint image_model insert_zero_audio_features "
+    "model_dir num_workers pca_dir timeline top_k train_dir",
     "presets": "",
     "sample_data": "directory feature_names feature_sizes max_frames mean_labels "
     "min_frames noise num_classes num_shards num_test num_train num_validate "
@@ -89,9 +97,10 @@ READERS = {"eval", "inference", "export", "export_model_mediapipe"} | {
     "average_checkpoints",
     "convert_checkpoint",
     "extract_descriptors",
+    "predict",
 }
 OF_MODELS = READERS | {"train", "benchmark"}
-OF_DATA = {"eval", "inference", "train", "benchmark"}
+OF_DATA = {"eval", "inference", "train", "benchmark", "predict"}
 
 # Of each tool in a process of its own: the names of its flags, and its help.
 SAYS = """

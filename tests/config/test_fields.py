@@ -30,6 +30,12 @@ NEEDED = {
     "sample_data": {"min_frames": 1},
     "average_checkpoints": {"last": 1},
     "segment_eval_inference": {"eval_data_pattern": "x"},
+    "extract_features": {
+        "input_videos": "x",
+        "output_dir": "x",
+        "feature_dtype": "float16",
+        "image_model": "ResNet50",
+    },
 }
 # Ranges that no rule says: the outermost values inside, and the nearest outside.
 RANGES = {
@@ -40,6 +46,8 @@ RANGES = {
     ("inference", "output_format"): (("csv", "jsonl", "parquet"), ("CSV",)),
     ("sample_data", "min_frames"): ((1, 300), (0, 301)),
     ("sample_data", "one_frame_share"): ((0.0, 1.0), (-1e-9, 1 + 1e-9)),
+    ("extract_features", "image_range"): (("0,255", "0,1", "-1,1"), ("", "1,0")),
+    ("extract_features", "feature_dtype"): (("float16",), ("FLOAT16",)),
     ("sample_data", "mean_labels"): ((1.0,), (math.nextafter(1, 0),)),
 }
 OF_RULES = {

@@ -126,7 +126,7 @@ FRAME_CASES = [
     ("NetFV", "MoeModel", {"fv_couple_weights": True, "gating": False}),
     ("GatedDBoF", "MoeModel", {"softdbof_maxpool": True}),
     ("SoftDBoF", "MoeModel", {"fc_dimred": False}),
-    ("NeXtVLAD", "LogitMoeModel", {}),
+    ("NeXtVLAD", "MoeLogitModel", {}),
     ("NeXtVLAD", "PenalizedLogisticModel", {"groups": 2, "expansion": 1}),
     ("MixNeXtVLAD", "MixMoeModel", {}),
     ("LSTMState", "MoeModel", {"lstm_random_sequence": True}),

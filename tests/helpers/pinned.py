@@ -10,6 +10,7 @@ import importlib
 import pathlib
 import textwrap
 
+from youtube8m.benchmarks.extraction import ClipConfig
 from youtube8m.benchmarks.workload import BenchmarkConfig
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig, ModelConfig
@@ -17,6 +18,8 @@ from youtube8m.config.fields import NEEDED
 from youtube8m.data.writing.synthetic import SampleConfig
 from youtube8m.evaluation.config import EvaluationConfig
 from youtube8m.export import ExportConfig
+from youtube8m.extraction.config import ExtractConfig
+from youtube8m.extraction.video_predictions import PredictConfig
 from youtube8m.models.preset import PAPERS, PRESETS
 from youtube8m.prediction.config import InferenceConfig
 from youtube8m.tools import train  # noqa: F401  Of one name, the first flag counts.
@@ -51,6 +54,9 @@ CONFIGS = {
     "merge_shards": _of_tool("merge_shards", "MergeConfig"),
     "segment_eval_inference": _of_tool("segment_eval_inference", "MeasureConfig"),
     "benchmark": BenchmarkConfig,
+    "benchmark_extract": ClipConfig,
+    "extract_features": ExtractConfig,
+    "predict": PredictConfig,
 }
 
 

@@ -17,7 +17,7 @@ from youtube8m.runs.starter_code import by_expert
 CLASSES = {"NeXtVLADModel": "NeXtVLAD", "MixNeXtVladModel": "MixNeXtVLAD"}
 CLASSIFIERS = {
     ("NeXtVLADModel", "LogisticModel"): "PenalizedLogisticModel",
-    ("NeXtVLADModel", "MoeModel"): "LogitMoeModel",
+    ("NeXtVLADModel", "MoeModel"): "MoeLogitModel",
     ("MixNeXtVladModel", "LogisticModel"): "MixLogisticModel",
 }
 

@@ -136,7 +136,7 @@ def softmax(x, axis=-1):
 
 
 def test_mixtures_of_logits():
-    model = randomized(models.LogitMoeModel(7, 2), (None, 5))
+    model = randomized(models.MoeLogitModel(7, 2), (None, 5))
     x = X[:, 0]
     gates = softmax((x @ model.gates.kernel.numpy()).reshape(3, 3, 7), axis=1)
     logits = x @ model.experts.kernel.numpy() + model.experts.bias.numpy()

@@ -314,12 +314,17 @@ def test_frames_stored_as_floats_are_told(tmp_path, kind):
                 feature.bytes_list.value.append(values.tobytes())
     path = tmp_path / "floats.tfrecord"
     write_records(path, records)
-    log = train(path, tmp_path / "run", level=FRAMES, status=1)
+    as_bytes = "--feature_dtypes=uint8"
+    log = train(path, tmp_path / "run", as_bytes, level=FRAMES, status=1)
     assert "quantize them" in log and "check --feature_sizes" not in log
+    stored = f"--feature_dtypes={kind.removesuffix('_bytes')}"
+    assert f"or give {stored}" in log
     if kind == "float32_bytes":
         flags = (f"--feature_sizes={4 * SIZE}",)
         log = train(path, tmp_path / "run", *flags, level=FRAMES)
         assert "feature 'rgb' looks like float32 values" in log
+    log = train(path, tmp_path / "read", level=FRAMES)
+    assert stored in log and "error" not in log and "looks like" not in log
 
 
 @pytest.mark.parametrize(

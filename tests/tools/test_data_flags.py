@@ -3,10 +3,12 @@
 import json
 import pathlib
 
+import numpy as np
 import pytest
 
 from tests.helpers import real_data
 from tests.helpers.scripts import assert_one_line, run
+from youtube8m.data.writing.records import frame_example, write_records
 
 
 def needs(folder):
@@ -148,3 +150,19 @@ def test_benchmark_reads_the_records_too(sample):
         "--batch_size=8",
     )
     assert "Traceback" not in done
+
+
+@pytest.mark.slow
+def test_a_guess_at_the_type_is_told(tmp_path):
+    frames = np.ones((6, 8), np.float16)
+    examples = [frame_example(f"v{n}", [n % 3], {"clip": frames}) for n in range(20)]
+    write_records(tmp_path / "a", examples)
+    model = ("--model=FrameLevelLogisticModel", "--num_classes=3")
+    log = train(tmp_path / "run", tmp_path / "a", *model)
+    (line,) = (n for n in log.splitlines() if "give --feature_dtypes" in n)
+    assert "'clip'" in line and "read as float16" in line
+    log = train(tmp_path / "b", tmp_path / "a", *model, "--feature_dtypes=float16")
+    assert (
+        "give --feature_dtypes" not in log
+        and "--feature_sizes=8 --feature_dtypes=float16" in log
+    )

@@ -184,6 +184,7 @@ OWN = {
     "data/reading/tensorflow_pipeline.py": "records",
     "prediction/submission.py": "a file to be mapped, whose lines the reader finds",
     "runs/archive.py": "archives",
+    "layers/whitening.py": "a table of the package",
     "data/writing/mediapipe.py": "messages of MediaPipe",
     "data/download/downloader.py": "locks, parts of files",
     "data/download/transfer.py": "parts of files",
@@ -191,6 +192,13 @@ OWN = {
     "data/download/youtube_ids.py": "a cache that it wrote",
     "prediction/formats.py": "the first bytes of a file",
     "benchmarks/suite.py": "a vocabulary that it writes",
+    "benchmarks/extraction.py": "a video that it writes",
+    "config/provenance.py": "a description in a remote store",
+    "extraction/description.py": "files of networks, for their digests",
+    "extraction/image_networks.py": "a graph",
+    "extraction/many_videos.py": "a list that it wrote",
+    "extraction/media.py": "videos",
+    "extraction/video_predictions.py": "the first bytes of a file",
 }
 OPENING = {"open", "fdopen", "read_text", "csv.reader", "csv.DictReader"}
 OPENING |= {"read_csv", "loadtxt", "genfromtxt", "GFile"}

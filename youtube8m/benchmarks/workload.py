@@ -11,6 +11,7 @@ import tensorflow as tf
 from youtube8m import models
 from youtube8m.benchmarks import measuring
 from youtube8m.config import RunConfig
+from youtube8m.config.features import numpy_dtype
 from youtube8m.config.fields import Config, flag
 from youtube8m.data.reading import order
 from youtube8m.data.reading.pipeline import Shards
@@ -21,6 +22,7 @@ from youtube8m.evaluation.config import EvaluationConfig
 from youtube8m.evaluation.evaluator import Evaluator
 from youtube8m.prediction.config import InferenceConfig
 from youtube8m.prediction.inference import Inference
+from youtube8m.schema import BYTES, FLOAT_LIST
 from youtube8m.training.config import TrainingConfig
 from youtube8m.training.trainer import Trainer
 from youtube8m.util.progress import Progress
@@ -108,7 +110,7 @@ class Workload:
         return self.rate(measuring.MatrixProduct(flops * self.batch_size))
 
     def _write_records(self):
-        """Shards of random bytes; returns their glob."""
+        """Shards of random values; returns their glob."""
         rng, numbers = np.random.default_rng(0), range(self.num_videos)
         with Progress("writing records", self.num_videos) as progress:
             for shard in range(_SHARDS):
@@ -120,28 +122,37 @@ class Workload:
 
     def _examples(self, rng, numbers):
         data = self.run.data
-        sizes = dict(zip(data.feature_names, data.feature_sizes, strict=True))
         shortest = math.ceil(0.4 * self.num_frames)  # 120 of 300, as in YouTube-8M
         for number in numbers:
             name, labels = f"{number:04d}", rng.integers(data.num_classes, size=LABELS)
             if data.frame_features:
                 frames = rng.integers(shortest, self.num_frames + 1)
-                features = {k: _bytes(rng, frames, d) for k, d in sizes.items()}
-                yield records.frame_example(name, labels, features)
+                values = {
+                    feature.name: random_values(
+                        rng,
+                        [frames] * feature.per_frame + [feature.size],
+                        feature.dtype,
+                    )
+                    for feature in data.features
+                }
+                context = {n: values.pop(n) for n in data.context_features}
+                as_lists = any(f.stored == FLOAT_LIST for f in data.features)
+                floats = "lists" if as_lists else "bytes"
+                yield records.frame_example(
+                    name, labels, values, context=context, floats=floats
+                )
             else:
-                features = {k: rng.standard_normal(d) for k, d in sizes.items()}
+                features = {f.name: rng.standard_normal(f.size) for f in data.features}
                 yield records.video_example(name, labels, features)
 
     def batch(self, size: int) -> dict[str, tf.Tensor]:
         """Random videos in memory: `labels` and what the model takes."""
         rng, data = np.random.default_rng(0), self.run.data
         values = models.dummy_batch(data, size, self.longest)
-        if data.frame_features:
-            frames = _bytes(rng, *values["frames"].shape)
-            if data.released_crops:  # which come dequantised
-                frames = frames.astype(np.float32)
-            values["frames"] = frames
-        else:
+        for array in data.frame_arrays if data.frame_features else ():
+            shape = values[array.key].shape
+            values[array.key] = random_values(rng, shape, array.dtype)
+        if not data.frame_features:
             shape = values["features"].shape
             values["features"] = rng.standard_normal(shape, np.float32)
         shape = (size, LABELS)
@@ -217,8 +228,11 @@ class Workload:
         return lambda: measuring.repeat(run)
 
 
-def _bytes(rng, *shape):
-    return rng.integers(0, 256, shape, np.uint8)
+def random_values(rng, shape, dtype: str) -> np.ndarray:
+    """Bytes, or normal floats of a type."""
+    if dtype == BYTES:
+        return rng.integers(0, 256, shape, np.uint8)
+    return rng.standard_normal(shape, np.float32).astype(numpy_dtype(dtype))
 
 
 def _repeated(shards: Shards, times: int) -> Shards:

@@ -251,6 +251,7 @@ def warn_differing(run: RunConfig) -> None:
     """Warns of model flags that are given but differ from what the run has."""
     saved = {**dataclasses.asdict(run.data), **dataclasses.asdict(run.model)}
     saved |= {"released_code": run.data.released_crops, **run.model.hyperparameters}
+    saved["feature_dtypes"] = tuple(feature.stored for feature in run.data.features)
     for name in sorted({*saved, *hyperparameter_flags} & set(FLAGS)):
         value, own = FLAGS[name].value, saved.get(name)
         same = value == own

@@ -3,6 +3,7 @@
 import dataclasses
 
 from youtube8m import schema
+from youtube8m.config.features import Feature, FrameArray, group
 from youtube8m.config.fields import NOT_NEGATIVE, Config, flag, require, split_list
 
 CROPS = ("crop", "interval")  # with a start that can be chosen
@@ -17,8 +18,26 @@ FRAME_SAMPLING = {
 }
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IdConfig(Config):
+    """Where records have their id."""
+
+    id_key: str = flag(
+        "", "Key of the id; default: id, video_id, or as MediaPipe names it."
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KeysConfig(IdConfig):
+    """Where records have what is no feature."""
+
+    labels_key: str = flag(
+        "", "Key of the class ids in records; default: labels, or clip/label/index."
+    )
+
+
 @dataclasses.dataclass(frozen=True)
-class DataConfig(Config):
+class DataConfig(KeysConfig):
     """What the records hold and how much of it is read."""
 
     feature_names: tuple[str, ...] = flag(
@@ -67,15 +86,31 @@ class DataConfig(Config):
         "a start of its own, and padding counts as frames. Also with --released_code "
         "and --frame_sampling=crop or interval.",
     )
+    feature_dtypes: tuple[str, ...] = flag(
+        (),
+        "How each feature is stored, comma-separated: uint8 (quantised), float16, "
+        "bfloat16 or float32 (bytes of that type), or float_list. Default: as the "
+        "records show.",
+    )
+    context_features: tuple[str, ...] = flag(
+        (),
+        "Vectors of each video, comma-separated, which are repeated for each of its "
+        "frames; their sizes and types come behind those of --feature_names.",
+    )
 
     def __post_init__(self):
         names = split_list(self.feature_names)
+        require(bool(names), "--feature_names is empty; name at least one feature")
+        context = split_list(self.context_features)
         sizes = split_list(self.feature_sizes)
         object.__setattr__(self, "feature_names", names)
-        require(bool(names), "--feature_names is empty; name at least one feature")
+        object.__setattr__(self, "context_features", context)
+        naming, names = "--feature_names has", names + context
+        if context:
+            naming = "--feature_names and --context_features have"
         require(
             len(names) == len(sizes),
-            f"--feature_names has {len(names)} entries ({','.join(names)}) but "
+            f"{naming} {len(names)} entries ({','.join(names)}) but "
             f"--feature_sizes has {len(sizes)} ({','.join(sizes)}); give one size "
             "for each name",
         )
@@ -88,6 +123,7 @@ class DataConfig(Config):
             len(set(names)) == len(names),
             f"--feature_names={','.join(names)}: a name is given twice",
         )
+        object.__setattr__(self, "feature_dtypes", self._checked_dtypes())
         super().__post_init__()
         require(
             self.frame_sampling in FRAME_SAMPLING,
@@ -99,11 +135,47 @@ class DataConfig(Config):
             f"--released_crops needs --frame_sampling={' or '.join(CROPS)}, not "
             f"{self.frame_sampling}",
         )
-        for name, unused in (("skip_frames", 0), ("frame_sampling", "all")):
+        for name, unused in (
+            ("skip_frames", 0),
+            ("frame_sampling", "all"),
+            ("context_features", ()),
+        ):
             require(
                 self.frame_features or getattr(self, name) == unused,
                 f"--{name} needs frame-level records: add --frame_features",
             )
+
+    @property
+    def _usual_dtypes(self) -> tuple[str, ...]:
+        usual = schema.BYTES if self.frame_features else schema.FLOAT_LIST
+        names = (usual,) * len(self.feature_names)
+        return names + (schema.FLOAT_LIST,) * len(self.context_features)
+
+    def _checked_dtypes(self):
+        """--feature_dtypes of all features; () if they are the usual ones.
+
+        Raises UserError.
+        """
+        given, usual = split_list(self.feature_dtypes), self._usual_dtypes
+        typed, count = f"--feature_dtypes={','.join(given)}", len(self.feature_names)
+        require(
+            len(given) in (0, count, len(usual)),
+            f"{typed}: has {len(given)} entries, but {len(usual)} features are "
+            f"named ({','.join(self.feature_names + self.context_features)}); give one "
+            "for each",
+        )
+        for stored in given:
+            require(
+                stored in schema.STORED,
+                f"{typed}: {stored!r} is no type; choose {', '.join(schema.STORED)}",
+            )
+        require(
+            self.frame_features or {*given} <= {schema.FLOAT_LIST},
+            f"{typed}: features of video-level records are float lists; drop it, or "
+            "add --frame_features",
+        )
+        complete = given + usual[len(given) :]
+        return () if complete == usual else complete
 
     @property
     def longest_example(self) -> int:
@@ -147,7 +219,26 @@ class DataConfig(Config):
             for field in dataclasses.fields(self)
             if field.name.startswith(("crop_", "max_frames")) and field.name not in used
         }
+        unused["feature_dtypes"] = tuple(
+            feature.stored if feature.dtype != "float32" else schema.FLOAT_LIST
+            for feature in self.features
+        )  # float32 values are read from bytes and from lists
         return dataclasses.replace(self, **unused)
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """The features, in the order in which they are concatenated."""
+        per_frame = [self.frame_features] * len(self.feature_names)
+        per_frame += [False] * len(self.context_features)
+        names = self.feature_names + self.context_features
+        stored = self.feature_dtypes or self._usual_dtypes
+        columns = names, self.feature_sizes, stored, per_frame
+        return tuple(map(Feature, *columns))
+
+    @property
+    def frame_arrays(self) -> tuple[FrameArray, ...]:
+        """The arrays that hold the frames of a batch, the features in their order."""
+        return group(self.features, all_float32=self.released_crops)
 
     @property
     def feature_size(self) -> int:

@@ -17,6 +17,7 @@ from youtube8m.schema import CLASS_FACTS
 from youtube8m.util.json import JsonError, parse_json
 
 DEFAULTS_VERSION = 2  # grows when defaults of constructors change
+_ADDED = ("feature_dtypes", "context_features", "labels_key", "id_key")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +72,8 @@ class RunConfig:
 
     data: DataConfig
     model: ModelConfig
+    # How the features were made, as features.json says; see `provenance`.
+    features: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def constructor_values(self) -> dict[str, Any]:
@@ -93,12 +96,14 @@ class RunConfig:
         earlier = {"segment_labels": False, "released_code": self.data.released_crops}
         values = {**model, **data, **earlier}
         values["import"] = values.pop("imports")
-        for name in ("num_verticals", "import"):
+        for name in ("num_verticals", "import", *_ADDED):
             if not values[name]:  # as in files of earlier versions
                 del values[name]
         for name, value in values.items():
             if isinstance(value, tuple):
                 values[name] = ",".join(map(str, value))
+        if self.features:
+            values["features"] = dict(self.features)
         return json.dumps(values, indent=2) + "\n"
 
     @classmethod
@@ -137,7 +142,9 @@ class RunConfig:
             data = build(DataConfig)
             if "released_crops" not in values:
                 data = data.with_released_code(values.get("released_code") is True)
-            return cls(data, build(ModelConfig))
+            features = values.get("features", {})
+            require(isinstance(features, dict), f"{source}: features is no object")
+            return cls(data, build(ModelConfig), features)
         except UserError as error:
             prefix = "" if str(error).startswith(source) else f"{source}: "
             raise UserError(f"{prefix}{error}") from None

@@ -1,5 +1,6 @@
 """From the bytes of a batch to the features that models get.
 
+frames = join_frames(batch)                  # [B, T, D], of one type
 x = dequantize(frames)                       # uint8 [B, T, D] -> float32
 mask = frame_mask(num_frames, T)             # bool [B, T]
 some = take_frames(x, indices)               # [B, T, D] at [B, k]: [B, k, D]
@@ -29,6 +30,35 @@ def dequantize(
 
 def _scale_and_offset(minimum=schema.QUANTIZED_MIN, maximum=schema.QUANTIZED_MAX):
     return (maximum - minimum) / 255.0, (maximum - minimum) / 512.0 + minimum
+
+
+def join_frames(inputs):
+    """The frames [B, T, D] of a batch.
+
+    `frames`, as they are; or `frames0`, `frames1` ... side by side in float32: bytes
+    are dequantised, and vectors of a video [B, d] are repeated for each frame. The
+    first array has frames.
+    """
+    if "frames" in inputs:
+        return inputs["frames"]
+    parts, steps = [], None
+    while (key := f"frames{len(parts)}") in inputs:
+        part = as_floats(inputs[key])
+        if len(part.shape) == 2:
+            part = ops.repeat(part[:, None], steps, axis=1)
+        steps = ops.shape(part)[1]
+        parts.append(part)
+    return ops.concatenate(parts, axis=-1)
+
+
+def as_floats(x):
+    """Values of any type in float32; bytes are dequantised."""
+    return dequantize(x) if is_bytes(x) else ops.cast(x, "float32")
+
+
+def is_bytes(x) -> bool:
+    """Whether values are quantised."""
+    return not keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype))
 
 
 def frame_mask(num_frames, max_frames):
@@ -68,11 +98,9 @@ class NormalizedFeatures(keras.layers.Layer):
         self.autocast = False
 
     def call(self, x, frame_mask=None):
-        is_bytes = not keras.backend.is_float_dtype(
-            keras.backend.standardize_dtype(x.dtype)
-        )
+        quantised = is_bytes(x)
         x, epsilon = ops.cast(x, "float32"), _NORM_EPSILON
-        if is_bytes:  # without the scale, which division by the norm cancels
+        if quantised:  # without the scale, which division by the norm cancels
             scale, offset = _scale_and_offset()
             x, epsilon = x + offset / scale, epsilon / scale**2
         squared = ops.sum(ops.square(x), axis=-1, keepdims=True)

@@ -32,8 +32,8 @@ def masked_max(x, mask):
     return ops.max(ops.where(mask[..., None], x, lowest), axis=1)
 
 
-def masked_softmax(scores, mask=None):
-    """Softmax over t in float32, 0 where not mask.
+def masked_softmax(scores, mask=None, axis=1):
+    """Softmax over an axis, t by default, in float32, 0 where not mask.
 
     Args:
       scores: [B, T] or [B, T, Q].
@@ -45,11 +45,11 @@ def masked_softmax(scores, mask=None):
             mask = mask[..., None]
         scores = ops.where(mask, scores, -1e30)
     # Not ops.softmax, which warns where a short video has a single frame.
-    highest = ops.stop_gradient(ops.max(scores, axis=1, keepdims=True))
+    highest = ops.stop_gradient(ops.max(scores, axis=axis, keepdims=True))
     weights = ops.exp(scores - highest)
     if mask is not None:
         weights = ops.where(mask, weights, 0.0)
-    total = ops.sum(weights, axis=1, keepdims=True)
+    total = ops.sum(weights, axis=axis, keepdims=True)
     return weights / ops.maximum(total, 1e-30)
 
 

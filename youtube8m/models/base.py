@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import keras
 from keras import ops
 
-from youtube8m.layers.inputs import NormalizedFeatures, frame_mask
+from youtube8m.layers.inputs import NormalizedFeatures, frame_mask, join_frames
 from youtube8m.layers.pooling import masked_mean
 from youtube8m.layers.whitening import ScaledFeatures, whitening
 from youtube8m.registry import (
@@ -122,7 +122,9 @@ class FrameEncoder(Part):
         return sizes
 
     def select(self, frames, frame_mask, training=False):
-        """Chooses the frames for `call` while they are still bytes; by default all.
+        """Chooses the frames for `call` as they were read; by default all.
+
+        They are bytes, or floats that are not normalised yet.
 
         Returns frames [B, k, D] and mask [B, k].
         """
@@ -172,8 +174,9 @@ class Classifier(Part):
 class VideoModel(Configured, keras.Model):
     """Normalisation, encoder and classifier: bytes in, probabilities out.
 
-    Call with a dict: `frames` [B, T, D] (uint8, or floats already dequantised) and
-    `num_frames` [B], or `features` [B, D]; other keys are ignored. Returns a dict:
+    Call with a dict: `frames` [B, T, D] (uint8, or floats of any type), or the parts
+    that `layers.inputs.join_frames` joins, and `num_frames` [B]; or `features` [B, D];
+    other keys are ignored. Returns a dict:
     `predictions` float32 [B, C], `descriptor` [B, H] and the extras of both parts.
 
     The dropout before the classifier is that of Tang et al. 2017, equation 11.
@@ -255,7 +258,7 @@ class VideoModel(Configured, keras.Model):
         """The outputs up to the `descriptor` [B, H], the input of the classifier."""
         if self.encoder is None:
             return {"descriptor": self.normalize(inputs["features"])}
-        frames = inputs["frames"]
+        frames = join_frames(inputs)
         mask = frame_mask(inputs["num_frames"], ops.shape(frames)[1])
         frames, mask = self.encoder.select(frames, mask, training=training)
         frames = self.normalize(frames, mask)

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
+from youtube8m.config.features import numpy_dtype
 from youtube8m.config.model import DEFAULTS_VERSION
 from youtube8m.errors import UserError, unknown_name
 from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING, VideoModel
@@ -132,10 +133,13 @@ def dummy_batch(data: DataConfig, batch: int = 1, frames: int = 2) -> dict:
     """A batch of zeros in the form that `data` describes."""
     if not data.frame_features:
         return {"features": np.zeros((batch, data.feature_size), np.float32)}
-    return {
-        "frames": np.zeros((batch, frames, data.feature_size), np.uint8),
-        "num_frames": np.full(batch, frames, np.int32),
+    arrays = {
+        array.key: np.zeros(
+            (batch, *[frames] * array.per_frame, array.size), numpy_dtype(array.dtype)
+        )
+        for array in data.frame_arrays
     }
+    return {**arrays, "num_frames": np.full(batch, frames, np.int32)}
 
 
 def _check_level(run, encoder_class):

@@ -20,7 +20,7 @@ from youtube8m.prediction import formats, submission
 from youtube8m.prediction.config import InferenceConfig
 from youtube8m.prediction.names import Preview
 from youtube8m.prediction.predictor import TrainedRun, mean_of_crops
-from youtube8m.prediction.segmentation import split_segments
+from youtube8m.prediction.segmentation import split_batch
 from youtube8m.prediction.writer import Predictions, open_writer
 from youtube8m.runs import archive
 from youtube8m.util.files import replacing, require_other_file, split_paths
@@ -62,6 +62,7 @@ class Inference:
             input_pipeline=config.input_pipeline,
         )
         require_other_file(config.output_file, "--output_file", self.shards.paths)
+        self._require_features()
         self.num_classes = self.trained.run.data.num_classes
         self.vocabulary = None
         if config.vocabulary_file:
@@ -90,6 +91,11 @@ class Inference:
                     f"({', '.join(different)}); predict with each, and merge the files "
                     "with python -m youtube8m.tools.ensemble"
                 )
+
+    def _require_features(self):
+        """Raises UserError unless all models take features that were made alike."""
+        for member in self.members[1:]:
+            member.require_features(self.trained.run.features, "--train_dir")
 
     def _reading(self, member):
         """The fields of DataConfig that decide how a model reads records here."""
@@ -153,12 +159,11 @@ class Inference:
     def _find_segments(self):
         """Yields the Predictions of the segments of each batch of videos."""
         for batch in self._batches():
-            segments = split_segments(batch["frames"], batch["num_frames"])
-            frames, lengths, videos, starts = segments
+            segments, videos, starts = split_batch(batch)
             parts = []
-            for first in range(0, len(frames), _SEGMENT_BATCH):
+            for first in range(0, len(videos), _SEGMENT_BATCH):
                 cut = slice(first, first + _SEGMENT_BATCH)
-                part = {"frames": frames[cut], "num_frames": lengths[cut]}
+                part = {name: values[cut] for name, values in segments.items()}
                 parts.append(self._find_top(part, self._listed_classes))
             classes, scores = map(np.concatenate, zip(*parts, strict=True))
             names = _decode_ids(batch)

@@ -24,16 +24,23 @@ def class_name(vocabulary: Vocabulary, class_id: int) -> str:
 
 
 class Preview:
-    """The first rows of some predictions, with the best classes of each."""
+    """The first rows of some predictions, with the best classes of each.
 
-    def __init__(self, vocabulary: Vocabulary):
-        self._vocabulary = vocabulary
+    Args:
+      rows, classes: how many at most, of all and of each row.
+    """
+
+    def __init__(
+        self, vocabulary: Vocabulary, rows: float = _ROWS, classes: int = _CLASSES
+    ):
+        self._vocabulary, self._limits = vocabulary, (rows, classes)
         self._rows: list[tuple] = []
 
     def add(self, predictions: Predictions) -> None:
         """Keeps rows until there are enough."""
-        for row in predictions.rows() if len(self._rows) < _ROWS else ():
-            if len(self._rows) == _ROWS:
+        limit, _ = self._limits
+        for row in predictions.rows() if len(self._rows) < limit else ():
+            if len(self._rows) == limit:
                 break
             self._rows.append(row)
 
@@ -41,10 +48,11 @@ class Preview:
         """A line for each class; those of a video lie below its id."""
         of_segments = any(start is not None for _, start, *_ in self._rows)
         head = ("id", *["second"] * of_segments)
+        _, limit = self._limits
         lines = [(*head, "confidence", "class", "name", "vertical")]
         for video_id, start, classes, scores in self._rows:
             first = (id_to_text(video_id), *[str(start)] * of_segments)
-            best = list(zip(classes[:_CLASSES].tolist(), scores, strict=False))
+            best = list(zip(classes[:limit].tolist(), scores, strict=False))
             for class_id, score in best or [(None, None)]:
                 lines.append((*first, *self._cells(class_id, score)))
                 first = ("",) * len(head)

@@ -14,11 +14,17 @@ import tensorflow as tf
 
 from youtube8m import models
 from youtube8m.config import RunConfig
+from youtube8m.config.provenance import (
+    Made,
+    differences,
+    different_values,
+    made_of_shards,
+)
 from youtube8m.data.reading.batch import input_signature
 from youtube8m.data.reading.pipeline import Shards, UnfitRecords
 from youtube8m.data.reading.tensorflow_pipeline import open_shards
 from youtube8m.errors import UserError
-from youtube8m.layers.inputs import dequantize
+from youtube8m.layers.inputs import as_floats, join_frames
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.starter_code import StarterCheckpoint
 from youtube8m.runs.weights import load_newest, load_weights
@@ -69,7 +75,11 @@ class TrainedRun:
             )
         self.model = models.create(self.run)
         # One graph serves batches of any size and length.
-        spec = input_signature(self.run.data)
+        data = self.run.data
+        spec = input_signature(data)
+        if data.released_crops:  # segments are never cropped, and of other types
+            frames = tf.TensorSpec([None, None, data.feature_size], tf.float32)
+            spec = {"frames": frames, "num_frames": spec["num_frames"]}
         self._inputs = tuple(spec)
         self._call = tf.function(
             lambda inputs: self.model(inputs, training=False),
@@ -102,7 +112,7 @@ class TrainedRun:
         if segments and not labels:  # nothing says which: they are cut from videos
             data, segments = data.of_segments(), False
         try:
-            return open_shards(
+            shards = open_shards(
                 input_pipeline, pattern, flag, data, labels, strict, segments, ids
             )
         except UnfitRecords as error:
@@ -114,6 +124,19 @@ class TrainedRun:
                 f"{what} [{flag} must name records as the run was trained on: "
                 f"{level}-level, {features}, {data.num_classes} classes]"
             ) from None
+        names = self.run.data.feature_names
+        self.require_features(made_of_shards(shards.paths, names, flag), flag)
+        return shards
+
+    def require_features(self, made: Made, flag: str) -> None:
+        """Raises UserError if features of `flag` were made otherwise than the run's."""
+        names = self.run.data.feature_names
+        if different := differences(made, self.run.features, names):
+            raise UserError(
+                f"{flag}: these features and those that the run in "
+                f"{self.directory.path} was trained on were made differently "
+                f"({different_values(different)}); extract them as the run's were"
+            )
 
     def load(self, prefix: str) -> None:
         """Loads the weights of a checkpoint. Raises UserError if they do not fit."""
@@ -132,10 +155,9 @@ class TrainedRun:
 
     def predict(self, batch: dict) -> dict:
         """The model's outputs for a batch, of which it may not need all keys."""
-        inputs = {name: batch[name] for name in self._inputs}
-        if self.run.data.released_crops and inputs["frames"].dtype == tf.uint8:
-            inputs["frames"] = dequantize(inputs["frames"])  # segments, never cropped
-        return self._call(inputs)
+        if self.run.data.released_crops:
+            batch = {**batch, "frames": as_floats(join_frames(batch))}
+        return self._call({name: batch[name] for name in self._inputs})
 
 
 def mean_of_crops(predictions, crops: int, top_k: int | None = None):

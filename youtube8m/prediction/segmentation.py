@@ -28,3 +28,23 @@ def split_segments(frames, num_frames, size: int = SEGMENT_FRAMES):
     videos, numbers = np.nonzero(starts < num_frames[:, None])
     lengths = np.minimum(num_frames[videos] - starts[numbers], size)
     return segments[videos, numbers], lengths, videos.astype(np.int32), starts[numbers]
+
+
+def split_batch(batch: dict, size: int = SEGMENT_FRAMES):
+    """All segments of a batch of videos.
+
+    Returns:
+      the batch of segments: arrays of frames as `split_segments`, vectors of a video
+      for each of its segments, `num_frames`; and video and first frame of each segment,
+      int32 [S].
+    """
+    arrays = {k: np.asarray(v) for k, v in batch.items() if k.startswith("frames")}
+    segments = {}
+    for name, frames in arrays.items():
+        if frames.ndim == 3:
+            found = split_segments(frames, batch["num_frames"], size)
+            segments[name], lengths, videos, starts = found
+    for name, vectors in arrays.items():
+        if vectors.ndim == 2:
+            segments[name] = vectors[videos]
+    return {**segments, "num_frames": lengths}, videos, starts

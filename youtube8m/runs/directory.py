@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from absl import logging
 
-from youtube8m.config import RunConfig
+from youtube8m.config import RunConfig, provenance
 from youtube8m.errors import UserError
 from youtube8m.runs.checkpoint_files import (
     checkpoint_list,
@@ -245,6 +245,7 @@ class RunDirectory:
         if saved.model.model == run.model.model:
             with contextlib.suppress(UserError):  # of a class that is not imported
                 saved, run = complete(saved), complete(run)
+        self._check_features(saved, run)
         saved, wanted = _flatten(saved), _flatten(run)
         different = [key for key in wanted if wanted[key] != saved.get(key)]
         if "released_code" in different and "released_crops" in different:
@@ -256,6 +257,16 @@ class RunDirectory:
                 f"model_flags.json there says {', '.join(was)}, but this run "
                 f"{', '.join(now)}; give the same flags, another --train_dir, or "
                 "--start_new_model to begin anew"
+            )
+
+    def _check_features(self, saved, run):
+        names = run.data.feature_names
+        different = provenance.differences(saved.features, run.features, names)
+        if different:
+            raise self._unusable(
+                "the run was trained on features that were made differently from those "
+                f"of --train_data_pattern ({provenance.different_values(different)}); "
+                "name shards like the run's, another --train_dir, or --start_new_model"
             )
 
     def _remove_run(self):
@@ -286,5 +297,6 @@ def _lost_index(prefix):
 def _flatten(run):
     """model_flags.json with each hyper-parameter as a key; modules may have moved."""
     values = json.loads(run.to_json())
-    left_out = dict.fromkeys(("hyperparameters", "import", "defaults_version"))
+    left_out = ("hyperparameters", "import", "defaults_version", "features")
+    left_out = dict.fromkeys(left_out)
     return {**values, **values["hyperparameters"], **left_out}

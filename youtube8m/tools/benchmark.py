@@ -1,10 +1,11 @@
-"""Measures the speed of the input, training, evaluation or inference.
+"""Measures the speed of input, training, evaluation, inference or extraction.
 
     python -m youtube8m.tools.benchmark input
     python -m youtube8m.tools.benchmark train --frame_features --model=LstmModel \\
         --batch_size=64 --lstm_cells=256 --output_file=/tmp/train.json
     python -m youtube8m.tools.benchmark evaluate --data_pattern='validate*.tfrecord'
     python -m youtube8m.tools.benchmark inference
+    python -m youtube8m.tools.benchmark extract --image_model=EfficientNetV2B0
     python -m youtube8m.tools.benchmark suite --output_file=after.json
     python -m youtube8m.tools.benchmark compare benchmarks/baseline.json after.json
 
@@ -24,6 +25,7 @@ from absl import logging
 
 from youtube8m import cli
 from youtube8m.benchmarks import BENCHMARKS, BenchmarkConfig, Report, Workload, suite
+from youtube8m.benchmarks.extraction import ClipConfig, measure_extraction
 from youtube8m.cli import data_flags, flags
 from youtube8m.config import DataConfig
 from youtube8m.errors import UserError
@@ -33,7 +35,7 @@ from youtube8m.util.text import aligned
 COMMANDS = None  # compare takes two files
 FLAGS = absl_flags.FLAGS
 
-flags.define(BenchmarkConfig, DataConfig)
+flags.define(BenchmarkConfig, DataConfig, ClipConfig)
 flags.define_model_flags()
 absl_flags.DEFINE_multi_enum(
     "row", None, list(suite.ROWS), "Row of suite to measure; default: all of them."
@@ -51,6 +53,7 @@ def main(*arguments: str) -> None:
     """Measures what the first argument names, or compares two files."""
     commands = dict.fromkeys(BENCHMARKS, _measure)
     commands |= {"suite": _measure_suite, "compare": _compare}
+    commands["extract"] = _measure_extraction
     compares = arguments[:1] == ("compare",)
     cli.check_arguments(arguments[:1] if compares else arguments, commands)
     commands[arguments[0]](*arguments)
@@ -63,16 +66,33 @@ def _measure(command):
     without_model = command in ("input", "evaluate")
     data_flags.complete(config.data_pattern, "--data_pattern", any_level=without_model)
     run = flags.read_run()
+    settings = {**dataclasses.asdict(config), **json.loads(run.to_json())}
+
+    def measure(directory):
+        return BENCHMARKS[command](Workload(config, run, directory))
+
+    _report(command, settings, measure)
+
+
+def _measure_extraction(command):
+    """Measures the extraction of features from made-up clips."""
+    config, clips = flags.read(BenchmarkConfig), flags.read(ClipConfig)
+    settings = dataclasses.asdict(config) | dataclasses.asdict(clips)
+    _report(command, settings, lambda path: measure_extraction(clips, config, path))
+
+
+def _report(command, settings, measure):
+    """Measures in an empty directory, prints and writes the figures."""
     logging.set_verbosity(logging.WARNING)  # no lines of the runs that are measured
-    if config.output_file:
-        require_writable(config.output_file, "--output_file")
+    output = settings["output_file"]
+    if output:
+        require_writable(output, "--output_file")
     with tempfile.TemporaryDirectory() as directory:
-        report = BENCHMARKS[command](Workload(config, run, directory))
-    if config.output_file:
-        settings = {**dataclasses.asdict(config), **json.loads(run.to_json())}
+        report = measure(directory)
+    if output:
         figures = [{**dataclasses.asdict(f), "ratio": f.ratio} for f in report.figures]
         values = {"benchmark": command, "settings": settings, "figures": figures}
-        _write_json(config.output_file, values | report.facts)
+        _write_json(output, values | report.facts)
     print(format_table(report))
 
 

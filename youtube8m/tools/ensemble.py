@@ -27,7 +27,8 @@ from absl import logging
 from youtube8m import cli
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig
-from youtube8m.config.fields import Config, flag, require_given, split_list
+from youtube8m.config.data import KeysConfig
+from youtube8m.config.fields import flag, require_given, split_list
 from youtube8m.data.labels.video_labels import read_labels
 from youtube8m.data.reading.batch import pad_ids
 from youtube8m.errors import UserError
@@ -43,7 +44,7 @@ from youtube8m.util.text import encode_id
 
 
 @dataclasses.dataclass(frozen=True)
-class EnsembleConfig(Config):
+class EnsembleConfig(KeysConfig):
     """What is merged or measured; what each sub-command needs it checks itself."""
 
     input_files: str = flag(
@@ -178,7 +179,7 @@ def _open_labelled(config, files="input_files"):
             "youtube8m.tools.segment_eval_inference measures segments"
         )
     flag = "--eval_data_pattern"
-    labels = read_labels(config.eval_data_pattern, flag, config.num_classes)
+    labels = read_labels(config.eval_data_pattern, flag, config.num_classes, config)
     ids = list(labels)
     rows = [ensemble.find_rows(ids, s, flag) for s in submissions]
     message = "%s: %d videos have no labelled record; ignored"

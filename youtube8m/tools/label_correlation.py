@@ -13,7 +13,8 @@ from absl import logging
 from youtube8m import cli
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig
-from youtube8m.config.fields import NEEDED, Config, flag
+from youtube8m.config.data import KeysConfig
+from youtube8m.config.fields import NEEDED, flag
 from youtube8m.data.labels.cooccurrence import CooccurrenceCounts
 from youtube8m.data.labels.video_labels import read_labels
 from youtube8m.data.reading.tfrecord import find_shards
@@ -21,7 +22,7 @@ from youtube8m.util.files import require_other_file
 
 
 @dataclasses.dataclass(frozen=True)
-class CountConfig(Config):
+class CountConfig(KeysConfig):
     """What is counted, and where it goes."""
 
     train_data_pattern: str = flag(
@@ -39,7 +40,7 @@ def main() -> None:
     config = flags.read(CountConfig)
     data = (config.train_data_pattern, "--train_data_pattern")
     require_other_file(config.output_file, "--output_file", find_shards(*data))
-    labels = read_labels(*data, config.num_classes)
+    labels = read_labels(*data, config.num_classes, config)
     counts = CooccurrenceCounts(config.num_classes)
     counts.update(labels.values())
     counts.save(config.output_file, "--output_file")

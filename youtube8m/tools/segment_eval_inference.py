@@ -13,7 +13,8 @@ from absl import logging
 from youtube8m import cli
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig
-from youtube8m.config.fields import NEEDED, NOT_NEGATIVE, Config, flag, require_given
+from youtube8m.config.data import IdConfig
+from youtube8m.config.fields import NEEDED, NOT_NEGATIVE, flag, require_given
 from youtube8m.data.labels.ratings import read_ratings
 from youtube8m.errors import UserError
 from youtube8m.evaluation import segments
@@ -22,7 +23,7 @@ from youtube8m.util.files import local_path
 
 
 @dataclasses.dataclass(frozen=True)
-class MeasureConfig(Config):
+class MeasureConfig(IdConfig):
     """What is measured, and on which ratings."""
 
     eval_data_pattern: str = flag(
@@ -63,6 +64,7 @@ def main() -> None:
         "--eval_data_pattern",
         config.num_classes,
         config.label_cache,
+        config.id_key,
     )
     score = segments.evaluate(submission, ratings, config.top_n or None)
     print(f"Num classes: {score.num_listed} | mAP@{config.top_n}: {score.map:.6f}")

@@ -62,7 +62,7 @@ def _keep_settings():
     run = models.complete(began)
     names = {*run.model.hyperparameters} - {*began.model.hyperparameters}
     if given.model == run.model.model:  # else the trainer says that they differ
-        names |= {*data_flags.NAMES}
+        names |= {*data_flags.KEPT}
     if getattr(models.parts(run.model).encoder, "classifiers", ()):
         names.add("video_level_classifier_model")
     if given.preset and given.preset == _preset_of(directory):
@@ -72,6 +72,7 @@ def _keep_settings():
         value = kept[name]
         text = ",".join(map(str, value)) if isinstance(value, tuple) else value
         given.set_default(name, text)
+    data_flags.keep(run.data)
     return True
 
 

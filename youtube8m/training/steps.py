@@ -73,13 +73,15 @@ def pad_batch(batch: dict, frames: int, labels: int = 32) -> dict:
       labels: L of the result is a multiple of it.
     """
     result = dict(batch)
-    for name, filler in {"frames": 0, "labels": -1, "rated": -1}.items():
-        if name in batch:
-            length = batch[name].shape[1]
-            missing = frames - length if name == "frames" else -length % labels
-            paddings = [[0, 0] for _ in batch[name].shape]
+    for name, value in batch.items():
+        of_frames = name.startswith("frames") and value.shape.rank == 3
+        if of_frames or name in ("labels", "rated"):
+            length = value.shape[1]
+            missing = frames - length if of_frames else -length % labels
+            paddings = [[0, 0] for _ in value.shape]
             paddings[1][1] = max(0, missing)
-            result[name] = tf.pad(batch[name], paddings, constant_values=filler)
+            filler = tf.cast(0 if of_frames else -1, value.dtype)
+            result[name] = tf.pad(value, paddings, constant_values=filler)
     return result
 
 

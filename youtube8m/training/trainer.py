@@ -21,7 +21,7 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m import losses, models, optimizers
-from youtube8m.config import RunConfig
+from youtube8m.config import RunConfig, provenance
 from youtube8m.data.reading.tensorflow_pipeline import open_shards
 from youtube8m.errors import UserError
 from youtube8m.metrics import Metrics, top_predictions
@@ -90,6 +90,10 @@ class Trainer:
             strict=config.strict_data,
             segments=config.segment_labels,
         )
+        features = provenance.made_of_shards(
+            self.shards.paths, run.data.feature_names, "--train_data_pattern"
+        )
+        self.run = run = dataclasses.replace(run, features=features)
         with self.strategy.scope(), dtype_policy(config.precision):
             loss = losses.create(run)
             optimizer = optimizers.create(

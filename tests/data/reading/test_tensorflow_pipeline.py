@@ -149,7 +149,7 @@ def test_the_same_frames_are_read(pattern, values):
 
 def test_frames_are_padded_to_the_longest_of_their_batch(plain):
     batches = list(plain.iterate(plain.ordered_batches(5)))
-    assert len(batches) > 5
+    assert len(batches) > 1
     for batch in batches:
         assert batch["frames"].shape[1] == max(batch["num_frames"].numpy())
 

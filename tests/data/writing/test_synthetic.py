@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from youtube8m.config.features import numpy_dtype
 from youtube8m.data.labels.vocabulary import read_vocabulary
 from youtube8m.data.writing import records, synthetic
 from youtube8m.data.writing.synthetic import SampleConfig, write_sample
@@ -228,6 +229,28 @@ def test_same_config_same_files(tmp_path):
     assert a == b
     assert a.keys() == c.keys()
     assert all(a[path] != c[path] for path in a if path.endswith(".tfrecord"))
+
+
+@pytest.mark.parametrize("stored", ["float16", "bfloat16", "float32"])
+def test_frames_of_floats_are_those_of_the_bytes(tmp_path, stored):
+    config = dataclasses.replace(CONFIG, num_train=5, num_validate=0, num_test=0)
+    of_bytes = write_sample(tmp_path / "bytes", config)
+    config = dataclasses.replace(config, feature_dtype=stored)
+    of_floats = write_sample(tmp_path / "floats", config)
+    for one, two, video in zip(
+        frame_records(of_bytes["frame/train"]),
+        frame_records(of_floats["frame/train"]),
+        video_records(of_floats["video/train"]),
+        strict=True,
+    ):
+        rows = two.feature_lists.feature_list["rgb"].feature
+        values = [row.bytes_list.value[0] for row in rows]
+        values = np.stack([np.frombuffer(v, numpy_dtype(stored)) for v in values])
+        values = values.astype(np.float32)
+        expected = records.dequantize(frames_of(one)[:, : SIZES["rgb"]])
+        np.testing.assert_allclose(np.clip(values, -2, 2), expected, atol=0.03)
+        means = floats(video.features, "mean_rgb")
+        np.testing.assert_allclose(means, values.mean(axis=0), atol=1e-5)
 
 
 def test_progress_and_empty_splits(tmp_path):

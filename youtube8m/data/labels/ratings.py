@@ -46,7 +46,9 @@ class RatingDecoder(decoding.Decoder):
         return super().collate(parsed) | dict(zip(names, columns.T, strict=True))
 
 
-def read_ratings(pattern: str, flag: str, num_classes: int, cache: str = "") -> Ratings:
+def read_ratings(
+    pattern: str, flag: str, num_classes: int, cache: str = "", id_key: str = ""
+) -> Ratings:
     """The ratings of the shards, from the file `cache`, which is written if it is new.
 
     A class that is rated twice in a segment is present if one of the ratings says so.
@@ -54,6 +56,7 @@ def read_ratings(pattern: str, flag: str, num_classes: int, cache: str = "") -> 
     Args:
       pattern: may be empty if the cache exists; the cache is then not checked against
         any shards.
+      id_key: of the records' ids; default: as YouTube-8M or MediaPipe.
 
     Raises UserError if no file matches or none has ratings, or if the cache is damaged
     or belongs to other shards.
@@ -62,9 +65,9 @@ def read_ratings(pattern: str, flag: str, num_classes: int, cache: str = "") -> 
     cached = cache and os.path.exists(cache)
     paths = tfrecord.find_shards(pattern, flag) if pattern or not cached else []
     if cached:
-        return _read_cache(cache, num_classes, paths)
+        return _read_cache(cache, num_classes, paths, id_key)
     damage = Damage()
-    ratings = _read_shards(paths, num_classes, damage)
+    ratings = _read_shards(paths, num_classes, damage, id_key)
     if not ratings:
         raise UserError(
             f"{flag}={pattern}: no record with rated segments was read; give the "
@@ -73,12 +76,13 @@ def read_ratings(pattern: str, flag: str, num_classes: int, cache: str = "") -> 
     if cache and damage.lost:
         logging.warning("%s=%s: not written, as records are lost", _CACHE_FLAG, cache)
     elif cache:
-        _write_cache(cache, ratings, paths)
+        _write_cache(cache, ratings, _digest(paths, id_key))
     return ratings
 
 
-def _read_shards(paths, num_classes, damage):
-    decoder = RatingDecoder(DataConfig(num_classes=num_classes), False, damage)
+def _read_shards(paths, num_classes, damage, id_key):
+    data = DataConfig(num_classes=num_classes, id_key=id_key)
+    decoder = RatingDecoder(data, False, damage)
     ratings: Ratings = {}
     for batch in decoded(paths, decoder):
         names = ("id", "segment_start", "class", "present")
@@ -94,16 +98,21 @@ def _add(ratings, class_id, segment, present):
     rated[segment] = bool(present) or rated.get(segment, False)
 
 
-def _write_cache(path, ratings, paths):
+def _digest(paths, id_key):
+    """Of the shards, and of where their ids are if that is given."""
+    return tfrecord.digest(paths, *([id_key] if id_key else []))
+
+
+def _write_cache(path, ratings, digest):
     count = sum(map(len, ratings.values()))
     with replacing(path, _CACHE_FLAG) as file:
-        file.write(f"youtube8m ratings: {count} of shards {tfrecord.digest(paths)}\n")
+        file.write(f"youtube8m ratings: {count} of shards {digest}\n")
         for class_id in sorted(ratings):
             for segment, present in ratings[class_id].items():
                 file.write(f"{class_id},{present:d},{segment}\n")
 
 
-def _read_cache(path, num_classes, paths):
+def _read_cache(path, num_classes, paths, id_key):
     """Raises UserError unless the file is whole and of the shards `paths`, if any."""
     ratings: Ratings = {}
     try:
@@ -122,8 +131,9 @@ def _read_cache(path, num_classes, paths):
     else:
         if max(ratings) >= num_classes:
             wrong = f"has class {max(ratings)}, beyond --num_classes"
-        elif paths and digest != tfrecord.digest(paths):
+        elif paths and digest != _digest(paths, id_key):
             wrong = "belongs to other shards than --eval_data_pattern finds"
+            wrong += ", or to another --id_key" if id_key else ""
         else:
             return ratings
     raise UserError(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from youtube8m.config import DataConfig
+from youtube8m.config.data import KeysConfig
 from youtube8m.data.reading import decoding, order, tfrecord
 from youtube8m.data.reading.damage import Damage
 from youtube8m.errors import UserError
@@ -23,13 +24,22 @@ class LabelDecoder(decoding.Decoder):
         return [self._read_context(record, context)]
 
 
-def read_labels(pattern: str, flag: str, num_classes: int) -> dict[str, np.ndarray]:
+def read_labels(
+    pattern: str, flag: str, num_classes: int, keys: KeysConfig | None = None
+) -> dict[str, np.ndarray]:
     """Video id -> class ids [L], in the order of the files.
+
+    Args:
+      keys: where records have both; default: as YouTube-8M or MediaPipe.
 
     Raises UserError if no file matches, no record has labels, or a label is too high.
     """
     paths = tfrecord.find_shards(pattern, flag)
-    decoder = LabelDecoder(DataConfig(num_classes=num_classes), True, Damage())
+    keys = keys or KeysConfig()
+    data = DataConfig(
+        num_classes=num_classes, labels_key=keys.labels_key, id_key=keys.id_key
+    )
+    decoder = LabelDecoder(data, True, Damage())
     found = {}
     for batch in decoded(paths, decoder):
         for name, labels in zip(batch["id"], batch["labels"], strict=True):

@@ -1,14 +1,17 @@
 """A batch: a dict of arrays or tensors with examples along the first axis.
 
-Frame level: `frames` uint8 [B, T, D], features concatenated in the order of
---feature_names (released crops: float32), and `num_frames` int32 [B]. Video level:
-`features` float32 [B, D]. Both: `id` string [B] and, where they are asked for, `labels`
+Frame level: `frames` [B, T, D], features concatenated in the order of --feature_names,
+in the type in which they are stored (uint8; released crops: float32), and `num_frames`
+int32 [B]. Features of different types are `frames0`, `frames1` ..., of neighbours of
+one type each; vectors of a video are [B, d] there. Video level: `features` float32
+[B, D]. Both: `id` string [B] and, where they are asked for, `labels`
 int32 [B, L], padded with -1. Rated segments add `rated` int32 [B, R], the classes that
 were rated, padded with -1, of which `labels` are present, and `segment_start` int32
 [B]. Batches of training add `position` int64 [3]: how much of the data is consumed with
 them.
 
-Bytes stay bytes and labels stay ids until they are on the device.
+Values keep their type and labels stay ids until they are on the device, where
+`layers.inputs.join_frames` makes one array of the frames.
 """
 
 import numpy as np
@@ -23,14 +26,13 @@ _PADDING = {"labels": schema.LABEL_PADDING, "rated": schema.LABEL_PADDING}  # el
 
 def input_signature(config: DataConfig) -> dict[str, tf.TensorSpec]:
     """The specs of what models take, of any number of videos and frames."""
-    size = config.feature_size
     if not config.frame_features:
-        return {"features": tf.TensorSpec([None, size], tf.float32)}
-    dtype = tf.float32 if config.released_crops else tf.uint8
-    return {
-        "frames": tf.TensorSpec([None, None, size], dtype),
-        "num_frames": tf.TensorSpec([None], tf.int32),
+        return {"features": tf.TensorSpec([None, config.feature_size], tf.float32)}
+    signature = {
+        array.key: tf.TensorSpec(array.shape, array.dtype)
+        for array in config.frame_arrays
     }
+    return {**signature, "num_frames": tf.TensorSpec([None], tf.int32)}
 
 
 def record_signature(
@@ -53,7 +55,7 @@ def batch_signature(batch: dict[str, np.ndarray]) -> dict[str, tf.TensorSpec]:
     specs = {}
     for name, value in batch.items():
         shape = [None] * len(value.shape)
-        if name in ("frames", "features"):
+        if name.startswith("frames") or name == "features":
             shape[-1] = value.shape[-1]
         dtype = tf.string if value.dtype == object else value.dtype
         specs[name] = tf.TensorSpec(shape, dtype)

@@ -11,6 +11,7 @@ contradict --num_classes ends the run, as it means the flag is wrong.
 """
 
 import dataclasses
+import functools
 import re
 import weakref
 from collections.abc import Iterable, Sequence
@@ -19,7 +20,8 @@ import numpy as np
 
 from youtube8m import schema
 from youtube8m.config import DataConfig
-from youtube8m.data.reading import frame_sampling, tfrecord
+from youtube8m.config.features import Feature, FrameArray, numpy_dtype
+from youtube8m.data.reading import dtypes, frame_sampling, layouts, tfrecord
 from youtube8m.data.reading.batch import pad_ids
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.reading.tfrecord import Location, RecordError
@@ -48,6 +50,18 @@ def decoder_for(
         return VideoDecoder(config, labels, damage, ids)
     kind = ReleasedCropDecoder if config.released_crops else FrameDecoder
     return kind(config, labels, damage, ids, crop_starts=crop_starts)
+
+
+def is_float_list(record, feature: Feature, span: tfrecord.Span) -> bool:
+    """Whether a record has a feature as float lists, by its first frame.
+
+    Values of other types are never stored so.
+    """
+    if feature.dtype != "float32":
+        return False
+    if feature.per_frame:
+        span = next(tfrecord.frames(record, span), (0, 0))
+    return tfrecord.kind_of(record, span) == schema.FLOAT_LIST
 
 
 def is_unlabelled(example: dict) -> bool:
@@ -89,16 +103,23 @@ class _Loan:
 class FrameRows:
     """The frames [B, T, D] of a batch; each video is copied while it is in the cache.
 
-    All are copied again if the longest one differs from T of `shape`.
+    They are moved as bytes. All are copied again if the longest one differs from T of
+    `shape`.
     """
 
-    def __init__(self, pool: BufferPool, shape: tuple[int, int, int], dtype=np.uint8):
+    def __init__(self, pool: BufferPool, shape: tuple[int, int, int], dtype="uint8"):
         self._pool = pool
-        self._frames = pool.empty(shape, dtype)
+        self._dtype = numpy_dtype(dtype)
+        count, length, size = shape
+        shape = count, length, size * self._dtype.itemsize
+        self._frames = pool.empty(shape, np.uint8)
         self._lengths: list[int] = []
 
-    def add(self, parts: list[np.ndarray]) -> None:
-        """Appends a video, one array [T, size] per feature."""
+    def add(self, parts: list[np.ndarray]) -> bool:
+        """Appends a video, the bytes [T, width] of each feature.
+
+        Returns whether all values are finite.
+        """
         row, length = len(self._lengths), len(parts[0])
         count, known, _ = self._frames.shape
         if row == count:
@@ -109,6 +130,12 @@ class FrameRows:
         np.concatenate(parts, axis=1, out=target[:length])
         target[length:] = 0
         self._lengths.append(length)
+        is_bytes = self._dtype == np.uint8
+        return is_bytes or dtypes.all_finite(target[:length].view(self._dtype))
+
+    def cut(self, count: int) -> None:
+        """Removes what follows the first `count` videos."""
+        del self._lengths[count:]
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
         """(frames [B, T, D], T the longest of them; num_frames int32 [B])."""
@@ -116,15 +143,68 @@ class FrameRows:
         longest = lengths.max(initial=0)
         if longest < self._frames.shape[1]:
             self._frames = self._resized(len(lengths), longest)
-        return self._frames[: len(lengths)], lengths
+        return self._frames[: len(lengths)].view(self._dtype), lengths
 
     def _resized(self, count, length):
         shape = (count, length, self._frames.shape[2])
-        frames = self._pool.empty(shape, self._frames.dtype)
+        frames = self._pool.empty(shape, np.uint8)
         done, kept = len(self._lengths), min(length, self._frames.shape[1])
         frames[:done, :kept] = self._frames[:done, :kept]
         frames[:done, kept:] = 0
         return frames
+
+
+class FrameColumns:
+    """All arrays of the frames of a batch.
+
+    Args:
+      shape: (videos, frames of the longest one), as far as they are known.
+    """
+
+    def __init__(
+        self, pool: BufferPool, arrays: tuple[FrameArray, ...], shape: tuple[int, int]
+    ):
+        self._arrays, self._rows, end = arrays, [], 0
+        for array in arrays:
+            count, length = shape if array.per_frame else (shape[0], 1)
+            rows = FrameRows(pool, (count, length, array.size), array.dtype)
+            part = slice(end, end + len(array.features))
+            self._rows.append((part, rows))
+            end = part.stop
+        self._count = 0
+
+    def add(self, examples: list[list[np.ndarray]]) -> None:
+        """Appends the examples of a record, the bytes [T, width] of each feature.
+
+        Raises RecordError, and appends none, if a value is not finite.
+        """
+        for parts in examples:
+            for part, rows in self._rows:
+                if not rows.add(parts[part]):
+                    for _, each in self._rows:
+                        each.cut(self._count)
+                    raise RecordError(self._not_finite(parts))
+        self._count += len(examples)
+
+    def _not_finite(self, parts):
+        features = [feature for array in self._arrays for feature in array.features]
+        for feature, part in zip(features, parts, strict=False):
+            values = dtypes.as_values(part, feature.dtype)
+            if not dtypes.all_finite(values):
+                return f"feature {feature.name!r} holds values that are not finite"
+        return "holds values that are not finite"
+
+    def finish(self) -> dict[str, np.ndarray]:
+        """The arrays by key, and `num_frames` int32 [B]."""
+        batch = {}
+        for array, (_, rows) in zip(self._arrays, self._rows, strict=True):
+            values, lengths = rows.finish()
+            batch[array.key] = values
+            if array.per_frame:
+                batch["num_frames"] = lengths
+            else:
+                batch[array.key] = values.reshape(len(lengths), array.size)
+        return batch
 
 
 @dataclasses.dataclass
@@ -140,6 +220,12 @@ class Decoder:
     damage: Damage
     ids: re.Pattern[bytes] | None = None
     pool: BufferPool = dataclasses.field(default_factory=BufferPool)
+
+    def __post_init__(self):
+        # Once, and not for each record.
+        self._features = self.config.features
+        self._id_keys = layouts.id_keys(self.config)
+        self._labels_keys = layouts.labels_keys(self.config)
 
     def decode(
         self,
@@ -161,6 +247,8 @@ class Decoder:
         for at, record, draw in zip(locations, records, draws, strict=True):
             try:
                 examples = [] if record is None else self.parse(record, draw)
+                if rows is not None:
+                    rows.add([example.pop("frames") for example in examples])
             except RecordError as error:
                 self.damage.record(paths[at.file], f"record {at.index} {error}")
             except UserError as error:
@@ -172,12 +260,10 @@ class Decoder:
                     if not at.epoch and is_unlabelled(example):
                         self.damage.unlabelled += 1
                     example["position"] = (at.epoch, at.number, count)
-                    if rows is not None:
-                        rows.add(example.pop("frames"))
                 parsed += examples
         return self.collate(parsed, rows)
 
-    def allocate_rows(self, lengths) -> FrameRows | None:
+    def allocate_rows(self, lengths) -> FrameColumns | None:
         """Where frames of records of `lengths` bytes go; None if none are decoded."""
         return None
 
@@ -189,33 +275,44 @@ class Decoder:
         return batch
 
     def _find_features(self, context, feature_lists):
-        """Yields (name, size) of each feature. Raises RecordError if it is missing."""
-        config = self.config
-        found = feature_lists if config.frame_features else context
-        for name, size in zip(config.feature_names, config.feature_sizes, strict=True):
-            if name not in found:
-                raise RecordError(_missing(config, name, context, feature_lists))
-            yield name, size
+        """Yields (feature, span) of each. Raises RecordError if it is missing."""
+        for feature in self._features:
+            found = feature_lists if feature.per_frame else context
+            if feature.name not in found:
+                missing = _missing(self.config, feature, context, feature_lists)
+                raise RecordError(missing)
+            yield feature, found[feature.name]
 
     def _read_context(self, record: bytes, context) -> dict:
         """The `id` of a record, and its `labels` if they are asked for."""
         parsed = {"id": self._read_id(record, context)}
         if self.labels:
-            key = schema.LABELS_KEY
-            if key not in context:
-                raise RecordError(f"has no {key!r}; only inference works without")
             # Several times faster than np.unique for so few.
-            parsed["labels"] = sorted(set(self._read_class_ids(record, context, key)))
+            parsed["labels"] = sorted(set(self._read_labels(record, context)))
         return parsed
 
+    def _read_labels(self, record, context):
+        labels = None
+        for key in self._labels_keys:
+            if not labels and key in context:
+                labels = self._read_class_ids(record, context, key)
+        if labels is None:
+            raise RecordError(
+                f"has no {self._labels_keys[0]!r}; only inference works without; see "
+                "--labels_key"
+            )
+        return labels
+
     def _read_id(self, record, context):
-        for key in schema.ID_KEYS:
+        for key in self._id_keys:
             if key in context:
                 values = self._read_values(tfrecord.byte_strings, record, context, key)
                 if len(values) == 1 and values[0]:
                     return self._checked_id(values[0])
+        looked = " and ".join(self._id_keys[:2])
+        found = ", ".join(sorted(context)) or "none"
         raise RecordError(
-            f"has no video id (looked for {' and '.join(schema.ID_KEYS)})"
+            f"has no video id (looked for {looked}); its keys are {found}: see --id_key"
         )
 
     def _checked_id(self, video_id):
@@ -229,22 +326,30 @@ class Decoder:
 
     def _read_ratings(self, record, context):
         """Start int64 [n], class int64 [n] and presence bool [n] of each rating."""
-        if missing := [key for key in schema.RATING_KEYS if key not in context]:
+        keys = layouts.rating_keys(context)
+        needed = keys[:3] if keys.needs_scores else keys[:2]
+        if missing := [key for key in needed if key not in context]:
             message = f"has no {missing[0]!r}; it is not a record of rated segments"
             raise RecordError(message)
-        start_key, label_key, score_key = schema.RATING_KEYS
-        starts = self._read_values(tfrecord.integers, record, context, start_key)
-        classes = self._read_class_ids(record, context, label_key)
-        scores = self._read_values(tfrecord.floats, record, context, score_key)
+        starts = self._read_values(tfrecord.integers, record, context, keys.starts)
+        classes = self._read_class_ids(record, context, keys.classes)
+        scores = np.ones(len(classes), np.float32)
+        if keys.scores in context:
+            scores = self._read_floats(record, context, keys.scores)
         if not len(starts) == len(classes) == len(scores):
             raise RecordError("has segment lists of unequal lengths")
-        self._require_finite(score_key, scores)
+        if keys is layouts.MEDIAPIPE_RATINGS:
+            first = self._read_clip_start(record, context)
+            starts = [layouts.seconds(start) - first for start in starts]
         return np.array(starts, int), np.array(classes, int), scores > 0
 
-    @staticmethod
-    def _require_finite(name, values):
-        if not np.isfinite(values).all():
-            raise RecordError(f"feature {name!r} holds values that are not finite")
+    def _read_clip_start(self, record, context):
+        """In whole seconds."""
+        key = layouts.CLIP_START_KEY
+        if key not in context:
+            return 0
+        (start, *_) = self._read_values(tfrecord.integers, record, context, key) or [0]
+        return layouts.seconds(start)
 
     def _read_class_ids(self, record, context, key):
         ids = self._read_values(tfrecord.integers, record, context, key)
@@ -263,23 +368,55 @@ class Decoder:
         return ids
 
     @staticmethod
-    def _read_values(reader, record, spans, name, *size):
+    def _read_values(reader, record, spans, name):
         try:
-            return reader(record, spans[name], *size)
+            return reader(record, spans[name])
         except RecordError as error:
-            hint = _hint(str(error), *size) if size else ""
-            raise RecordError(f"feature {name!r} {error}{hint}") from None
+            raise RecordError(f"feature {name!r} {error}") from None
+
+    def _read_vector(self, record, context, feature):
+        """The float list float32 [size] of a video."""
+        name, size = feature.name, feature.size
+        values = self._read_floats(record, context, name)
+        if len(values) != size:
+            raise RecordError(
+                f"feature {name!r} holds {len(values)} values where {size} belong; "
+                "check --feature_sizes"
+            )
+        return values
+
+    def _read_floats(self, record, context, name):
+        values = self._read_values(tfrecord.floats, record, context, name)
+        if not np.isfinite(values).all():
+            raise RecordError(f"feature {name!r} holds values that are not finite")
+        return values
+
+    @staticmethod
+    def _read_rows(record, feature, span):
+        """The bytes [T, width] of a feature's frames."""
+        as_floats = feature.dtype == "float32"
+        try:
+            return tfrecord.byte_rows(record, span, feature.width, as_floats)
+        except RecordError as error:
+            hint = _hint(str(error), feature)
+            raise RecordError(f"feature {feature.name!r} {error}{hint}") from None
 
 
-def _hint(problem, size):
-    """What helps where the frames of a feature are not bytes [T, size]."""
-    floats = f"{4 * size} bytes" in problem and "float32 values"
-    if floats or "float_list" in problem:
-        return (
-            f"; they look like {floats or 'floats'}, and frames must be bytes: "
-            "quantize them, as youtube8m.data.examples.quantize does"
-        )
-    return "; check --feature_sizes" if "belong" in problem else ""
+def _hint(problem, feature):
+    """What helps where the frames of a feature are not as they are described."""
+    found = re.search(r"frame of (\d+) bytes", problem)
+    others = [
+        stored
+        for stored, width in schema.STORED.items()
+        if found
+        and stored != schema.FLOAT_LIST
+        and width * feature.size == int(found[1])
+    ]
+    if "holds a float_list" in problem:
+        others = [schema.FLOAT_LIST]
+    if others:
+        return f"; quantize them, or give --feature_dtypes={' or '.join(others)}"
+    return "; check --feature_sizes and --feature_dtypes" if "belong" in problem else ""
 
 
 class VideoDecoder(Decoder):
@@ -288,15 +425,8 @@ class VideoDecoder(Decoder):
     def parse(self, record, draw=None):
         context, feature_lists = tfrecord.split_sequence_example(record)
         parts = []
-        for name, size in self._find_features(context, feature_lists):
-            values = self._read_values(tfrecord.floats, record, context, name)
-            if len(values) != size:
-                raise RecordError(
-                    f"feature {name!r} holds {len(values)} values where {size} belong; "
-                    "check --feature_sizes"
-                )
-            self._require_finite(name, values)
-            parts.append(values)
+        for feature, _ in self._find_features(context, feature_lists):
+            parts.append(self._read_vector(record, context, feature))
         features = np.concatenate(parts)
         return [{**self._read_context(record, context), "features": features}]
 
@@ -318,11 +448,17 @@ class FrameDecoder(Decoder):
 
     crop_starts: tuple[int, ...] = ()
 
+    def __post_init__(self):
+        super().__post_init__()
+        self._arrays = self.config.frame_arrays
+        timed = [layouts.timestamps_key(n) for n in self.config.feature_names]
+        self._timed = timed if all(timed) else []
+
     def parse(self, record, draw=None):
-        context, rows = self._read_frames(record)
+        context, rows, vectors = self._read_frames(record)
         example = self._read_context(record, context)
         return [
-            {**example, "frames": self._sample(rows, draw, start)}
+            {**example, "frames": self._sample(rows, draw, start) + vectors}
             for start in self.crop_starts or (None,)
         ]
 
@@ -333,31 +469,83 @@ class FrameDecoder(Decoder):
         return [part[index] for part in rows]
 
     def _read_frames(self, record):
-        """(spans of the context's features, one view [T, size] per feature)."""
+        """(spans of the context's features, rows, vectors).
+
+        Rows are the bytes [T, width] of each feature of frames, views; vectors
+        [1, width] of each of --context_features.
+        """
         context, feature_lists = tfrecord.split_sequence_example(record)
-        rows = [
-            self._read_values(tfrecord.byte_rows, record, feature_lists, name, size)
-            for name, size in self._find_features(context, feature_lists)
-        ]
+        rows, vectors = [], []
+        for feature, span in self._find_features(context, feature_lists):
+            if feature.per_frame:
+                rows.append(self._read_rows(record, feature, span))
+            elif is_float_list(record, feature, span):
+                vector = self._read_vector(record, context, feature)
+                vectors.append(vector[None].view(np.uint8))
+            else:
+                vectors.append(self._read_bytes(record, context, feature))
+        if self._timed and all(key in feature_lists for key in self._timed):
+            rows = self._paired(record, feature_lists, rows)
         lengths = [len(frames) for frames in rows]
         if len({*lengths}) > 1 or 0 in lengths:
             counts = ", ".join(map("{} {}".format, self.config.feature_names, lengths))
             raise RecordError(f"has unequal or no frames: {counts}")
-        return context, rows
+        return context, rows, vectors
+
+    def _read_bytes(self, record, context, feature):
+        """The one byte string [1, width] of a feature of a video."""
+        values = self._read_values(tfrecord.byte_strings, record, context, feature.name)
+        if [*map(len, values)] != [feature.width]:
+            found = ", ".join(map(str, map(len, values))) or "no"
+            raise RecordError(
+                f"feature {feature.name!r} holds {found} bytes where {feature.width} "
+                "belong; check --feature_sizes and --feature_dtypes"
+            )
+        return np.frombuffer(values[0], np.uint8)[None]
+
+    def _paired(self, record, feature_lists, rows):
+        """The rows of the seconds of which all features have a frame.
+
+        Where numbers of frames and first seconds are equal, all of them.
+        """
+        spans = [feature_lists[key] for key in self._timed]
+        first = {layouts.seconds(next(_times(record, span), -1)) for span in spans}
+        if len(first) == 1 and len({*map(len, rows)}) == 1:
+            return rows
+        seconds = []
+        for name, span, part in zip(
+            self.config.feature_names, spans, rows, strict=True
+        ):
+            times = np.array([*_times(record, span)], int)
+            seconds.append(layouts.seconds(times, np.asarray))
+            if len(times) != len(part) or np.any(np.diff(seconds[-1]) <= 0):
+                raise RecordError(
+                    f"feature {name!r} has {len(part)} frames but {len(times)} times, "
+                    "or two frames in one second"
+                )
+        common = functools.reduce(np.intersect1d, seconds)
+        pairs = zip(rows, seconds, strict=True)
+        return [part[np.searchsorted(times, common)] for part, times in pairs]
 
     def allocate_rows(self, lengths):
-        sizes = self.config.feature_sizes
-        stride = sum(size + len(tfrecord.row_prefix(size)) for size in sizes)
+        stride = sum(
+            feature.width + len(tfrecord.row_prefix(feature.width))
+            for feature in self._features
+            if feature.per_frame
+        )
         longest = max(lengths, default=0) // stride  # if it holds nothing else
         longest = min(longest, self.config.longest_example)
         count = len(lengths) * max(1, len(self.crop_starts))
-        shape = (count, longest, self.config.feature_size)
-        dtype = np.float32 if self.config.released_crops else np.uint8
-        return FrameRows(self.pool, shape, dtype)
+        return FrameColumns(self.pool, self._arrays, (count, longest))
 
     def collate(self, parsed, rows=None):
-        frames, lengths = rows.finish()
-        return {**super().collate(parsed), "frames": frames, "num_frames": lengths}
+        return {**super().collate(parsed), **rows.finish()}
+
+
+def _times(record, span):
+    """Yields the microseconds of each frame."""
+    for feature in tfrecord.frames(record, span):
+        yield from tfrecord.integers(record, feature)
 
 
 class ReleasedCropDecoder(FrameDecoder):
@@ -369,11 +557,11 @@ class ReleasedCropDecoder(FrameDecoder):
     - --frame_sampling=interval: a video has as many frames as its first feature; other
       features are cut or filled with zeros.
 
-    No byte stands for zero, so `frames` are float32, dequantised.
+    No byte stands for zero, so `frames` are float32, bytes dequantised.
     """
 
     def _sample(self, rows, draw, start):
-        """The crops of all features side by side, dequantised: one float32 [T, D]."""
+        """The crops of each feature, dequantised: the bytes of float32 [T, d]."""
         draws = [None] * len(rows)
         if draw is not None:
             draws = frame_sampling.draws(draw, range(len(rows))).tolist()
@@ -382,11 +570,14 @@ class ReleasedCropDecoder(FrameDecoder):
         parts = [part for row, own in parts for part in sample([row], own, start)]
         is_crop = self.config.frame_sampling == "crop"
         length = self.config.crop_frames if is_crop else len(parts[0])
-        frames = np.zeros((length, self.config.feature_size), np.float32)
-        columns = np.split(frames, np.cumsum(self.config.feature_sizes)[:-1], axis=1)
-        for column, part in zip(columns, parts, strict=True):
-            column[: len(part)] = dequantize(part[:length])
-        return [frames]
+        crops = []
+        for feature, part in zip(self._features, parts, strict=False):
+            crop = np.zeros((length, feature.size), np.float32)
+            values = dtypes.as_values(part[:length], feature.dtype)
+            is_bytes = feature.stored == schema.BYTES
+            crop[: len(part)] = dequantize(values) if is_bytes else values
+            crops.append(crop.view(np.uint8))
+        return crops
 
 
 class SegmentDecoder(FrameDecoder):
@@ -397,7 +588,7 @@ class SegmentDecoder(FrameDecoder):
     """
 
     def parse(self, record, draw=None):
-        context, rows = self._read_frames(record)
+        context, rows, vectors = self._read_frames(record)
         video_id = self._read_id(record, context)
         starts, classes, present = self._read_ratings(record, context)
         examples = []
@@ -407,6 +598,7 @@ class SegmentDecoder(FrameDecoder):
             if start < 0 or len(frames[0]) == 0:
                 raise RecordError(f"rates a segment at {start}, beyond its frames")
             here = starts == start
+            frames += vectors
             example = {"id": video_id, "segment_start": start, "frames": frames}
             example["rated"] = np.unique(classes[here])
             example["labels"] = np.unique(classes[here & present])
@@ -415,8 +607,7 @@ class SegmentDecoder(FrameDecoder):
 
     def allocate_rows(self, lengths):
         # The number of segments of a record is not known yet.
-        shape = (0, schema.SEGMENT_FRAMES, self.config.feature_size)
-        return FrameRows(self.pool, shape)
+        return FrameColumns(self.pool, self._arrays, (0, schema.SEGMENT_FRAMES))
 
     def collate(self, parsed, rows=None):
         batch = super().collate(parsed, rows)
@@ -428,15 +619,15 @@ class SegmentDecoder(FrameDecoder):
         return batch
 
 
-def _missing(config, name, context, feature_lists):
-    """Says what a record has instead of feature `name`, and which flag to change."""
+def _missing(config, feature, context, feature_lists):
+    """Says what a record has instead of a feature, and which flag to change."""
+    name, flag = feature.name, "--feature_names"
     if config.frame_features and not feature_lists:
         return "is video-level, not frame-level; drop --frame_features"
     if not config.frame_features and feature_lists:
         return "is frame-level, not video-level; add --frame_features"
-    level, here = ("frame", feature_lists) if feature_lists else ("video", context)
-    no_features = {*schema.ID_KEYS, schema.LABELS_KEY}
-    found = ", ".join(sorted(here.keys() - no_features)) or "none"
-    return (
-        f"has no {level}-level feature {name!r} (it has: {found}); see --feature_names"
-    )
+    level, here = ("frame", feature_lists) if feature.per_frame else ("video", context)
+    if name in config.context_features:
+        flag = "--context_features"
+    found = ", ".join(sorted(filter(layouts.may_be_feature, here))) or "none"
+    return f"has no {level}-level feature {name!r} (it has: {found}); see {flag}"

@@ -12,17 +12,24 @@ InvalidArgumentError when the graph runs.
 Shapes: B records or n examples, T frames, k of them chosen, D features, L labels.
 """
 
+import functools
+
 import tensorflow as tf
 from keras import ops
 
 from youtube8m import schema
 from youtube8m.config import DataConfig
+from youtube8m.config.features import Feature
+from youtube8m.data.reading import layouts
 from youtube8m.util import frame_indices
 
-_IDS = {key: tf.io.FixedLenFeature([], tf.string, "") for key in schema.ID_KEYS}
-_LABELS = {schema.LABELS_KEY: tf.io.VarLenFeature(tf.int64)}
-_RATINGS = dict.fromkeys(schema.RATING_KEYS, tf.io.VarLenFeature(tf.int64))
-_RATINGS[schema.SEGMENT_SCORES_KEY] = tf.io.VarLenFeature(tf.float32)
+_INTEGERS, _FLOATS = map(tf.io.VarLenFeature, (tf.int64, tf.float32))
+_RATINGS = {
+    key: kind
+    for keys in (layouts.YOUTUBE8M_RATINGS, layouts.MEDIAPIPE_RATINGS)
+    for key, kind in zip(keys[:3], (_INTEGERS, _INTEGERS, _FLOATS), strict=True)
+}
+_CLIP_START = {layouts.CLIP_START_KEY: tf.io.FixedLenFeature([], tf.int64, 0)}
 
 
 def parse_records(
@@ -35,26 +42,27 @@ def parse_records(
       labels: whether the batch has `labels`.
       seed, start: as `choose_frames` takes them.
     """
-    context_spec = {**_IDS, **(_LABELS if labels else {})}
+    context_spec = _ids_spec(data)
+    if labels:
+        context_spec |= dict.fromkeys(layouts.labels_keys(data), _INTEGERS)
     if data.frame_features:
         context, rows, lengths = _parse_frames(data, serialized, context_spec)
         index, num_frames = choose_frames(data, lengths, seed, start)
         if data.frame_sampling == "all" and not data.skip_frames:  # quicker
-            rows = {name: row[:, : data.max_frames] for name, row in rows.items()}
+            rows = [row[:, : data.max_frames] for row in rows]
         else:
             rows = _gather(rows, index, num_frames)
-        batch = {"frames": _decode(data, rows), "num_frames": num_frames}
+        vectors = _vectors(data, context)
+        batch = {**_decode(data, rows + vectors), "num_frames": num_frames}
     else:
-        sizes = zip(data.feature_names, data.feature_sizes, strict=True)
-        specs = {n: tf.io.FixedLenFeature([size], tf.float32) for n, size in sizes}
-        context = tf.io.parse_example(serialized, {**context_spec, **specs})
+        context = tf.io.parse_example(serialized, {**context_spec, **_specs(data)})
         features = tf.concat([context[name] for name in data.feature_names], axis=1)
-        finite = tf.reduce_all(tf.math.is_finite(features))
-        tf.debugging.Assert(finite, ["a record holds values that are not finite"])
+        _require_finite(features)
         batch = {"features": features}
-    batch["id"] = _video_ids(context)
+    batch["id"] = _video_ids(data, context)
     if labels:
-        batch["labels"] = _class_ids(data, context[schema.LABELS_KEY])
+        lists = [context[key] for key in layouts.labels_keys(data)]
+        batch["labels"] = _class_ids(data, functools.reduce(_first, lists))
     return batch
 
 
@@ -63,8 +71,9 @@ def parse_segments(data: DataConfig, record) -> dict:
 
     They come in the order in which their start times first appear in the record.
     """
-    context, rows, lengths = _parse_frames(data, record[None], {**_IDS, **_RATINGS})
-    starts, classes, scores = (context[key].values for key in _RATINGS)
+    spec = {**_ids_spec(data), **_RATINGS, **_CLIP_START}
+    context, rows, lengths = _parse_frames(data, record[None], spec)
+    starts, classes, scores = _ratings(context)
     sizes = [tf.size(starts)] * 2, [tf.size(classes), tf.size(scores)]
     message = "a record has segment lists of unequal lengths"
     check = tf.debugging.assert_equal(*sizes, message=message)
@@ -74,7 +83,9 @@ def parse_segments(data: DataConfig, record) -> dict:
     tf.debugging.Assert(within, ["a record rates a segment beyond its frames"])
     index = starts[:, None] + tf.range(min(schema.SEGMENT_FRAMES, data.max_frames))
     index, num_frames = _cut(index, (index >= 0) & (index < lengths))
-    rows = {name: row[0] for name, row in rows.items()}
+    rows = _gather([row[0] for row in rows], index, num_frames)
+    count = tf.size(starts)
+    vectors = [tf.repeat(vector, count, axis=0) for vector in _vectors(data, context)]
     finite = tf.reduce_all(tf.math.is_finite(scores))
     tf.debugging.Assert(
         finite, ["a record has ratings of a segment that are not finite"]
@@ -83,13 +94,31 @@ def parse_segments(data: DataConfig, record) -> dict:
     rated = _sparse(segment, classes, starts)
     labels = _sparse(segment[present], classes[present], starts)
     return {
-        "id": tf.repeat(_video_ids(context), tf.size(starts)),
+        "id": tf.repeat(_video_ids(data, context), count),
         "segment_start": starts,
-        "frames": _decode(data, _gather(rows, index, num_frames)),
+        **_decode(data, rows + vectors),
         "num_frames": num_frames,
         "rated": _class_ids(data, rated),
         "labels": _class_ids(data, labels),
     }
+
+
+def _ratings(context):
+    """(starts in frames, classes, scores) of the layout that a record has, [n] each."""
+    own, other = layouts.YOUTUBE8M_RATINGS, layouts.MEDIAPIPE_RATINGS
+    first, second = ([context[key].values for key in keys[:3]] for keys in (own, other))
+    times, classes, scores = second
+    start = layouts.seconds(context[layouts.CLIP_START_KEY], tf.identity)
+    times = layouts.seconds(times, tf.identity) - start
+    unscored = tf.size(scores) == 0
+    scores = tf.cond(
+        unscored, lambda: tf.ones_like(classes, tf.float32), lambda: scores
+    )
+    use_second = (tf.size(first[0]) == 0) & (tf.size(times) > 0)
+    return [
+        tf.cond(use_second, lambda two=two: two, lambda one=one: one)
+        for one, two in zip(first, (times, classes, scores), strict=True)
+    ]
 
 
 @tf.autograph.experimental.do_not_convert  # which knows no match statement
@@ -140,26 +169,99 @@ def choose_frames(data: DataConfig, lengths, seed=None, start=None):
     return _cut(first + index, index < total)
 
 
+def _ids_spec(data):
+    no_id = tf.io.FixedLenFeature([], tf.string, "")
+    return dict.fromkeys(layouts.id_keys(data), no_id)
+
+
+def _specs(data, per_frame=False):
+    """How the features of frames, or of videos, are parsed."""
+    kind = tf.io.FixedLenSequenceFeature if per_frame else tf.io.FixedLenFeature
+    return {
+        feature.name: kind([feature.size], tf.float32)
+        if feature.stored == schema.FLOAT_LIST
+        else kind([], tf.string)
+        for feature in data.features
+        if feature.per_frame == per_frame
+    }
+
+
 def _parse_frames(data, serialized, context_spec):
-    """(context features, strings [B, T] of each feature, number of frames [B])."""
-    rows_spec = tf.io.FixedLenSequenceFeature([], tf.string)
-    context, rows, lengths = tf.io.parse_sequence_example(
-        serialized, context_spec, dict.fromkeys(data.feature_names, rows_spec)
+    """(context features, rows [B, T] or [B, T, d] per feature, number of frames [B]).
+
+    Rows are strings, or the values of float lists.
+    """
+    timestamps = [layouts.timestamps_key(name) for name in data.feature_names]
+    timestamps = timestamps if all(timestamps) else []
+    times = tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True)
+    context, parsed, lengths = tf.io.parse_sequence_example(
+        serialized,
+        {**context_spec, **_specs(data)},
+        {**_specs(data, per_frame=True), **dict.fromkeys(timestamps, times)},
     )
-    columns = tf.stack([lengths[name] for name in data.feature_names], axis=1)
+    rows = [parsed[name] for name in data.feature_names]
+    lengths = [tf.cast(lengths[name], tf.int32) for name in data.feature_names]
+    if timestamps:
+        seconds = [layouts.seconds(parsed[key], tf.identity) for key in timestamps]
+        rows, lengths = _paired(rows, lengths, seconds)
+    columns = tf.stack(lengths, axis=1)
     message = f"a record has unequal or no frames of {', '.join(data.feature_names)}"
     expected = tf.maximum(columns[:, :1], 1)
     check = tf.debugging.assert_equal(columns, expected, message=message)
     # Otherwise an operation on the frames may fail first, and say less.
     with tf.control_dependencies([check]):
         length = tf.cast(columns[:, 0], tf.int32)
-        rows = {name: tf.identity(rows[name]) for name in data.feature_names}
-    for name, size in zip(data.feature_names, data.feature_sizes, strict=True):
-        found = tf.strings.length(rows[name])
-        fitting = tf.math.count_nonzero(found == size, axis=1, dtype=tf.int32)
-        message = f"a record has a frame of {name} that is not of {size} bytes"
-        tf.debugging.assert_equal(fitting, length, message=message)
+        rows = [tf.identity(row) for row in rows]
+    for feature, row in zip(data.features, rows, strict=False):
+        if row.dtype == tf.string:
+            _require_width(feature, row, length)
     return context, rows, length
+
+
+def _require_width(feature: Feature, strings, count):
+    """Asserts that `count` [n] of the strings [n, k] have the feature's bytes."""
+    found = tf.strings.length(strings)
+    fitting = tf.math.count_nonzero(found == feature.width, axis=1, dtype=tf.int32)
+    what = "frame" if feature.per_frame else "vector"
+    message = (
+        f"a record has a {what} of {feature.name} that is not of {feature.width} bytes"
+    )
+    tf.debugging.assert_equal(fitting, count, message=message)
+
+
+def _paired(rows, lengths, seconds):
+    """The rows of the seconds that all features have, and how many [B] per feature.
+
+    As the reader pairs them: where numbers of frames and first seconds are equal, or
+    there are no times, all are kept.
+    """
+    masks, times, starts = [], [], []
+    for row, number, second in zip(rows, lengths, seconds, strict=True):
+        steps = tf.shape(row)[1]
+        missing = tf.maximum(steps + 1 - tf.shape(second)[1], 0)
+        second = tf.pad(second, [[0, 0], [0, missing]])
+        masks.append(tf.sequence_mask(number, steps))
+        times.append(second[:, :steps])
+        starts.append(second[:, 0])
+    same = tf.ones_like(lengths[0], tf.bool)
+    for number, start in zip(lengths, starts, strict=True):
+        same &= (number == lengths[0]) & (start == starts[0])
+    kept, counts = [], []
+    for row, mask, own in zip(rows, masks, times, strict=True):
+        later = (own[:, 1:] > own[:, :-1]) | ~mask[:, 1:] | same[:, None]
+        tf.debugging.Assert(
+            tf.reduce_all(later), ["a record has two frames in one second"]
+        )
+        common = mask
+        for other, real in zip(times, masks, strict=True):
+            equal = (own[:, :, None] == other[:, None]) & real[:, None]
+            common &= tf.reduce_any(equal, axis=2)
+        common = tf.where(same[:, None], mask, common)
+        order = tf.argsort(tf.cast(~common, tf.int32), axis=1, stable=True)
+        kept.append(tf.gather(row, order, batch_dims=1))
+        counts.append(tf.math.count_nonzero(common, axis=1, dtype=tf.int32))
+    longest = tf.reduce_max(tf.stack(counts))
+    return [row[:, :longest] for row in kept], counts
 
 
 def _cut(index, real):
@@ -170,34 +272,82 @@ def _cut(index, real):
 
 
 def _gather(rows, index, num_frames):
-    """The strings [n, k] of each feature at index [n, k], "" after num_frames [n].
+    """The rows at index [n, k] of each feature, "" or 0 after num_frames [n].
 
-    `rows` are strings [n, T] of each feature, or [T] that all examples share.
+    Rows are [n, T] or [n, T, d] of each feature, or [T] or [T, d] that all examples
+    share.
     """
     real = tf.sequence_mask(num_frames, tf.shape(index)[1])
-    return {
-        name: tf.where(real, tf.gather(strings, index, batch_dims=strings.ndim - 1), "")
-        for name, strings in rows.items()
-    }
+    gathered = []
+    for row in rows:
+        is_string = row.dtype == tf.string
+        batch_dims = row.shape.rank - (1 if is_string else 2)
+        chosen = tf.gather(row, index, batch_dims=batch_dims)
+        mask = real if is_string else real[..., None]
+        gathered.append(tf.where(mask, chosen, tf.zeros([], row.dtype)))
+    return gathered
+
+
+def _vectors(data, context):
+    """The features of videos, strings or values [B, 1] and [B, 1, d], as rows."""
+    features = [f for f in data.features if not f.per_frame]
+    vectors = [context[feature.name][:, None] for feature in features]
+    for feature, vector in zip(features, vectors, strict=True):
+        if vector.dtype == tf.string:
+            _require_width(feature, vector, tf.ones(tf.shape(vector)[:1], tf.int32))
+    return vectors
 
 
 def _decode(data, rows):
-    """uint8 [n, k, D] of strings [n, k] of each feature; zeros where they are empty."""
-    sizes = zip(data.feature_names, data.feature_sizes, strict=True)
-    parts = [
-        tf.io.decode_raw(rows[name], tf.uint8, fixed_length=size)
-        for name, size in sizes
-    ]
-    return tf.concat(parts, axis=2)
+    """The arrays of frames of strings [n, k], or values [n, k, d], of each feature.
+
+    Empty strings are zeros.
+    """
+    batch, start = {}, 0
+    for array in data.frame_arrays:
+        end = start + len(array.features)
+        pairs = zip(array.features, rows[start:end], strict=True)
+        values = tf.concat([_values(*pair) for pair in pairs], axis=2)
+        batch[array.key] = values if array.per_frame else values[:, 0]
+        start = end
+    return batch
 
 
-def _video_ids(parsed):
-    """string [B]: the first of the two keys that a record has."""
-    first, second = (parsed[key] for key in schema.ID_KEYS)
-    ids = tf.where(first == "", second, first)
-    message = f"a record has no video id (looked for {' and '.join(schema.ID_KEYS)})"
+def _values(feature: Feature, row):
+    """Values [n, k, d] of strings [n, k]; of such values themselves."""
+    if row.dtype == tf.string:
+        row = tf.io.decode_raw(row, tf.uint8, fixed_length=feature.width)
+        if feature.stored != schema.BYTES:
+            itemsize = schema.STORED[feature.stored]
+            shape = [*tf.unstack(tf.shape(row)[:2]), feature.size, itemsize]
+            row = tf.bitcast(tf.reshape(row, shape), feature.dtype)
+    if row.dtype != tf.uint8:
+        _require_finite(row)
+    return row
+
+
+def _require_finite(values):
+    finite = tf.reduce_all(tf.math.is_finite(values))
+    tf.debugging.Assert(finite, ["a record holds values that are not finite"])
+
+
+def _video_ids(data, parsed):
+    """string [B]: the first of the keys that a record has."""
+    ids, keys = "", layouts.id_keys(data)
+    for key in reversed(keys):
+        ids = tf.where(parsed[key] == "", ids, parsed[key])
+    looked = " and ".join(keys[:2])
+    message = f"a record has no video id (looked for {looked})"
     tf.debugging.assert_none_equal(ids, "", message=message)
     return ids
+
+
+def _first(one, two):
+    """The rows of a sparse matrix; where they are empty, those of another."""
+    rows = tf.cast(one.indices[:, 0], tf.int32)
+    empty = tf.math.bincount(rows, minlength=tf.cast(one.dense_shape[0], tf.int32)) == 0
+    kept = tf.sparse.retain(two, tf.gather(empty, two.indices[:, 0]))
+    return tf.sparse.concat(1, [one, kept])
 
 
 def _sparse(rows, values, starts):

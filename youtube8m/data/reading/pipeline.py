@@ -31,8 +31,9 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from youtube8m import schema
 from youtube8m.config import DataConfig
-from youtube8m.data.reading import decoding, frame_sampling, order, tfrecord
+from youtube8m.data.reading import decoding, dtypes, frame_sampling, order, tfrecord
 from youtube8m.data.reading.batch import (
     pad_examples,
     record_signature,
@@ -379,45 +380,46 @@ def _warn_of_unmeant(path, config, examples):
         logging.warning(
             "%s: none of the first %d records has a label", path, len(examples)
         )
-    if len(examples) < 2:
-        return
     first = f"{path}: the first {len(examples)} records"
     if len(examples) == _PROBED_RECORDS and config.num_classes > 1:
         for name in ("labels", "id"):
             found = [e[name] for e in examples if name in e and "rated" not in e]
             if len(found) > 1 and found[0] and found.count(found[0]) == len(found):
                 logging.warning("%s have the same %s, %r", first, name, found[0])
-    for name, parts in _features(config, examples).items():
-        if all(map(_looks_like_floats, parts)):
-            logging.warning(
-                "%s: feature %r looks like float32 values, of which each byte is read "
-                "as a value; frames must be bytes: quantize them, as "
-                "youtube8m.data.examples.quantize does",
-                path,
-                name,
-            )
+    for feature, parts in _features(config, examples):
+        if feature.per_frame and feature.stored == schema.BYTES:
+            _warn_of_floats(path, feature.name, np.concatenate(parts))
         value = parts[0].flat[0]
-        if parts[0].size > 1 and all((part == value).all() for part in parts):
-            logging.warning("%s have %s everywhere in feature %r", first, value, name)
+        same = all((part == value).all() for part in parts)
+        if same and len(parts) > 1 and parts[0].size > 1:
+            message = "%s have %s everywhere in feature %r"
+            logging.warning(message, first, value, feature.name)
 
 
 def _features(config, examples):
-    """Name -> its values in each example, [T, size] or [size]."""
-    if config.released_crops:  # all side by side
-        return {}
+    """Pairs of a feature and its values in each example, [T, size] or [size]."""
+    if not examples or config.released_crops:  # these are all side by side
+        return
     if config.frame_features:
-        columns = zip(*(example["frames"] for example in examples), strict=True)
+        rows = zip(*(example["frames"] for example in examples), strict=True)
+        for feature, parts in zip(config.features, rows, strict=True):
+            yield feature, [dtypes.as_values(part, feature.dtype) for part in parts]
     else:
         ends = np.cumsum(config.feature_sizes)[:-1]
         parts = (np.split(example["features"], ends) for example in examples)
-        columns = zip(*parts, strict=True)
-    return dict(zip(config.feature_names, columns, strict=True))
+        yield from zip(config.features, zip(*parts, strict=True), strict=True)
 
 
-def _looks_like_floats(frames):
-    """Whether bytes [T, size] are float32 values of usual magnitude, and not equal."""
-    if frames.dtype != np.uint8 or frames.shape[-1] % 4:
-        return False
-    values = np.abs(np.ascontiguousarray(frames).view("<f4"))
-    usual = (values == 0) | ((values > 1e-6) & (values < 1e6))
-    return bool(usual.mean() > 0.99 and values.min() < values.max())
+def _warn_of_floats(path, name, rows):
+    """Warns if bytes [n, size], of which each is read as a value, are floats."""
+    kind, sure = dtypes.guess(rows)
+    if kind != schema.BYTES and sure:
+        logging.warning(
+            "%s: feature %r looks like %s values, of which each byte is read as a "
+            "value; give --feature_dtypes=%s, and the number of such values as "
+            "--feature_sizes",
+            path,
+            name,
+            kind,
+            kind,
+        )

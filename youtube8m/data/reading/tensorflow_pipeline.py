@@ -11,12 +11,15 @@ and the frames that are drawn are functions of the files, seed, epoch, number of
 and shuffle buffer.
 """
 
+import dataclasses
 import os
 import re
 
 import tensorflow as tf
 
-from youtube8m.data.reading import order, parsing_ops, tfrecord
+from youtube8m import schema
+from youtube8m.config import DataConfig
+from youtube8m.data.reading import decoding, order, parsing_ops, tfrecord
 from youtube8m.data.reading.batch import pad_examples, share_examples
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.reading.pipeline import START, WHOLE, Shards
@@ -44,14 +47,36 @@ class TensorFlowShards(Shards):
 
     @classmethod
     def open(cls, *args, **kwargs) -> Shards:
-        """As `Shards.open`. Raises UserError for released crops, too."""
+        """As `Shards.open`. Raises UserError for released crops, too.
+
+        Float32 values are parsed as they are stored in the first record: as bytes or
+        as float lists.
+        """
         shards = super().open(*args, **kwargs)
+        shards.config = shards.with_float_lists()
         if shards.config.released_crops:
             raise UserError(
                 "--input_pipeline=tfrecord: does not crop as the released code does; "
                 "give --input_pipeline=reader"
             )
         return shards
+
+    def with_float_lists(self) -> DataConfig:
+        """The config, with float_list or float32 as the first record says."""
+        for path in self.paths if self.config.frame_features else ():
+            for record in self.first_records(path, Damage(strict=True), 1):
+                return self._as_stored(record)
+        return self.config
+
+    def _as_stored(self, record):
+        context, feature_lists = tfrecord.split_sequence_example(record)
+        stored = []
+        for feature in self.config.features:
+            found = feature_lists if feature.per_frame else context
+            span = found.get(feature.name, (0, 0))
+            as_list = decoding.is_float_list(record, feature, span)
+            stored.append(schema.FLOAT_LIST if as_list else feature.dtype)
+        return dataclasses.replace(self.config, feature_dtypes=tuple(stored))
 
     def training_batches(
         self,
@@ -169,15 +194,15 @@ def _read(files, num_readers):
     """The serialised records of files, of which `num_readers` at a time take turns."""
 
     def records_in(path):
-        compression = tf.numpy_function(_compression, [path], tf.string)
-        return tf.data.TFRecordDataset(path, tf.ensure_shape(compression, []))
+        kind = tf.numpy_function(compression, [path], tf.string)
+        return tf.data.TFRecordDataset(path, tf.ensure_shape(kind, []))
 
     return files.interleave(
         records_in, cycle_length=num_readers, num_parallel_calls=num_readers
     )
 
 
-def _compression(path):
+def compression(path: str | bytes) -> bytes:
     """How a file is compressed, by its first bytes, as TFRecordDataset names it."""
     try:
         with tf.io.gfile.GFile(path, "rb") as file:

@@ -124,10 +124,14 @@ def file_size(path: str) -> int:
         return 0
 
 
-def digest(paths: list[str]) -> str:
-    """A digest of the files' names and sizes, in any order and any directory."""
+def digest(paths: list[str], *more: str) -> str:
+    """A digest of the files' names and sizes, in any order and any directory.
+
+    Args:
+      more: what else counts.
+    """
     facts = [(os.path.basename(path), file_size(path)) for path in sorted(paths)]
-    return hashlib.sha256(repr(facts).encode()).hexdigest()
+    return hashlib.sha256(repr([*facts, *more]).encode()).hexdigest()
 
 
 def walk(
@@ -357,43 +361,83 @@ def integers(buffer: Buffer, feature: Span) -> list[int]:
     return values
 
 
-def byte_rows(buffer: Buffer, feature_list: Span, size: int) -> np.ndarray:
+def byte_rows(
+    buffer: Buffer, feature_list: Span, size: int, as_floats: bool = False
+) -> np.ndarray:
     """The frames of a feature list: uint8 [T, size], a view if they have one stride.
 
-    Raises RecordError if a frame is not one byte string of `size` bytes.
+    Args:
+      as_floats: whether frames are float32 values: they may be float lists, too.
+
+    Raises RecordError if a frame is not one byte string (or float list) of `size`
+    bytes.
     """
     start, end = feature_list
-    prefix = row_prefix(size)
-    stride = len(prefix) + size
-    count, rest = divmod(end - start, stride)
-    if count and not rest:
-        # All headers at once: the processor then loads their cache lines in parallel.
-        headers = np.ndarray(count, f"V{len(prefix)}", buffer, start, stride)
-        if headers.tobytes() == prefix * count:
-            start += len(prefix)
-            return np.ndarray((count, size), np.uint8, buffer, start, (stride, 1))
+    for kind in (_BYTES, _FLOATS) if as_floats else (_BYTES,):
+        prefix = row_prefix(size, kind)
+        stride = len(prefix) + size
+        count, rest = divmod(end - start, stride)
+        if count and not rest:
+            # All headers at once: the processor then loads their cache lines in
+            # parallel.
+            headers = np.ndarray(count, f"V{len(prefix)}", buffer, start, stride)
+            if headers.tobytes() == prefix * count:
+                start += len(prefix)
+                return np.ndarray((count, size), np.uint8, buffer, start, (stride, 1))
     rows = []
-    for number, wire_type, span in fields(buffer, feature_list):
-        if number != 1 or wire_type != _LENGTH_DELIMITED:
-            continue
-        values = byte_strings(buffer, span)
-        if len(values) != 1 or len(values[0]) != size:
-            found = f"{len(values[0])} bytes" if len(values) == 1 else "no single value"
-            raise RecordError(f"holds a frame of {found} where {size} belong")
-        rows.append(np.frombuffer(values[0], np.uint8))
+    for span in frames(buffer, feature_list):
+        as_list = as_floats and kind_of(buffer, span) == _KINDS[_FLOATS]
+        rows.append((_float_row if as_list else _byte_row)(buffer, span, size))
     return np.stack(rows) if rows else np.empty((0, size), np.uint8)
 
 
+def _byte_row(buffer, feature, size):
+    values = byte_strings(buffer, feature)
+    if len(values) != 1 or len(values[0]) != size:
+        found = f"{len(values[0])} bytes" if len(values) == 1 else "no single value"
+        raise RecordError(f"holds a frame of {found} where {size} belong")
+    return np.frombuffer(values[0], np.uint8)
+
+
+def _float_row(buffer, feature, size):
+    values = floats(buffer, feature)
+    if values.nbytes != size:
+        raise RecordError(
+            f"holds a frame of {len(values)} values where {size // 4} belong"
+        )
+    return values.view(np.uint8)
+
+
+def frames(buffer: Buffer, feature_list: Span) -> Iterator[Span]:
+    """Yields the feature of each frame."""
+    for number, wire_type, span in fields(buffer, feature_list):
+        if number == 1 and wire_type == _LENGTH_DELIMITED:
+            yield span
+
+
+def kind_of(buffer: Buffer, feature: Span) -> str:
+    """bytes_list, float_list, int64_list, or "" if a feature has no values."""
+    found = ""
+    for number, wire_type, _ in fields(buffer, feature):
+        if number in _KINDS and wire_type == _LENGTH_DELIMITED:
+            found = _KINDS[number]  # of several the last one counts
+    return found
+
+
 @functools.cache
-def row_prefix(size: int) -> bytes:
-    """The bytes before each frame: feature { bytes_list { value: <size bytes> } }."""
+def row_prefix(size: int, kind: int = _BYTES) -> bytes:
+    """The bytes before each frame: feature { bytes_list { value: <size bytes> } }.
+
+    Packed floats differ by the number of their list alone.
+    """
     prefix = b""
-    for _ in range(3):
+    for field in (1, kind, 1):
         length, groups = size + len(prefix), bytearray()
         while length >= 0x80:
             groups.append(length & 0x7F | 0x80)
             length >>= 7
-        prefix = bytes((0x0A, *groups, length)) + prefix
+        tag = field << 3 | _LENGTH_DELIMITED
+        prefix = bytes((tag, *groups, length)) + prefix
     return prefix
 
 

@@ -29,7 +29,7 @@ from youtube8m.data.reading.tfrecord import (
     read_records,
     sound_length,
 )
-from youtube8m.data.writing.records import add_float_frames, frame_example, quantize
+from youtube8m.data.writing.records import frame_example, quantize
 from youtube8m.errors import UserError
 from youtube8m.util.text import decode_id
 
@@ -149,14 +149,11 @@ class Conversion:
         if not len(times):
             raise RecordError("has no two features at the same time")
         self.num_frames += len(times)
-        stored = {}
         if self.quantized:
-            stored = {name: quantize(frames) for name, frames in features.items()}
+            features = {name: quantize(frames) for name, frames in features.items()}
         labels = self._class_ids(clip.context, _LABEL_KEY)
-        example = frame_example(_find_id(clip.context, path), labels, stored)
-        if not self.quantized:
-            for name, frames in features.items():
-                add_float_frames(example, name, frames)
+        video_id = _find_id(clip.context, path)
+        example = frame_example(video_id, labels, features, floats="lists")
         self._add_segments(clip.context, times, example.context)
         return example
 

@@ -19,6 +19,7 @@ from youtube8m.errors import reason
 from youtube8m.util.files import local_path, renamed
 from youtube8m.util.text import encode_id
 
+_TYPES = (schema.BYTES, "float16", "bfloat16", "float32")  # of values; native ones
 _RANGE = schema.QUANTIZED_MAX - schema.QUANTIZED_MIN
 
 
@@ -50,50 +51,67 @@ def frame_example(
     labels: Iterable[int] | None,
     features: Mapping[str, np.ndarray],
     segments: Iterable[tuple[int, int, float]] | None = None,
-    id_key: str = "id",
+    id_key: str = schema.ID_KEYS[0],
+    labels_key: str = schema.LABELS_KEY,
+    context: Mapping[str, np.ndarray] | None = None,
+    floats: str = "",
 ) -> tf.train.SequenceExample:
     """A frame-level record.
 
     Args:
       labels: class ids; None leaves the key out, as in test records.
-      features: name -> uint8 [T, d].
+      features: name -> uint8 (quantised), float16, bfloat16 or float32 [T, d].
       segments: (start, label, score) of each rated segment; None: not rated.
       id_key: 'id', or 'video_id' as in the 2017 release and AudioSet.
+      context: name -> a vector [d] of the video; one of float32 becomes a float list.
+      floats: how frames of float32 are stored: as "bytes", or "lists" of floats; by
+        default they are refused, as somebody may have forgotten to quantise them.
+
+    Raises ValueError: values are of another type or shape.
     """
     example = tf.train.SequenceExample()
-    _add_identity(example.context, video_id, labels, id_key)
+    _add_identity(example.context, video_id, labels, id_key, labels_key)
     if segments is not None:
         add_segments(example.context, segments)
     for name, frames in features.items():
-        if frames.dtype != np.uint8 or frames.ndim != 2:
-            raise ValueError(
-                f"feature {name!r} is {frames.dtype} {list(frames.shape)}; frames are "
-                "stored as uint8 [T, d]: quantize them first"
-            )
+        _require(name, frames, "[T, d]", _TYPES if floats else _TYPES[:-1])
         rows = example.feature_lists.feature_list[name].feature
         for frame in frames:
-            rows.add().bytes_list.value.append(frame.tobytes())
+            _set_values(rows.add(), frame, as_list=floats == "lists")
+    for name, vector in (context or {}).items():
+        _require(name, vector, "[d]", _TYPES)
+        _set_values(example.context.feature[name], vector, as_list=True)
     return example
 
 
-def add_float_frames(
-    example: tf.train.SequenceExample, name: str, frames: np.ndarray
-) -> None:
-    """Adds a feature of frames [T, d] that are not quantised, as lists of floats."""
-    rows = example.feature_lists.feature_list[name].feature
-    for frame in frames:
-        rows.add().float_list.value.extend(frame)
+def _require(name, values, shape, types):
+    """Raises ValueError if values have another number of axes, or type."""
+    dtype, fits = values.dtype, values.ndim == shape.count(",") + 1
+    if not fits or dtype.name not in types or not dtype.isnative:
+        raise ValueError(
+            f"feature {name!r} is {dtype} {list(values.shape)}; expected {shape} of "
+            f"{', '.join(types)}: quantize float32 frames, or give floats=; use astype "
+            "for other types"
+        )
+
+
+def _set_values(feature, values, as_list):
+    if as_list and values.dtype == np.float32:
+        feature.float_list.value.extend(values)
+    else:
+        feature.bytes_list.value.append(values.tobytes())
 
 
 def video_example(
     video_id: str,
     labels: Iterable[int] | None,
     features: Mapping[str, np.ndarray],
-    id_key: str = "id",
+    id_key: str = schema.ID_KEYS[0],
+    labels_key: str = schema.LABELS_KEY,
 ) -> tf.train.Example:
     """A video-level record: as `frame_example`, but features are floats [d]."""
     example = tf.train.Example()
-    _add_identity(example.features, video_id, labels, id_key)
+    _add_identity(example.features, video_id, labels, id_key, labels_key)
     for name, values in features.items():
         if np.ndim(values) != 1:
             raise ValueError(f"feature {name!r} has shape {np.shape(values)}, not [d]")
@@ -101,10 +119,10 @@ def video_example(
     return example
 
 
-def _add_identity(features, video_id, labels, id_key):
+def _add_identity(features, video_id, labels, id_key, labels_key):
     features.feature[id_key].bytes_list.value.append(encode_id(video_id))
     if labels is not None:
-        features.feature[schema.LABELS_KEY].int64_list.value.extend(labels)
+        features.feature[labels_key].int64_list.value.extend(labels)
 
 
 def add_segments(context, segments):

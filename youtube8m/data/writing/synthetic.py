@@ -23,6 +23,7 @@ import numpy as np
 
 from youtube8m import schema
 from youtube8m.config import DataConfig
+from youtube8m.config.features import numpy_dtype
 from youtube8m.config.fields import ANY, NOT_NEGATIVE, Config, flag, require
 from youtube8m.data.reading import order
 from youtube8m.data.writing import records
@@ -60,6 +61,12 @@ class SampleConfig(Config):
     )
     feature_sizes: tuple[int, ...] = flag(
         (1024, 128), "Values per frame of each feature, comma-separated."
+    )
+    feature_dtype: str = flag(
+        schema.BYTES,
+        "How values of frames are stored: as a byte each, or as the bytes of float16, "
+        "bfloat16 or float32.",
+        (schema.BYTES, "float16", "bfloat16", "float32"),
     )
     num_train: int = flag(800, "Videos to train on.", NOT_NEGATIVE)
     num_validate: int = flag(200, "Videos to evaluate on.", NOT_NEGATIVE)
@@ -195,7 +202,7 @@ def _rate(rng, video, shown_in_block) -> list[records.RatedSegment]:
 
 
 def _content(config, directions, video):
-    """The frames of each feature {name: uint8 [T, d]}, and rated segments."""
+    """The frames of each feature {name: [T, d]} as stored, and rated segments."""
     rng = np.random.default_rng([config.seed, _VIDEO_STREAM, video.index])
     lengths, shown = _scenes(rng, video)
     segments = _rate(rng, video, np.repeat(shown, lengths))
@@ -207,7 +214,11 @@ def _content(config, directions, video):
     frames = config.noise * rng.standard_normal(shape, np.float32)
     frames += scenes[: video.num_frames]
     ends = np.cumsum(config.feature_sizes)[:-1]
-    parts = np.split(records.quantize(frames), ends, axis=1)
+    if config.feature_dtype == schema.BYTES:
+        frames = records.quantize(frames)
+    else:
+        frames = frames.astype(numpy_dtype(config.feature_dtype))
+    parts = np.split(frames, ends, axis=1)
     return dict(zip(config.feature_names, parts, strict=True)), segments
 
 
@@ -292,19 +303,22 @@ def _write_video(config, directions, video, write):
     is_test = "segment" not in write
     labels = None if is_test else video.labels
     features, segments = _content(config, directions, video)
-    # Dequantisation is linear: it may follow the mean.
-    means = {
-        f"mean_{name}": records.dequantize(frames.mean(axis=0))
-        for name, frames in features.items()
-    }
+    means = {f"mean_{name}": _mean(frames) for name, frames in features.items()}
     write["video"](records.video_example(video.id, labels, means))
-    example = records.frame_example(video.id, labels, features)
+    example = records.frame_example(video.id, labels, features, floats="bytes")
     write["frame"](example)
     if is_test:
         return 0
     records.add_segments(example.context, segments)
     write["segment"](example)
     return len(segments)
+
+
+def _mean(frames):
+    """The mean of the frames, float32 [d]."""
+    if frames.dtype == np.uint8:  # dequantisation is linear: it may follow the mean
+        return records.dequantize(frames.mean(axis=0))
+    return frames.astype(np.float32).mean(axis=0)
 
 
 def _write_vocabulary(root, train, num_classes):

@@ -50,7 +50,7 @@ class PenalizedLogisticModel(LogisticModel):
 
 
 @CLASSIFIERS.register
-class LogitMoeModel(MoeModel):
+class MoeLogitModel(MoeModel):
     """A mixture of experts that mixes logits, not probabilities.
 
         p_c = sigmoid(sum over m < M of g[m, c] z[m, c])
@@ -201,7 +201,7 @@ class MixLogisticModel(_Mixture):
 class MixMoeModel(_Mixture):
     """m mixtures of experts, each on its own descriptor, whose logits are mixed.
 
-    z_i is the logit of a LogitMoeModel; all else is MixLogisticModel's.
+    z_i is the logit of a MoeLogitModel; all else is MixLogisticModel's.
     Source: the released code of Lin et al. for the challenge of 2019.
 
     Input shape: m tensors [B, H] and q [B, D], or one [B, H] for all.
@@ -219,7 +219,7 @@ class MixMoeModel(_Mixture):
         super().__init__(num_classes, **kwargs)
 
     def make_head(self, number):
-        return LogitMoeModel(
+        return MoeLogitModel(
             self.num_classes,
             self.moe_num_mixtures,
             dtype=self.dtype_policy,

