@@ -110,6 +110,7 @@ def test_the_keys_that_are_missing_are_told_in_order():
 def test_constructors_may_ask_for_the_facts_that_are_known():
     assert RUN.constructor_values == {
         "num_classes": 2,
+        "feature_names": ("rgb", "audio"),
         "feature_sizes": (4, 2),
         "max_frames": 300,
         "verticals": (0, 1),
@@ -120,6 +121,7 @@ def test_constructors_may_ask_for_the_facts_that_are_known():
     assert RunConfig(DataConfig(), model).constructor_values == {
         "lstm_cells": 3,
         "num_classes": 3862,
+        "feature_names": ("mean_rgb",),
         "feature_sizes": (1024,),
         "max_frames": 300,
     }
