@@ -14,7 +14,11 @@ setup(
     description="Multi-label video classification on the features of YouTube-8M",
     license="Apache-2.0",
     packages=find_packages(include=["youtube8m", "youtube8m.*"]),
-    package_data={"youtube8m.data.labels": ["*.csv"], "youtube8m.layers": ["*.txt"]},
+    package_data={
+        "youtube8m.cli": ["help_texts/*.txt"],
+        "youtube8m.data.labels": ["*.csv"],
+        "youtube8m.layers": ["*.txt"],
+    },
     entry_points={
         "console_scripts": [
             f"youtube8m = {_MAIN}",

@@ -146,6 +146,16 @@ def test_every_model_is_served_as_inferred(case, records, tmp_path, request):
         )
 
 
+def test_exports_need_no_compiler(tmp_path):
+    """Though inference.py compiles sums of so many bytes."""
+    data = dataclasses.replace(FRAMES, feature_names=("rgb",), feature_sizes=(300,))
+    run = run_config(("FrameLevelLogisticModel", "LogisticModel", {}))
+    train_dir = make_run(tmp_path / "run", dataclasses.replace(run, data=data))
+    export(ExportConfig(train_dir, output_dir=str(tmp_path / "saved")))
+    saved = (tmp_path / "saved" / "saved_model.pb").read_bytes()
+    assert b"_XlaMustCompile" not in saved
+
+
 @pytest.mark.parametrize("model", ["LstmModel", "BagOfFrames"])
 def test_mediapipe_takes_no_more_frames_than_there_are(model, tmp_path):
     """A number beyond the frames that are fed is theirs, and one below 1 is 1."""

@@ -40,6 +40,30 @@ def test_cross_entropy():
     np.testing.assert_allclose(loss(LABELS, PREDICTIONS), expected.mean(), rtol=1e-5)
 
 
+def of_batch(loss, batch, predictions):
+    """The loss in a graph, where that of many classes takes its own path."""
+    function = tf.function(lambda p: loss.of_batch(batch, p, predictions.shape[-1]))
+    return function(predictions)
+
+
+class Doubled(losses.CrossEntropyLoss):
+    def terms(self, labels, predictions):
+        return 2.0 * super().terms(labels, predictions)
+
+
+def test_batches_of_many_classes():
+    """Whether rated or not; and losses that change the terms keep them."""
+    p = RNG.random((2, 300)).astype(np.float32)
+    batch = {"labels": np.array([[7, -1], [299, 0]], np.int32)}
+    y = np.asarray(losses.label_arrays(batch, 300)[0])
+    terms = -np.log(np.where(y > 0, p, 1 - p) + 1e-5)
+    check(of_batch(losses.CrossEntropyLoss(), batch, p), terms.sum(axis=1))
+    check(of_batch(Doubled(), batch, p), 2 * terms.sum(axis=1))
+    batch["rated"] = np.array([[7, 8], [0, -1]], np.int32)
+    rated = [terms[0, 7] + terms[0, 8], terms[1, 0]]
+    check(of_batch(losses.CrossEntropyLoss(), batch, p), rated)
+
+
 def test_hinge():
     expected = np.maximum(0, 0.5 - (2 * LABELS - 1) * PREDICTIONS).sum(axis=1)
     loss = losses.HingeLoss(hinge_margin=0.5)

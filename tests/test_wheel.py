@@ -56,6 +56,10 @@ def test_the_package_is_the_installed_one(installed, tmp_path):
     assert not list(installed.rglob("write_docs*"))  # of the repository alone
 
 
+def test_the_texts_of_help_are_installed(installed):
+    assert sorted(p.stem for p in installed.rglob("help_texts/*.txt")) == TOOLS
+
+
 @pytest.mark.parametrize("tool", TOOLS)
 def test_every_command_starts_in_an_empty_directory(installed, tmp_path, tool):
     done = run(installed, tmp_path, "-m", f"youtube8m.tools.{tool}", "--help")

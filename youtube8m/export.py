@@ -21,6 +21,7 @@ from youtube8m.config.trained_run import CHECKPOINT_HELP, TrainedRunConfig
 from youtube8m.data.reading.parsing_ops import choose_frames, parse_records
 from youtube8m.errors import UserError, reason
 from youtube8m.layers.cells import disable_cudnn
+from youtube8m.layers.compiled import portable_graphs
 from youtube8m.prediction.predictor import TrainedRun
 from youtube8m.runs.checkpoint_files import tensorflow_directory
 from youtube8m.util.files import replacing_directory
@@ -119,7 +120,8 @@ def _save(trained, serve, path, *inputs):
     # Of the model itself TensorFlow would save Keras' objects, but no layers in lists.
     module.weights = [variable.value for variable in trained.model.variables]
     function = tf.function(serve, input_signature=inputs, autograph=False)
-    tf.saved_model.save(module, path, {"serving_default": function})
+    with portable_graphs():
+        tf.saved_model.save(module, path, {"serving_default": function})
 
 
 def _write_keras(trained, path, _):

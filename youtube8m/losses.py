@@ -17,8 +17,9 @@ from keras import ops
 
 from youtube8m.config import RunConfig
 from youtube8m.errors import UserError
+from youtube8m.layers.compiled import pays
 from youtube8m.layers.replicas import sum_over_replicas
-from youtube8m.layers.targets import cross_entropy, multi_hot
+from youtube8m.layers.targets import cross_entropy, cross_entropy_of_ids, multi_hot
 from youtube8m.registry import Configured, Registry, construct
 
 LOSSES = Registry("--label_loss")
@@ -63,6 +64,11 @@ class LabelLoss(Configured, keras.losses.Loss):
         """Terms that need more than predictions; see `models.base.Part`."""
         return {}
 
+    def of_batch(self, batch: dict, predictions, num_classes: int):
+        """The loss of each example of a batch, from the ids of its labels: [B]."""
+        labels, rated = label_arrays(batch, num_classes)
+        return self.call(labels, predictions, rated)
+
     def call(self, labels, predictions, label_weights=None):
         terms = self.terms(ops.cast(labels, predictions.dtype), predictions)
         if label_weights is not None:
@@ -73,6 +79,13 @@ class LabelLoss(Configured, keras.losses.Loss):
 @LOSSES.register
 class CrossEntropyLoss(LabelLoss):
     """Cross entropy: sum_c -[y log(p + e) + (1 - y) log(1 - p + e)], e = 1e-5."""
+
+    def of_batch(self, batch, predictions, num_classes):
+        cls = type(self)
+        own = cls.terms is CrossEntropyLoss.terms and cls.call is LabelLoss.call
+        if own and "rated" not in batch and pays(num_classes):
+            return cross_entropy_of_ids(batch["labels"], predictions)
+        return super().of_batch(batch, predictions, num_classes)
 
     def terms(self, labels, predictions):
         return cross_entropy(labels, predictions)

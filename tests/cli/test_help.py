@@ -1,11 +1,13 @@
 """--help lists the flags that count for a command; every earlier flag still parses."""
 
 import json
+import os
 import re
 
 import pytest
 
 from tests.helpers import processes
+from youtube8m.cli import stored_help
 from youtube8m.runs.starter_code import UNSAVED
 
 
@@ -171,6 +173,32 @@ def test_help_is_readable(said):
             assert sentence and re.match(r"[A-Z'\"<]|mer|sco|sav", sentence[1]), name
         flags_alone = text.partition("Flags:")[2]
         assert max(map(len, flags_alone.splitlines())) <= 80, tool
+
+
+@pytest.mark.parametrize("tool", OWN)
+def test_the_stored_help_is_up_to_date(said, tool):
+    stored = stored_help.find(tool, [tool, "--help"])
+    assert stored == said[tool][1] + "\n", "run: python docs/write_help.py"
+
+
+def test_help_is_stored_of_tools_alone():
+    assert {path.stem for path in stored_help.FOLDER.iterdir()} == {*OWN}
+
+
+@pytest.mark.parametrize("start", [["train.py"], ["-m", "youtube8m.tools.train"]])
+def test_help_alone_loads_no_tensorflow(start, tmp_path):
+    (tmp_path / "tensorflow.py").write_text("raise AssertionError")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = processes.run(*start, "--help", status=1, env=environment)
+    assert done.stdout == help_of_train("--help", "--batch_size=3") and not done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--help", "--model=LstmModel"], ["help"], ["--halp"], ["--"]]
+)
+def test_other_command_lines_have_no_stored_help(arguments):
+    assert stored_help.find("train", ["train.py", *arguments]) is None
+    assert stored_help.find("trian", ["trian.py", "--help"]) is None
 
 
 def help_of_train(*arguments):

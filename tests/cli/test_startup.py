@@ -109,6 +109,13 @@ def test_a_session_goes_on_after_each_run(broken, tmp_path):
     assert done.stdout.split() == ["None", "None"]
 
 
+def test_inference_imports_no_more_than_tensorflow_does():
+    """TensorFlow itself imports pandas, requests and pyarrow where they are there."""
+    found = "print({'tensorboard', 'scipy', 'matplotlib'} & {*sys.modules})"
+    code = f"import sys, youtube8m.tools.inference; {found}"
+    assert processes.forked("-c", code).stdout == "set()\n"
+
+
 def test_a_profiler_writes_its_profile(broken, tmp_path):
     profile = tmp_path / "profile"
     arguments = command(broken, tmp_path / "run", "--max_steps=2")

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.helpers import layers
 from tests.helpers.layers import check, count_built
@@ -32,6 +33,21 @@ def test_moe():
     layer = models.MoeModel(6, moe_num_mixtures=3)
     gates, experts, bias = randomized(layer)
     check(layer(X), mixture(X @ gates, X @ experts + bias))
+
+
+def test_moe_trains_the_same_where_it_is_compiled():
+    """As it is in graphs, for many classes."""
+    layer = models.MoeModel(300)
+    randomized(layer)
+
+    def step():
+        with tf.GradientTape() as tape:
+            predictions = layer(X, training=True)
+            total = tf.reduce_sum(predictions[:, 1] - 2 * predictions[:, 299] ** 2)
+        return predictions, *tape.gradient(total, layer.trainable_variables)
+
+    for result, expected in zip(tf.function(step)(), step(), strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_moe_of_zero_weights_gives_half_of_the_real_experts_share():

@@ -1,7 +1,6 @@
 """What --help prints: what a command does, and the flags that count for it.
 
-    if is_wanted(sys.argv):
-        print(text(tool.__doc__, sys.argv))
+    print(text(tool.__doc__, sys.argv))
 
 A flag is a line `--name=default`, `...` where it has no default, and its sentence
 below. The flags of a model are listed if the model is named along with --help.
@@ -17,22 +16,17 @@ from absl import flags as absl_flags
 from youtube8m import models
 from youtube8m.cli import flags
 from youtube8m.cli.flags import FLAGS
+from youtube8m.cli.stored_help import is_help
 from youtube8m.config import ModelConfig
 from youtube8m.registry import hyperparameters, summary
 from youtube8m.runs.starter_code import UNSAVED
 
 WIDTH = 80
 
-_HELP = ("help", "helpshort", "?")
 _STARTER_CODE = (
     "For a directory that the starter code wrote, which does not keep these values; "
     "give those that the run was trained with:"
 )
-
-
-def is_wanted(argv: Sequence[str]) -> bool:
-    """Whether a command line asks for help (--helpfull is absl's own)."""
-    return any(word.startswith("-") and word.lstrip("-") in _HELP for word in argv[1:])
 
 
 def text(purpose: str, argv: Sequence[str]) -> str:
@@ -44,7 +38,7 @@ def text(purpose: str, argv: Sequence[str]) -> str:
 
     Raises UserError if it chooses one that there is not.
     """
-    words = [word for word in argv if word.lstrip("-") not in _HELP]
+    words = [word for word in argv if not is_help(word)]
     with contextlib.suppress(absl_flags.Error, ValueError):  # reported without --help
         FLAGS(words, known_only=True)
     FLAGS.mark_as_parsed()

@@ -19,6 +19,7 @@ import sys
 import threading
 from collections.abc import Callable
 
+from youtube8m.cli import stored_help
 from youtube8m.errors import UserError, reason, unknown_name
 
 _PACKAGE = pathlib.Path(os.path.abspath(__file__)).parents[1]
@@ -33,10 +34,10 @@ def run(command: str | Callable[..., None]) -> None:
     `COMMANDS = None` leaves all arguments to `main`.
     """
     atexit.register(_end_process, sys.modules["__main__"])  # so that it runs last
+    if isinstance(command, str):
+        print_stored_help(command)
     load_tensorflow()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError):  # a notebook's own
-            stream.reconfigure(errors="backslashreplace")  # names may not be UTF-8
+    _prepare_streams()
     from absl import app
     from absl import logging as absl_logging
 
@@ -96,6 +97,22 @@ def main() -> None:
         sys.exit(1)
 
 
+def print_stored_help(module: str) -> None:
+    """Ends a command that was asked for --help alone, without loading TensorFlow.
+
+    Args:
+      module: of the tool, "youtube8m.tools.train".
+    """
+    text = stored_help.find(module.rpartition(".")[2], sys.argv)
+    if text is not None:
+        _prepare_streams()
+        try:
+            _guarded(lambda: print(text, end=""))
+        except SystemExit as stop:  # of a closed pipe
+            _leave(stop.code)
+        _leave(1)
+
+
 def load_tensorflow() -> None:
     """Imports TensorFlow, Keras' backend here, without its lines about processors."""
     # Errors that matter come as exceptions; the rest is about processor features.
@@ -121,7 +138,7 @@ def _parse(argv, purpose):
     from youtube8m.cli import flags, help
 
     flags.import_modules(argv)
-    if help.is_wanted(argv):
+    if any(map(stored_help.is_help, argv[1:])):
         print(help.text(purpose, argv))
         sys.exit(1)
     return app.parse_flags_with_usage(argv)
@@ -214,6 +231,14 @@ def check_arguments(arguments, commands) -> None:
         raise unknown_name("sub-command", arguments[0], commands)
     if extra:
         raise UserError(f"{extra[0]!r} is no flag; quote globs, and write --flag=value")
+
+
+def _prepare_streams():
+    """Makes standard output and error take any text."""
+    _open_streams()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):  # a notebook's own
+            stream.reconfigure(errors="backslashreplace")  # names may not be UTF-8
 
 
 def _open_streams():

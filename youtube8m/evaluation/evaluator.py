@@ -24,6 +24,7 @@ from youtube8m.registry import has_users_code
 from youtube8m.runs.best import BestCheckpoints
 from youtube8m.runs.checkpoint_files import step_of, tensorflow_prefix
 from youtube8m.runs.directory import BEST
+from youtube8m.util.ahead import computed_ahead
 from youtube8m.util.files import ARRAY_ERRORS, replacing, require_writable
 from youtube8m.util.progress import Progress
 
@@ -181,11 +182,10 @@ class Evaluator:
         start = began = time.monotonic()
         total = self.shards.estimated_examples // self.config.num_shards
         with Progress("evaluating", total) as progress:
-            for batch in self.shards.iterate(dataset):
-                predictions = self.trained.predict(batch)["predictions"]
-                top, *of_examples = self._compiled(predictions, device_inputs(batch))
+            batches = self.shards.iterate(dataset)
+            for found in computed_ahead(self._predict, batches):
                 one = Metrics(self.num_classes, self.config.top_k)
-                one.update(top, batch["labels"], *of_examples)
+                one.update(*found)
                 metrics.merge(one)
                 of_batches.append(_batch_figures(one, time.monotonic() - began))
                 if not progress.visible:
@@ -223,11 +223,17 @@ class Evaluator:
             return False
         return True
 
-    def _top_and_losses(self, predictions, batch):
+    def _predict(self, batch):
+        """What `Metrics.update` takes of a batch."""
+        top, *of_examples = self._compiled(device_inputs(batch))
+        return top, batch["labels"], *of_examples
+
+    def _top_and_losses(self, batch):
         """Ranks, and losses [B]: of all classes, and of segments' rated classes.
 
         The starter code's loss counts all classes, unrated ones as absent.
         """
+        predictions = self.trained.predict(batch)["predictions"]
         labels, rated = losses.label_arrays(batch, self.num_classes)
         of_examples = [self.loss.call(labels, predictions)]
         if rated is not None:

@@ -36,7 +36,7 @@ from youtube8m.extraction.video_lists import Video
 from youtube8m.extraction.video_records import make_record
 from youtube8m.prediction.names import Preview
 from youtube8m.prediction.predictor import TrainedRun
-from youtube8m.prediction.segmentation import split_segments
+from youtube8m.prediction.segmentation import split_batch
 from youtube8m.prediction.writer import Predictions
 from youtube8m.util.files import escape_commas, find_files
 from youtube8m.util.progress import Progress
@@ -204,13 +204,11 @@ class VideoPredictor:
 
     def _timeline(self, ids, batch, rate):
         size = max(1, round(_SECONDS * rate))
-        frames, lengths, videos, starts = split_segments(
-            batch["frames"], batch["num_frames"], size
-        )
+        segments, videos, starts = split_batch(batch, size)
         parts = []
-        for first in range(0, len(frames), _SEGMENTS):
+        for first in range(0, len(starts), _SEGMENTS):
             cut = slice(first, first + _SEGMENTS)
-            part = {"frames": frames[cut], "num_frames": lengths[cut]}
+            part = {name: values[cut] for name, values in segments.items()}
             parts.append(self._best(part))
         classes, scores = map(np.concatenate, zip(*parts, strict=True))
         seconds = np.rint(starts / rate).astype(int)

@@ -13,7 +13,7 @@ from keras import ops
 from youtube8m import schema
 from youtube8m.registry import PACKAGE
 
-_NORM_EPSILON = 1e-12  # of the squared norm, as in tf.nn.l2_normalize
+NORM_EPSILON = 1e-12  # of the squared norm, as in tf.nn.l2_normalize
 
 
 def dequantize(
@@ -24,11 +24,12 @@ def dequantize(
     x = q * (max - min) / 255 + (max - min) / 512 + min, as the starter code's
     utils.Dequantize.
     """
-    scale, offset = _scale_and_offset(minimum, maximum)
+    scale, offset = scale_and_offset(minimum, maximum)
     return ops.cast(x, "float32") * scale + offset
 
 
-def _scale_and_offset(minimum=schema.QUANTIZED_MIN, maximum=schema.QUANTIZED_MAX):
+def scale_and_offset(minimum=schema.QUANTIZED_MIN, maximum=schema.QUANTIZED_MAX):
+    """Those by which bytes become numbers."""
     return (maximum - minimum) / 255.0, (maximum - minimum) / 512.0 + minimum
 
 
@@ -99,9 +100,9 @@ class NormalizedFeatures(keras.layers.Layer):
 
     def call(self, x, frame_mask=None):
         quantised = is_bytes(x)
-        x, epsilon = ops.cast(x, "float32"), _NORM_EPSILON
+        x, epsilon = ops.cast(x, "float32"), NORM_EPSILON
         if quantised:  # without the scale, which division by the norm cancels
-            scale, offset = _scale_and_offset()
+            scale, offset = scale_and_offset()
             x, epsilon = x + offset / scale, epsilon / scale**2
         squared = ops.sum(ops.square(x), axis=-1, keepdims=True)
         scale = ops.rsqrt(ops.maximum(squared, epsilon))

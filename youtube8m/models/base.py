@@ -13,9 +13,10 @@ from typing import Annotated, Any
 import keras
 from keras import ops
 
+from youtube8m.layers import byte_frames
 from youtube8m.layers.inputs import NormalizedFeatures, frame_mask, join_frames
 from youtube8m.layers.pooling import masked_mean
-from youtube8m.layers.whitening import ScaledFeatures, whitening
+from youtube8m.layers.reverse_whitening import ScaledFeatures, whitening
 from youtube8m.registry import (
     PACKAGE,
     Configured,
@@ -105,6 +106,8 @@ class FrameEncoder(Part):
     # The descriptor is [B, T, H] and comes with the extra `frame_mask` [B, T]: each
     # frame is classified, and the predictions are averaged over the mask.
     classifies_frames: bool = False
+    # `call` takes frames that are still bytes, too, by layers.byte_frames.FrameSums.
+    takes_bytes: bool = False
 
     def require_two_modalities(self, feature_sizes, instead: str) -> tuple[int, int]:
         """Returns `feature_sizes`. Raises ValueError unless there are two.
@@ -261,7 +264,9 @@ class VideoModel(Configured, keras.Model):
         frames = join_frames(inputs)
         mask = frame_mask(inputs["num_frames"], ops.shape(frames)[1])
         frames, mask = self.encoder.select(frames, mask, training=training)
-        frames = self.normalize(frames, mask)
+        takes_bytes = self.encoder.takes_bytes and self.input_transform == "l2"
+        if not (takes_bytes and byte_frames.compiles(frames)):
+            frames = self.normalize(frames, mask)
         labels = {"labels": inputs.get("labels")} if self.encoder.uses_labels else {}
         encoded = self.encoder(frames, mask, training=training, **labels)
         return _to_dict(encoded, "descriptor")

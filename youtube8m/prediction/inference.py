@@ -15,6 +15,7 @@ from absl import logging
 from youtube8m.config.data import CROPS
 from youtube8m.data.download.youtube_ids import YoutubeIds
 from youtube8m.data.labels.vocabulary import read_vocabulary
+from youtube8m.data.reading.batch import device_inputs
 from youtube8m.errors import UserError
 from youtube8m.prediction import formats, submission
 from youtube8m.prediction.config import InferenceConfig
@@ -23,6 +24,7 @@ from youtube8m.prediction.predictor import TrainedRun, mean_of_crops
 from youtube8m.prediction.segmentation import split_batch
 from youtube8m.prediction.writer import Predictions, open_writer
 from youtube8m.runs import archive
+from youtube8m.util.ahead import computed_ahead
 from youtube8m.util.files import replacing, require_other_file, split_paths
 from youtube8m.util.progress import Progress
 from youtube8m.util.text import decode_id
@@ -149,29 +151,34 @@ class Inference:
 
     def _find_videos(self):
         """Yields the Predictions of each batch of videos."""
-        for batch in self._batches():
-            names = _decode_ids(batch)[:: self.crops]
+        for names, classes, scores in self._computed(self._predict_videos):
             new = np.array([self._is_new(name) for name in names], bool)
-            classes, scores = (column[new] for column in self._find_top(batch))
+            classes, scores = classes[new], scores[new]
             listed = np.ones(classes.shape, bool)
             yield Predictions(names, np.flatnonzero(new), None, classes, scores, listed)
 
+    def _predict_videos(self, batch):
+        """The V ids of a batch, and classes and scores [V, k] of the videos."""
+        return _decode_ids(batch)[:: self.crops], *self._find_top(batch)
+
     def _find_segments(self):
         """Yields the Predictions of the segments of each batch of videos."""
-        for batch in self._batches():
-            segments, videos, starts = split_batch(batch)
-            parts = []
-            for first in range(0, len(videos), _SEGMENT_BATCH):
-                cut = slice(first, first + _SEGMENT_BATCH)
-                part = {name: values[cut] for name, values in segments.items()}
-                parts.append(self._find_top(part, self._listed_classes))
-            classes, scores = map(np.concatenate, zip(*parts, strict=True))
-            names = _decode_ids(batch)
-            new = np.array([self._is_new(name) for name in names])[videos]
-            columns = (column[new] for column in (videos, starts, classes, scores))
-            videos, starts, classes, scores = columns
+        for names, *columns in self._computed(self._predict_segments):
+            new = np.array([self._is_new(name) for name in names])[columns[0]]
+            videos, starts, classes, scores = (column[new] for column in columns)
             listed = self._listed_classes[classes]
             yield Predictions(names, videos, starts, classes, scores, listed)
+
+    def _predict_segments(self, batch):
+        """The V ids of a batch; of the S segments: videos, starts, classes, scores."""
+        segments, videos, starts = split_batch(batch)
+        parts = []
+        for first in range(0, len(videos), _SEGMENT_BATCH):
+            cut = slice(first, first + _SEGMENT_BATCH)
+            part = {name: values[cut] for name, values in segments.items()}
+            parts.append(self._find_top(part, self._listed_classes))
+        classes, scores = map(np.concatenate, zip(*parts, strict=True))
+        return _decode_ids(batch), videos, starts, classes, scores
 
     def _is_new(self, name):
         """Whether no video with this id was predicted before; else that is logged."""
@@ -182,7 +189,16 @@ class Inference:
         return len(self._names) > count
 
     def _find_top(self, batch, allowed=None):
-        """(classes, scores) [B, k] of the highest predictions (of allowed classes).
+        """(classes, scores) [B, k] of the highest predictions (of allowed classes)."""
+        columns = self._compiled(device_inputs(batch), allowed)
+        return [column.numpy() for column in columns]
+
+    @functools.cached_property
+    def _compiled(self):
+        return tf.function(self._top, reduce_retracing=True, autograph=False)
+
+    def _top(self, inputs, allowed):
+        """As `_find_top`, of tensors.
 
         A prediction is the weighted mean over models of the mean over crops.
         """
@@ -191,14 +207,30 @@ class Inference:
         weights = self.config.ensemble_weights or (1.0,) * len(self.members)
         total = 0.0
         for member, weight in zip(self.members, weights, strict=True):
-            predictions = member.predict(batch)["predictions"]
+            predictions = member.predict(inputs)["predictions"]
             if allowed is not None:
                 predictions = predictions * tf.cast(allowed, tf.float32)
             if self.crops > 1 or len(weights) > 1:
                 mean = mean_of_crops(predictions, self.crops, cut)
                 predictions = total = total + weight / sum(weights) * mean
         scores, classes = keras.ops.top_k(predictions, top_k)
-        return classes.numpy(), scores.numpy()
+        return classes, scores
+
+    def _computed(self, predict):
+        """Yields what `predict` makes of each batch, the ids of its videos first."""
+        # Batches of frames are large, and one of them keeps the device busy as well.
+        count = 1 if self.trained.run.data.frame_features else 2
+        start, self._done = time.monotonic(), 0
+        total = self.shards.estimated_records // self.config.num_shards
+        with Progress("predicting", total) as progress:
+            for found in computed_ahead(predict, self._batches(), count):
+                yield found
+                self._done += len(found[0])
+                progress.update(self._done)
+                if not progress.visible:
+                    seconds = time.monotonic() - start
+                    rate = self._done / seconds
+                    logging.info(_PROGRESS, self._done, seconds, rate)
 
     def _batches(self):
         dataset = self.shards.ordered_batches(
@@ -207,20 +239,11 @@ class Inference:
             self.config.crop_starts,
             part=(self.config.shard_index, self.config.num_shards),
         )
-        start, self._done = time.monotonic(), 0
-        total = self.shards.estimated_records // self.config.num_shards
-        with Progress("predicting", total) as progress:
-            for batch in self.shards.iterate(dataset):
-                if self.youtube_ids:
-                    names = self.youtube_ids.replace(batch["id"].numpy())
-                    batch = {**batch, "id": tf.constant(names)}
-                yield batch
-                self._done += len(batch["id"]) // self.crops
-                progress.update(self._done)
-                if not progress.visible:
-                    seconds = time.monotonic() - start
-                    rate = self._done / seconds
-                    logging.info(_PROGRESS, self._done, seconds, rate)
+        for batch in self.shards.iterate(dataset):
+            if self.youtube_ids:
+                names = self.youtube_ids.replace(batch["id"].numpy())
+                batch = {**batch, "id": tf.constant(names)}
+            yield batch
 
 
 def _decode_ids(batch):

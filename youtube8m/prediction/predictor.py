@@ -172,7 +172,8 @@ def mean_of_crops(predictions, crops: int, top_k: int | None = None):
     """
     if top_k is not None:
         scores, classes = tf.math.top_k(predictions, top_k)
-        rows = tf.broadcast_to(tf.range(len(classes))[:, None], tf.shape(classes))
+        rows = tf.range(tf.shape(classes)[0])[:, None]
+        rows = tf.broadcast_to(rows, tf.shape(classes))
         indices = tf.stack([rows, classes], axis=-1)
         predictions = tf.scatter_nd(indices, scores, tf.shape(predictions))
     by_video = tf.reshape(predictions, (-1, crops, predictions.shape[-1]))

@@ -16,6 +16,7 @@ import numpy as np
 
 from youtube8m.data.labels.vocabulary import Vocabulary
 from youtube8m.prediction import formats, submission
+from youtube8m.prediction.video_rows import format_rows
 from youtube8m.util.text import encode_id
 
 _GROUP_ROWS = 1 << 15  # of a row group of Parquet
@@ -66,9 +67,11 @@ class VideoCsv(Writer):
         file.write(submission.VIDEO_HEADER.encode())
 
     def add(self, predictions):
-        for video_id, _, classes, scores in predictions.rows():
-            line = submission.video_line(video_id, classes, scores)
-            self.file.write(encode_id(line))
+        ids = [encode_id(predictions.ids[video]) for video in predictions.videos]
+        rows = format_rows(
+            ids, predictions.classes, predictions.scores, predictions.listed
+        )
+        self.file.write(rows)
 
 
 class SegmentCsv(Writer):

@@ -18,7 +18,7 @@ from absl import logging
 
 from youtube8m import compat
 from youtube8m.data.reading.batch import batch_signature, device_inputs
-from youtube8m.losses import CrossEntropyLoss, LabelLoss, label_arrays
+from youtube8m.losses import CrossEntropyLoss, LabelLoss
 from youtube8m.models import VideoModel
 from youtube8m.models.base import Part
 from youtube8m.registry import has_users_code
@@ -254,9 +254,9 @@ class TrainStep:
         """The label loss, and the sum of all other terms; global means of both."""
         label_losses = tf.constant(0.0)
         if "predictions" in outputs:
-            labels, weights = label_arrays(batch, self.num_classes)
-            predictions = outputs["predictions"]
-            label_losses = self.state.loss.call(labels, predictions, weights)
+            label_losses = self.state.loss.of_batch(
+                batch, outputs["predictions"], self.num_classes
+            )
         terms = self._auxiliary_terms(outputs, batch).values()
         counts = [total if term.shape.rank else replicas for term in terms]
         sums = [tf.reduce_sum(tf.cast(term, tf.float32)) for term in terms]

@@ -415,7 +415,12 @@ def _hint(problem, feature):
     if "holds a float_list" in problem:
         others = [schema.FLOAT_LIST]
     if others:
-        return f"; quantize them, or give --feature_dtypes={' or '.join(others)}"
+        kinds = " or ".join(others)
+        return (
+            f"; they look like {kinds} values, but {feature.stored} is expected: "
+            "quantize them, as youtube8m.data.examples.quantize does, or give "
+            f"--feature_dtypes={kinds}"
+        )
     return "; check --feature_sizes and --feature_dtypes" if "belong" in problem else ""
 
 

@@ -57,7 +57,7 @@ class MultiLayerMoeModel(MoeModel):
         gates = self.gates(self.gate_hidden(descriptor))
         if self.expert_hidden is not None:
             descriptor = self.expert_hidden(descriptor)
-        return self.mix(gates, self.experts(descriptor))
+        return self.mix(gates, self.experts(descriptor), training)
 
 
 @CLASSIFIERS.register
@@ -160,4 +160,5 @@ class LabelCorrelationMoeModel(MoeModel):
         mixed = ops.matmul(ops.reshape(logits, shape), self.matrix)
         mixed = ops.reshape(mixed, ops.shape(logits))
         g = self.logit_correlation
-        return self.mix(self.gates(descriptor), (1.0 - g) * logits + g * mixed)
+        experts = (1.0 - g) * logits + g * mixed
+        return self.mix(self.gates(descriptor), experts, training)

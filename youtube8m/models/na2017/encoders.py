@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from youtube8m.layers.byte_frames import FrameSums
 from youtube8m.layers.inputs import zero_padding
 from youtube8m.layers.pooling import attend, masked_max, masked_softmax
 from youtube8m.layers.recurrent import Stack, choose_lstm
@@ -187,6 +188,7 @@ class PositionEncoding(_FixedLengthEncoder):
     """
 
     reported_by = "na2017-position-encoding"
+    takes_bytes = True
 
     def __init__(
         self,
@@ -199,7 +201,7 @@ class PositionEncoding(_FixedLengthEncoder):
 
     def call(self, frames, frame_mask, training=False):
         if self.released_code and self.integer_division:
-            pooled = _sum_frames(frames)
+            pooled = FrameSums(frames, frame_mask).sum()
         else:
             pooled = self._weighted_sum(frames, frame_mask)
         if self.released_code:
@@ -214,7 +216,7 @@ class PositionEncoding(_FixedLengthEncoder):
         j = (ops.arange(size, dtype="float32") + first) / size
         # L is a difference of two products, so this needs no weights [B, T, D].
         weights = ops.stack([1.0 - t, 1.0 - 2.0 * t], axis=-1)
-        sums = attend(ops.cast(frames, "float32"), weights)
+        sums = FrameSums(frames, frame_mask).weighted(weights)
         return sums[:, 0] - j * sums[:, 1]
 
 
@@ -254,6 +256,10 @@ class IndirectClustering(ReproducedEncoder):
             "clustering_post", clustering_post, "none", "layer_norm_relu", "l2"
         )
 
+    @property
+    def takes_bytes(self):
+        return self.released_code or not self.clustering_projection
+
     def build(self, frames_shape, *_):
         size = frames_shape[-1]
         if self.clustering_projection:
@@ -274,13 +280,19 @@ class IndirectClustering(ReproducedEncoder):
 
     def call(self, frames, frame_mask, training=False):
         if self.released_code:
-            pooled = _sum_frames(frames)
+            pooled = FrameSums(frames, frame_mask).sum()
+        elif self.clustering_projection:
+            pooled = self._attend_projected(frames, frame_mask)
         else:
-            pooled = self._attend_frames(frames, frame_mask)
+            pooled = self._attend_frames(FrameSums(frames, frame_mask), frame_mask)
         return ops.cast(self._postprocess(pooled), self.compute_dtype)
 
     def _attend_frames(self, frames, frame_mask):
-        projected = self.projection(frames) if self.clustering_projection else frames
+        scores = self.clustering_alpha * frames.products(frames.sum())
+        return frames.weighted(masked_softmax(scores, frame_mask)[..., None])[:, 0]
+
+    def _attend_projected(self, frames, frame_mask):
+        projected = self.projection(frames)
         # float32, since the scores of n frames are of order n, and go to a softmax.
         projected = ops.cast(zero_padding(projected, frame_mask), "float32")
         scores = ops.matmul(projected, _sum_frames(projected)[..., None])
@@ -313,6 +325,7 @@ class AdaptiveNoise(FrameEncoder):
     """
 
     uses_labels = True
+    takes_bytes = True
     reported_by = "na2017-adaptive-noise"
 
     def __init__(self, class_counts: tuple[int, ...], seed=None, **kwargs):
@@ -322,7 +335,7 @@ class AdaptiveNoise(FrameEncoder):
         self._rarity = (1.0 / np.maximum(self.class_counts, 1)).astype("float32")
 
     def call(self, frames, frame_mask, training=False, labels=None):
-        pooled = _sum_frames(frames)
+        pooled = FrameSums(frames, frame_mask).sum()
         if training and labels is not None:
             # The sum of n samples of N(0, 1) is a sample of N(0, n).
             length = _sum_frames(frame_mask[..., None])

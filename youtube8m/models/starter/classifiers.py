@@ -6,6 +6,7 @@ from typing import Annotated
 import keras
 from keras import ops
 
+from youtube8m.layers.compiled import compiled_with_gradient, pays
 from youtube8m.models.base import CLASSIFIERS, Classifier
 from youtube8m.models.starter.regularization import weight_decay
 
@@ -89,10 +90,15 @@ class MoeModel(DenseClassifier):
         self.experts = self.make_dense(experts * classes, "experts", expert_shape)
 
     def call(self, descriptor, training=False):
-        return self.mix(self.gates(descriptor), self.experts(descriptor))
+        return self.mix(self.gates(descriptor), self.experts(descriptor), training)
 
-    def mix(self, gates, experts):
+    def mix(self, gates, experts, training=False):
         """Logits [B, (M + 1) C] and [B, M C] -> probabilities float32 [B, C]."""
+        if training and pays(self.num_classes):
+            return compiled_with_gradient(self._mix)(gates, experts)
+        return self._mix(gates, experts)
+
+    def _mix(self, gates, experts):
         count = self.moe_num_mixtures
         gates = self._split_experts(gates, count + self.moe_dummy_expert)
         experts = self._split_experts(experts, count)

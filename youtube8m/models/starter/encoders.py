@@ -5,6 +5,7 @@ from typing import Annotated
 import keras
 from keras import ops
 
+from youtube8m.layers.byte_frames import FrameSums
 from youtube8m.layers.frame_selection import SampleFrames
 from youtube8m.layers.normalization import BatchNorm, SlimBatchNorm
 from youtube8m.layers.recurrent import Stack, choose_lstm
@@ -22,11 +23,12 @@ class FrameLevelLogisticModel(FrameEncoder):
     """
 
     classifiers = ("LogisticModel",)
+    takes_bytes = True
 
     def call(self, frames, frame_mask, training=False):
         num_frames = ops.sum(ops.cast(frame_mask, "float32"), axis=1, keepdims=True)
-        total = ops.sum(frames, axis=1)  # padding is zero
-        return total / ops.cast(num_frames, total.dtype)
+        total = FrameSums(frames, frame_mask).sum()
+        return ops.cast(total / num_frames, self.compute_dtype)
 
 
 @ENCODERS.register

@@ -10,7 +10,11 @@ from youtube8m import models
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.errors import UserError
 from youtube8m.layers.inputs import dequantize, frame_mask
-from youtube8m.layers.whitening import ScaledFeatures, rgb_eigenvalues, whitening
+from youtube8m.layers.reverse_whitening import (
+    ScaledFeatures,
+    rgb_eigenvalues,
+    whitening,
+)
 from youtube8m.models import VideoModel
 
 BYTES = np.random.default_rng(0).integers(0, 256, (2, 4, 5), dtype=np.uint8)
