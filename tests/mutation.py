@@ -9,7 +9,9 @@
 Each mutant is run in a fork of a process that has loaded TensorFlow, but has run none
 of its operations and has loaded nothing of the package. So it takes seconds, and no
 file is changed. Needs `pip install cosmic-ray`. Mutants of annotations are left out,
-and `is` for `==`, which is no fault between small numbers.
+and `is` for `==`, which is no fault between small numbers. Tests that start processes
+(`tests.helpers.processes`) run the module without its fault there, so they notice none.
+Options of pytest follow `--`: `python -m tests.mutation -- MODULE TESTS -k WORDS`.
 
 A mutant that hangs counts as noticed. Its limit is in seconds of the processor, so that
 a busy machine changes no share; the limit in seconds of the clock is for those that
@@ -70,12 +72,14 @@ _RECORDS = [
     "tests/data/reading/test_tfrecord.py",
     "tests/data/reading/test_tfrecord_messages.py",
 ]
+_CONFIG = ["tests/config", "-k", "not pinned"]
+_RATINGS = ["tests/evaluation/test_segments.py", "-k", "not told_in_a_line"]
 _RUNS = ["tests/evaluation/test_evaluator.py", "tests/prediction/test_inference.py"]
 TESTS = {
     "youtube8m/metrics.py": ["tests/test_metrics.py"],
     "youtube8m/losses.py": ["tests/test_losses.py", "-k", _WITHOUT_RUNS],
     "youtube8m/evaluation/evaluator.py": [*_RUNS, "tests/tools/test_merge_shards.py"],
-    "youtube8m/evaluation/segments.py": ["tests/evaluation/test_segments.py"],
+    "youtube8m/evaluation/segments.py": _RATINGS,
     "youtube8m/data/reading/batch.py": _PIPELINE,
     "youtube8m/data/reading/damage.py": [*_RECORDS, *_PIPELINE],
     "youtube8m/data/reading/decoding.py": _PIPELINE[:1],
@@ -87,7 +91,7 @@ TESTS = {
     "youtube8m/data/reading/survey.py": ["tests/data/reading/test_survey.py"],
     "youtube8m/data/reading/tfrecord.py": _RECORDS,
     "youtube8m/data/labels/cooccurrence.py": ["tests/data/labels/test_cooccurrence.py"],
-    "youtube8m/data/labels/ratings.py": ["tests/evaluation/test_segments.py"],
+    "youtube8m/data/labels/ratings.py": _RATINGS,
     "youtube8m/data/labels/video_labels.py": ["tests/prediction/test_ensemble.py"],
     "youtube8m/data/labels/vocabulary.py": ["tests/data/labels/test_vocabulary.py"],
     "youtube8m/data/writing/records.py": [
@@ -109,6 +113,36 @@ TESTS = {
     "youtube8m/tools/ensemble.py": ["tests/prediction/test_ensemble.py"],
     "youtube8m/tools/merge_shards.py": ["tests/tools/test_merge_shards.py"],
     "youtube8m/util/frame_indices.py": ["tests/util/test_frame_indices.py"],
+    "youtube8m/layers/frame_selection.py": ["tests/layers/test_frame_selection.py"],
+    "youtube8m/layers/normalization.py": ["tests/layers/test_normalization.py"],
+    "youtube8m/layers/targets.py": [
+        "tests/layers/test_targets.py",
+        "tests/test_losses.py",
+        "-k",
+        "multi_hot or once or epsilon or test_cross_entropy",
+    ],
+    "youtube8m/optimizers.py": ["tests/test_optimizers.py"],
+    "youtube8m/models/preset.py": ["tests/models/test_presets.py"],
+    "youtube8m/config/data.py": _CONFIG,
+    "youtube8m/config/fields.py": ["tests/config"],
+    "youtube8m/config/model.py": _CONFIG,
+    "youtube8m/config/trained_run.py": ["tests/config"],
+    "youtube8m/training/config.py": ["tests/config"],
+    "youtube8m/training/reports.py": ["tests/training/test_reports.py"],
+    "youtube8m/training/resume.py": ["tests/training/test_resume.py"],
+    "youtube8m/training/saver.py": ["tests/training/test_saver.py"],
+    "youtube8m/training/steps.py": ["tests/training/test_updates.py"],
+    "youtube8m/training/warm_start.py": ["tests/training/test_warm_start.py"],
+    "youtube8m/runs/best.py": ["tests/runs/test_best.py"],
+    "youtube8m/runs/checkpoint_files.py": [
+        "tests/runs/test_checkpoint_files.py",
+        "tests/runs/test_starter_code.py",
+        "-k",
+        "checkpoint or director or link or copies",
+    ],
+    "youtube8m/runs/directory.py": ["tests/runs/test_directory.py"],
+    "youtube8m/runs/weights.py": ["tests/runs/test_weights.py"],
+    "youtube8m/cli/data_flags.py": ["tests/cli/test_data_flags.py"],
 }
 
 

@@ -7,13 +7,23 @@ from youtube8m.cli import data_flags, flags
 from youtube8m.config import DataConfig
 from youtube8m.data.reading.survey import Feature, Survey
 from youtube8m.errors import UserError
+from youtube8m.schema import BYTES, FLOAT_LIST
 from youtube8m.training.config import TrainingConfig
 
 flags.define(TrainingConfig, DataConfig)
 flags.define_model_flags()
 
-FRAMES = {"rgb": Feature({24}), "audio": Feature({8})}
-VIDEO = {"mean_rgb": Feature({24}), "mean_audio": Feature({8})}
+
+def frames(*sizes):
+    return Feature({*sizes}, 3, BYTES)
+
+
+def vectors(*sizes):
+    return Feature({*sizes}, 3, FLOAT_LIST)
+
+
+FRAMES = {"rgb": frames(24), "audio": frames(8)}
+VIDEO = {"mean_rgb": vectors(24), "mean_audio": vectors(8)}
 READ = "read off the records: "
 
 
@@ -23,7 +33,7 @@ def completed(monkeypatch):
 
     def complete(given, frames=(), video=(), records=3, any_level=()):
         survey = Survey(records, dict(frames), dict(video))
-        monkeypatch.setattr(data_flags, "survey", lambda *_: survey)
+        monkeypatch.setattr(data_flags, "survey", lambda *_, **__: survey)
         values = flags.FLAGS
         if not values.is_parsed():
             values(["test"])
@@ -32,7 +42,7 @@ def completed(monkeypatch):
                 values[name].parse(value)
                 values[name].present = 1
             data_flags.complete("x*", "--pattern", *any_level)
-            names = data_flags.NAMES
+            names = data_flags.NAMES[:3]
             return tuple(
                 data_flags._list(n) if n != names[0] else values[n].value for n in names
             )
@@ -66,7 +76,7 @@ def test_means_are_read_as_the_starter_code_reads_them(completed, caplog):
     assert caplog.messages == [READ + "--feature_names=mean_rgb --feature_sizes=24"]
     caplog.clear()
     # Where that is what the flags say already, the others are named.
-    whole = {"mean_rgb": Feature({1024}), "mean_audio": Feature({128})}
+    whole = {"mean_rgb": vectors(1024), "mean_audio": vectors(128)}
     assert completed({"model": "MoeModel"}, video=whole)[2] == ("1024",)
     assert caplog.messages == [
         "using --feature_names=mean_rgb --feature_sizes=1024; the records also have "
@@ -74,7 +84,7 @@ def test_means_are_read_as_the_starter_code_reads_them(completed, caplog):
         "--feature_sizes=1024,128 reads all"
     ]
     caplog.clear()
-    completed({"model": "MoeModel"}, video={"mean_rgb": Feature({1024})})
+    completed({"model": "MoeModel"}, video={"mean_rgb": vectors(1024)})
     given = {"feature_names": "mean_audio", "feature_sizes": "128"}
     completed({"model": "MoeModel", **given}, video=whole)
     assert caplog.messages == []
@@ -83,15 +93,13 @@ def test_means_are_read_as_the_starter_code_reads_them(completed, caplog):
 def test_what_is_given_stays(completed):
     given = {"model": "LstmModel", "feature_names": "audio"}
     assert completed(given, FRAMES) == (True, ("audio",), ("8",))
-    given = {"model": "LstmModel", "feature_sizes": "5"}
-    assert completed(given, FRAMES) == (True, ("rgb", "audio"), ("5",))
     given = {"feature_names": "a", "feature_sizes": "5", "frame_features": "false"}
     assert completed({"model": "LstmModel", **given}, FRAMES) == (False, ("a",), ("5",))
 
 
 def test_records_without_features_leave_the_flags(completed, caplog):
     caplog.set_level("INFO")
-    unknown = {"rgb": Feature(set())}
+    unknown = {}
     for frames, records in (((), 0), (unknown, 3)):
         found = completed({"frame_features": "true"}, frames, records=records)
         assert found == (True, ("mean_rgb",), ("1024",))
