@@ -193,6 +193,7 @@ def test_flags_reach_the_model_by_its_arguments():
         "moe_gate_bias": False,
         "moe_dummy_expert": True,
         "dropout_keep_prob": 1.0,
+        "input_transform": "l2",
     }
 
 

@@ -184,6 +184,7 @@ OWN = {
     "data/reading/tensorflow_pipeline.py": "records",
     "prediction/submission.py": "a file to be mapped, whose lines the reader finds",
     "runs/archive.py": "archives",
+    "cli/stored_help.py": "a text of the package",
     "layers/reverse_whitening.py": "a table of the package",
     "data/writing/mediapipe.py": "messages of MediaPipe",
     "data/download/downloader.py": "locks, parts of files",

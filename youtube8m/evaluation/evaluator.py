@@ -15,7 +15,7 @@ from absl import logging
 
 from youtube8m import losses
 from youtube8m.data.reading import tfrecord
-from youtube8m.data.reading.batch import device_inputs
+from youtube8m.data.reading.batch import device_inputs, of_any_size
 from youtube8m.errors import UserError, reason
 from youtube8m.evaluation.config import EvaluationConfig
 from youtube8m.metrics import Metrics, top_predictions
@@ -122,11 +122,8 @@ class Evaluator:
         )
         self.num_classes = self.trained.run.data.num_classes
         self.loss = losses.create(self.trained.run)
-        self._compiled = tf.function(
-            self._top_and_losses,
-            reduce_retracing=True,
-            autograph=has_users_code(self.loss),
-        )
+        uses_autograph = has_users_code(self.loss)
+        self._compiled = of_any_size(self._top_and_losses, uses_autograph)
 
     def run(self) -> dict:
         """Evaluates the newest checkpoint; without --run_once each newer one, too.

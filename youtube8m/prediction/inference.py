@@ -15,7 +15,7 @@ from absl import logging
 from youtube8m.config.data import CROPS
 from youtube8m.data.download.youtube_ids import YoutubeIds
 from youtube8m.data.labels.vocabulary import read_vocabulary
-from youtube8m.data.reading.batch import device_inputs
+from youtube8m.data.reading.batch import device_inputs, of_any_size
 from youtube8m.errors import UserError
 from youtube8m.prediction import formats, submission
 from youtube8m.prediction.config import InferenceConfig
@@ -38,6 +38,8 @@ class Inference:
 
     Raises UserError if a flag or the data is wrong.
     """
+
+    _compiled = None  # of the first batch
 
     def __init__(self, config: InferenceConfig):
         if config.input_model_tgz:
@@ -190,12 +192,9 @@ class Inference:
 
     def _find_top(self, batch, allowed=None):
         """(classes, scores) [B, k] of the highest predictions (of allowed classes)."""
-        columns = self._compiled(device_inputs(batch), allowed)
-        return [column.numpy() for column in columns]
-
-    @functools.cached_property
-    def _compiled(self):
-        return tf.function(self._top, reduce_retracing=True, autograph=False)
+        if self._compiled is None:
+            self._compiled = of_any_size(lambda inputs: self._top(inputs, allowed))
+        return [column.numpy() for column in self._compiled(device_inputs(batch))]
 
     def _top(self, inputs, allowed):
         """As `_find_top`, of tensors.

@@ -14,6 +14,9 @@ Values keep their type and labels stay ids until they are on the device, where
 `layers.inputs.join_frames` makes one array of the frames.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -60,6 +63,24 @@ def batch_signature(batch: dict[str, np.ndarray]) -> dict[str, tf.TensorSpec]:
         dtype = tf.string if value.dtype == object else value.dtype
         specs[name] = tf.TensorSpec(shape, dtype)
     return specs
+
+
+def of_any_size(function: Callable[[dict], Any], autograph: bool = False):
+    """A function of a batch that is traced once, whatever its size and length.
+
+    Traced for one size, TensorFlow rounds otherwise than for another.
+    """
+    traced = {}  # by the names in a batch
+
+    def call(batch):
+        if (names := tuple(batch)) not in traced:
+            signature = [batch_signature(batch)]
+            traced[names] = tf.function(
+                function, input_signature=signature, autograph=autograph
+            )
+        return traced[names](batch)
+
+    return call
 
 
 def pad_ids(rows: list[np.ndarray]) -> np.ndarray:
