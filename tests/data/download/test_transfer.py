@@ -175,20 +175,46 @@ def test_no_server(tmp_path):
     assert transfer.size(url) is None
 
 
-def test_pauses_grow_to_a_minute(fetch, server, monkeypatch):
-    pauses = []
+class Pauses:
+    """Notes the pauses instead of waiting."""
+
+    def __init__(self):
+        self.seconds = []
+
+    def is_set(self):
+        return False
+
+    def wait(self, seconds):
+        self.seconds.append(seconds)
+
+
+@pytest.fixture
+def pauses(monkeypatch):
     monkeypatch.setattr(module._jitter, "uniform", lambda *_: 1)
+    return Pauses()
+
+
+def test_pauses_grow_to_a_minute(fetch, server, pauses):
     server.always[PATH] = status(500)
+    give_up(fetch, "500", tries=9, pause=1, stop=pauses)
+    assert pauses.seconds == [1, 2, 4, 8, 16, 32, 60, 60]
 
-    class Stop:
-        def is_set(self):
-            return False
 
-        def wait(self, seconds):
-            pauses.append(seconds)
-
-    give_up(fetch, "500", tries=9, pause=1, stop=Stop())
-    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+@pytest.mark.parametrize(
+    "asked, seconds",
+    [
+        ("30", 30),
+        ("0", 1),  # our own pause is longer
+        ("86400", 600),
+        ("soon", 1),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 1),
+        ("Wed, 21 Oct 2115 07:28:00 GMT", 600),
+    ],
+)
+def test_a_server_may_ask_for_a_longer_pause(fetch, server, pauses, asked, seconds):
+    server.always[PATH] = status(429, **{"Retry-After": asked})
+    give_up(fetch, "429", tries=2, pause=1, stop=pauses)
+    assert pauses.seconds == [seconds]
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(fetch, server, tmp_path):

@@ -17,7 +17,8 @@ import threading
 from collections.abc import Callable
 
 import requests
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3 import Retry
+from urllib3.exceptions import HTTPError, InvalidHeader, ReadTimeoutError
 
 try:
     import fcntl
@@ -26,6 +27,7 @@ except ImportError:  # not on Windows
 
 _CHUNK = 1 << 16
 _LONGEST_PAUSE = 60  # seconds
+_LONGEST_WISH = 600  # seconds of a pause that a server asks for
 _CONNECT = 10  # seconds
 # What the two libraries raise for a network that fails.
 _ERRORS = (requests.RequestException, HTTPError)
@@ -40,12 +42,20 @@ class NotFetched(Exception):
     Attributes:
       status: of the server's last answer; None if none came.
       is_final: whether the answer was about the file, so that trying again is no use.
+      pause: seconds for which the server asks before the next try.
     """
 
-    def __init__(self, reason: str, status: int | None = None, is_final: bool = False):
+    def __init__(
+        self,
+        reason: str,
+        status: int | None = None,
+        is_final: bool = False,
+        pause: float = 0.0,
+    ):
         super().__init__(reason)
         self.status = status
         self.is_final = is_final
+        self.pause = pause
 
 
 class Stopped(Exception):
@@ -175,7 +185,8 @@ class Transfer:
             raise error
         self._failed(str(error))
         pause = min(self._pause * 2 ** (failures - 1), _LONGEST_PAUSE)
-        if self._stop.wait(pause * _jitter.uniform(0.75, 1.25)):
+        pause = max(pause * _jitter.uniform(0.75, 1.25), error.pause)
+        if self._stop.wait(pause):
             raise Stopped
 
 
@@ -255,7 +266,16 @@ def _require_success(response):
             f"the server says {status} {response.reason}".rstrip(),
             status,
             is_final=400 <= status < 500 and status not in {*_PASSING, 416},
+            pause=min(_wish(response), _LONGEST_WISH),
         )
+
+
+def _wish(response):
+    """The seconds of a header Retry-After; 0 without one that makes sense."""
+    try:
+        return Retry().get_retry_after(response.raw) or 0.0
+    except (InvalidHeader, ValueError, OverflowError):
+        return 0.0
 
 
 def _chunks(response):
