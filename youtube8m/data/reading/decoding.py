@@ -24,6 +24,7 @@ from youtube8m.config.features import Feature, FrameArray, numpy_dtype
 from youtube8m.data.reading import dtypes, frame_sampling, layouts, tfrecord
 from youtube8m.data.reading.batch import pad_ids
 from youtube8m.data.reading.damage import Damage
+from youtube8m.data.reading.skeletons import Skeletons
 from youtube8m.data.reading.tfrecord import Location, RecordError
 from youtube8m.data.writing.records import dequantize
 from youtube8m.errors import UserError
@@ -427,13 +428,58 @@ def _hint(problem, feature):
 class VideoDecoder(Decoder):
     """Video-level Examples: one float list per feature."""
 
+    def __post_init__(self):
+        super().__post_init__()
+        self._skeletons = Skeletons()
+
     def parse(self, record, draw=None):
+        return [self._parse_known(record) or self._walk(record)]
+
+    def _walk(self, record):
         context, feature_lists = tfrecord.split_sequence_example(record)
         parts = []
         for feature, _ in self._find_features(context, feature_lists):
             parts.append(self._read_vector(record, context, feature))
         features = np.concatenate(parts)
-        return [{**self._read_context(record, context), "features": features}]
+        example = {**self._read_context(record, context), "features": features}
+        if self._skeletons.wants(record):
+            self._learn(record, context)
+        return example
+
+    def _learn(self, record, context):
+        """Where a record that was walked has its values, if these are single runs."""
+        read = [(feature.name, tfrecord.FLOATS) for feature in self._features]
+        # The first of several keys, if it is not empty: then no other one is read.
+        read.append((_first(self._id_keys, context), tfrecord.BYTES))
+        if self.labels:
+            read.append((_first(self._labels_keys, context), tfrecord.INTEGERS))
+        runs = [tfrecord.only_run(record, context[key], kind) for key, kind in read]
+        if all(run and run[0] < run[1] for run in runs):
+            unread = [span for key, span in context.items() if key not in dict(read)]
+            self._skeletons.learn(record, runs, unread)
+
+    def _parse_known(self, record):
+        """The example of a record like an earlier one; None if it must be walked.
+
+        So must one with a fault, which is worded there.
+        """
+        values = self._skeletons.split(record)
+        if values is None:
+            return None
+        count = len(self._features)
+        features = np.frombuffer(b"".join(values[:count]), "<f4")
+        if not np.isfinite(features).all():
+            return None
+        try:
+            example = {"id": self._checked_id(values[count])}
+            if self.labels:
+                found = sorted(set(tfrecord.packed_integers(values[-1])))
+                if found[0] < 0 or found[-1] >= self.config.num_classes:
+                    return None
+                example["labels"] = found
+        except RecordError:
+            return None
+        return {**example, "features": features}
 
     def collate(self, parsed, rows=None):
         batch = super().collate(parsed)
@@ -442,6 +488,10 @@ class VideoDecoder(Decoder):
         for row, example in zip(out, parsed, strict=True):
             row[:] = example["features"]
         return batch
+
+
+def _first(keys, found):
+    return next(key for key in keys if key in found)
 
 
 @dataclasses.dataclass

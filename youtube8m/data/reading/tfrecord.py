@@ -46,7 +46,7 @@ Span = tuple[int, int]
 
 # Feature is a oneof of lists; its field number says which.
 _KINDS = {1: "bytes_list", 2: "float_list", 3: "int64_list"}
-_BYTES, _FLOATS, _INTEGERS = _KINDS
+BYTES, FLOATS, INTEGERS = _KINDS
 
 _UINT64 = 2**64 - 1  # ten groups of seven bits hold more; protobuf drops it
 _VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
@@ -337,13 +337,13 @@ def split_sequence_example(buffer: Buffer) -> tuple[dict[str, Span], dict[str, S
 
 def byte_strings(buffer: Buffer, feature: Span) -> list[bytes]:
     """The values of a bytes_list."""
-    spans = _values(buffer, feature, _BYTES, _LENGTH_DELIMITED)
+    spans = _values(buffer, feature, BYTES, _LENGTH_DELIMITED)
     return [bytes(buffer[start:end]) for start, end in spans]
 
 
 def floats(buffer: Buffer, feature: Span) -> np.ndarray:
     """The values of a float_list, packed or not, as float32 [n]."""
-    spans = _values(buffer, feature, _FLOATS, _FIXED32)
+    spans = _values(buffer, feature, FLOATS, _FIXED32)
     runs = [buffer[start:end] for start, end in spans]
     if any(len(run) % 4 for run in runs):
         raise RecordError("is cut short")
@@ -354,11 +354,30 @@ def floats(buffer: Buffer, feature: Span) -> np.ndarray:
 def integers(buffer: Buffer, feature: Span) -> list[int]:
     """The values of an int64_list, packed or not."""
     values = []
-    for position, end in _values(buffer, feature, _INTEGERS, _VARINT):
-        while position < end:
-            value, position = _varint(buffer, position, end)
-            values.append(value - (value >> 63 << 64))  # two's complement
+    for start, end in _values(buffer, feature, INTEGERS, _VARINT):
+        values += packed_integers(buffer[start:end])
     return values
+
+
+def packed_integers(run: Buffer) -> list[int]:
+    """The values of a packed run of an int64_list."""
+    values, position, end = [], 0, len(run)
+    while position < end:
+        value, position = _varint(run, position, end)
+        values.append(value - (value >> 63 << 64))  # two's complement
+    return values
+
+
+def only_run(buffer: Buffer, feature: Span, kind: int) -> Span | None:
+    """The span of a feature's one string or packed run; None if it has anything else.
+
+    Args:
+      kind: BYTES, FLOATS or INTEGERS.
+    """
+    start, end = feature
+    for number in (kind, 1):
+        start = start and _whole(buffer, start, end, number)
+    return (start, end) if start else None
 
 
 def byte_rows(
@@ -373,7 +392,7 @@ def byte_rows(
     bytes.
     """
     start, end = feature_list
-    for kind in (_BYTES, _FLOATS) if as_floats else (_BYTES,):
+    for kind in (BYTES, FLOATS) if as_floats else (BYTES,):
         prefix = row_prefix(size, kind)
         stride = len(prefix) + size
         count, rest = divmod(end - start, stride)
@@ -386,7 +405,7 @@ def byte_rows(
                 return np.ndarray((count, size), np.uint8, buffer, start, (stride, 1))
     rows = []
     for span in frames(buffer, feature_list):
-        as_list = as_floats and kind_of(buffer, span) == _KINDS[_FLOATS]
+        as_list = as_floats and kind_of(buffer, span) == _KINDS[FLOATS]
         rows.append((_float_row if as_list else _byte_row)(buffer, span, size))
     return np.stack(rows) if rows else np.empty((0, size), np.uint8)
 
@@ -425,7 +444,7 @@ def kind_of(buffer: Buffer, feature: Span) -> str:
 
 
 @functools.cache
-def row_prefix(size: int, kind: int = _BYTES) -> bytes:
+def row_prefix(size: int, kind: int = BYTES) -> bytes:
     """The bytes before each frame: feature { bytes_list { value: <size bytes> } }.
 
     Packed floats differ by the number of their list alone.
@@ -514,11 +533,9 @@ def _whole(buffer, start, end, number):
 
 def _values(buffer: Buffer, feature: Span, kind: int, single: int):
     """Yields the span of each value, of wire type `single`, or packed run of values."""
-    start, end = feature
-    for number in (kind, 1):  # one string or run, nearly always
-        start = start and _whole(buffer, start, end, number)
-    if start:
-        yield start, end
+    run = only_run(buffer, feature, kind)  # nearly always
+    if run:
+        yield run
         return
     for found, wire_type, span in fields(buffer, feature):
         if wire_type != _LENGTH_DELIMITED or found not in _KINDS:
