@@ -61,9 +61,21 @@ DRAWING = {
     "BagOfFrames": 0.3,
     "ClassifierChainModel": 0.3,
     "DbofModel": 0.05,
+    "GatedDBoF": 0.05,
+    "GatedVLAD": 0.05,
     "LSTMMoE": 0.02,
+    "LateFusionDBoF": 0.05,
+    "NetFV": 0.05,
+    "NetRVLAD": 0.05,
+    "NetVLAD": 0.05,
     "RandomBiLSTMAttention": 0.02,
+    "SoftDBoF": 0.05,
     "WeightedLSTM": 0.02,
+}
+# Sums of frames are normalised, so that three digits are left of them.
+ROUGH = {
+    ("NeXtVLAD", "mixed_bfloat16"): 0.03,
+    ("MixNeXtVLAD", "mixed_bfloat16"): 0.08,
 }
 
 
@@ -86,7 +98,7 @@ def test_models_train_in_half_precision_and_compiled(name):
         assert {v.dtype for v in step.state.model.trainable_variables} == {"float32"}
     for way, losses_found in found.items():
         expected = found["float32"][: len(losses_found)]
-        rtol = DRAWING.get(name, TOLERANCES[way])
+        rtol = DRAWING.get(name, ROUGH.get((name, way), TOLERANCES[way]))
         np.testing.assert_allclose(losses_found, expected, rtol, err_msg=way)
 
 
