@@ -145,7 +145,8 @@ def test_the_first_bytes_tell_the_format(tmp_path):
 
 
 def test_every_byte_of_an_id_comes_back():
-    for video_id in ("aAbc", "日本", "\udc80\udcffx", "back\\slash"):
+    spelled = (r"\udcff", r"\u005cudcff", r"\\udcff", "\\\udcff", r"\u005c", r"\udc8")
+    for video_id in ("aAbc", "日本", "\udc80\udcffx", "back\\slash", *spelled):
         assert formats.id_from_text(formats.id_to_text(video_id)) == video_id
 
 

@@ -26,7 +26,7 @@ NAMES, VERTICALS, CONFIDENCES = "names", "verticals", "confidences"
 
 _ENDINGS = {".jsonl": JSONL, ".ndjson": JSONL, ".parquet": PARQUET, ".pq": PARQUET}
 _PARQUET_MAGIC = b"PAR1"
-_BYTE = re.compile(r"\\u(dc[89a-f][0-9a-f])")
+_SPELLED = r"u(dc[89a-f][0-9a-f]|005c)"  # a byte, or a backslash before such letters
 
 
 def format_of(path: str) -> str:
@@ -70,12 +70,15 @@ def load_pyarrow(flag: str):
 def id_to_text(video_id: str) -> str:
     r"""An id as valid text: a byte that is not UTF-8 is spelled as JSON does, \udcff.
 
+    An id that has these very letters gets \u005c for its backslash.
+
     Args:
       video_id: as `decode_id` reads it.
     """
-    return video_id.encode("utf-8", "backslashreplace").decode()
+    text = re.sub(rf"\\(?={_SPELLED})", r"\\u005c", video_id)
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def id_from_text(text: str) -> str:
     """The id, as `decode_id` reads it, that `id_to_text` spelled."""
-    return _BYTE.sub(lambda match: chr(int(match[1], 16)), text)
+    return re.sub(rf"\\{_SPELLED}", lambda match: chr(int(match[1], 16)), text)
