@@ -72,18 +72,16 @@ DRAWING = {
     "SoftDBoF": 0.05,
     "WeightedLSTM": 0.02,
 }
-# Sums of frames are normalised, so that three digits are left of them.
-ROUGH = {
-    ("NeXtVLAD", "mixed_bfloat16"): 0.03,
-    ("MixNeXtVLAD", "mixed_bfloat16"): 0.08,
-}
+# Dropout draws in the type that it computes in.
+WITHOUT_DROPOUT = dict.fromkeys(["NeXtVLAD", "MixNeXtVLAD"], {"drop_rate": 0.0})
 
 
 @pytest.mark.parametrize("name", [*SUPERVISED, *CLASSIFIERS])
 @pytest.mark.slow
 def test_models_train_in_half_precision_and_compiled(name):
     classifier = name if name in CLASSIFIERS else "MoeModel"
-    run = all_models.run_config((name, classifier, {}))
+    values = WITHOUT_DROPOUT.get(name, {})
+    run = all_models.run_config((name, classifier, values))
     found = {}
     for way in TOLERANCES:
         values = {"jit_compile": True} if way == "xla" else {"precision": way}
@@ -98,7 +96,7 @@ def test_models_train_in_half_precision_and_compiled(name):
         assert {v.dtype for v in step.state.model.trainable_variables} == {"float32"}
     for way, losses_found in found.items():
         expected = found["float32"][: len(losses_found)]
-        rtol = DRAWING.get(name, ROUGH.get((name, way), TOLERANCES[way]))
+        rtol = DRAWING.get(name, TOLERANCES[way])
         np.testing.assert_allclose(losses_found, expected, rtol, err_msg=way)
 
 
