@@ -8,10 +8,11 @@ Sums over frames are products of matrices: no tensor has the size [B, T, K, D].
 
 from keras import ops
 
+from youtube8m.layers.inputs import NORM_EPSILON
 from youtube8m.layers.pooling import attend
 
 
-def l2_normalize(x, axis: int = -1, epsilon: float = 1e-12):
+def l2_normalize(x, axis: int = -1, epsilon: float = NORM_EPSILON):
     """x divided by its L2 norm over `axis`, as tf.nn.l2_normalize."""
     squared = ops.sum(ops.square(x), axis=axis, keepdims=True)
     return x * ops.rsqrt(ops.maximum(squared, epsilon))

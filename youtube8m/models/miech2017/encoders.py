@@ -23,6 +23,21 @@ from youtube8m.models.miech2017.aggregators import normal
 FEWEST_CLUSTERS = 2  # of a modality; one alone would say nothing of its frames
 
 
+# Arguments that several encoders declare.
+ClustersHalf = Annotated[
+    int, "Clusters of the first modality (K); the others have half."
+]
+ClustersEighth = Annotated[
+    int, "Clusters of the first modality (K); the others have an eighth."
+]
+HiddenUnits = Annotated[
+    int, "Units of the layer on the descriptors of all modalities (H)."
+]
+NormedHidden = Annotated[
+    bool, "Batch normalisation and relu6 in that layer, in place of a bias."
+]
+
+
 class LateFusion(ReproducedEncoder):
     """Frames aggregated for each modality, then a hidden layer over all of them.
 
@@ -165,15 +180,9 @@ class NetVLAD(LateFusion):
     def __init__(
         self,
         feature_sizes: tuple[int, ...],
-        netvlad_cluster_size: Annotated[
-            int, "Clusters of the first modality (K); the others have half."
-        ] = 256,
-        netvlad_hidden_size: Annotated[
-            int, "Units of the layer on the descriptors of all modalities (H)."
-        ] = 1024,
-        netvlad_relu: Annotated[
-            bool, "Batch normalisation and relu6 in that layer, in place of a bias."
-        ] = False,
+        netvlad_cluster_size: ClustersHalf = 256,
+        netvlad_hidden_size: HiddenUnits = 1024,
+        netvlad_relu: NormedHidden = False,
         **kwargs,
     ):
         super().__init__(feature_sizes, **kwargs)
@@ -237,15 +246,9 @@ class NetFV(LateFusion):
     def __init__(
         self,
         feature_sizes: tuple[int, ...],
-        fv_cluster_size: Annotated[
-            int, "Clusters of the first modality (K); the others have half."
-        ] = 128,
-        fv_hidden_size: Annotated[
-            int, "Units of the layer on the descriptors of all modalities (H)."
-        ] = 1024,
-        fv_relu: Annotated[
-            bool, "Batch normalisation and relu6 in that layer, in place of a bias."
-        ] = False,
+        fv_cluster_size: ClustersHalf = 128,
+        fv_hidden_size: HiddenUnits = 1024,
+        fv_relu: NormedHidden = False,
         fv_couple_weights: Annotated[
             bool, "Take the centres from the assignment's weights."
         ] = False,
@@ -275,13 +278,9 @@ class _BagOfFrames(LateFusion):
     def __init__(
         self,
         feature_sizes: tuple[int, ...],
-        dbof_cluster_size: Annotated[
-            int, "Clusters of the first modality (K); the others have an eighth."
-        ] = 4096,
+        dbof_cluster_size: ClustersEighth = 4096,
         dbof_hidden_size: Annotated[int, "Units after the pooled clusters (H)."] = 1024,
-        dbof_relu: Annotated[
-            bool, "Batch normalisation and relu6 in that layer, in place of a bias."
-        ] = False,
+        dbof_relu: NormedHidden = False,
         fc_dimred: Annotated[
             bool, "Have a hidden layer; else the counts are the descriptor."
         ] = True,
@@ -319,9 +318,7 @@ class SoftDBoF(_BagOfFrames):
     def __init__(
         self,
         feature_sizes: tuple[int, ...],
-        dbof_cluster_size: Annotated[
-            int, "Clusters of the first modality (K); the others have an eighth."
-        ] = 8000,
+        dbof_cluster_size: ClustersEighth = 8000,
         softdbof_maxpool: Annotated[
             bool, "Add the highest weight of each cluster to its count."
         ] = False,
@@ -352,9 +349,7 @@ class GatedDBoF(SoftDBoF):
     def __init__(
         self,
         feature_sizes: tuple[int, ...],
-        dbof_cluster_size: Annotated[
-            int, "Clusters of the first modality (K); the others have an eighth."
-        ] = 4096,
+        dbof_cluster_size: ClustersEighth = 4096,
         **kwargs,
     ):
         super().__init__(feature_sizes, dbof_cluster_size, **kwargs)
@@ -383,9 +378,7 @@ class LateFusionDBoF(_BagOfFrames):
     def __init__(
         self,
         feature_sizes: tuple[int, ...],
-        dbof_relu: Annotated[
-            bool, "Batch normalisation and relu6 in that layer, in place of a bias."
-        ] = True,
+        dbof_relu: NormedHidden = True,
         **kwargs,
     ):
         super().__init__(feature_sizes, dbof_relu=dbof_relu, **kwargs)
