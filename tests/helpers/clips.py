@@ -5,7 +5,9 @@ import fractions
 import av
 import numpy as np
 
-RATE = 16_000
+from youtube8m.benchmarks.extraction import SAMPLES, write_sound
+
+RATE = SAMPLES
 _FORMATS = {"mpeg4": "yuv420p", "ffv1": "bgr0", "mjpeg": "yuvj420p"}
 
 
@@ -60,10 +62,4 @@ def _write_frames(container, stream, colour, size, times):
 def _write_tone(container, stream, hertz, seconds):
     samples = np.arange(round(seconds * RATE)) / RATE
     wave = (0.5 * np.sin(2 * np.pi * hertz * samples)).astype(np.float32)
-    for start in range(0, len(wave), 1024):
-        part = wave[None, start : start + 1024]
-        frame = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
-        frame.sample_rate, frame.pts = RATE, start
-        frame.time_base = fractions.Fraction(1, RATE)
-        container.mux(stream.encode(frame))
-    container.mux(stream.encode())
+    write_sound(container, stream, wave)

@@ -28,7 +28,7 @@ from youtube8m.extraction.video_records import make_record
 from youtube8m.util.progress import Progress
 
 _CLIPS = 8  # of the whole, when speed is measured
-_RATE, _SAMPLES = 25, 16_000  # frames and samples a second of the clips
+_RATE, SAMPLES = 25, 16_000  # frames and samples a second of the clips
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -166,18 +166,24 @@ def write_clip(path: str, seconds: int, height: int, sound: bool) -> None:
         images.height, images.width, images.pix_fmt = height, width, "yuv420p"
         tone = None
         if sound:
-            tone = container.add_stream("aac", rate=_SAMPLES, layout="mono")
+            tone = container.add_stream("aac", rate=SAMPLES, layout="mono")
         for number in range(seconds * _RATE):
             image = np.roll(pattern, 3 * number, axis=(0, 1))
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             container.mux(images.encode(frame))
         container.mux(images.encode())
         if sound:
-            wave = np.sin(np.arange(seconds * _SAMPLES) / 6).astype(np.float32)
-            for start in range(0, len(wave), 1024):
-                part = wave[None, start : start + 1024]
-                frame = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
-                frame.sample_rate, frame.pts = _SAMPLES, start
-                frame.time_base = fractions.Fraction(1, _SAMPLES)
-                container.mux(tone.encode(frame))
-            container.mux(tone.encode())
+            wave = np.sin(np.arange(seconds * SAMPLES) / 6).astype(np.float32)
+            write_sound(container, tone, wave)
+
+
+def write_sound(container, stream, wave: np.ndarray) -> None:
+    """Encodes all sound of a stream: float32 [n], `SAMPLES` a second."""
+    av = import_av()
+    for start in range(0, len(wave), 1024):
+        part = wave[None, start : start + 1024]
+        frame = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = SAMPLES, start
+        frame.time_base = fractions.Fraction(1, SAMPLES)
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode())

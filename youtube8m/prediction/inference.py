@@ -39,8 +39,6 @@ class Inference:
     Raises UserError if a flag or the data is wrong.
     """
 
-    _compiled = None  # of the first batch
-
     def __init__(self, config: InferenceConfig):
         if config.input_model_tgz:
             path = archive.unpack(config.input_model_tgz, config.untar_model_dir)
@@ -192,11 +190,16 @@ class Inference:
 
     def _find_top(self, batch, allowed=None):
         """(classes, scores) [B, k] of the highest predictions (of allowed classes)."""
-        if self._compiled is None:
-            self._compiled = of_any_size(lambda inputs: self._top(inputs, allowed))
-        return [column.numpy() for column in self._compiled(device_inputs(batch))]
+        inputs = device_inputs(batch)
+        if allowed is not None:
+            inputs["allowed"] = allowed
+        return [column.numpy() for column in self._compiled(inputs)]
 
-    def _top(self, inputs, allowed):
+    @functools.cached_property
+    def _compiled(self):
+        return of_any_size(self._top)
+
+    def _top(self, inputs):
         """As `_find_top`, of tensors.
 
         A prediction is the weighted mean over models of the mean over crops.
@@ -207,8 +210,8 @@ class Inference:
         total = 0.0
         for member, weight in zip(self.members, weights, strict=True):
             predictions = member.predict(inputs)["predictions"]
-            if allowed is not None:
-                predictions = predictions * tf.cast(allowed, tf.float32)
+            if "allowed" in inputs:
+                predictions *= tf.cast(inputs["allowed"], tf.float32)
             if self.crops > 1 or len(weights) > 1:
                 mean = mean_of_crops(predictions, self.crops, cut)
                 predictions = total = total + weight / sum(weights) * mean
