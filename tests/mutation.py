@@ -70,7 +70,7 @@ _PIPELINE = [
 ]
 _RECORDS = [
     "tests/data/reading/test_tfrecord.py",
-    "tests/data/reading/test_tfrecord_messages.py",
+    "tests/data/reading/test_messages.py",
 ]
 _CONFIG = ["tests/config", "-k", "not pinned"]
 _RATINGS = ["tests/evaluation/test_segments.py", "-k", "not told_in_a_line"]
@@ -81,15 +81,23 @@ TESTS = {
     "youtube8m/evaluation/evaluator.py": [*_RUNS, "tests/tools/test_merge_shards.py"],
     "youtube8m/evaluation/segments.py": _RATINGS,
     "youtube8m/data/reading/batch.py": _PIPELINE,
+    "youtube8m/data/reading/buffers.py": _PIPELINE[:1],
     "youtube8m/data/reading/damage.py": [*_RECORDS, *_PIPELINE],
     "youtube8m/data/reading/decoding.py": _PIPELINE[:1],
+    "youtube8m/data/reading/first_records.py": _PIPELINE[1:],
+    "youtube8m/data/reading/frame_decoding.py": [*_PIPELINE[:1], *_RECORDS[1:]],
     "youtube8m/data/reading/frame_sampling.py": [
         "tests/data/reading/test_frame_sampling.py"
     ],
+    "youtube8m/data/reading/messages.py": _RECORDS[1:],
     "youtube8m/data/reading/order.py": ["tests/data/reading/test_order.py"],
     "youtube8m/data/reading/pipeline.py": _PIPELINE[1:],
+    "youtube8m/data/reading/released_crops.py": _PIPELINE[:1],
+    "youtube8m/data/reading/segment_decoding.py": _PIPELINE[:1],
+    "youtube8m/data/reading/shard_files.py": ["tests/data/reading/test_shard_files.py"],
     "youtube8m/data/reading/survey.py": ["tests/data/reading/test_survey.py"],
-    "youtube8m/data/reading/tfrecord.py": _RECORDS,
+    "youtube8m/data/reading/tfrecord.py": _RECORDS[:1],
+    "youtube8m/data/reading/video_decoding.py": _PIPELINE[:1],
     "youtube8m/data/labels/cooccurrence.py": ["tests/data/labels/test_cooccurrence.py"],
     "youtube8m/data/labels/ratings.py": _RATINGS,
     "youtube8m/data/labels/video_labels.py": ["tests/prediction/test_ensemble.py"],

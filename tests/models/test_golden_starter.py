@@ -18,7 +18,7 @@ from tests.helpers.golden import ATOL, assert_close, assert_equal, assert_known
 from tests.helpers.golden_starter import NOISE, build, descriptor, matched, train_step
 from youtube8m.config import DataConfig
 from youtube8m.data.reading.damage import Damage
-from youtube8m.data.reading.decoding import decoder_for
+from youtube8m.data.reading.pipeline import decoder_for
 from youtube8m.layers.inputs import dequantize, frame_mask
 from youtube8m.layers.targets import EPSILON, multi_hot
 from youtube8m.losses import LOSSES, CrossEntropyLoss

@@ -25,9 +25,9 @@ from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.data.labels import ratings
 from youtube8m.data.labels.cooccurrence import CooccurrenceCounts, read_counts
 from youtube8m.data.labels.vocabulary import read_vocabulary
-from youtube8m.data.reading import decoding, tfrecord
+from youtube8m.data.reading import pipeline, tfrecord
 from youtube8m.data.reading.damage import Damage
-from youtube8m.data.reading.tfrecord import RecordError
+from youtube8m.data.reading.messages import RecordError
 from youtube8m.data.writing.records import frame_example, video_example, write_records
 from youtube8m.errors import UserError
 from youtube8m.evaluation import evaluator
@@ -175,12 +175,12 @@ LISTED = RECORDS[2].replace(b"mean_rgb", b"mean\nrgb")  # named in the error
 @example(LISTED, None)
 def test_records(level, record, draw):
     segments = level == "segment"
-    decoder = decoding.decoder_for(LEVELS[level], True, Damage(), segments=segments)
+    decoder = pipeline.decoder_for(LEVELS[level], True, Damage(), segments=segments)
     with an_error_of_ours(RecordError):
         same_as_protobuf(level, record, decoder.parse(record, draw))
     with an_error_of_ours():
         damage = Damage()
-        decoder = decoding.decoder_for(LEVELS[level], True, damage, segments=segments)
+        decoder = pipeline.decoder_for(LEVELS[level], True, damage, segments=segments)
         batch = decode_records(decoder, [record])
         damage.check()
         if level in ("video", "frame", "released crops"):
@@ -220,7 +220,7 @@ def same_as_protobuf(level, record, found):
 @pytest.mark.parametrize("level, record", [("frame", 1), ("segment", 0), ("video", 2)])
 def test_the_parsers_of_records_know_sound_ones(level, record):
     """Else a comparison of what both parse would compare nothing."""
-    decoder = decoding.decoder_for(
+    decoder = pipeline.decoder_for(
         dataclasses.replace(LEVELS[level], num_classes=400),
         True,
         Damage(),

@@ -18,11 +18,8 @@ from tests.helpers import processes
 from tests.helpers.scripts import run
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.data.reading.damage import Damage
-from youtube8m.data.reading.tfrecord import (
-    byte_strings,
-    read_records,
-    split_sequence_example,
-)
+from youtube8m.data.reading.messages import byte_strings, split_sequence_example
+from youtube8m.data.reading.tfrecord import read_records
 from youtube8m.data.writing.records import (
     frame_example,
     quantize,

@@ -9,7 +9,7 @@ from absl.testing import flagsaver
 
 from youtube8m.config import DataConfig
 from youtube8m.data.reading.damage import Damage
-from youtube8m.data.reading.decoding import decoder_for
+from youtube8m.data.reading.pipeline import decoder_for
 from youtube8m.data.reading.tfrecord import read_records
 from youtube8m.errors import UserError
 from youtube8m.tools import convert_mediapipe as tool

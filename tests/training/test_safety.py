@@ -19,8 +19,8 @@ from tests.helpers.training_runs import (
     train,
 )
 from youtube8m.config import ModelConfig, RunConfig
-from youtube8m.data.reading import tfrecord
-from youtube8m.data.reading.decoding import VideoDecoder
+from youtube8m.data.reading import messages
+from youtube8m.data.reading.video_decoding import VideoDecoder
 from youtube8m.data.writing.records import video_example, write_records
 from youtube8m.errors import UserError
 from youtube8m.evaluation.config import EvaluationConfig
@@ -39,7 +39,7 @@ def checkpoints(train_dir):
 
 
 def read_any_floats(self, record, context, name):
-    return tfrecord.floats(record, context[name])
+    return messages.floats(record, context[name])
 
 
 @pytest.mark.parametrize("loop", [1, pytest.param(2, marks=pytest.mark.slow)])

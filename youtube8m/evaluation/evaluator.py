@@ -14,7 +14,7 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m import losses
-from youtube8m.data.reading import tfrecord
+from youtube8m.data.reading import shard_files
 from youtube8m.data.reading.batch import device_inputs, of_any_size
 from youtube8m.errors import UserError, reason
 from youtube8m.evaluation.config import EvaluationConfig
@@ -205,7 +205,7 @@ class Evaluator:
         if is_copy or not config.keep_best or config.num_shards > 1:
             return None
         name = BEST[config.segment_labels]
-        measured_on = f"{tfrecord.digest(self.shards.paths)} --top_k={config.top_k}"
+        measured_on = f"{shard_files.digest(self.shards.paths)} --top_k={config.top_k}"
         best = BestCheckpoints(self.directory, config.keep_best, name, measured_on)
         return best if self._keep_or_warn(best.copy, prefix) else None
 

@@ -21,7 +21,8 @@ from youtube8m.config.provenance import (
     made_of_shards,
 )
 from youtube8m.data.reading.batch import input_signature
-from youtube8m.data.reading.pipeline import Shards, UnfitRecords
+from youtube8m.data.reading.first_records import UnfitRecords
+from youtube8m.data.reading.pipeline import Shards
 from youtube8m.data.reading.tensorflow_pipeline import open_shards
 from youtube8m.errors import UserError
 from youtube8m.layers.inputs import as_floats, join_frames

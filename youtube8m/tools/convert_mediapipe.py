@@ -21,7 +21,8 @@ from youtube8m.cli import flags
 from youtube8m.config.fields import NEEDED, Config, flag, split_list
 from youtube8m.data.labels.vocabulary import read_vocabulary
 from youtube8m.data.reading.damage import Damage
-from youtube8m.data.reading.tfrecord import RecordError, distinct, find_by_glob
+from youtube8m.data.reading.messages import RecordError
+from youtube8m.data.reading.shard_files import distinct, find_by_glob
 from youtube8m.data.writing import mediapipe
 from youtube8m.data.writing.records import record_file
 from youtube8m.errors import UserError

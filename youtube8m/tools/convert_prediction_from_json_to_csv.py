@@ -18,7 +18,7 @@ from absl import logging
 from youtube8m import cli
 from youtube8m.cli import flags
 from youtube8m.config.fields import NEEDED, Config, flag
-from youtube8m.data.reading.tfrecord import find_shards
+from youtube8m.data.reading.shard_files import find_shards
 from youtube8m.errors import UserError
 from youtube8m.prediction.submission import IDS, VIDEO_HEADER
 from youtube8m.util.files import replacing, require_other_file

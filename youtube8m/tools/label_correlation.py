@@ -17,7 +17,7 @@ from youtube8m.config.data import KeysConfig
 from youtube8m.config.fields import NEEDED, flag
 from youtube8m.data.labels.cooccurrence import CooccurrenceCounts
 from youtube8m.data.labels.video_labels import read_labels
-from youtube8m.data.reading.tfrecord import find_shards
+from youtube8m.data.reading.shard_files import find_shards
 from youtube8m.util.files import require_other_file
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tests.helpers.decoding import decode_records
 from youtube8m.config import DataConfig
-from youtube8m.data.reading import decoding, frame_sampling
+from youtube8m.data.reading import buffers, frame_sampling, pipeline
 from youtube8m.data.reading.batch import batch_signature, record_signature
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.writing.records import frame_example, video_example
@@ -50,7 +50,7 @@ def means(rng, sizes=(4, 2)):
 def decode(config, examples, labels=True, damage=None, draws=None, crop_starts=()):
     damage = damage or Damage(strict=True)
     segments = config.__class__ is SegmentConfig
-    decoder = decoding.decoder_for(config, labels, damage, crop_starts, segments)
+    decoder = pipeline.decoder_for(config, labels, damage, crop_starts, segments)
     serialized = [
         e if isinstance(e, bytes) else e.SerializeToString() for e in examples
     ]
@@ -441,7 +441,7 @@ def test_the_largest_label_is_in_range():
 
 
 def test_buffers_are_aligned_and_shaped():
-    pool = decoding.BufferPool()
+    pool = buffers.BufferPool()
     for shape, dtype in (
         ((3, 5), np.uint8),
         ((7, 2, 3), np.float32),
@@ -459,7 +459,7 @@ def overlap(first, second):
 
 
 def test_buffers_in_use_are_not_handed_out():
-    pool = decoding.BufferPool()
+    pool = buffers.BufferPool()
     held = [pool.empty((50,), np.uint8) for _ in range(4)]
     for index, array in enumerate(held):
         assert not any(overlap(array, other) for other in held[:index])
@@ -474,7 +474,7 @@ def test_buffers_in_use_are_not_handed_out():
 
 
 def test_released_buffers_are_used_again_and_grow():
-    pool = decoding.BufferPool()
+    pool = buffers.BufferPool()
     array = pool.empty((50,), np.uint8)
     address = array.ctypes.data
     del array
@@ -488,7 +488,7 @@ def test_released_buffers_are_used_again_and_grow():
 
 def test_batches_held_by_the_user_stay_as_they_were():
     rng = np.random.default_rng(6)
-    decoder = decoding.decoder_for(FRAME, True, Damage(strict=True))
+    decoder = pipeline.decoder_for(FRAME, True, Damage(strict=True))
     held = []
     for index in range(12):
         content = [frames(rng, int(rng.integers(1, 9))) for _ in range(3)]

@@ -8,7 +8,7 @@ import pytest
 from tests.helpers import golden
 from tests.helpers.decoding import decode_records
 from youtube8m.config import DataConfig
-from youtube8m.data.reading import decoding
+from youtube8m.data.reading import pipeline
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.writing.records import frame_example
 from youtube8m.layers.inputs import dequantize
@@ -33,7 +33,7 @@ def config(case, interval, start, released_crops=True):
 def decode(config, quantized):
     rgb, audio = np.split(quantized, config.feature_sizes[:1], axis=1)
     record = frame_example("v", [], {"rgb": rgb, "audio": audio}).SerializeToString()
-    decoder = decoding.decoder_for(config, True, Damage(strict=True))
+    decoder = pipeline.decoder_for(config, True, Damage(strict=True))
     batch = decode_records(decoder, [record])
     return batch["frames"][0], batch["num_frames"]
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from tests.helpers.decoding import decode_records
 from youtube8m.config import DataConfig
-from youtube8m.data.reading import decoding, tfrecord
+from youtube8m.data.reading import messages, pipeline, tfrecord
 from youtube8m.data.reading.damage import Damage
+from youtube8m.data.reading.messages import RecordError
 from youtube8m.data.reading.skeletons import Skeletons
-from youtube8m.data.reading.tfrecord import RecordError
 from youtube8m.errors import OneLineError, UserError
 
 CONFIG = DataConfig(("a", "b"), (2, 1), num_classes=300)
@@ -96,7 +96,7 @@ RECORDS = {
 
 
 def new_decoder(labels=True, damage=None, ids=None, config=CONFIG):
-    return decoding.decoder_for(config, labels, damage or Damage(), ids=ids)
+    return pipeline.decoder_for(config, labels, damage or Damage(), ids=ids)
 
 
 def outcome(decoder, data):
@@ -116,7 +116,7 @@ def same(decoder, data, labels=True):
 @pytest.fixture
 def walked(monkeypatch):
     """The records that are walked from here on."""
-    found, split = [], tfrecord.split_sequence_example
+    found, split = [], messages.split_sequence_example
 
     def spy(data):
         found.append(bytes(data))

@@ -7,8 +7,8 @@ import tensorflow as tf
 from tests.helpers import golden
 from youtube8m.config import DataConfig
 from youtube8m.data.reading.damage import Damage
-from youtube8m.data.reading.decoding import decoder_for
-from youtube8m.data.reading.tfrecord import RecordError
+from youtube8m.data.reading.messages import RecordError
+from youtube8m.data.reading.pipeline import decoder_for
 from youtube8m.data.writing import mediapipe
 from youtube8m.data.writing.records import quantize, write_records
 from youtube8m.errors import UserError

@@ -9,7 +9,7 @@ import shutil
 
 from tests.helpers.fuzz_commands import oddities, warm
 from tests.helpers.fuzz_commands.oddities import CLASSES, SIZE
-from youtube8m.data.reading import tfrecord
+from youtube8m.data.reading import messages, tfrecord
 from youtube8m.data.reading.damage import Damage
 from youtube8m.prediction.formats import CSV, find_format
 from youtube8m.prediction.row_files import PredictionRows, read_rows
@@ -351,8 +351,8 @@ def extract(example: Example) -> None:
         if name.startswith("descriptors"):
             path = os.path.join(folder, name)
             for _, one in tfrecord.read_records(path, Damage(strict=True)):
-                context, _ = tfrecord.split_sequence_example(one)
-                found += tfrecord.byte_strings(one, context["id"])
+                context, _ = messages.split_sequence_example(one)
+                found += messages.byte_strings(one, context["id"])
     if labels:
         for one in data.records:
             one.sound = one.sound and one.labelled

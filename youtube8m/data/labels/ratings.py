@@ -16,7 +16,7 @@ from absl import logging
 
 from youtube8m.config import DataConfig
 from youtube8m.data.labels.video_labels import decoded
-from youtube8m.data.reading import decoding, tfrecord
+from youtube8m.data.reading import decoding, messages, shard_files
 from youtube8m.data.reading.damage import Damage
 from youtube8m.errors import UserError
 from youtube8m.util.files import local_path, replacing
@@ -35,7 +35,7 @@ class RatingDecoder(decoding.Decoder):
     """Decodes the ratings of a record, each an example, without its frames."""
 
     def parse(self, record, draw=None):
-        context, _ = tfrecord.split_sequence_example(record)
+        context, _ = messages.split_sequence_example(record)
         video = self._read_id(record, context)
         ratings = zip(*self._read_ratings(record, context), strict=True)
         return [{"id": video, "rating": rating} for rating in ratings]
@@ -63,7 +63,7 @@ def read_ratings(
     """
     cache = cache and local_path(cache, _CACHE_FLAG)
     cached = cache and os.path.exists(cache)
-    paths = tfrecord.find_shards(pattern, flag) if pattern or not cached else []
+    paths = shard_files.find_shards(pattern, flag) if pattern or not cached else []
     if cached:
         return _read_cache(cache, num_classes, paths, id_key)
     damage = Damage()
@@ -100,7 +100,7 @@ def _add(ratings, class_id, segment, present):
 
 def _digest(paths, id_key):
     """Of the shards, and of where their ids are if that is given."""
-    return tfrecord.digest(paths, *([id_key] if id_key else []))
+    return shard_files.digest(paths, *([id_key] if id_key else []))
 
 
 def _write_cache(path, ratings, digest):

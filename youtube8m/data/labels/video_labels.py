@@ -9,7 +9,7 @@ import numpy as np
 
 from youtube8m.config import DataConfig
 from youtube8m.config.data import KeysConfig
-from youtube8m.data.reading import decoding, order, tfrecord
+from youtube8m.data.reading import decoding, messages, order, shard_files, tfrecord
 from youtube8m.data.reading.damage import Damage
 from youtube8m.errors import UserError
 from youtube8m.util.progress import Progress
@@ -20,7 +20,7 @@ class LabelDecoder(decoding.Decoder):
     """Decodes `id` and `labels`."""
 
     def parse(self, record, draw=None):
-        context, _ = tfrecord.split_sequence_example(record)
+        context, _ = messages.split_sequence_example(record)
         return [self._read_context(record, context)]
 
 
@@ -34,7 +34,7 @@ def read_labels(
 
     Raises UserError if no file matches, no record has labels, or a label is too high.
     """
-    paths = tfrecord.find_shards(pattern, flag)
+    paths = shard_files.find_shards(pattern, flag)
     keys = keys or KeysConfig()
     data = DataConfig(
         num_classes=num_classes, labels_key=keys.labels_key, id_key=keys.id_key

@@ -29,11 +29,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
-from youtube8m import schema
 from youtube8m.config import DataConfig
-from youtube8m.data.reading import decoding, dtypes, frame_sampling, order, tfrecord
+from youtube8m.data.reading import frame_sampling, order, shard_files, tfrecord
 from youtube8m.data.reading.batch import (
     pad_examples,
     record_signature,
@@ -41,10 +39,15 @@ from youtube8m.data.reading.batch import (
     without_position,
 )
 from youtube8m.data.reading.damage import Damage
+from youtube8m.data.reading.decoding import Decoder
+from youtube8m.data.reading.first_records import probe
+from youtube8m.data.reading.frame_decoding import FrameDecoder
+from youtube8m.data.reading.released_crops import ReleasedCropDecoder
+from youtube8m.data.reading.segment_decoding import SegmentDecoder
 from youtube8m.data.reading.tfrecord import Location
+from youtube8m.data.reading.video_decoding import VideoDecoder
 from youtube8m.errors import UserError
 
-_PROBED_RECORDS = 8
 # Batches decoded side by side: more than four wait for Python's lock.
 _DECODERS = max(1, min((os.cpu_count() or 1) // 2, 4))
 _FILE_BITS, _INDEX_BITS = 20, 28  # of a record's number; the other bits are its epoch
@@ -58,8 +61,25 @@ _PLAN = (_LOCATIONS, tf.TensorSpec([len(START)], tf.int64))  # records, position
 _ITERATIONS: weakref.WeakSet[Iterator] = weakref.WeakSet()
 
 
-class UnfitRecords(UserError):
-    """None of the first records has what the config says."""
+def decoder_for(
+    config: DataConfig,
+    labels: bool,
+    damage: Damage,
+    crop_starts: tuple[int, ...] = (),
+    segments: bool = False,
+    ids: re.Pattern[bytes] | None = None,
+) -> Decoder:
+    """The decoder of the records that `config` describes, or of their segments.
+
+    Args:
+      ids: what the ids of usable records match, as a whole; None: any id.
+    """
+    if segments:
+        return SegmentDecoder(config, labels, damage, ids)
+    if not config.frame_features:
+        return VideoDecoder(config, labels, damage, ids)
+    kind = ReleasedCropDecoder if config.released_crops else FrameDecoder
+    return kind(config, labels, damage, ids, crop_starts=crop_starts)
 
 
 @dataclasses.dataclass
@@ -100,18 +120,18 @@ class Shards:
         """
         if segments:
             config = config.of_segments()
-        decoder = decoding.decoder_for(config, labels, Damage(), (), segments, ids)
-        globs = tfrecord.find_by_glob(pattern, flag)
-        paths = tfrecord.distinct(itertools.chain(*globs))
+        decoder = decoder_for(config, labels, Damage(), (), segments, ids)
+        globs = shard_files.find_by_glob(pattern, flag)
+        paths = shard_files.distinct(itertools.chain(*globs))
         sizes, examples = [], []
         for found in globs:
-            records, counts = _probe(found, decoder, cls.first_records)
+            records, counts = probe(found, decoder, cls.first_records)
             sizes += map(len, records)
             examples += counts
         if not sizes:
             raise UserError(f"{paths[0]}: holds no records, nor does any other file")
         size, mean = sum(sizes) // len(sizes), sum(examples) / len(examples)
-        file_bytes = [tfrecord.file_size(path) for path in paths]
+        file_bytes = [shard_files.file_size(path) for path in paths]
         damage = Damage(strict)
         return cls(paths, config, damage, labels, segments, size, mean, file_bytes, ids)
 
@@ -246,9 +266,7 @@ class Shards:
         run that is resumed draws the same again.
         """
         config, labels, segments = self.config, self.labels, self.segments
-        decoder = decoding.decoder_for(
-            config, labels, self.damage, starts, segments, self.ids
-        )
+        decoder = decoder_for(config, labels, self.damage, starts, segments, self.ids)
         signature = record_signature(config, labels, segments)
 
         def plan():
@@ -332,94 +350,3 @@ def close_all() -> None:
     for batches in list(_ITERATIONS):
         with contextlib.suppress(ValueError):  # it is running in another thread
             batches.close()
-
-
-def _probe(paths, decoder, first_records):
-    """(first records, number of examples of each that is usable).
-
-    They are those of the first file that has any; damage, and files that are empty,
-    are left to the pipeline.
-    """
-    problem = None
-    for path in paths:
-        damage = Damage(strict=True)  # which logs nothing
-        records = first_records(path, damage, _PROBED_RECORDS)
-        if records:
-            return records, _count_examples(path, records, decoder)
-        what = min(damage.reports[path], default="is empty")
-        if "cannot be read" in what:
-            raise UserError(f"{path}: {what}")
-        if what != "is empty":
-            problem = problem or UserError(
-                f"{path}: not a TFRecord file (or all of it is damaged); expected the "
-                "shards of YouTube-8M or AudioSet, or files written alike"
-                f"{tfrecord.advice_on(path)}"
-            )
-    if problem:
-        raise problem
-    return [], []
-
-
-def _count_examples(path, records, decoder):
-    """The number of examples of each usable record. Raises if none is."""
-    parsed, problems = [], []
-    for index, record in enumerate(records):
-        try:
-            parsed.append(decoder.parse(record))
-        except (decoding.RecordError, UserError) as error:
-            problems.append(UnfitRecords(f"{path}: record {index} {error}"))
-    if not parsed:
-        raise problems[0]
-    _warn_of_unmeant(path, decoder.config, list(itertools.chain(*parsed)))
-    return [len(examples) for examples in parsed]
-
-
-def _warn_of_unmeant(path, config, examples):
-    """Warns of first examples that can be read, but can hardly be meant."""
-    if examples and all(map(decoding.is_unlabelled, examples)):
-        logging.warning(
-            "%s: none of the first %d records has a label", path, len(examples)
-        )
-    first = f"{path}: the first {len(examples)} records"
-    if len(examples) == _PROBED_RECORDS and config.num_classes > 1:
-        for name in ("labels", "id"):
-            found = [e[name] for e in examples if name in e and "rated" not in e]
-            if len(found) > 1 and found[0] and found.count(found[0]) == len(found):
-                logging.warning("%s have the same %s, %r", first, name, found[0])
-    for feature, parts in _features(config, examples):
-        if feature.per_frame and feature.stored == schema.BYTES:
-            _warn_of_floats(path, feature.name, np.concatenate(parts))
-        value = parts[0].flat[0]
-        same = all((part == value).all() for part in parts)
-        if same and len(parts) > 1 and parts[0].size > 1:
-            message = "%s have %s everywhere in feature %r"
-            logging.warning(message, first, value, feature.name)
-
-
-def _features(config, examples):
-    """Pairs of a feature and its values in each example, [T, size] or [size]."""
-    if not examples or config.released_crops:  # these are all side by side
-        return
-    if config.frame_features:
-        rows = zip(*(example["frames"] for example in examples), strict=True)
-        for feature, parts in zip(config.features, rows, strict=True):
-            yield feature, [dtypes.as_values(part, feature.dtype) for part in parts]
-    else:
-        ends = np.cumsum(config.feature_sizes)[:-1]
-        parts = (np.split(example["features"], ends) for example in examples)
-        yield from zip(config.features, zip(*parts, strict=True), strict=True)
-
-
-def _warn_of_floats(path, name, rows):
-    """Warns if bytes [n, size], of which each is read as a value, are floats."""
-    kind, sure = dtypes.guess(rows)
-    if kind != schema.BYTES and sure:
-        logging.warning(
-            "%s: feature %r looks like %s values, of which each byte is read as a "
-            "value; give --feature_dtypes=%s, and the number of such values as "
-            "--feature_sizes",
-            path,
-            name,
-            kind,
-            kind,
-        )

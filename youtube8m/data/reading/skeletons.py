@@ -17,7 +17,7 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from youtube8m.data.reading.tfrecord import Buffer, Span
+from youtube8m.data.reading.messages import Buffer, Span
 
 _START = 8  # bytes that tell the first key; no value begins in them
 # To learn one takes as long as to walk a record: where all differ, it must end.

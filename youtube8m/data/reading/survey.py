@@ -14,11 +14,11 @@ import numpy as np
 
 from youtube8m import schema
 from youtube8m.config import DataConfig
-from youtube8m.data.reading import dtypes, layouts, tfrecord
+from youtube8m.data.reading import dtypes, layouts, messages, shard_files
 from youtube8m.data.reading.damage import Damage
+from youtube8m.data.reading.messages import RecordError
 from youtube8m.data.reading.pipeline import Shards
 from youtube8m.data.reading.tensorflow_pipeline import TensorFlowShards, compression
-from youtube8m.data.reading.tfrecord import RecordError
 
 _FIRST_RECORDS = 8  # of each glob
 _JUDGED_FRAMES = 64  # of each record, by whose look types are told apart
@@ -140,7 +140,7 @@ class Survey:
         Raises:
           RecordError: it is no Example and no SequenceExample.
         """
-        context, feature_lists = tfrecord.split_sequence_example(record)
+        context, feature_lists = messages.split_sequence_example(record)
         for name in filter(layouts.may_be_feature, feature_lists):
             self._add_frames(name, record, feature_lists[name])
         for name in filter(layouts.may_be_feature, context):
@@ -150,7 +150,7 @@ class Survey:
                 feature.add(kind, lengths, rows)
         for key in self._labels_keys:
             if key in context:
-                labels = _read(tfrecord.integers, record, context[key])
+                labels = _read(messages.integers, record, context[key])
                 self.labelled += bool(labels)
                 self.highest_label = max(self.highest_label, *labels, -1)
                 break
@@ -163,7 +163,7 @@ class Survey:
 
     def _add_frames(self, name, record, feature_list):
         kinds, lengths, rows = set(), [], []
-        for span in tfrecord.frames(record, feature_list):
+        for span in messages.frames(record, feature_list):
             kind, found, strings = _values(record, span)
             kinds.add(kind)
             lengths += found
@@ -192,7 +192,7 @@ def survey(
       UserError: a glob matches no file.
     """
     found = Survey(config=config or DataConfig())
-    for shards in tfrecord.find_by_glob(pattern, flag):
+    for shards in shard_files.find_by_glob(pattern, flag):
         read = functools.partial(_records_in, count=first)
         records = itertools.chain.from_iterable(map(read, shards))
         for record in itertools.islice(records, first):
@@ -221,13 +221,13 @@ def _values(record, span):
 
     ("", [], []) of one with several byte strings, or other values.
     """
-    kind = tfrecord.kind_of(record, span)
+    kind = messages.kind_of(record, span)
     if kind == "bytes_list":
-        strings = _read(tfrecord.byte_strings, record, span)
+        strings = _read(messages.byte_strings, record, span)
         if len(strings) == 1:
             return kind, [len(strings[0])], strings
     elif kind == schema.FLOAT_LIST:
-        values = _read(tfrecord.floats, record, span)
+        values = _read(messages.floats, record, span)
         return kind, [len(values)] * bool(len(values)), []
     return "", [], []
 

@@ -19,7 +19,13 @@ import tensorflow as tf
 
 from youtube8m import schema
 from youtube8m.config import DataConfig
-from youtube8m.data.reading import decoding, order, parsing_ops, tfrecord
+from youtube8m.data.reading import (
+    frame_decoding,
+    messages,
+    order,
+    parsing_ops,
+    tfrecord,
+)
 from youtube8m.data.reading.batch import pad_examples, share_examples
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.reading.pipeline import START, WHOLE, Shards
@@ -69,12 +75,12 @@ class TensorFlowShards(Shards):
         return self.config
 
     def _as_stored(self, record):
-        context, feature_lists = tfrecord.split_sequence_example(record)
+        context, feature_lists = messages.split_sequence_example(record)
         stored = []
         for feature in self.config.features:
             found = feature_lists if feature.per_frame else context
             span = found.get(feature.name, (0, 0))
-            as_list = decoding.is_float_list(record, feature, span)
+            as_list = frame_decoding.is_float_list(record, feature, span)
             stored.append(schema.FLOAT_LIST if as_list else feature.dtype)
         return dataclasses.replace(self.config, feature_dtypes=tuple(stored))
 

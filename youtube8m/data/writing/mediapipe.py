@@ -23,12 +23,8 @@ from google.protobuf.message import DecodeError
 
 from youtube8m import schema
 from youtube8m.data.reading.damage import Damage
-from youtube8m.data.reading.tfrecord import (
-    HEADER,
-    RecordError,
-    read_records,
-    sound_length,
-)
+from youtube8m.data.reading.messages import RecordError
+from youtube8m.data.reading.tfrecord import HEADER, read_records, sound_length
 from youtube8m.data.writing.records import frame_example, quantize
 from youtube8m.errors import UserError
 from youtube8m.util.text import decode_id

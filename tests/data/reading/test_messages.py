@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from youtube8m.data.reading import tfrecord
-from youtube8m.data.reading.tfrecord import RecordError
+from youtube8m.data.reading import frame_decoding, messages
+from youtube8m.data.reading.messages import RecordError
 
 READERS = {
-    "bytes_list": tfrecord.byte_strings,
-    "float_list": tfrecord.floats,
-    "int64_list": tfrecord.integers,
+    "bytes_list": messages.byte_strings,
+    "float_list": messages.floats,
+    "int64_list": messages.integers,
 }
 
 
@@ -75,9 +75,9 @@ def check_rows(record, span, feature_list):
         expected = expected_rows(feature_list, size)
         if expected is None:
             with pytest.raises(RecordError, match=f"where {size} belong"):
-                tfrecord.byte_rows(record, span, size)
+                frame_decoding.byte_rows(record, span, size)
         else:
-            found = tfrecord.byte_rows(record, span, size)
+            found = frame_decoding.byte_rows(record, span, size)
             assert found.dtype == np.uint8
             np.testing.assert_array_equal(found, expected)
 
@@ -100,7 +100,7 @@ def test_random_sequence_examples_are_read_as_by_protobuf():
     for _ in range(150):
         example = random_sequence_example(rng)
         record = example.SerializeToString()  # map order is left to chance
-        context, lists = tfrecord.split_sequence_example(record)
+        context, lists = messages.split_sequence_example(record)
         check_context(record, context, example.context.feature)
         assert lists.keys() == example.feature_lists.feature_list.keys()
         for name, feature_list in example.feature_lists.feature_list.items():
@@ -112,13 +112,13 @@ def test_examples_split_into_features_alone():
     for _ in range(50):
         features = random_sequence_example(rng).context
         record = tf.train.Example(features=features).SerializeToString()
-        context, lists = tfrecord.split_sequence_example(record)
+        context, lists = messages.split_sequence_example(record)
         assert lists == {}
         check_context(record, context, features.feature)
 
 
 def test_an_empty_message_holds_nothing():
-    assert tfrecord.split_sequence_example(b"") == ({}, {})
+    assert messages.split_sequence_example(b"") == ({}, {})
 
 
 def context_of(feature: bytes):
@@ -139,14 +139,14 @@ def test_packed_and_unpacked_numbers(packed):
         integer_list = b"".join(varint(1 << 3) + value for value in encoded)
         float_list = b"".join(varint(1 << 3 | 5) + f.tobytes() for f in floats)
     for number, payload, reader, expected in (
-        (3, integer_list, tfrecord.integers, values),
-        (2, float_list, tfrecord.floats, floats.tolist()),
+        (3, integer_list, messages.integers, values),
+        (2, float_list, messages.floats, floats.tolist()),
     ):
         record = context_of(field(number, payload))
         parsed = tf.train.SequenceExample.FromString(record).context.feature["x"]
         kind = parsed.WhichOneof("kind")
         assert list(getattr(parsed, kind).value) == expected  # the oracle agrees
-        context, _ = tfrecord.split_sequence_example(record)
+        context, _ = messages.split_sequence_example(record)
         assert list(reader(record, context["x"])) == expected
 
 
@@ -155,17 +155,17 @@ def test_integers_of_more_than_64_bits_lose_the_excess_as_in_protobuf():
     record = context_of(field(3, field(1, too_long)))
     parsed = tf.train.SequenceExample.FromString(record)
     assert list(parsed.context.feature["x"].int64_list.value) == [-1]
-    context, _ = tfrecord.split_sequence_example(record)
-    assert tfrecord.integers(record, context["x"]) == [-1]
+    context, _ = messages.split_sequence_example(record)
+    assert messages.integers(record, context["x"]) == [-1]
 
 
 def test_values_of_another_wire_type_are_refused():
     """A number where a string belongs must not be taken for its bytes."""
     as_varint, as_fixed64 = b"\x08\x05", b"\x09" + bytes(8)
-    for number, reader in ((1, tfrecord.byte_strings), (2, tfrecord.floats)):
+    for number, reader in ((1, messages.byte_strings), (2, messages.floats)):
         for value in (as_varint, as_fixed64):
             record = context_of(field(number, value))
-            context, _ = tfrecord.split_sequence_example(record)
+            context, _ = messages.split_sequence_example(record)
             with pytest.raises(RecordError, match="not a valid"):
                 reader(record, context["x"])
 
@@ -185,9 +185,9 @@ def test_unknown_fields_are_passed_over():
         noise + field(1, noise + field(1, entry)) + field(2, field(1, feature_list))
     )
     tf.train.SequenceExample.FromString(record)  # valid to protobuf, too
-    context, lists = tfrecord.split_sequence_example(record)
-    assert tfrecord.byte_strings(record, context["id"]) == [b"v"]
-    rows = tfrecord.byte_rows(record, lists["rgb"], 4)
+    context, lists = messages.split_sequence_example(record)
+    assert messages.byte_strings(record, context["id"]) == [b"v"]
+    rows = frame_decoding.byte_rows(record, lists["rgb"], 4)
     assert rows.tolist() == [list(b"four")] * 2
 
 
@@ -199,8 +199,8 @@ def test_the_last_of_two_entries_of_one_key_counts():
     for record in (field(1, b"".join(entries)), b"".join(field(1, e) for e in entries)):
         parsed = tf.train.SequenceExample.FromString(record).context.feature["x"]
         assert list(parsed.bytes_list.value) == [b"last"]
-        context, _ = tfrecord.split_sequence_example(record)
-        assert tfrecord.byte_strings(record, context["x"]) == [b"last"]
+        context, _ = messages.split_sequence_example(record)
+        assert messages.byte_strings(record, context["x"]) == [b"last"]
 
 
 def test_a_frame_of_several_strings_is_refused():
@@ -208,9 +208,9 @@ def test_a_frame_of_several_strings_is_refused():
     row = example.feature_lists.feature_list["rgb"].feature.add()
     row.bytes_list.value.extend([b"ab", b"cd"])
     record = example.SerializeToString()
-    _, lists = tfrecord.split_sequence_example(record)
+    _, lists = messages.split_sequence_example(record)
     with pytest.raises(RecordError, match="no single value"):
-        tfrecord.byte_rows(record, lists["rgb"], 2)
+        frame_decoding.byte_rows(record, lists["rgb"], 2)
 
 
 def test_uniform_frames_are_views_of_the_record():
@@ -219,13 +219,13 @@ def test_uniform_frames_are_views_of_the_record():
         rows = example.feature_lists.feature_list["rgb"].feature
         rows.add().bytes_list.value.append(frame)
     record = example.SerializeToString()
-    _, lists = tfrecord.split_sequence_example(record)
-    rows = tfrecord.byte_rows(record, lists["rgb"], 3)
+    _, lists = messages.split_sequence_example(record)
+    rows = frame_decoding.byte_rows(record, lists["rgb"], 3)
     assert np.shares_memory(rows, np.frombuffer(record, np.uint8))
 
 
 def read_everything(record):
-    context, lists = tfrecord.split_sequence_example(record)
+    context, lists = messages.split_sequence_example(record)
     for reader in READERS.values():
         for span in context.values():
             try:
@@ -233,7 +233,7 @@ def read_everything(record):
             except RecordError:
                 continue
     for span in lists.values():
-        tfrecord.byte_rows(record, span, 7)
+        frame_decoding.byte_rows(record, span, 7)
 
 
 def sample_record(rng):
@@ -272,6 +272,6 @@ def test_damaged_messages_give_a_result_or_a_record_error():
 def test_huge_declared_lengths_are_refused_without_being_allocated(length):
     for start in (b"\x0a", b"\x12", field(1, b"")[:1] + b"\x0a\x0a"):
         with pytest.raises(RecordError, match="cut short|not a valid"):
-            tfrecord.split_sequence_example(start + varint(length) + b"abc")
+            messages.split_sequence_example(start + varint(length) + b"abc")
     with pytest.raises(RecordError, match="not a valid"):
-        tfrecord.split_sequence_example(b"\x0a" + b"\xff" * 11)
+        messages.split_sequence_example(b"\x0a" + b"\xff" * 11)
