@@ -111,6 +111,9 @@ TESTS = {
     "youtube8m/prediction/inference.py": _RUNS[::-1],
     "youtube8m/prediction/predictor.py": _RUNS[::-1],
     "youtube8m/prediction/segmentation.py": ["tests/prediction/test_segmentation.py"],
+    "youtube8m/prediction/segment_ranking.py": [
+        "tests/prediction/test_segment_ranking.py"
+    ],
     "youtube8m/prediction/submission.py": [
         "tests/prediction/test_submission.py",
         "tests/prediction/test_ensemble.py",

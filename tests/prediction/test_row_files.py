@@ -12,7 +12,9 @@ from absl.testing import flagsaver
 
 from youtube8m.errors import UserError
 from youtube8m.prediction import row_files, submission, writer
+from youtube8m.prediction.predictions import Predictions
 from youtube8m.prediction.row_files import PredictionRows, open_predictions
+from youtube8m.prediction.segment_ranking import SegmentRanking
 from youtube8m.tools import ensemble, merge_shards
 
 ROWS = [("a", [3, 1], [0.5, 0.25]), ("b\udcff", [2], [1.0]), ("c", [0, 3], [0.75, 0.5])]
@@ -28,7 +30,7 @@ def predictions(rows, starts=None):
         scores[row, : len(labels)] = confidences
     ids, videos = [row[0] for row in rows], np.arange(len(rows))
     scores = scores.astype(np.float32)
-    return writer.Predictions(ids, videos, starts, classes.astype(int), scores, listed)
+    return Predictions(ids, videos, starts, classes.astype(int), scores, listed)
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def write(tmp_path):
 
     def write(name, rows, starts=None):
         path, form = tmp_path / name, name.partition(".")[2]
-        ranking = None if starts is None else submission.SegmentRanking(None, 1)
+        ranking = None if starts is None else SegmentRanking(None, 1)
         with path.open("wb") as file, writer.open_writer(form, file, ranking) as out:
             if rows:
                 out.add(predictions(rows, starts))

@@ -1,4 +1,4 @@
-"""CSV rows and segment rankings, and files that are whole or absent."""
+"""CSV rows, and files that are whole or absent."""
 
 import os
 import stat
@@ -9,6 +9,7 @@ import pytest
 
 from youtube8m.errors import UserError
 from youtube8m.prediction import submission
+from youtube8m.prediction.segment_ranking import SegmentRanking
 from youtube8m.util.files import replacing, replacing_directory, require_writable
 
 
@@ -27,7 +28,7 @@ def test_scores_of_parts_are_read_as_they_were_written(tmp_path):
             scores[-1] * np.float32(0.9),
         ]
     names = [f"v{n}" for n in range(len(scores))]
-    ranking = submission.SegmentRanking(np.ones(1, bool), len(scores))
+    ranking = SegmentRanking(np.ones(1, bool), len(scores))
     numbers, zeros = np.arange(len(scores)), np.zeros((len(scores), 1), int)
     ranking.add(names, numbers, zeros[:, 0], zeros, np.array(scores)[:, None])
     path = tmp_path / "part.csv"
@@ -40,87 +41,6 @@ def test_scores_of_parts_are_read_as_they_were_written(tmp_path):
     assert dict(zip(found, read, strict=True)) == {
         f"{name}:0": score for name, score in zip(names, scores, strict=True)
     }
-
-
-def test_of_equal_segments_the_one_added_first_is_listed_first():
-    """In one call and in several, and where the list is cut."""
-    tied = [
-        (["a", "b"], [1, 0, 1], [5, 0, 0], [[1], [1], [1]], [[0.5], [0.5], [0.5]]),
-        (["c"], [0, 0], [0, 5], [[1], [1]], [[0.5], [0.9]]),
-        (["d"], [0], [0], [[1]], [[0.5]]),
-    ]
-    assert ranking_of(tied) == ["1,c:5 b:5 a:0 b:0 c:0 d:0\n"]
-    assert ranking_of(tied, max_per_class=3) == ["1,c:5 b:5 a:0\n"]
-
-
-def ranking_of(scored, allowed=None, max_per_class=100):
-    allowed = np.ones(4, bool) if allowed is None else allowed
-    ranking = submission.SegmentRanking(allowed, max_per_class)
-    for names, videos, starts, classes, scores in scored:
-        arrays = map(np.array, (videos, starts, classes, scores))
-        ranking.add(names, *arrays)
-    return list(ranking.lines())
-
-
-SCORED = [
-    (["a", "b"], [0, 0, 1], [0, 5, 0], [[1, 2], [1, 3], [2, 1]],
-     [[0.9, 0.1], [0.8, 0.7], [0.6, 0.5]]),
-    (["c"], [0], [10], [[1, 0]], [[0.85, 0.2]]),
-]  # fmt: skip
-
-
-def test_segments_fall_by_confidence_within_each_class():
-    assert ranking_of(SCORED) == [
-        "0,c:10\n",
-        "1,a:0 c:10 a:5 b:0\n",
-        "2,b:0 a:0\n",
-        "3,a:5\n",
-    ]
-
-
-def test_only_allowed_classes_and_the_best_segments_are_listed():
-    allowed = np.array([False, True, False, True])
-    assert ranking_of(SCORED, allowed, 2) == ["1,a:0 c:10\n", "3,a:5\n"]
-
-
-def test_compacting_on_the_way_changes_nothing(monkeypatch):
-    expected = ranking_of(SCORED, max_per_class=3)
-    monkeypatch.setattr(submission, "_COMPACT_AT", 2)
-    assert ranking_of(SCORED, max_per_class=3) == expected
-
-
-def test_no_segment_gives_no_line():
-    assert ranking_of([]) == []
-
-
-def test_segment_classes(tmp_path):
-    path = tmp_path / "ids.csv"
-    path.write_text("Index\n2\n0\n")
-    np.testing.assert_array_equal(
-        submission.read_segment_classes(str(path), 4), [True, False, True, False]
-    )
-    for every in ("all", "", "challenge"):
-        assert submission.read_segment_classes(every, 4).all()
-
-
-def test_the_challenges_classes_are_the_default_of_its_data(caplog):
-    allowed = submission.read_segment_classes("challenge", 3862)
-    assert allowed.sum() == 1000
-    assert np.flatnonzero(allowed)[[0, 1, 2, -1]].tolist() == [3, 7, 8, 1831]
-    assert submission.read_segment_classes("all", 3862).all()
-
-
-@pytest.mark.parametrize("text", ["Index\n4\n", "Index\nGame\n", "Class\n1\n", ""])
-def test_wrong_segment_classes_are_told(tmp_path, text):
-    path = tmp_path / "ids.csv"
-    path.write_text(text)
-    with pytest.raises(UserError, match="--segment_label_ids_file=.*ids.csv"):
-        submission.read_segment_classes(str(path), 4)
-
-
-def test_segment_classes_are_not_fetched_from_the_web():
-    with pytest.raises(UserError, match="file=http://x/ids.csv: remote stores are not"):
-        submission.read_segment_classes("http://x/ids.csv", 4)
 
 
 def test_replacing_leaves_the_old_file_until_the_end(tmp_path):

@@ -11,8 +11,8 @@ from youtube8m.data.labels.vocabulary import Vocabulary
 from youtube8m.errors import UserError
 from youtube8m.prediction import formats, writer
 from youtube8m.prediction.names import Preview
-from youtube8m.prediction.submission import SegmentRanking
-from youtube8m.prediction.writer import Predictions
+from youtube8m.prediction.predictions import Predictions
+from youtube8m.prediction.segment_ranking import SegmentRanking
 
 VOCABULARY = Vocabulary(
     ("Game", "Pokémon", "", "Cooking"),

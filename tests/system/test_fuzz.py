@@ -24,6 +24,7 @@ from tests.helpers.starter_checkpoints import logistic, random_variables, save
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.data.labels import ratings
 from youtube8m.data.labels.cooccurrence import CooccurrenceCounts, read_counts
+from youtube8m.data.labels.segment_classes import read_segment_classes
 from youtube8m.data.labels.vocabulary import read_vocabulary
 from youtube8m.data.reading import pipeline, tfrecord
 from youtube8m.data.reading.damage import Damage
@@ -37,7 +38,6 @@ from youtube8m.prediction.submission import (
     SEGMENT_HEADER,
     VIDEO_HEADER,
     Submission,
-    read_segment_classes,
 )
 from youtube8m.runs import archive, weights
 from youtube8m.runs.best import BestCheckpoints

@@ -30,6 +30,7 @@ from youtube8m.prediction import submission
 from youtube8m.prediction.config import InferenceConfig
 from youtube8m.prediction.inference import Inference
 from youtube8m.prediction.predictor import TrainedRun
+from youtube8m.prediction.segment_ranking import SegmentRanking
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.tools.convert_checkpoint import ConvertConfig, convert
 from youtube8m.training.config import TrainingConfig
@@ -286,7 +287,7 @@ def test_segment_predictions(starter, tmp_path, monkeypatch):
 def scores_of_segments(starter, path, monkeypatch):
     """{class: {id:start: score}} of all lines that inference writes."""
     scores = {}
-    add = submission.SegmentRanking.add
+    add = SegmentRanking.add
 
     def recording(self, video_ids, videos, starts, classes, values):
         for video, start, *row in zip(videos, starts, classes, values, strict=True):
@@ -294,7 +295,7 @@ def scores_of_segments(starter, path, monkeypatch):
                 scores[str(label), f"{video_ids[video]}:{start}"] = score
         add(self, video_ids, videos, starts, classes, values)
 
-    monkeypatch.setattr(submission.SegmentRanking, "add", recording)
+    monkeypatch.setattr(SegmentRanking, "add", recording)
     Inference(
         InferenceConfig(
             train_dir=starter.train_dir,

@@ -10,9 +10,10 @@ import pytest
 
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.data.labels.ratings import read_ratings
+from youtube8m.data.labels.segment_classes import read_segment_classes
 from youtube8m.data.labels.vocabulary import read_vocabulary
 from youtube8m.errors import UserError
-from youtube8m.prediction.submission import Submission, read_segment_classes
+from youtube8m.prediction.submission import Submission
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.tools import convert_prediction_from_json_to_csv as convert
 from youtube8m.util.text_files import Line, read_lines, read_table

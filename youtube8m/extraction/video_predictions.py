@@ -35,9 +35,9 @@ from youtube8m.extraction.media import import_av
 from youtube8m.extraction.video_lists import Video
 from youtube8m.extraction.video_records import make_record
 from youtube8m.prediction.names import Preview
+from youtube8m.prediction.predictions import Predictions
 from youtube8m.prediction.predictor import TrainedRun
 from youtube8m.prediction.segmentation import split_batch
-from youtube8m.prediction.writer import Predictions
 from youtube8m.util.files import escape_commas, find_files
 from youtube8m.util.progress import Progress
 from youtube8m.util.text import decode_id

@@ -14,15 +14,19 @@ from absl import logging
 
 from youtube8m.config.data import CROPS
 from youtube8m.data.download.youtube_ids import YoutubeIds
+from youtube8m.data.labels.segment_classes import read_segment_classes
 from youtube8m.data.labels.vocabulary import read_vocabulary
 from youtube8m.data.reading.batch import device_inputs, of_any_size
 from youtube8m.errors import UserError
-from youtube8m.prediction import formats, submission
+from youtube8m.prediction import formats
 from youtube8m.prediction.config import InferenceConfig
 from youtube8m.prediction.names import Preview
+from youtube8m.prediction.predictions import Predictions
 from youtube8m.prediction.predictor import TrainedRun, mean_of_crops
+from youtube8m.prediction.segment_ranking import SegmentRanking
 from youtube8m.prediction.segmentation import split_batch
-from youtube8m.prediction.writer import Predictions, open_writer
+from youtube8m.prediction.submission import IDS
+from youtube8m.prediction.writer import open_writer
 from youtube8m.runs import archive
 from youtube8m.util.ahead import computed_ahead
 from youtube8m.util.files import replacing, require_other_file, split_paths
@@ -59,7 +63,7 @@ class Inference:
             "--input_data_pattern",
             segments=config.segment_labels,
             labels=False,
-            ids=submission.IDS[config.segment_labels],
+            ids=IDS[config.segment_labels],
             strict=config.strict_data,
             input_pipeline=config.input_pipeline,
         )
@@ -138,7 +142,7 @@ class Inference:
         ranking = None
         if self.config.segment_labels:
             limit = self.config.segment_max_pred
-            ranking = submission.SegmentRanking(self._listed_classes, limit)
+            ranking = SegmentRanking(self._listed_classes, limit)
         is_part = self.config.num_shards > 1
         form = self.config.output_format
         return open_writer(form, file, ranking, is_part, self.vocabulary)
@@ -147,7 +151,7 @@ class Inference:
     def _listed_classes(self):
         """bool [C]: the classes of which segments are listed."""
         path = self.config.segment_label_ids_file
-        return submission.read_segment_classes(path, self.num_classes)
+        return read_segment_classes(path, self.num_classes)
 
     def _find_videos(self):
         """Yields the Predictions of each batch of videos."""

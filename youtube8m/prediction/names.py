@@ -11,7 +11,7 @@ aAbc  0.99        3      Video game  Games
 
 from youtube8m.data.labels.vocabulary import Vocabulary
 from youtube8m.prediction.formats import id_to_text
-from youtube8m.prediction.writer import Predictions
+from youtube8m.prediction.predictions import Predictions
 from youtube8m.util.text import aligned, shortened
 
 _ROWS, _CLASSES = 5, 5  # that are shown

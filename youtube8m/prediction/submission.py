@@ -12,32 +12,21 @@ one of several parts of the data (--num_shards) keep them, until the parts are m
 
 import itertools
 import mmap
-import pathlib
 import re
 import sys
 import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from absl import logging
 
-from youtube8m import schema
 from youtube8m.errors import UserError
 from youtube8m.prediction.formats import CSV, find_format
-from youtube8m.util.files import local_path
 from youtube8m.util.text import decode_id, encode_id, shortened
-from youtube8m.util.text_files import numbered_lines, read_table
+from youtube8m.util.text_files import numbered_lines
 
 VIDEO_HEADER = "VideoId,LabelConfidencePairs\n"
 SEGMENT_HEADER = "Class,Segments\n"
 SCORED_SEGMENT_HEADER = "Class,ScoredSegments\n"
-
-# Of --segment_label_ids_file; the ids are those of the data set's own
-# segment_label_ids.csv (research.google.com/youtube8m, 2019).
-CHALLENGE = "challenge"
-_CHALLENGE_CLASSES = (
-    pathlib.Path(__file__).parents[1] / "data" / "labels" / "segment_label_ids.csv"
-)
 
 # The ids that a row can hold, of videos and (True) of segments.
 IDS = {
@@ -51,9 +40,6 @@ _ANY_CLASS = 2**31
 _QUOTE = b'"'
 _NUMBERS = b"0123456789.eE+- "
 
-_COMPACT_AT = 20_000_000  # kept predictions; about 320 MB
-_PREDICTION = [("class", "i4"), ("score", "f4"), ("video", "i4"), ("start", "i4")]
-
 
 def video_line(video_id: str, classes, scores) -> str:
     """One row: classes [k] and scores [k], the scores falling."""
@@ -65,108 +51,6 @@ def video_line(video_id: str, classes, scores) -> str:
 def segment_line(class_id: int, names) -> str:
     """One row: the class's segments as `id:start`, best first."""
     return f"{class_id}," + " ".join(names) + "\n"
-
-
-def read_segment_classes(path: str, num_classes: int) -> np.ndarray:
-    """bool [C]: the classes to list.
-
-    Args:
-      path: a CSV with a column `Index`; CHALLENGE, the 1,000 classes of which the 2019
-        challenge rated segments, where C is that of its data set, else all; 'all' or
-        '', all.
-
-    Raises UserError if the file cannot be read, or has anything but class ids.
-    """
-    allowed = np.zeros(num_classes, bool)
-    if path == CHALLENGE and num_classes == schema.NUM_CLASSES_2018:
-        path = str(_CHALLENGE_CLASSES)
-        logging.info(
-            "listing segments of the 1,000 classes of the 2019 challenge; "
-            "--segment_label_ids_file=all lists all %d",
-            num_classes,
-        )
-    elif path in ("", "all", CHALLENGE):
-        return ~allowed
-    flag = f"--segment_label_ids_file={path}"
-    file = local_path(path, "--segment_label_ids_file")  # pandas would read the web
-    rows = read_table(file)
-    _, header = next(rows, (0, []))
-    if "Index" not in header:
-        raise UserError(
-            f"{flag}: cannot be read as a CSV with a column 'Index' (its first line is "
-            f"{shortened(','.join(header))!r}); give such a file, or 'all'"
-        )
-    column = header.index("Index")
-    for number, cells in rows:
-        cell = (cells[column:] or [""])[0]
-        try:
-            class_id = float(cell)
-            allowed[_require_class(class_id, num_classes)] = True
-        except ValueError:
-            raise UserError(
-                f"{flag}: line {number} has {cell!r}; expected a class id below "
-                f"{num_classes}"
-            ) from None
-    return allowed
-
-
-def _require_class(number: float, num_classes: int) -> int:
-    """A class id, which may be written 3.0. Raises ValueError for another number."""
-    if not 0 <= number < num_classes or number % 1:
-        raise ValueError
-    return int(number)
-
-
-class SegmentRanking:
-    """Collects scored segments and lists each class's best.
-
-    Args:
-      allowed: bool [C], the classes that are listed.
-      max_per_class: segments kept per class.
-    """
-
-    def __init__(self, allowed: np.ndarray, max_per_class: int):
-        self.allowed = allowed
-        self.max_per_class = max_per_class
-        self._parts = [np.empty(0, _PREDICTION)]
-        self._video_ids: list[str] = []
-
-    def add(self, video_ids, videos, starts, classes, scores) -> None:
-        """Adds segments [S] with their top classes and scores [S, k].
-
-        Args:
-          video_ids: the videos' names; `videos` [S] are positions in it.
-          starts: [S] first frames (seconds).
-        """
-        listed = self.allowed[classes]
-        segment = np.nonzero(listed)[0]
-        added = np.empty(len(segment), _PREDICTION)
-        added["class"], added["score"] = classes[listed], scores[listed]
-        added["video"] = np.asarray(videos)[segment] + len(self._video_ids)
-        added["start"] = np.asarray(starts)[segment]
-        self._video_ids.extend(video_ids)
-        self._parts.append(added)
-        if sum(map(len, self._parts)) > _COMPACT_AT:
-            self._parts = [self._ranked()]
-
-    def _ranked(self):
-        """The best predictions of each class, by class and falling score."""
-        found = np.concatenate(self._parts)
-        found = found[np.lexsort((-found["score"], found["class"]))]
-        ranks = np.arange(len(found)) - np.searchsorted(found["class"], found["class"])
-        return found[ranks < self.max_per_class]
-
-    def lines(self, scored: bool = False):
-        """Yields the rows of the CSV, in the order of the classes."""
-        ranked = self._ranked()
-        classes, first = np.unique(ranked["class"], return_index=True)
-        for class_id, best in zip(classes, np.split(ranked, first)[1:], strict=True):
-            segments = best[["video", "start"]].tolist()
-            names = [f"{self._video_ids[video]}:{start}" for video, start in segments]
-            if scored:  # with digits for each float32 to be read again as it was
-                scores = best["score"]
-                names = [f"{n}:{s:.9g}" for n, s in zip(names, scores, strict=True)]
-            yield segment_line(class_id, names)
 
 
 class Submission:

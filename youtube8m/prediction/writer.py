@@ -10,68 +10,17 @@ Shapes: V videos, N rows (the videos, or segments of them), k classes.
 import contextlib
 import json
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
 from youtube8m.data.labels.vocabulary import Vocabulary
 from youtube8m.prediction import formats, submission
-from youtube8m.prediction.video_rows import format_rows
+from youtube8m.prediction.predictions import Writer
+from youtube8m.prediction.segment_ranking import SegmentRanking
+from youtube8m.prediction.video_rows import VideoCsv
 from youtube8m.util.text import encode_id
 
 _GROUP_ROWS = 1 << 15  # of a row group of Parquet
-
-
-class Predictions(NamedTuple):
-    """The best classes of some videos, or of segments of them."""
-
-    ids: list[str]  # of the V videos, as `decode_id` reads them
-    videos: np.ndarray  # int [N], positions in `ids`
-    starts: np.ndarray | None  # int [N], seconds; None: whole videos
-    classes: np.ndarray  # int [N, k], the highest confidence first
-    scores: np.ndarray  # float32 [N, k]
-    listed: np.ndarray  # bool [N, k], whether the class is to be listed
-
-    def rows(self) -> Iterator[tuple[str, int | None, np.ndarray, np.ndarray]]:
-        """Yields id, start, and classes and scores of at most k listed classes."""
-        starts = [None] * len(self.videos) if self.starts is None else self.starts
-        columns = (self.videos, starts, self.classes, self.scores, self.listed)
-        for video, start, classes, scores, listed in zip(*columns, strict=True):
-            yield self.ids[video], start, classes[listed], scores[listed]
-
-
-class Writer:
-    """Writes the rows of `add` to a binary file.
-
-    At the end `finish` writes what is left; or, after an error, `abandon` gives up.
-    """
-
-    def __init__(self, file):
-        self.file = file
-
-    def add(self, predictions: Predictions) -> None:
-        raise NotImplementedError
-
-    def finish(self) -> None:
-        pass
-
-    def abandon(self) -> None:
-        pass
-
-
-class VideoCsv(Writer):
-    """The Kaggle CSV of videos."""
-
-    def __init__(self, file):
-        super().__init__(file)
-        file.write(submission.VIDEO_HEADER.encode())
-
-    def add(self, predictions):
-        ids = [encode_id(predictions.ids[video]) for video in predictions.videos]
-        rows = format_rows(
-            ids, predictions.classes, predictions.scores, predictions.listed
-        )
-        self.file.write(rows)
 
 
 class SegmentCsv(Writer):
@@ -81,7 +30,7 @@ class SegmentCsv(Writer):
       scored: whether it is one of several parts, which keep the scores.
     """
 
-    def __init__(self, file, ranking: submission.SegmentRanking, scored: bool = False):
+    def __init__(self, file, ranking: SegmentRanking, scored: bool = False):
         super().__init__(file)
         self.ranking = ranking
         self.scored = scored
@@ -195,7 +144,7 @@ class Parquet(Writer):
 def open_writer(
     form: str,
     file,
-    ranking: submission.SegmentRanking | None = None,
+    ranking: SegmentRanking | None = None,
     scored: bool = False,
     vocabulary: Vocabulary | None = None,
 ) -> Iterator[Writer]:

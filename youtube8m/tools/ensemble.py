@@ -36,8 +36,9 @@ from youtube8m.evaluation.config import EvaluationConfig
 from youtube8m.prediction import ensemble, submission
 from youtube8m.prediction.config import InferenceConfig
 from youtube8m.prediction.formats import CSV, format_of
+from youtube8m.prediction.predictions import Predictions
 from youtube8m.prediction.row_files import open_predictions
-from youtube8m.prediction.writer import Predictions, open_writer
+from youtube8m.prediction.writer import open_writer
 from youtube8m.util.files import local_path, replacing, split_paths
 from youtube8m.util.progress import Progress
 from youtube8m.util.text import encode_id
