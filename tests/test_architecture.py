@@ -128,6 +128,25 @@ def test_modules_of_different_ideas_have_different_names():
     assert sorted(set(names)) == sorted(names)
 
 
+# Verbs that are called by their module (`flags.read`), or do one thing to several
+# kinds of arrays; and what has a `main`.
+SHARED_FUNCTIONS = {"create", "dequantize", "evaluate", "find", "keep", "main", "read"}
+
+
+def test_functions_and_classes_of_different_ideas_have_different_names():
+    found = {}
+    for path in FILES:
+        if room_of(path) in ("tools", "models"):  # a paper's names are registered
+            continue
+        for node in ast.parse(path.read_text()).body:
+            if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+                continue
+            if not node.name.startswith("_") and node.name not in SHARED_FUNCTIONS:
+                assert node.name not in found, f"{path} and {found[node.name]}"
+                found[node.name] = path
+    assert len(found) > 100
+
+
 # What a module of tests is called, wherever it stands in an import.
 TEST_MODULE = re.compile(r"\b(test_\w+|conftest)\b")
 

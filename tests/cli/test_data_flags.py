@@ -5,7 +5,7 @@ from absl.testing import flagsaver
 
 from youtube8m.cli import data_flags, flags
 from youtube8m.config import DataConfig
-from youtube8m.data.reading.survey import Feature, Survey
+from youtube8m.data.reading.survey import Survey, SurveyedFeature
 from youtube8m.errors import UserError
 from youtube8m.schema import BYTES, FLOAT_LIST
 from youtube8m.training.config import TrainingConfig
@@ -15,11 +15,11 @@ flags.define_model_flags()
 
 
 def frames(*sizes):
-    return Feature({*sizes}, 3, BYTES)
+    return SurveyedFeature({*sizes}, 3, BYTES)
 
 
 def vectors(*sizes):
-    return Feature({*sizes}, 3, FLOAT_LIST)
+    return SurveyedFeature({*sizes}, 3, FLOAT_LIST)
 
 
 FRAMES = {"rgb": frames(24), "audio": frames(8)}
@@ -41,7 +41,7 @@ def completed(monkeypatch):
             for name, value in given.items():
                 values[name].parse(value)
                 values[name].present = 1
-            data_flags.complete("x*", "--pattern", *any_level)
+            data_flags.set_from_records("x*", "--pattern", *any_level)
             names = data_flags.NAMES[:3]
             return tuple(
                 data_flags._list(n) if n != names[0] else values[n].value for n in names

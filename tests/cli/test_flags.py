@@ -163,7 +163,7 @@ def parsed(*arguments):
     saved = flagsaver.save_flag_values()
     try:
         absl_flags.FLAGS(["train.py", *arguments])
-        return flags.read_run()
+        return flags.make_run()
     finally:
         flagsaver.restore_flag_values(saved)
 

@@ -48,7 +48,7 @@ CONFIGS = {
     "extract_descriptors": _of_tool("extract_descriptors", "ExtractionConfig"),
     "label_correlation": _of_tool("label_correlation", "CountConfig"),
     "convert_prediction_from_json_to_csv": _of_tool(
-        "convert_prediction_from_json_to_csv", "ConvertConfig"
+        "convert_prediction_from_json_to_csv", "JsonToCsvConfig"
     ),
     "convert_checkpoint": _of_tool("convert_checkpoint", "ConvertConfig"),
     "merge_shards": _of_tool("merge_shards", "MergeConfig"),

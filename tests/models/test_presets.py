@@ -102,7 +102,7 @@ def resolved(name, *arguments):
         line = ["--train_data_pattern=train*", "--train_dir=model", *arguments]
         absl_flags.FLAGS(["train.py", f"--preset={name}", *line])
         flags.apply_preset()
-        return flags.read(TrainingConfig), flags.read_run()
+        return flags.read(TrainingConfig), flags.make_run()
     finally:
         flagsaver.restore_flag_values(saved)
 

@@ -1,6 +1,6 @@
 """The flags that describe the data, read off the records where they are not given.
 
-    complete("train*.tfrecord", "--train_data_pattern")      # then flags.read_run()
+    set_from_records("train*.tfrecord", "--train_data_pattern")  # then flags.make_run()
 
 A flag that is not given keeps its default (or its preset's value) where the records
 have what it says: video-level records with mean_rgb are read as the starter code reads
@@ -28,7 +28,7 @@ KEPT = (*NAMES, "context_features", "labels_key", "id_key")
 _SAME = {("float32", FLOAT_LIST), (FLOAT_LIST, "float32")}
 
 
-def complete(pattern: str, flag: str, any_level: bool = False) -> None:
+def set_from_records(pattern: str, flag: str, any_level: bool = False) -> None:
     """Sets the defaults of the flags that are not given.
 
     Args:

@@ -3,7 +3,7 @@
     define(TrainingConfig, DataConfig); define_model_flags()
     app.run(main)                    # then
     config = read(TrainingConfig)
-    run = read_run()
+    run = make_run()
 
 A hyper-parameter is declared once, as an argument of a constructor; the flag of the
 same name has no default of its own, so that an unset flag leaves the constructor's.
@@ -193,7 +193,7 @@ def apply_preset() -> None:
         FLAGS.set_default(name, value)
 
 
-def read_run() -> RunConfig:
+def make_run() -> RunConfig:
     """The data and model that the flags spell.
 
     Flags of hyper-parameters and parts that the chosen model does not take are left

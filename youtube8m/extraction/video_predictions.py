@@ -37,7 +37,7 @@ from youtube8m.extraction.video_records import make_record
 from youtube8m.prediction.names import Preview
 from youtube8m.prediction.predictions import Predictions
 from youtube8m.prediction.predictor import TrainedRun
-from youtube8m.prediction.segmentation import split_batch
+from youtube8m.prediction.segmentation import split_videos
 from youtube8m.util.files import escape_commas, find_files
 from youtube8m.util.progress import Progress
 from youtube8m.util.text import decode_id
@@ -204,7 +204,7 @@ class VideoPredictor:
 
     def _timeline(self, ids, batch, rate):
         size = max(1, round(_SECONDS * rate))
-        segments, videos, starts = split_batch(batch, size)
+        segments, videos, starts = split_videos(batch, size)
         parts = []
         for first in range(0, len(starts), _SEGMENTS):
             cut = slice(first, first + _SEGMENTS)

@@ -8,7 +8,7 @@ from youtube8m.registry import PACKAGE, Configured
 from youtube8m.util import frame_indices
 
 
-def below(uniform):
+def numbers_below(uniform):
     """The function n -> floor(u n), in float32, as int32."""
     return lambda n: ops.cast(uniform * ops.cast(n, "float32"), "int32")
 
@@ -18,7 +18,7 @@ def random_frame_indices(uniform, num_frames):
 
     u float [B, k] in [0, 1), n int [B] -> int32 [B, k].
     """
-    return below(uniform)(ops.cast(num_frames, "float32")[:, None])
+    return numbers_below(uniform)(ops.cast(num_frames, "float32")[:, None])
 
 
 def random_sequence_indices(uniform, num_frames, size: int):
@@ -27,7 +27,7 @@ def random_sequence_indices(uniform, num_frames, size: int):
     u float [B, 1] in [0, 1), n int [B] -> int32 [B, size].
     """
     num_frames = ops.cast(num_frames, "int32")[:, None]
-    start = frame_indices.run_starts(ops, below(uniform), num_frames, size)
+    start = frame_indices.run_starts(ops, numbers_below(uniform), num_frames, size)
     return ops.minimum(start + ops.arange(size, dtype="int32"), num_frames - 1)
 
 

@@ -24,7 +24,7 @@ from youtube8m.prediction.names import Preview
 from youtube8m.prediction.predictions import Predictions
 from youtube8m.prediction.predictor import TrainedRun, mean_of_crops
 from youtube8m.prediction.segment_ranking import SegmentRanking
-from youtube8m.prediction.segmentation import split_batch
+from youtube8m.prediction.segmentation import split_videos
 from youtube8m.prediction.submission import IDS
 from youtube8m.prediction.writer import open_writer
 from youtube8m.runs import archive
@@ -175,7 +175,7 @@ class Inference:
 
     def _predict_segments(self, batch):
         """The V ids of a batch; of the S segments: videos, starts, classes, scores."""
-        segments, videos, starts = split_batch(batch)
+        segments, videos, starts = split_videos(batch)
         parts = []
         for first in range(0, len(videos), _SEGMENT_BATCH):
             cut = slice(first, first + _SEGMENT_BATCH)

@@ -33,12 +33,12 @@ from youtube8m.runs.weights import load_newest, load_weights
 _ADVICE = re.compile(r"; (drop|add|check|see|set) --.*")  # on a flag of train.py
 
 
-def read_run(directory: RunDirectory, given: Mapping[str, Any]) -> RunConfig:
+def load_run(directory: RunDirectory, given: Mapping[str, Any]) -> RunConfig:
     """The configuration of a run, whose classes are imported.
 
     Args:
       given: hyper-parameters, for a directory of the starter code, which does not
-        hold all of them; see `StarterCheckpoint.complete`.
+        hold all of them; see `StarterCheckpoint.infer_run`.
 
     Raises UserError if the directory holds no run.
     """
@@ -46,14 +46,14 @@ def read_run(directory: RunDirectory, given: Mapping[str, Any]) -> RunConfig:
     models.import_classes(run.model, directory.path)
     if not directory.is_starters:
         return run
-    return StarterCheckpoint(directory.checkpoint()).complete(run, given)
+    return StarterCheckpoint(directory.checkpoint()).infer_run(run, given)
 
 
 class TrainedRun:
     """The model of a run directory in inference mode.
 
     Args:
-      given: hyper-parameters; see `read_run`.
+      given: hyper-parameters; see `load_run`.
       predicts: whether the model must predict labels; else a descriptor is enough.
 
     Raises UserError if the directory holds no run.
@@ -67,7 +67,7 @@ class TrainedRun:
     ):
         models.require_keras()
         self.directory = RunDirectory(train_dir)
-        self.run = read_run(self.directory, given or {})
+        self.run = load_run(self.directory, given or {})
         if predicts and models.parts(self.run.model).classifier is None:
             raise UserError(
                 f"--train_dir={self.directory.path}: holds a {self.run.model.model}, "

@@ -30,7 +30,7 @@ def split_segments(frames, num_frames, size: int = SEGMENT_FRAMES):
     return segments[videos, numbers], lengths, videos.astype(np.int32), starts[numbers]
 
 
-def split_batch(batch: dict, size: int = SEGMENT_FRAMES):
+def split_videos(batch: dict, size: int = SEGMENT_FRAMES):
     """All segments of a batch of videos.
 
     Returns:

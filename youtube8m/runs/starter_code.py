@@ -1,7 +1,7 @@
 """Checkpoints of the starter code (TensorFlow 1), read as if they were ours.
 
     checkpoint = StarterCheckpoint("/tmp/theirs/model.ckpt-900")
-    run = checkpoint.complete(run, given={})           # its sizes, by the variables
+    run = checkpoint.infer_run(run, given={})           # its sizes, by the variables
     values = checkpoint.values(shapes, num_classes)    # by the names of our weights
 
 Each of our weights comes from one variable of the starter code: `starter_name` names
@@ -134,7 +134,7 @@ class StarterCheckpoint(CheckpointReader):
         split = map(os.path.split, self.shapes)
         return {slot for variable, slot in split if variable in self.shapes}
 
-    def complete(self, run: RunConfig, given: Mapping[str, Any]) -> RunConfig:
+    def infer_run(self, run: RunConfig, given: Mapping[str, Any]) -> RunConfig:
         """`run`, of which five keys are known, with what the variables show.
 
         Args:

@@ -22,7 +22,7 @@ from youtube8m.config import RunConfig
 from youtube8m.config.fields import ANY, NEEDED, flag, split_list
 from youtube8m.config.trained_run import TrainedRunConfig
 from youtube8m.errors import UserError
-from youtube8m.prediction.predictor import read_run
+from youtube8m.prediction.predictor import load_run
 from youtube8m.runs.checkpoint_files import step_of
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.weights import load_weights, named_variables, save_weights
@@ -66,7 +66,7 @@ def average(config: AverageConfig) -> RunConfig:
     Raises UserError if there are no such checkpoints, or --output_dir is not empty.
     """
     directory = RunDirectory(config.train_dir)
-    run = read_run(directory, config.hyperparameters)
+    run = load_run(directory, config.hyperparameters)
     prefixes = _find_checkpoints(directory, config)
     output = RunDirectory(config.output_dir, "--output_dir")
     output.require_empty()

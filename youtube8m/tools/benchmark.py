@@ -63,9 +63,9 @@ def _measure(command):
     """Reads the flags, measures `command`, prints and writes the figures."""
     _set_defaults(command)
     config = flags.read(BenchmarkConfig)
-    without_model = command in ("input", "evaluate")
-    data_flags.complete(config.data_pattern, "--data_pattern", any_level=without_model)
-    run = flags.read_run()
+    any_level = command in ("input", "evaluate")  # they need no model
+    data_flags.set_from_records(config.data_pattern, "--data_pattern", any_level)
+    run = flags.make_run()
     settings = {**dataclasses.asdict(config), **json.loads(run.to_json())}
 
     def measure(directory):

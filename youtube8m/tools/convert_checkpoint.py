@@ -20,7 +20,7 @@ from youtube8m.config.fields import NEEDED, flag
 from youtube8m.config.trained_run import TrainedRunConfig
 from youtube8m.errors import UserError
 from youtube8m.optimizers import slot_variables
-from youtube8m.prediction.predictor import read_run
+from youtube8m.prediction.predictor import load_run
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.starter_code import StarterCheckpoint
 from youtube8m.runs.weights import load_weights, named_variables, shapes_of
@@ -64,7 +64,7 @@ def convert(config: ConvertConfig) -> RunConfig:
     or --output_dir is not empty.
     """
     directory = RunDirectory(config.train_dir)
-    run = read_run(directory, config.hyperparameters)
+    run = load_run(directory, config.hyperparameters)
     if not directory.is_starters:
         raise UserError(
             f"--train_dir={directory.path}: not written by the starter code; train.py "

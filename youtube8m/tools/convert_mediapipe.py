@@ -34,7 +34,7 @@ COMMANDS = None  # the words are files
 
 
 @dataclasses.dataclass(frozen=True)
-class ConvertConfig(Config):
+class ClipsConfig(Config):
     """How clips are converted, and where the records go."""
 
     output_file: str = flag("", "TFRecord file to write.", NEEDED)
@@ -55,12 +55,12 @@ class ConvertConfig(Config):
     strict_data: bool = flag(False, "Stop at the first file that cannot be converted.")
 
 
-flags.define(ConvertConfig)
+flags.define(ClipsConfig)
 
 
 def main(*patterns: str) -> None:
     """Converts the files that are named, or globs of them."""
-    config = flags.read(ConvertConfig)
+    config = flags.read(ClipsConfig)
     if not patterns:
         raise UserError("name the files to convert: features*.pb")
     found = (find_by_glob(pattern, "the files to convert") for pattern in patterns)

@@ -29,7 +29,7 @@ _KEYS = ("video_id", "class_indexes", "predictions")
 
 
 @dataclasses.dataclass(frozen=True)
-class ConvertConfig(Config):
+class JsonToCsvConfig(Config):
     """What is converted, and where it goes."""
 
     json_prediction_files_pattern: str = flag(
@@ -40,12 +40,12 @@ class ConvertConfig(Config):
     csv_output_file: str = flag("", "CSV file to write.", NEEDED)
 
 
-flags.define(ConvertConfig)
+flags.define(JsonToCsvConfig)
 
 
 def main() -> None:
     """Reads the flags and converts."""
-    config = flags.read(ConvertConfig)
+    config = flags.read(JsonToCsvConfig)
     convert(config.json_prediction_files_pattern, config.csv_output_file)
 
 

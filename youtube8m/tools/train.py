@@ -36,8 +36,8 @@ def main() -> None:
         goes_on = _keep_settings()
     config = flags.read(TrainingConfig)
     if not goes_on:
-        data_flags.complete(config.train_data_pattern, "--train_data_pattern")
-    run = flags.read_run()
+        data_flags.set_from_records(config.train_data_pattern, "--train_data_pattern")
+    run = flags.make_run()
     if config.preset:
         _announce(config, run)
     workers = Workers.from_environment(os.environ)

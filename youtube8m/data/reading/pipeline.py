@@ -131,7 +131,7 @@ class Shards:
         if not sizes:
             raise UserError(f"{paths[0]}: holds no records, nor does any other file")
         size, mean = sum(sizes) // len(sizes), sum(examples) / len(examples)
-        file_bytes = [shard_files.file_size(path) for path in paths]
+        file_bytes = [shard_files.count_bytes(path) for path in paths]
         damage = Damage(strict)
         return cls(paths, config, damage, labels, segments, size, mean, file_bytes, ids)
 

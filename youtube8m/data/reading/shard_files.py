@@ -64,7 +64,7 @@ def _remote_files(glob, flag):
         ) from None
 
 
-def file_size(path: str) -> int:
+def count_bytes(path: str) -> int:
     """Bytes of a file; 0 if it cannot be read, which will be reported then."""
     try:
         return tf.io.gfile.stat(path).length if "://" in path else os.stat(path).st_size
@@ -78,5 +78,5 @@ def digest(paths: list[str], *more: str) -> str:
     Args:
       more: what else counts.
     """
-    facts = [(os.path.basename(path), file_size(path)) for path in sorted(paths)]
+    facts = [(os.path.basename(path), count_bytes(path)) for path in sorted(paths)]
     return hashlib.sha256(repr([*facts, *more]).encode()).hexdigest()

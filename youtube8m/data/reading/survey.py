@@ -18,7 +18,7 @@ from youtube8m.data.reading import dtypes, layouts, messages, shard_files
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.reading.messages import RecordError
 from youtube8m.data.reading.pipeline import Shards
-from youtube8m.data.reading.tensorflow_pipeline import TensorFlowShards, compression
+from youtube8m.data.reading.tensorflow_pipeline import TensorFlowShards, compression_of
 
 _FIRST_RECORDS = 8  # of each glob
 _JUDGED_FRAMES = 64  # of each record, by whose look types are told apart
@@ -29,7 +29,7 @@ _FIRST_FEATURES = (
 
 
 @dataclasses.dataclass
-class Feature:
+class SurveyedFeature:
     """One feature of the records that were read.
 
     Attributes:
@@ -126,8 +126,8 @@ class Survey:
     """
 
     records: int = 0
-    frame_features: dict[str, Feature] = dataclasses.field(default_factory=dict)
-    video_features: dict[str, Feature] = dataclasses.field(default_factory=dict)
+    frame_features: dict[str, SurveyedFeature] = dataclasses.field(default_factory=dict)
+    video_features: dict[str, SurveyedFeature] = dataclasses.field(default_factory=dict)
     num_frames: set[int] = dataclasses.field(default_factory=set)
     labelled: int = 0
     highest_label: int = -1
@@ -146,7 +146,7 @@ class Survey:
         for name in filter(layouts.may_be_feature, context):
             if name not in (*layouts.id_keys(self.config), *self._labels_keys):
                 kind, lengths, rows = _values(record, context[name])
-                feature = self.video_features.setdefault(name, Feature())
+                feature = self.video_features.setdefault(name, SurveyedFeature())
                 feature.add(kind, lengths, rows)
         for key in self._labels_keys:
             if key in context:
@@ -168,7 +168,7 @@ class Survey:
             kinds.add(kind)
             lengths += found
             rows += strings[: len(rows) < _JUDGED_FRAMES]
-        feature = self.frame_features.setdefault(name, Feature())
+        feature = self.frame_features.setdefault(name, SurveyedFeature())
         for kind in kinds or {""}:
             feature.add(kind, [], [])
         feature.add("", lengths, rows)
@@ -211,7 +211,7 @@ def survey(
 def _records_in(path, count):
     """The first sound records of a file, which may be compressed."""
     damage = Damage(strict=True)
-    if compression(path):
+    if compression_of(path):
         return TensorFlowShards.first_records(path, damage, count)
     return Shards.first_records(path, damage, count)
 

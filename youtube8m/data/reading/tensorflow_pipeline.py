@@ -200,7 +200,7 @@ def _read(files, num_readers):
     """The serialised records of files, of which `num_readers` at a time take turns."""
 
     def records_in(path):
-        kind = tf.numpy_function(compression, [path], tf.string)
+        kind = tf.numpy_function(compression_of, [path], tf.string)
         return tf.data.TFRecordDataset(path, tf.ensure_shape(kind, []))
 
     return files.interleave(
@@ -208,7 +208,7 @@ def _read(files, num_readers):
     )
 
 
-def compression(path: str | bytes) -> bytes:
+def compression_of(path: str | bytes) -> bytes:
     """How a file is compressed, by its first bytes, as TFRecordDataset names it."""
     try:
         with tf.io.gfile.GFile(path, "rb") as file:

@@ -10,7 +10,7 @@ The last window is filled up with padding.
 import keras
 from keras import ops
 
-from youtube8m.layers.frame_selection import below
+from youtube8m.layers.frame_selection import numbers_below
 from youtube8m.layers.inputs import take_frames, zero_padding
 from youtube8m.layers.pooling import LOWEST
 from youtube8m.registry import PACKAGE, Configured
@@ -54,7 +54,7 @@ def window_indices(uniform, counts, size: int):
 
     u float [B, W] in [0, 1), n int [B, W] -> int32 [B, W].
     """
-    return frame_indices.window_indices(ops, below(uniform), counts, size)
+    return frame_indices.window_indices(ops, numbers_below(uniform), counts, size)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
