@@ -6,11 +6,11 @@
 
 The definitions are the starter code's (github.com/google/youtube-8m, eval_util.py).
 Shapes: [B, C] videos, classes; L labels of a video; K ranks kept of a video; G
-rankings; N pairs (class, score) in them.
+rankings; N pairs (class, confidence) in them.
 
-Ties. In a video, the lower class id ranks first. Among pooled pairs of equal score, an
-average precision is the mean over all their orders, so neither the order of the batches
-nor merging changes it. (The starter code takes one random order.)
+Ties. In a video, the lower class id ranks first. Among pooled pairs of equal
+confidence, an average precision is the mean over all their orders, so neither the order
+of the batches nor merging changes it. (The starter code takes one random order.)
 """
 
 from collections.abc import Mapping
@@ -36,16 +36,16 @@ def top_predictions(predictions, labels, k: int) -> dict[str, Any]:
         predictions: float [B, C].
         labels: int [B, L], class ids padded with -1; L may be unknown in a graph.
 
-    Returns `scores` float32 [B, K] in falling order, `classes` int32 [B, K], and `hits`
-    bool [B, K]: whether the class is a label of the video. Of equal scores, the lower
-    id is first (TensorFlow and JAX promise it, PyTorch does not).
+    Returns `scores` float32 [B, K], the confidences in falling order, `classes` int32
+    [B, K], and `hits` bool [B, K]: whether the class is a label of the video. Of equal
+    ones, the lower id is first (TensorFlow and JAX promise it, PyTorch does not).
     """
     labels = ops.cast(labels, "int32")
     num_classes, num_labels = ops.shape(predictions)[1], ops.shape(labels)[1]
     static = isinstance(num_classes, int) and isinstance(num_labels, int)
     smaller, larger = (min, max) if static else (ops.minimum, ops.maximum)
     num_ranks = smaller(num_classes, larger(k, num_labels))
-    # Cast first, so that the rule also holds for scores that are equal in float32.
+    # Cast first, so that the rule also holds for confidences that are equal in float32.
     scores, classes = ops.top_k(ops.cast(predictions, "float32"), num_ranks)
     classes = ops.cast(classes, "int32")
     hits = ops.any(ops.equal(classes[:, :, None], labels[:, None, :]), axis=-1)
@@ -60,7 +60,7 @@ def average_precision(scores, hits, num_positives=None, top_n=None) -> float:
     that many ranks count, and P is at most `top_n`.
 
     Args:
-        scores: float [N], in any order.
+        scores: float [N], confidences in any order.
         hits: bool or number [N]; above 0 means positive.
         num_positives: P, if positives are missing from the list; by default the hits.
         top_n: positive int, or None for all ranks.
@@ -85,7 +85,7 @@ class Metrics:
     """Collects batches; `result` computes the metrics of all of them.
 
     Each of a video's top_k pairs takes 8 bytes: 160 MB for a million videos and
-    top_k=20, and twice that while `result` ranks them. Scores are float32.
+    top_k=20, and twice that while `result` ranks them. Confidences are float32.
 
     Args:
         num_classes: C, at least 1.
@@ -241,16 +241,16 @@ class Metrics:
 def _pack(scores: np.ndarray, classes: np.ndarray, hits: np.ndarray) -> np.ndarray:
     """Packs pairs into uint64, so that sorting the numbers ranks the pairs.
 
-    From the highest bit: class (31 bits), score (32 bits, falling), hit (1 bit). So
-    pairs are sorted by class, then from high to low score, misses before hits. Sorting
-    integers in place is many times faster than np.lexsort and needs no memory.
+    From the highest bit: class (31 bits), confidence (32 bits, falling), hit (1 bit).
+    So pairs are sorted by class, then from high to low confidence, misses before hits.
+    Sorting integers in place is many times faster than np.lexsort and needs no memory.
     """
     ranked = classes.astype(np.uint64) << 32 | _falling_bits(scores)
     return ranked << 1 | hits.astype(bool)
 
 
 def _falling_bits(scores: np.ndarray) -> np.ndarray:
-    """uint32 numbers that rise as the scores fall, equal for equal scores.
+    """uint32 numbers that rise as the confidences fall, equal for equal ones.
 
     The bits of an IEEE 754 float, read as an integer, rise with its magnitude. They are
     flipped for positive floats, and stay as they are for negative ones.
@@ -263,16 +263,16 @@ def _falling_bits(scores: np.ndarray) -> np.ndarray:
 def ranked_average_precisions(pairs, starts, num_positives, top_n) -> np.ndarray:
     """Average precisions of G rankings, one after the other in an array.
 
-    Take n pairs of equal score, k of them hits, after N pairs with K hits. The i-th of
-    them (from 0) is a hit in k / n of all orders, and then there are on average
+    Take n pairs of equal confidence, k of them hits, after N pairs with K hits. The
+    i-th of them (from 0) is a hit in k / n of all orders, and then there are on average
     i (k - 1) / (n - 1) hits among the i before it. So it adds
     k / n (K + 1 + i (k - 1) / (n - 1)) / (N + i + 1).
     Source: McSherry & Najork 2008, Computing information retrieval performance measures
     efficiently in the presence of tied scores.
 
     Args:
-        pairs: uint64 [N], sorted; the lowest bit is 1 for a hit, and scores are equal
-            where the other bits are.
+        pairs: uint64 [N], sorted; the lowest bit is 1 for a hit, and confidences are
+            equal where the other bits are.
         starts: int [G + 1]; ranking g is `pairs[starts[g]:starts[g + 1]]`.
         num_positives: int [G], also those that are missing from the ranking.
         top_n: ranks of each ranking that count; None for all.
@@ -312,7 +312,7 @@ def _single_average_precision(pairs, num_positives, top_n) -> float:
 def _compute_precisions(scores, hits, labels) -> np.ndarray:
     """Precision of each video's top n, where n is its number of labels; 0 if n is 0.
 
-    As in the starter code, a score of 0 is no prediction, so it is never a hit.
+    As in the starter code, a confidence of 0 is no prediction, so it is never a hit.
     """
     num_labels = np.count_nonzero(labels >= 0, axis=1)
     counts = np.arange(hits.shape[1]) < num_labels[:, None]

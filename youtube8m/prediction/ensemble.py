@@ -2,7 +2,7 @@
 
     submissions = [Submission("a.csv"), Submission("b.csv")]
     rows, weights = align(submissions), normalized([0.81, 0.79])
-    for part, classes, scores in merged_videos(submissions, rows, weights, 20): ...
+    for part, classes, confidences in merged_videos(files, rows, weights, 20): ...
 
 A class that a submission does not list counts 0. Shapes: M submissions, V videos, R
 videos of a block, K ranks, L labels, P pairs (video, class) that any submission lists.
@@ -119,12 +119,12 @@ def _find_best(keys, scores, top_k):
     """Positions of the top_k pairs of each row, their rows and ranks, all [n].
 
     Args:
-      keys: `_keys`, sorted; scores: float32 from 0 up, of the same length.
+      keys: `_keys`, sorted; scores: float32 confidences from 0 up, as many.
     """
     rows = keys >> 32
     # The bits of floats from 0 up rise with them; the sum turns -0.0 into 0.0.
     falling = (2**31 - 1) - (scores + np.float32(0)).view(np.int32)
-    # Stable: classes rise in `keys`, so that of equal scores the lower id is first.
+    # Stable: classes rise in `keys`, so that of equal ones the lower id is first.
     order = np.argsort(rows << 32 | falling, kind="stable")
     ranks = np.arange(len(rows)) - np.searchsorted(rows, rows)
     kept = ranks < top_k

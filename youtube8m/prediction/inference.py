@@ -162,7 +162,7 @@ class Inference:
             yield Predictions(names, np.flatnonzero(new), None, classes, scores, listed)
 
     def _predict_videos(self, batch):
-        """The V ids of a batch, and classes and scores [V, k] of the videos."""
+        """The V ids of a batch; of the videos: classes and confidences [V, k]."""
         return _decode_ids(batch)[:: self.crops], *self._find_top(batch)
 
     def _find_segments(self):
@@ -174,7 +174,7 @@ class Inference:
             yield Predictions(names, videos, starts, classes, scores, listed)
 
     def _predict_segments(self, batch):
-        """The V ids of a batch; of the S segments: videos, starts, classes, scores."""
+        """The V ids of a batch; of S segments: videos, starts, classes, confidences."""
         segments, videos, starts = split_videos(batch)
         parts = []
         for first in range(0, len(videos), _SEGMENT_BATCH):
@@ -193,7 +193,7 @@ class Inference:
         return len(self._names) > count
 
     def _find_top(self, batch, allowed=None):
-        """(classes, scores) [B, k] of the highest predictions (of allowed classes)."""
+        """Classes and confidences [B, k], the highest (of allowed classes)."""
         inputs = device_inputs(batch)
         if allowed is not None:
             inputs["allowed"] = allowed

@@ -16,11 +16,11 @@ class Predictions(NamedTuple):
     videos: np.ndarray  # int [N], positions in `ids`
     starts: np.ndarray | None  # int [N], seconds; None: whole videos
     classes: np.ndarray  # int [N, k], the highest confidence first
-    scores: np.ndarray  # float32 [N, k]
+    scores: np.ndarray  # float32 [N, k], the confidences
     listed: np.ndarray  # bool [N, k], whether the class is to be listed
 
     def rows(self) -> Iterator[tuple[str, int | None, np.ndarray, np.ndarray]]:
-        """Yields id, start, and classes and scores of at most k listed classes."""
+        """Yields id, start, and classes and confidences of at most k listed ones."""
         starts = [None] * len(self.videos) if self.starts is None else self.starts
         columns = (self.videos, starts, self.classes, self.scores, self.listed)
         for video, start, classes, scores, listed in zip(*columns, strict=True):

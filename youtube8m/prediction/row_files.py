@@ -1,7 +1,7 @@
 """JSON lines and Parquet files of predictions, read again.
 
     file = open_predictions("a.parquet", num_classes=3862)   # or JSON lines, or a CSV
-    counts, classes, scores = file.pairs(rows)
+    counts, classes, confidences = file.pairs(rows)
     merge_parts(["part0.jsonl", "part1.jsonl"], file)        # of --num_shards
 
 Shapes: R rows, N labels of all of them.
@@ -101,7 +101,7 @@ def merge_parts(paths: Sequence[str], file) -> None:
     for path in paths:
         if (found := formats.find_format(path)) != form:
             raise UserError(
-                f"{path}: is {found}, but {paths[0]} {form}; merge the shards of one "
+                f"{path}: is {found}, but {paths[0]} {form}; merge the parts of one "
                 "run of inference.py"
             )
     merge = _merge_parquet if form == formats.PARQUET else _merge_lines
@@ -124,7 +124,7 @@ def _merge_parquet(paths, file, first):
             part = _open_parquet(path)
             if part.schema_arrow != schema:
                 raise UserError(
-                    f"{path}: has other columns than {paths[0]}; merge the shards of "
+                    f"{path}: has other columns than {paths[0]}; merge the parts of "
                     "one run of inference.py"
                 )
             for group in range(part.num_row_groups):
@@ -144,7 +144,7 @@ def _add_key(first, key, where):
     if key in first:
         raise UserError(
             f"{where} lists {key[0]!r}, as {first[key]} does; give the file of each "
-            "shard once, all of one --num_shards"
+            "part once, all of one --num_shards"
         )
     first[key] = where
 

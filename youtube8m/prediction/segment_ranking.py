@@ -10,11 +10,16 @@ import numpy as np
 from youtube8m.prediction.submission import segment_line
 
 _COMPACT_AT = 20_000_000  # kept predictions; about 320 MB
-_PREDICTION = [("class", "i4"), ("score", "f4"), ("video", "i4"), ("start", "i4")]
+_PREDICTION = [
+    ("class", "i4"),
+    ("confidence", "f4"),
+    ("video", "i4"),
+    ("start", "i4"),
+]
 
 
 class SegmentRanking:
-    """Collects scored segments and lists each class's best.
+    """Collects predictions of segments and lists each class's best.
 
     Args:
       allowed: bool [C], the classes that are listed.
@@ -27,8 +32,8 @@ class SegmentRanking:
         self._parts = [np.empty(0, _PREDICTION)]
         self._video_ids: list[str] = []
 
-    def add(self, video_ids, videos, starts, classes, scores) -> None:
-        """Adds segments [S] with their top classes and scores [S, k].
+    def add(self, video_ids, videos, starts, classes, confidences) -> None:
+        """Adds segments [S] with their top classes and confidences [S, k].
 
         Args:
           video_ids: the videos' names; `videos` [S] are positions in it.
@@ -37,7 +42,7 @@ class SegmentRanking:
         listed = self.allowed[classes]
         segment = np.nonzero(listed)[0]
         added = np.empty(len(segment), _PREDICTION)
-        added["class"], added["score"] = classes[listed], scores[listed]
+        added["class"], added["confidence"] = classes[listed], confidences[listed]
         added["video"] = np.asarray(videos)[segment] + len(self._video_ids)
         added["start"] = np.asarray(starts)[segment]
         self._video_ids.extend(video_ids)
@@ -46,20 +51,24 @@ class SegmentRanking:
             self._parts = [self._ranked()]
 
     def _ranked(self):
-        """The best predictions of each class, by class and falling score."""
+        """The best predictions of each class, by class and falling confidence."""
         found = np.concatenate(self._parts)
-        found = found[np.lexsort((-found["score"], found["class"]))]
+        found = found[np.lexsort((-found["confidence"], found["class"]))]
         ranks = np.arange(len(found)) - np.searchsorted(found["class"], found["class"])
         return found[ranks < self.max_per_class]
 
     def lines(self, scored: bool = False):
-        """Yields the rows of the CSV, in the order of the classes."""
+        """Yields the rows of the CSV, in the order of the classes.
+
+        Args:
+          scored: whether segments keep their confidences.
+        """
         ranked = self._ranked()
         classes, first = np.unique(ranked["class"], return_index=True)
         for class_id, best in zip(classes, np.split(ranked, first)[1:], strict=True):
             segments = best[["video", "start"]].tolist()
             names = [f"{self._video_ids[video]}:{start}" for video, start in segments]
             if scored:  # with digits for each float32 to be read again as it was
-                scores = best["score"]
-                names = [f"{n}:{s:.9g}" for n, s in zip(names, scores, strict=True)]
+                pairs = zip(names, best["confidence"], strict=True)
+                names = [f"{name}:{confidence:.9g}" for name, confidence in pairs]
             yield segment_line(class_id, names)

@@ -41,10 +41,10 @@ _QUOTE = b'"'
 _NUMBERS = b"0123456789.eE+- "
 
 
-def video_line(video_id: str, classes, scores) -> str:
-    """One row: classes [k] and scores [k], the scores falling."""
-    pairs = zip(classes.tolist(), scores.tolist(), strict=True)
-    pairs = " ".join(f"{class_id} {score:g}" for class_id, score in pairs)
+def video_line(video_id: str, classes, confidences) -> str:
+    """One row: classes [k] and confidences [k], which fall."""
+    pairs = zip(classes.tolist(), confidences.tolist(), strict=True)
+    pairs = " ".join(f"{class_id} {value:g}" for class_id, value in pairs)
     return f"{video_id},{pairs}\n"
 
 
@@ -127,7 +127,7 @@ class Submission:
         return self._parse_row(row, _parse_segments, self._read_list(row))
 
     def scored_segments(self, row: int) -> tuple[list[str], np.ndarray]:
-        """The names and float32 scores that a row of scored segments lists.
+        """The names and float32 confidences that a row of scored segments lists.
 
         Raises UserError if one of them is something else.
         """
@@ -225,11 +225,11 @@ def _parse_pairs(lists, num_classes):
             raise ValueError("has an entry that is not a number") from None
     if (counts % 2).any():
         raise ValueError("has an odd number of entries; expected pairs")
-    counts, classes, scores = counts // 2, values[::2], values[1::2]
+    counts, classes, confidences = counts // 2, values[::2], values[1::2]
     wrong = classes[(classes < 0) | (classes >= num_classes) | (classes % 1 != 0)]
     if wrong.size:
         raise ValueError(f"has {wrong[0]:g} for a class; {_expected(num_classes)}")
-    wrong = scores[~((scores >= 0) & (scores < np.inf))]
+    wrong = confidences[~((confidences >= 0) & (confidences < np.inf))]
     if wrong.size:
         raise ValueError(f"has the confidence {wrong[0]:g}; expected one from 0 up")
     rows = np.repeat(np.arange(len(counts)), counts)
@@ -237,7 +237,7 @@ def _parse_pairs(lists, num_classes):
     repeated = pairs[1:][np.diff(pairs) == 0]
     if repeated.size:
         raise ValueError(f"lists class {repeated[0] % 2**32} twice")
-    return counts, classes.astype(np.int32), scores
+    return counts, classes.astype(np.int32), confidences
 
 
 def _parse_segments(text):
@@ -249,9 +249,9 @@ def _parse_segments(text):
 
 
 def _parse_scored_segments(text):
-    matches = _match_all(_SCORED_SEGMENT, text.split(), "id:start:score")
-    scores = [float(match[2]) for match in matches]
-    return [decode_id(match[1]) for match in matches], np.array(scores, np.float32)
+    matches = _match_all(_SCORED_SEGMENT, text.split(), "id:start:confidence")
+    values = np.array([float(match[2]) for match in matches], np.float32)
+    return [decode_id(match[1]) for match in matches], values
 
 
 def _match_all(pattern, names, expected):

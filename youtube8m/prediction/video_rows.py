@@ -5,7 +5,7 @@
 
 The bytes are those of `submission.video_line`, at a fifth of its time.
 
-Each pair of a class and a score is a row of characters of a fixed width, where NUL
+Each pair of a class and a confidence is a row of characters of a fixed width, where NUL
 stands for "nothing here"; what is not NUL is the text. Shapes: N rows, k classes; P
 pairs that are listed.
 """
@@ -19,9 +19,9 @@ from youtube8m.prediction.predictions import Writer
 from youtube8m.prediction.submission import VIDEO_HEADER
 from youtube8m.util.text import encode_id
 
-# A score is m 10^(x - 5), m the integer of its six digits and x its exponent. For these
-# exponents float64 holds the product of a float32 with 10^(5 - x) exactly, because
-# 5^(5 - x) has 28 bits at most; so rounding it is what `%g` does.
+# A confidence is m 10^(x - 5), m the integer of its six digits and x its exponent. For
+# these exponents float64 holds the product of a float32 with 10^(5 - x) exactly:
+# 5^(5 - x) has 28 bits at most. So rounding it is what `%g` does.
 _LEAST = -7
 _POWERS = np.array([10.0**x for x in range(_LEAST, 1)])
 _SCALES = np.array([10.0 ** (5 - x) for x in range(_LEAST, 1)])
@@ -58,15 +58,18 @@ class VideoCsv(Writer):
 
 
 def format_rows(
-    ids: Sequence[bytes], classes: np.ndarray, scores: np.ndarray, listed: np.ndarray
+    ids: Sequence[bytes],
+    classes: np.ndarray,
+    confidences: np.ndarray,
+    listed: np.ndarray,
 ) -> bytes:
-    """The rows of N videos, `id,class score class score ...`.
+    """The rows of N videos: the id, then pairs of a class and its confidence.
 
     Args:
-      ids: N; classes: int [N, k]; scores: float32 [N, k]; listed: bool [N, k].
+      ids: N; classes: int [N, k]; confidences: float32 [N, k]; listed: bool [N, k].
     """
     counts = np.count_nonzero(listed, axis=1)
-    pairs = _format_pairs(classes[listed], scores[listed])
+    pairs = _format_pairs(classes[listed], confidences[listed])
     pairs[:, -1] = ord(" ")
     pairs[np.cumsum(counts)[counts > 0] - 1, -1] = ord("\n")
     rows = iter(pairs[pairs != 0].tobytes().splitlines(keepends=True))
@@ -76,10 +79,10 @@ def format_rows(
     return b"".join(parts)
 
 
-def _format_pairs(classes, scores):
+def _format_pairs(classes, confidences):
     """uint8 [P, W]: the characters of each pair, and a last one that is not set."""
     known = _class_characters(1 << int(classes.max(initial=0)).bit_length())
-    names, numbers = known.take(classes, axis=0), _format_scores(scores)
+    names, numbers = known.take(classes, axis=0), _format_confidences(confidences)
     width = names.shape[1] + numbers.shape[1] + 2
     pairs = np.empty((len(classes), width), np.uint8)
     pairs[:, : names.shape[1]] = names
@@ -93,9 +96,9 @@ def _class_characters(num_classes):
     return _characters(list(map(str, range(num_classes))))
 
 
-def _format_scores(scores):
-    """uint8 [P, 16]: the characters of each score, with six digits as `%g` has them."""
-    values = scores.astype(np.float64)
+def _format_confidences(confidences):
+    """uint8 [P, 16]: the characters of each, with six digits as `%g` has them."""
+    values = confidences.astype(np.float64)
     usual = (values >= _POWERS[0]) & (values <= 1.0)
     values[~usual] = 1.0
     row = np.searchsorted(_POWERS, values, side="right") - 1  # exponent - _LEAST
@@ -109,7 +112,7 @@ def _format_scores(scores):
     columns += [_DIGITS.take(1000 + low, axis=0), _BEHIND.take(row, axis=0)]
     characters = np.concatenate(columns, axis=1, dtype=np.uint8, casting="unsafe")
     if not usual.all():
-        others = _characters([f"{score:g}" for score in scores[~usual].tolist()])
+        others = _characters([f"{value:g}" for value in confidences[~usual].tolist()])
         characters[~usual] = 0
         characters[~usual, : others.shape[1]] = others
     return characters

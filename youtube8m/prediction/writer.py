@@ -27,7 +27,7 @@ class SegmentCsv(Writer):
     """The Kaggle CSV of segments, class by class, so it is written at the end.
 
     Args:
-      scored: whether it is one of several parts, which keep the scores.
+      scored: whether it is one of several parts, which keep the confidences.
     """
 
     def __init__(self, file, ranking: SegmentRanking, scored: bool = False):
@@ -153,7 +153,7 @@ def open_writer(
     Args:
       form: one of `formats.FORMATS`.
       ranking: of segments, which the CSV lists by it; None: of whole videos.
-      scored: whether a CSV of segments keeps the scores.
+      scored: whether a CSV of segments keeps the confidences.
       vocabulary: what names the classes, which the CSV does not.
 
     Raises UserError if pyarrow is needed and missing.

@@ -39,7 +39,7 @@ from youtube8m.util.files import (
 class MergeConfig(Config):
     """What is merged, and where it goes."""
 
-    input_files: str = flag("", "Files of all shards, comma-separated.", NEEDED)
+    input_files: str = flag("", "Files of all parts, comma-separated.", NEEDED)
     output_file: str = flag("", "File to write, in the format of the others.")
     num_shards: int | None = flag(
         None, "Files that there must be, so that none is forgotten."
@@ -54,7 +54,7 @@ class MergeConfig(Config):
         if self.num_shards not in (None, given):
             raise UserError(
                 f"--input_files: names {given} files, but --num_shards="
-                f"{self.num_shards}; name the file of each shard"
+                f"{self.num_shards}; name the file of each part"
             )
 
 
@@ -97,8 +97,9 @@ def _merge(parts, segment_max_pred):
     if first.header == submission.SCORED_SEGMENT_HEADER:
         return submission.SEGMENT_HEADER, _segment_lines(parts, segment_max_pred)
     raise UserError(
-        f"{first.path}: lists no scores, so it is no shard of others; predict with "
-        "--num_shards, or merge models with python -m youtube8m.tools.ensemble"
+        f"{first.path}: lists no confidences, so it is not one of several parts; "
+        "predict with --num_shards, or merge models with python -m "
+        "youtube8m.tools.ensemble"
     )
 
 
@@ -116,7 +117,7 @@ def _check_once(parts):
 
 
 def _segment_lines(parts, max_per_class):
-    """Yields each class's segments by falling score, equal ones in the files' order."""
+    """Yields each class's segments, those of equal confidence in the files' order."""
     rows_of = collections.defaultdict(list)
     for part in parts:
         for row, class_id in enumerate(part.keys):
