@@ -9,13 +9,13 @@ from youtube8m.training.config import TrainingConfig
 from youtube8m.training.steps import TrainingState, TrainStep
 
 
-def make_step(run=LOGISTIC, optimizer=None, **values):
+def make_step(run=LOGISTIC, optimizer=None, strategy=None, **values):
     settings = TrainingConfig(train_data_pattern="x", **values)
     optimizer = optimizer or optimizers.create(
         settings.optimizer, settings.base_learning_rate
     )
     state = TrainingState(models.create(run), optimizer, losses.create(run))
-    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    strategy = strategy or tf.distribute.OneDeviceStrategy("/cpu:0")
     return TrainStep(strategy, state, settings, run.data.num_classes)
 
 

@@ -239,8 +239,25 @@ def test_terms_that_reach_no_weight_are_named():
     assert step.state.steps_done == 0
 
 
+XLA_SCRIPT = """
+import tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2)
+from absl import logging
+from tests.helpers.updates import make_step
+logging.set_verbosity(logging.INFO)
+step = make_step(strategy=tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]),
+                 jit_compile=True)
+print(step.strategy.num_replicas_in_sync, step.jit_compile)
+"""
+
+
 def test_xla_is_not_used_on_several_replicas(caplog):
     caplog.set_level("INFO")
     assert make_step(jit_compile=True).jit_compile is True
     assert make_step().jit_compile is False
     assert "--jit_compile" not in caplog.text
+    done = run_python(XLA_SCRIPT)
+    assert done.stdout.strip() == "2 False"
+    assert "--jit_compile: not used, as XLA cannot compile sums over" in done.stderr

@@ -50,7 +50,8 @@ def text(purpose: str, argv: Sequence[str]) -> str:
         for name, default, help in listed:
             lines += _format_flag(name, default, help)
         lines.append("")
-    if "model" in FLAGS and not flags.unlisted:
+    given = "preset" in FLAGS and FLAGS.preset
+    if "model" in FLAGS and not (flags.unlisted or FLAGS["model"].present or given):
         lines.append(
             "--help along with --model=NAME lists the flags of that model, too."
         )

@@ -1,8 +1,8 @@
 """Counts which labels occur together, for models with label correlation.
 
-python -m youtube8m.tools.label_correlation --train_data_pattern='train*.tfrecord' \
+python -m youtube8m.tools.label_correlation --train_data_pattern='train*.tfrecord' \\
     --num_classes=3862 --output_file=label_counts.npy
-python train.py --label_correlation_file=label_counts.npy \
+python train.py --label_correlation_file=label_counts.npy \\
     --label_processing=LabelCorrelation ...
 """
 

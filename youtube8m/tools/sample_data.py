@@ -24,6 +24,8 @@ def main() -> None:
             _DIRECTORY.value, config, progress=lambda done, _: progress.update(done)
         )
     for name, value in written.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{count} {split}" for split, count in value.items())
         logging.info("%s: %s", name, value)
 
 

@@ -1,7 +1,7 @@
 """Measures a segment CSV, as inference.py --segment_labels writes it: mAP@K.
 
-python -m youtube8m.tools.segment_eval_inference --submission_file=segments.csv \
-    --eval_data_pattern='validate*.tfrecord' --label_cache=ratings.csv --top_n=100000
+python -m youtube8m.tools.segment_eval_inference --submission_file=segments.csv \\
+    --eval_data_pattern='validate*.tfrecord' --label_cache=ratings.txt --top_n=100000
 
 The ratings are read from the shards once, and from --label_cache from then on.
 """

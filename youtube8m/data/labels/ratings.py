@@ -1,6 +1,6 @@
 """The ratings of segments: of which class, and whether it is present.
 
-ratings = read_ratings("validate*.tfrecord", "--eval_data_pattern", 3862, cache="r.csv")
+ratings = read_ratings("validate*.tfrecord", "--eval_data_pattern", 3862, cache="r.txt")
 ratings[3]["aAbc:40"]                        # whether class 3 is in that segment
 
 The cache is a text file: a line with the number of ratings and a digest of their
