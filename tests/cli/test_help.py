@@ -216,12 +216,14 @@ def test_train_lists_the_flags_of_the_chosen_model_classifier_and_loss():
     assert chosen <= listed_in(text)
     assert not listed_in(text) & {"mlp_size", "huber_delta", "dbof_activation"}
     assert re.search(r"^LstmModel: .*\n(.*\n)?\n  --lstm_cells=1024\n", text, re.M)
+    assert "along with --model" not in text  # it is given
 
 
 def test_help_shows_the_values_of_a_preset():
     text = help_of_train("--preset=zou2017-bilstm-moe", "-help")
     assert "--model=StackedBiLSTMLN" in text and "--batch_size=128" in text
     assert {"top_lstm_cells", "moe_num_mixtures"} <= listed_in(text)
+    assert "along with --model" not in text
 
 
 def test_help_of_a_model_that_there_is_not_is_one_line():
