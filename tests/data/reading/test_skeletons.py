@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.helpers.decoding import decode_records
 from youtube8m.config import DataConfig
-from youtube8m.data.reading import messages, pipeline, tfrecord
+from youtube8m.data.reading import messages, pipeline
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.reading.messages import RecordError
 from youtube8m.data.reading.skeletons import Skeletons
@@ -122,7 +122,7 @@ def walked(monkeypatch):
         found.append(bytes(data))
         return split(data)
 
-    monkeypatch.setattr(tfrecord, "split_sequence_example", spy)
+    monkeypatch.setattr(messages, "split_sequence_example", spy)
     return found
 
 
