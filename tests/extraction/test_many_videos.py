@@ -75,6 +75,22 @@ def test_float_records(folder, tmp_path):
     assert not np.allclose(values, frames(red, "rgb", "<f2"), atol=0.01)
 
 
+def test_a_video_or_list_is_not_overwritten(folder, tmp_path):
+    (tmp_path / "list.csv").write_text(f"{folder / 'red.mp4'},\n")
+    for output in (folder / "red.mp4", tmp_path / "list.csv"):
+        made = config(
+            folder,
+            tmp_path,
+            input_videos_csv=str(tmp_path / "list.csv"),
+            output_dir="",
+            output_tfrecords_file=str(output),
+        )
+        before = output.read_bytes()
+        with pytest.raises(UserError, match="^--output_tfrecords_file=.* read, too"):
+            extract_videos(made)
+        assert output.read_bytes() == before
+
+
 def test_a_saved_model_gives_the_same(folder, tmp_path):
     videos = {"input_videos": str(folder / "red.mp4")}
     found = []

@@ -1,6 +1,7 @@
 """Merging, measuring and choosing submissions, against plain Python."""
 
 import collections
+import pathlib
 import shlex
 
 import numpy as np
@@ -470,3 +471,12 @@ def test_ten_files_of_many_videos(write, merge):
     models = [random_lists(seed, num_videos=20_000, most=20) for seed in range(10)]
     paths = [write(*rows(lists)) for lists in models]
     assert merge(*paths) == list(naive_merge(models, [0.1] * 10, 20))
+
+
+@pytest.mark.parametrize("flag", ["input_files", "validation_files"])
+def test_an_input_is_not_overwritten(write, flag):
+    files = {"input_files": write("a,1 1"), "validation_files": write("b,1 1")}
+    before = pathlib.Path(files[flag]).read_bytes()
+    with pytest.raises(UserError, match="^--output_file=.*: is read, too"):
+        run("merge", output_file=files[flag], **files)
+    assert pathlib.Path(files[flag]).read_bytes() == before

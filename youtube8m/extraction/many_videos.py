@@ -18,6 +18,7 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m.config import provenance
+from youtube8m.config.fields import require_unread
 from youtube8m.data.writing.records import record_file
 from youtube8m.errors import UserError, reason
 from youtube8m.extraction import description
@@ -44,6 +45,9 @@ def extract_videos(config: ExtractConfig) -> int:
     """
     import_av()
     videos = list_videos(config)
+    lists = ("input_videos_csv", "segments_csv", "vocabulary_file")
+    paths = [video.path for video in videos]
+    require_unread(config, ["output_tfrecords_file"], lists, paths)
     output = _SingleFile(config) if config.output_tfrecords_file else _Shards(config)
     todo = output.leave_out_written(videos)
     if len(todo) < len(videos):

@@ -28,7 +28,7 @@ from youtube8m import cli
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig
 from youtube8m.config.data import KeysConfig
-from youtube8m.config.fields import flag, require_given, split_list
+from youtube8m.config.fields import flag, require_given, require_unread, split_list
 from youtube8m.data.labels.video_labels import read_labels
 from youtube8m.data.reading.batch import pad_ids
 from youtube8m.errors import UserError
@@ -90,6 +90,8 @@ def main(command: str) -> None:
 def merge(config: EnsembleConfig) -> None:
     """Writes the merged CSV."""
     require_given(config, "input_files", "output_file")
+    inputs = ("input_files", "validation_files", "eval_data_pattern")
+    require_unread(config, ["output_file"], inputs)
     checked = flags.FLAGS["num_classes"].present
     submissions = _open_files(config, config.num_classes if checked else None)
     weights = _read_weights(config, submissions)

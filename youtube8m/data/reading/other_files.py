@@ -1,5 +1,7 @@
 """What a file that is no TFRecord file is, by its first bytes, and what helps."""
 
+import zlib
+
 from youtube8m.util.text import shortened
 
 # How files of other kinds begin -> what they are, and what to do.
@@ -11,6 +13,29 @@ _KINDS = {
     b"PAR1": "Parquet: youtube8m.data.examples writes records",
 }
 _EXAMPLE = (b"\n", b"\x12")  # how a serialised Example or SequenceExample begins
+
+
+_BLOCK = 1 << 20  # bytes read at once
+
+
+def packing_fault(path: str) -> str:
+    """What is wrong with a local file of gzip or zlib: "is cut short"; "" if nothing.
+
+    Raises OSError if it cannot be read.
+    """
+    any_header = zlib.MAX_WBITS + 32  # of gzip or of zlib
+    with open(path, "rb") as file:
+        unpacker, is_whole = zlib.decompressobj(any_header), False
+        while block := file.read(_BLOCK):
+            while block:
+                if is_whole:  # another follows
+                    unpacker, is_whole = zlib.decompressobj(any_header), False
+                try:
+                    unpacker.decompress(block)
+                except zlib.error:
+                    return "is damaged"
+                block, is_whole = unpacker.unused_data, unpacker.eof
+    return "" if is_whole else "is cut short"
 
 
 def advice(start: bytes) -> str:

@@ -11,6 +11,7 @@ and the frames that are drawn are functions of the files, seed, epoch, number of
 and shuffle buffer.
 """
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -22,6 +23,7 @@ from youtube8m.config import DataConfig
 from youtube8m.data.reading import decoding, order, parsing_ops, tfrecord
 from youtube8m.data.reading.batch import pad_examples, share_examples
 from youtube8m.data.reading.damage import Damage
+from youtube8m.data.reading.other_files import packing_fault
 from youtube8m.data.reading.pipeline import START, WHOLE, Shards
 from youtube8m.errors import UserError, reason
 
@@ -167,11 +169,23 @@ class TensorFlowShards(Shards):
         try:
             yield from super().iterate(dataset)
         except _UNREADABLE as error:
-            what = _WRAPPING.sub("", reason(error))
-            raise UserError(
-                f"--input_pipeline=tfrecord: {what}; tf.data ends here; "
-                "--input_pipeline=reader names the record, and leaves damaged ones out"
-            ) from None
+            raise self._unreadable(_WRAPPING.sub("", reason(error))) from None
+
+    def _unreadable(self, what):
+        """The error of a record that is damaged, or of the file that holds it."""
+        packed = {path: compression(path).decode().lower() for path in self.paths}
+        packed = {path: kind for path, kind in packed.items() if kind}
+        for path, kind in packed.items():
+            if fault := _packing_fault(path):
+                return UserError(
+                    f"{path}: is compressed ({kind}) and {fault}: {what}; copy or "
+                    "download it again"
+                )
+        first = "decompress the shards: then " if packed else ""
+        return UserError(
+            f"--input_pipeline=tfrecord: {what}; tf.data ends here; {first}"
+            "--input_pipeline=reader names the record, and leaves damaged ones out"
+        )
 
     @staticmethod
     def first_records(path: str, damage: Damage, count: int) -> list[bytes]:
@@ -183,6 +197,13 @@ class TensorFlowShards(Shards):
         except _UNREADABLE as error:
             damage.record(path, _WRAPPING.sub("", reason(error)))
         return records
+
+
+def _packing_fault(path):
+    """As `packing_fault`; "" of what is not local."""
+    with contextlib.suppress(OSError):
+        return packing_fault(path)
+    return ""
 
 
 def _as_bytes(paths):
