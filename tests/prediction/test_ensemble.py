@@ -17,6 +17,7 @@ from youtube8m.errors import UserError
 from youtube8m.prediction import ensemble
 from youtube8m.prediction.submission import SEGMENT_HEADER, VIDEO_HEADER, Submission
 from youtube8m.tools import ensemble as tool
+from youtube8m.util.files import escape_commas, split_paths
 
 C, V = 30, 40
 
@@ -471,6 +472,23 @@ def test_ten_files_of_many_videos(write, merge):
     models = [random_lists(seed, num_videos=20_000, most=20) for seed in range(10)]
     paths = [write(*rows(lists)) for lists in models]
     assert merge(*paths) == list(naive_merge(models, [0.1] * 10, 20))
+
+
+def test_the_printed_merge_can_be_typed(tmp_path, capsys):
+    """Also where a path has what means something in a list, or to a shell."""
+    (tmp_path / "data").mkdir()
+    videos = [video_example("a", [1], {"x": np.zeros(1)})]
+    write_records(tmp_path / "data" / "a.tfrecord", videos)
+    paths = []
+    for name in ("one,two.csv", "it's.csv"):
+        paths.append(tmp_path / name)
+        paths[-1].write_text(f"{VIDEO_HEADER}a,{len(paths)} 1\n")
+    given = ",".join(escape_commas(str(path)) for path in paths)
+    run("select", input_files=given, eval_data_pattern=f"{tmp_path}/data/*.tfrecord")
+    *_, command = capsys.readouterr().out.splitlines()
+    words = shlex.split(command)
+    (files,) = (word for word in words if word.startswith("--input_files="))
+    assert split_paths(files.partition("=")[2]) == [str(paths[0])]
 
 
 @pytest.mark.parametrize("flag", ["input_files", "validation_files"])

@@ -15,7 +15,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from youtube8m.data.reading.other_files import known_kind
 from youtube8m.errors import UserError, reason
+from youtube8m.util.files import PACKED_START, packed_as
 
 SAMPLE_RATE = 16_000  # samples/s of the sound that is returned
 
@@ -190,10 +192,22 @@ def _open(av, path):
     except (av.FFmpegError, OSError, ValueError) as error:
         raise VideoError(
             f"{path}: is no video that FFmpeg can read, or its index is missing "
-            f"({reason(error)})"
+            f"({reason(error)}){_advice(path)}"
         ) from None
     with container:
         yield container
+
+
+def _advice(path):
+    """What a file seems to be that is no video, to add to an error."""
+    try:
+        with open(os.path.expanduser(path), "rb") as file:
+            start = file.read(PACKED_START)
+    except OSError:
+        return ""
+    kind = packed_as(start)
+    what = f"compressed ({kind}): unpack it" if kind else known_kind(start)
+    return f"; it is {what}" if what else ""
 
 
 def _is_cover(av, stream):

@@ -56,6 +56,7 @@ class Preview:
             for class_id, score in best or [(None, None)]:
                 lines.append((*first, *self._cells(class_id, score)))
                 first = ("",) * len(head)
+        lines = [[" ".join(cell.splitlines()) for cell in line] for line in lines]
         return "\n".join(aligned(lines, numbers=(len(head), len(head) + 1)))
 
     def _cells(self, class_id, score):

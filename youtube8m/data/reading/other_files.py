@@ -15,6 +15,12 @@ _KINDS = {
 _EXAMPLE = (b"\n", b"\x12")  # how a serialised Example or SequenceExample begins
 
 
+def known_kind(start: bytes) -> str:
+    """What a file with these first bytes is, for sure, and what helps; or ""."""
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    return next((what for mark, what in _KINDS.items() if text.startswith(mark)), "")
+
+
 _BLOCK = 1 << 20  # bytes read at once
 
 
@@ -44,9 +50,8 @@ def advice(start: bytes) -> str:
     Files of text are taken for lists of shards, other than web pages and the like.
     """
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
-    for mark, what in _KINDS.items():
-        if text.startswith(mark):
-            return f"; it is {what}"
+    if what := known_kind(start):
+        return f"; it is {what}"
     if start.startswith(_EXAMPLE) and (b"_list" in start or b"id" in start):
         return (
             "; it may be one serialised Example: write it as a record of a TFRecord "
