@@ -133,6 +133,15 @@ def build(config, command, flag, value):
     return config(**{**texts, **NEEDED.get(command, {}), flag: value})
 
 
+@pytest.mark.parametrize("rule", ["positive", "not negative", "any"])
+def test_what_is_no_number_passes_no_rule(rule):
+    field = flag(1.0, "A number.", rule)
+    made = dataclasses.make_dataclass("Made", [("rate", float, field)], bases=(Config,))
+    assert made(rate=math.inf).rate == math.inf
+    with pytest.raises(UserError, match="^--rate=nan: is no number$"):
+        made(rate=math.nan)
+
+
 def test_every_rule_is_tried():
     tried = [case.values[:2] for case in limits()]
     assert {*RANGES} <= {*tried} and len(tried) == len({*tried}) > 80

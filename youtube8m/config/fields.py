@@ -41,6 +41,7 @@ class Config:
             elif isinstance(rule, tuple):
                 require(value in rule, f"{given}: must be one of {', '.join(rule)}")
             elif isinstance(value, numbers.Real) and not isinstance(value, bool):
+                require(value == value, f"{given}: is no number")
                 if rule == POSITIVE:
                     require(value > 0, f"{given}: must be greater than 0")
                 elif rule == NOT_NEGATIVE:
