@@ -392,14 +392,6 @@ def test_bad_lists(text, segments, message, tmp_path):
         lists(tmp_path, text, segments)
 
 
-def test_a_class_beyond_the_vocabulary_is_told(tmp_path):
-    (tmp_path / "names.csv").write_text("index,name\n0,Cat\n1,Dog\n")
-    names = {"vocabulary_file": str(tmp_path / "names.csv")}
-    assert lists(tmp_path, "x.mp4,1\n", **names)[0].labels == (1,)
-    with pytest.raises(UserError, match="label '2' is no class; .* below 2"):
-        lists(tmp_path, "x.mp4,2\n", **names)
-
-
 @pytest.mark.parametrize(
     "fields, message",
     [

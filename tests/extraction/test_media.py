@@ -90,7 +90,11 @@ def test_damaged_packets_are_counted(tmp_path):
         ("text.mp4", b"hello", "no video that FFmpeg can read"),
         ("empty.mp4", b"", "no video that FFmpeg can read"),
         ("missing.mp4", None, "no such file"),
-        ("packed.mp4", gzip.compress(b"x"), r"it is compressed \(gzip\): unpack it"),
+        (
+            "packed.mp4",
+            gzip.compress(bytes(range(256)) * 40),
+            "it is compressed .gzip.: unpack it",
+        ),
         ("page.mp4", b"\n<!DOCTYPE html><p>404", "it is a web page, perhaps an error"),
         ("lfs.mp4", b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
     ],

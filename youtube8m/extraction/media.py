@@ -88,7 +88,9 @@ class Media:
         else:
             if first is None:
                 why = f" ({damage.reason})" if damage.count else ""
-                raise VideoError(f"{self.path}: not one frame can be decoded{why}")
+                raise VideoError(
+                    f"{self.path}: not one frame can be decoded{why}{_advice(self.path)}"
+                )
             self._note_early_end(float(time - first))
         self.notes += damage.notes("video")
 
@@ -109,7 +111,8 @@ def open_media(path: str) -> Iterator[Media]:
     with _open(av, path) as container:
         streams = [s for s in container.streams.video if not _is_cover(av, s)]
         if not streams:
-            raise VideoError(f"{path}: has no video stream, only {_kinds(container)}")
+            found = f"only {_kinds(container)}{_advice(path)}"
+            raise VideoError(f"{path}: has no video stream, {found}")
         streams[0].thread_type = "AUTO"
         yield Media(path, container, streams[0])
 

@@ -141,9 +141,8 @@ def _class_id(word, vocabulary: Vocabulary | None, file, line):
     """The class of a number, or of a name of the vocabulary."""
     where = f"{file}, line {line}: label {word!r}"
     if word.isdecimal():
-        limit = len(vocabulary.names) if vocabulary else _MOST
-        if int(word) >= limit:
-            raise UserError(f"{where} is no class; expected a number below {limit}")
+        if int(word) >= _MOST:
+            raise UserError(f"{where} is no class; expected a number below {_MOST}")
         return int(word)
     if vocabulary is None:
         raise UserError(

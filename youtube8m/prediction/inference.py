@@ -21,7 +21,7 @@ from youtube8m.errors import UserError
 from youtube8m.prediction import formats, submission
 from youtube8m.prediction.config import InferenceConfig
 from youtube8m.prediction.names import Preview
-from youtube8m.prediction.predictor import TrainedRun, mean_of_crops
+from youtube8m.prediction.predictor import TrainedRun, mean_of_crops, not_finite
 from youtube8m.prediction.segmentation import split_batch
 from youtube8m.prediction.writer import Predictions, open_writer
 from youtube8m.runs import archive
@@ -202,7 +202,10 @@ class Inference:
         inputs = device_inputs(batch)
         if allowed is not None:
             inputs["allowed"] = allowed
-        return [column.numpy() for column in self._compiled(inputs)]
+        classes, scores = (column.numpy() for column in self._compiled(inputs))
+        if not np.isfinite(scores).all():
+            raise not_finite(self.config.train_dir)
+        return classes, scores
 
     @functools.cached_property
     def _compiled(self):

@@ -51,7 +51,7 @@ class Preview:
         _, limit = self._limits
         lines = [(*head, "confidence", "class", "name", "vertical")]
         for video_id, start, classes, scores in self._rows:
-            first = (id_to_text(video_id), *[str(start)] * of_segments)
+            first = (shortened(id_to_text(video_id)), *[str(start)] * of_segments)
             best = list(zip(classes[:limit].tolist(), scores, strict=False))
             for class_id, score in best or [(None, None)]:
                 lines.append((*first, *self._cells(class_id, score)))

@@ -8,6 +8,7 @@ Shapes: R rows, N labels of all of them.
 """
 
 import contextlib
+import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -230,7 +231,7 @@ def _problem(row, num_classes):
     if len({*labels}) < len(labels):
         return "lists a class twice"
     numbers = (int, float)
-    most = np.finfo(np.float64).max  # JSON has whole numbers of any length
+    most = sys.float_info.max  # JSON has whole numbers of any length
     wrong = [s for s in scores if type(s) not in numbers or not 0 <= s <= most]
     if wrong:
         return f"has the confidence {wrong[0]!r}; expected one from 0 up"

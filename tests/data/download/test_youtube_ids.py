@@ -123,7 +123,7 @@ def test_a_cache_that_cannot_be_used(config, tmp_path):
         look_up(config, "AbCd")
 
 
-@pytest.mark.parametrize("text", ["AbCd\nname,id\n", "\0", "AbCd,x,y\n", "a b"])
+@pytest.mark.parametrize("text", ["AbCd\nEfGh\n", "\0", "AbCd,x,y\n", "a b"])
 def test_a_file_that_is_no_cache_is_not_added_to(config, tmp_path, text):
     path = tmp_path / "cache" / "ids.csv"
     path.parent.mkdir()

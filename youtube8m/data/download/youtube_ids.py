@@ -27,7 +27,7 @@ from youtube8m.util.text import decode_id, encode_id, shortened
 _ID = re.compile("[0-9A-Za-z]{4}")
 _YOUTUBE_ID = re.compile("[0-9A-Za-z_-]{11}")
 _LINE = re.compile(rf"({_ID.pattern}),((?:{_YOUTUBE_ID.pattern})?)\n")
-_CUT = re.compile("[0-9A-Za-z]{0,4},?[0-9A-Za-z_-]{0,11}\n?")  # by a process' end
+_CUT = re.compile("[0-9A-Za-z]{0,4}(,[0-9A-Za-z_-]{0,11})?\n?")  # by a process' end
 _ANSWER = re.compile(rf'\s*i\("({_ID.pattern})",\s*"({_YOUTUBE_ID.pattern})"\);?\s*')
 # The server's answers for a video that is not on YouTube.
 _GONE = (403, 404, 410)
@@ -132,12 +132,14 @@ class YoutubeIds:
         """
         if not os.path.exists(self._path):
             return {}
-        found = {}
+        found, cut = {}, 0
         with open(self._path, encoding="utf-8", errors="replace") as file:
             for line in file:
                 if match := _LINE.fullmatch(line):
                     found[match[1]] = match[2]
-                elif not _CUT.fullmatch(line):
+                    continue
+                cut += 1
+                if cut > len(found) + 1 or not _CUT.fullmatch(line):
                     raise UserError(
                         f"--youtube_ids_cache={self._path}: holds "
                         f"{shortened(line.strip())!r}; expected a file that this "

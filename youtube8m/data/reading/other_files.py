@@ -1,6 +1,7 @@
 """What a file that is no TFRecord file is, by its first bytes, and what helps."""
 
 import zlib
+from typing import BinaryIO
 
 from youtube8m.util.text import shortened
 
@@ -24,23 +25,20 @@ def known_kind(start: bytes) -> str:
 _BLOCK = 1 << 20  # bytes read at once
 
 
-def packing_fault(path: str) -> str:
-    """What is wrong with a local file of gzip or zlib: "is cut short"; "" if nothing.
-
-    Raises OSError if it cannot be read.
-    """
+def packing_fault(file: BinaryIO) -> str:
+    """What is wrong with a file of gzip or zlib: "is cut short"; "" if nothing is."""
     any_header = zlib.MAX_WBITS + 32  # of gzip or of zlib
-    with open(path, "rb") as file:
-        unpacker, is_whole = zlib.decompressobj(any_header), False
-        while block := file.read(_BLOCK):
-            while block:
-                if is_whole:  # another follows
-                    unpacker, is_whole = zlib.decompressobj(any_header), False
-                try:
-                    unpacker.decompress(block)
-                except zlib.error:
-                    return "is damaged"
-                block, is_whole = unpacker.unused_data, unpacker.eof
+    unpacker, is_whole = zlib.decompressobj(any_header), False
+    file.seek(0)
+    while block := file.read(_BLOCK):
+        while block:
+            if is_whole:  # another follows
+                unpacker, is_whole = zlib.decompressobj(any_header), False
+            try:
+                unpacker.decompress(block)
+            except zlib.error:
+                return "is damaged"
+            block, is_whole = unpacker.unused_data, unpacker.eof
     return "" if is_whole else "is cut short"
 
 

@@ -11,7 +11,6 @@ and the frames that are drawn are functions of the files, seed, epoch, number of
 and shuffle buffer.
 """
 
-import contextlib
 import dataclasses
 import os
 import re
@@ -23,7 +22,6 @@ from youtube8m.config import DataConfig
 from youtube8m.data.reading import decoding, order, parsing_ops, tfrecord
 from youtube8m.data.reading.batch import pad_examples, share_examples
 from youtube8m.data.reading.damage import Damage
-from youtube8m.data.reading.other_files import packing_fault
 from youtube8m.data.reading.pipeline import START, WHOLE, Shards
 from youtube8m.errors import UserError, reason
 
@@ -176,7 +174,7 @@ class TensorFlowShards(Shards):
         packed = {path: compression(path).decode().lower() for path in self.paths}
         packed = {path: kind for path, kind in packed.items() if kind}
         for path, kind in packed.items():
-            if fault := _packing_fault(path):
+            if fault := tfrecord.fault_of_packed(path):
                 return UserError(
                     f"{path}: is compressed ({kind}) and {fault}: {what}; copy or "
                     "download it again"
@@ -197,13 +195,6 @@ class TensorFlowShards(Shards):
         except _UNREADABLE as error:
             damage.record(path, _WRAPPING.sub("", reason(error)))
         return records
-
-
-def _packing_fault(path):
-    """As `packing_fault`; "" of what is not local."""
-    with contextlib.suppress(OSError):
-        return packing_fault(path)
-    return ""
 
 
 def _as_bytes(paths):

@@ -287,12 +287,19 @@ def _start(file):
     return file.read(PACKED_START)
 
 
+def fault_of_packed(path: str) -> str:
+    """As `packing_fault`; "" of a file that cannot be read, too."""
+    with contextlib.suppress(OSError, tf.errors.OpError), _open(path) as file:
+        return packing_fault(file)
+    return ""
+
+
 def advice_on(path: str) -> str:
     """What a file that holds no record seems to be; "" if that is not known."""
     with contextlib.suppress(OSError, tf.errors.OpError), _open(path) as file:
         start = _start(file)
         if kind := compression(start):
-            fault = packing_fault(path) or "holds something else"
+            fault = packing_fault(file) or "holds something else"
             return f"; it is compressed ({kind.lower()}) and {fault}"
         return advice(start)
     return ""

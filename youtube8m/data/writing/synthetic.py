@@ -28,6 +28,7 @@ from youtube8m.config.fields import ANY, NOT_NEGATIVE, Config, flag, require
 from youtube8m.data.reading import order
 from youtube8m.data.writing import records
 from youtube8m.util.files import find_files, local_path, replacing
+from youtube8m.util.text_files import read_bytes
 
 # Split -> the folders that hold it; ratings of test segments are never published.
 LEVELS = {
@@ -44,7 +45,6 @@ VOCABULARY_HEADER = (
 )
 
 _NAME = "/m/sample{}"  # of a class in the vocabulary
-_VOCABULARY_START = 4096  # bytes, in which the first class stands
 _SIGNAL = 0.5  # root mean square of a class's direction, per value
 _SCENE_FRAMES = 30  # mean length of a scene
 _ZIPF_EXPONENT = 0.8
@@ -294,12 +294,11 @@ def _refuse_foreign_files(root, shards):
     """
     with contextlib.suppress(FileNotFoundError):
         path = os.path.join(root, VOCABULARY)
-        with open(path, encoding="utf-8", errors="replace") as file:
-            require(
-                _NAME.format(0) in file.read(_VOCABULARY_START),
-                f"{path}: is no sample's, and would be overwritten; choose an empty "
-                "directory",
-            )
+        require(
+            _NAME.format(0).encode() in read_bytes(path),
+            f"{path}: is no sample's, and would be overwritten; choose an empty "
+            "directory",
+        )
     new = {f"{split}{number}.tfrecord" for split, number in shards}
     for split, levels in LEVELS.items():
         for level in levels:
