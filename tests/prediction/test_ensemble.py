@@ -468,6 +468,19 @@ def test_records_without_labels_are_told(tmp_path):
 
 
 @pytest.mark.slow
+def test_labels_that_do_not_count_are_counted(tmp_path, caplog):
+    """Of records that are lost, have no label, or have the id of another."""
+    path, features = tmp_path / "x.tfrecord", {"x": np.zeros(1)}
+    labels = {"a": [1], "b": None, "c": []}
+    videos = [video_example(name, own, features) for name, own in labels.items()]
+    write_records(path, [*videos, video_example("a", [2], features)])
+    found = read_labels(str(path), "--flag", C)
+    assert {name: own.tolist() for name, own in found.items()} == {"a": [2], "c": []}
+    assert "1 records could not be read and do not count" in caplog.text
+    assert "1 records have no label" in caplog.text
+    assert "1 records have ids of others; the last one of each counts" in caplog.text
+
+
 def test_ten_files_of_many_videos(write, merge):
     models = [random_lists(seed, num_videos=20_000, most=20) for seed in range(10)]
     paths = [write(*rows(lists)) for lists in models]

@@ -88,9 +88,8 @@ class Media:
         else:
             if first is None:
                 why = f" ({damage.reason})" if damage.count else ""
-                raise VideoError(
-                    f"{self.path}: not one frame can be decoded{why}{_advice(self.path)}"
-                )
+                why += _advice(self.path)
+                raise VideoError(f"{self.path}: not one frame can be decoded{why}")
             self._note_early_end(float(time - first))
         self.notes += damage.notes("video")
 
