@@ -18,7 +18,7 @@ from tests.helpers.training_runs import (
     train,
 )
 from youtube8m import losses
-from youtube8m.config import ModelConfig, RunConfig
+from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.errors import UserError
 from youtube8m.models.preset import PRESETS
 from youtube8m.registry import construct
@@ -429,3 +429,11 @@ def test_two_replicas_of_half_the_batch_give_the_same_centers(sample, tmp_path):
         assert np.abs(files[0]["arr_0"]).max() > 0
         for name in files[0].files:
             np.testing.assert_allclose(*(f[name] for f in files), rtol=1e-4, atol=1e-5)
+
+
+def test_a_value_that_is_no_number_is_told():
+    config = ModelConfig(
+        label_loss="HingeLoss", hyperparameters={"hinge_margin": np.nan}
+    )
+    with pytest.raises(UserError, match="^--hinge_margin=nan: is no number$"):
+        losses.create(RunConfig(DataConfig(), config))

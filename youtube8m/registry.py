@@ -15,6 +15,7 @@ arguments are facts of the data (`num_classes`, `feature_sizes` ...).
 
 import contextlib
 import inspect
+import math
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, NamedTuple
@@ -191,6 +192,8 @@ def construct(cls: type, values: Mapping[str, Any], **also: Any) -> Any:
         fits = type(value) is kind or (kind is float and type(value) is int)
         if kind in HYPERPARAMETER_TYPES and not fits:
             raise UserError(f"--{key}={value!r}: must be of type {kind.__name__}")
+        if kind is float and math.isnan(value):
+            raise UserError(f"--{key}={value}: is no number")
         least = accepted[key].minimum
         if kind is int and value < least:
             raise UserError(f"--{key}={value}: must be at least {least}")

@@ -285,6 +285,7 @@ MISTAKES = {
     "syntax": ("import os\ndef f(:\n", "line 2: invalid syntax"),
     "import": ("\nimport no_such_module\n", "line 2: ModuleNotFoundError: No module"),
     "name": ("def f():\n    return x\n\nf()\n", "line 2: NameError: name 'x'"),
+    "exit": ("import sys\nsys.exit()\n", "line 2: SystemExit"),
     "class": (
         "from youtube8m.models.base import ENCODERS, FrameEncoder\n\n"
         "@ENCODERS.register\nclass LstmModel(FrameEncoder):\n    pass\n",

@@ -1,13 +1,16 @@
 """Every flag has the default and takes the values that flags.txt states."""
 
+import contextlib
 import dataclasses
 import math
+import re
 
 import pytest
 
 from tests.helpers import pinned
 from tests.helpers.pinned import CONFIGS
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
+from youtube8m.config.fields import Config, flag, require_unread
 from youtube8m.errors import UserError
 from youtube8m.evaluation.config import EvaluationConfig
 from youtube8m.export import ExportConfig
@@ -21,6 +24,42 @@ PINNED = pinned.FLAGS_FILE.read_text().splitlines()
 def test_defaults_and_rules_are_pinned():
     """Changed on purpose? Then `python -m tests.helpers.pinned` writes them anew."""
     assert pinned.flag_lines() == PINNED
+
+
+@dataclasses.dataclass(frozen=True)
+class Written(Config):
+    """Files that are written and read."""
+
+    table: str = flag("", "Written.")
+    other: str = flag("", "Written, too.")
+    data: str = flag("", "Read: globs.")
+
+
+@pytest.mark.parametrize(
+    "values, wrong",
+    [
+        ({"table": "a1"}, "--table=a1: is read, too"),
+        ({"table": "./link"}, "--table=./link: is read, too"),
+        ({"other": "~/b"}, "--other=~/b: is read, too"),
+        ({"table": "c"}, "--table=c: is read, too"),
+        ({"table": "new", "other": "./new"}, "--other=./new: is --table, too"),
+        ({"table": "new", "other": "newer"}, None),
+        ({"table": "/dev/null", "other": "/dev/null"}, None),
+        ({}, None),
+    ],
+)
+def test_what_is_read_is_not_written(tmp_path, monkeypatch, values, wrong):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("a1", "a2", "b", "c"):
+        (tmp_path / name).touch()
+    (tmp_path / "link").symlink_to("a2")
+    config = Written(data="a*, b", **values)
+    told = contextlib.nullcontext()
+    if wrong:
+        told = pytest.raises(UserError, match=f"^{re.escape(wrong)}")
+    with told:
+        require_unread(config, ("table", "other"), ["data"], ["c", "gs://b/c"])
 
 
 # What a valid configuration needs besides; few frames where any number is taken.
@@ -92,6 +131,15 @@ def build(config, command, flag, value):
     }
     texts = {name: "x" for name, rule in names.items() if rule == "needed"}
     return config(**{**texts, **NEEDED.get(command, {}), flag: value})
+
+
+@pytest.mark.parametrize("rule", ["positive", "not negative", "any"])
+def test_what_is_no_number_passes_no_rule(rule):
+    field = flag(1.0, "A number.", rule)
+    made = dataclasses.make_dataclass("Made", [("rate", float, field)], bases=(Config,))
+    assert made(rate=math.inf).rate == math.inf
+    with pytest.raises(UserError, match="^--rate=nan: is no number$"):
+        made(rate=math.nan)
 
 
 def test_every_rule_is_tried():

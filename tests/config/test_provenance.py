@@ -74,6 +74,19 @@ def test_a_damaged_description_is_told(tmp_path):
         made_of_shards([str(tmp_path / "a.tfrecord")], ["rgb"], "--flag")
 
 
+def test_a_description_with_wrong_parts_is_told(tmp_path):
+    text = json.dumps(YT8M | {"sha256": "1" * 64})
+    tmp_path.joinpath("features.json").write_text(text)
+    with pytest.raises(UserError, match="features.json: cannot be read .sha256 is no"):
+        made_of_shards([str(tmp_path / "a.tfrecord")], ["rgb"], "--flag")
+
+
+@pytest.mark.parametrize("text", ['{"type": "object"}', "[1, 2]", '{"sha256": "1"}'])
+def test_a_file_of_another_program_says_nothing(tmp_path, text):
+    tmp_path.joinpath("features.json").write_text(text)
+    assert made_of_shards([str(tmp_path / "a.tfrecord")], ["rgb"], "--flag") == {}
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run that was trained on YT8M's features, and shards of three kinds."""

@@ -75,6 +75,22 @@ def test_float_records(folder, tmp_path):
     assert not np.allclose(values, frames(red, "rgb", "<f2"), atol=0.01)
 
 
+def test_a_video_or_list_is_not_overwritten(folder, tmp_path):
+    (tmp_path / "list.csv").write_text(f"{folder / 'red.mp4'},\n")
+    for output in (folder / "red.mp4", tmp_path / "list.csv"):
+        made = config(
+            folder,
+            tmp_path,
+            input_videos_csv=str(tmp_path / "list.csv"),
+            output_dir="",
+            output_tfrecords_file=str(output),
+        )
+        before = output.read_bytes()
+        with pytest.raises(UserError, match="^--output_tfrecords_file=.* read, too"):
+            extract_videos(made)
+        assert output.read_bytes() == before
+
+
 def test_a_saved_model_gives_the_same(folder, tmp_path):
     videos = {"input_videos": str(folder / "red.mp4")}
     found = []
@@ -244,6 +260,49 @@ def moments_of(values):
     return moments
 
 
+@pytest.mark.parametrize(
+    "name, values, message",
+    [
+        ("mean", [[np.nan]] * 2, "mean.npy: holds .*not all of them finite"),
+        ("eigenvals", [[-1.0], [1.0]], "eigenvals.npy has the value -1; expected var"),
+        ("eigenvals", [["a"], ["b"]], "eigenvals.npy: holds <U1"),
+        ("eigenvecs", 1.0, "eigenvecs.npy: holds float64 .*get the file again"),
+    ],
+)
+def test_a_pca_that_cannot_be_meant_names_its_file(tmp_path, name, values, message):
+    arrays = {"mean": [[0.0]] * 2, "eigenvals": [[1.0]] * 2, "eigenvecs": np.eye(2)}
+    for key, array in (arrays | {name: values}).items():
+        np.save(tmp_path / f"{key}.npy", np.array(array))
+    with pytest.raises(UserError, match=message):
+        Whitening.load_starter(str(tmp_path), None)
+
+
+def test_no_pca_is_fitted_on_nothing(folder, tmp_path):
+    """Videos that cannot be used, or whose features are not finite."""
+    with pytest.raises(UserError, match="--fit_pca=2: no video has frames that can be"):
+        Moments().write_pca(str(tmp_path), 2)
+    made = config(
+        folder,
+        tmp_path,
+        input_videos=str(folder / "text.mp4"),
+        fit_pca=2,
+        feature_dtype="uint8",
+    )
+    with pytest.raises(UserError, match="--fit_pca=2: no video has frames that can be"):
+        extract_videos(made)
+
+
+def test_names_that_are_not_utf8_are_listed_and_found_again(folder, tmp_path):
+    video = tmp_path / "\udce9t\udce9.mp4"
+    video.write_bytes((folder / "red.mp4").read_bytes())
+    made = config(folder, tmp_path, input_videos=str(tmp_path / "*.mp4"))
+    assert extract_videos(made) == 1 and extract_videos(made) == 0
+    index = tmp_path / "out" / "videos.csv"
+    index.write_bytes(index.read_bytes() + b'"\0')
+    with pytest.raises(UserError, match="videos.csv: is not the list"):
+        extract_videos(made)
+
+
 def test_fit_pca_is_kept_for_other_videos(folder, tmp_path):
     fields = {"feature_dtype": "uint8", "pca_dir": str(tmp_path / "pca")}
     videos = str(folder / "[rg]*.mp4")
@@ -319,6 +378,13 @@ def test_segments_of_a_csv(tmp_path):
         ("x.mp4,1\n", "x.mp4,5,3,1\n", "expected the header path,start,class,score"),
         ("x.mp4,1\n", "path,start,class,score\nx.mp4,a,3,1\n", "line 2: is"),
         ("x.mp4,1\n", "path,start,class,score\ny.mp4,0,3,1\n", "y.mp4 is not among"),
+        (f"x.mp4,{10**20}\n", "", "line 1: label '1000.*no class; expected a number"),
+        ("Path,Labels\nx.mp4,1\n", "", "line 1: is the header .*remove that line"),
+        ("x.mp4,1\n,2\n", "", "line 2: names no video"),
+        *(
+            ("x.mp4,1\n", f"path,start,class,score\nx.mp4,{row}\n", "line 2: has start")
+            for row in ("0,3,nan", "0,3,inf", "-5,3,1", f"{10**20},3,1")
+        ),
     ],
 )
 def test_bad_lists(text, segments, message, tmp_path):

@@ -1,5 +1,7 @@
 """Frames and sound of clips that PyAV wrote, sound ones and damaged ones."""
 
+import gzip
+
 import numpy as np
 import pytest
 
@@ -88,6 +90,13 @@ def test_damaged_packets_are_counted(tmp_path):
         ("text.mp4", b"hello", "no video that FFmpeg can read"),
         ("empty.mp4", b"", "no video that FFmpeg can read"),
         ("missing.mp4", None, "no such file"),
+        (
+            "packed.mp4",
+            gzip.compress(bytes(range(256)) * 40),
+            "it is compressed .gzip.: unpack it",
+        ),
+        ("page.mp4", b"\n<!DOCTYPE html><p>404", "it is a web page, perhaps an error"),
+        ("lfs.mp4", b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
     ],
 )
 def test_what_is_no_video(name, data, message, tmp_path):

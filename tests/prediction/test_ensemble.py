@@ -1,6 +1,7 @@
 """Merging, measuring and choosing submissions, against plain Python."""
 
 import collections
+import pathlib
 import shlex
 
 import numpy as np
@@ -16,6 +17,7 @@ from youtube8m.errors import UserError
 from youtube8m.prediction import ensemble
 from youtube8m.prediction.submission import SEGMENT_HEADER, VIDEO_HEADER, Submission
 from youtube8m.tools import ensemble as tool
+from youtube8m.util.files import escape_commas, split_paths
 
 C, V = 30, 40
 
@@ -466,7 +468,46 @@ def test_records_without_labels_are_told(tmp_path):
 
 
 @pytest.mark.slow
+def test_labels_that_do_not_count_are_counted(tmp_path, caplog):
+    """Of records that are lost, have no label, or have the id of another."""
+    path, features = tmp_path / "x.tfrecord", {"x": np.zeros(1)}
+    labels = {"a": [1], "b": None, "c": []}
+    videos = [video_example(name, own, features) for name, own in labels.items()]
+    write_records(path, [*videos, video_example("a", [2], features)])
+    found = read_labels(str(path), "--flag", C)
+    assert {name: own.tolist() for name, own in found.items()} == {"a": [2], "c": []}
+    assert "1 records could not be read and do not count" in caplog.text
+    assert "1 records have no label" in caplog.text
+    assert "1 records have ids of others; the last one of each counts" in caplog.text
+
+
 def test_ten_files_of_many_videos(write, merge):
     models = [random_lists(seed, num_videos=20_000, most=20) for seed in range(10)]
     paths = [write(*rows(lists)) for lists in models]
     assert merge(*paths) == list(naive_merge(models, [0.1] * 10, 20))
+
+
+def test_the_printed_merge_can_be_typed(tmp_path, capsys):
+    """Also where a path has what means something in a list, or to a shell."""
+    (tmp_path / "data").mkdir()
+    videos = [video_example("a", [1], {"x": np.zeros(1)})]
+    write_records(tmp_path / "data" / "a.tfrecord", videos)
+    paths = []
+    for name in ("one,two.csv", "it's.csv"):
+        paths.append(tmp_path / name)
+        paths[-1].write_text(f"{VIDEO_HEADER}a,{len(paths)} 1\n")
+    given = ",".join(escape_commas(str(path)) for path in paths)
+    run("select", input_files=given, eval_data_pattern=f"{tmp_path}/data/*.tfrecord")
+    *_, command = capsys.readouterr().out.splitlines()
+    words = shlex.split(command)
+    (files,) = (word for word in words if word.startswith("--input_files="))
+    assert split_paths(files.partition("=")[2]) == [str(paths[0])]
+
+
+@pytest.mark.parametrize("flag", ["input_files", "validation_files"])
+def test_an_input_is_not_overwritten(write, flag):
+    files = {"input_files": write("a,1 1"), "validation_files": write("b,1 1")}
+    before = pathlib.Path(files[flag]).read_bytes()
+    with pytest.raises(UserError, match="^--output_file=.*: is read, too"):
+        run("merge", output_file=files[flag], **files)
+    assert pathlib.Path(files[flag]).read_bytes() == before

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from youtube8m.errors import UserError
 from youtube8m.prediction.inference import Inference
 
 PREDICTIONS = np.float32(
@@ -80,3 +81,10 @@ def test_classes_that_are_not_allowed_score_nothing():
     first, second = listed(inference(PREDICTIONS[0], top_k=3), allowed)
     assert first == [(1, 0.5), (3, 0.5), (0, 0)]
     assert [label for label, _ in second] == [3, 1, 0]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_confidences_that_are_not_finite_are_not_written(value):
+    wrong = np.float32([[0.5, 0.25], [value, 0.5]])
+    with pytest.raises(UserError, match="--train_dir=run: .*not finite"):
+        listed(inference(wrong, train_dir="run"))

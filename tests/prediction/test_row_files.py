@@ -193,3 +193,57 @@ def test_merge_shards_takes_the_format_of_its_files(write, tmp_path):
     with flagsaver.flagsaver(**values):
         merge_shards.main()
     assert out.read_bytes() == pathlib.Path(write("whole.jsonl", ROWS)).read_bytes()
+
+
+def test_parquet_that_is_damaged_inside_is_one_line(write, tmp_path):
+    """Its end, which is read first, is sound."""
+    path = pathlib.Path(write("x.parquet", ROWS * 1, None))
+    content = bytearray(path.read_bytes())
+    content[4:40] = b"\xff" * 36
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="x.parquet: is no sound Parquet file"):
+        PredictionRows(str(path))
+    with pytest.raises(UserError, match="x.parquet: is no sound Parquet file"):
+        row_files.merge_parts([str(path)], io.BytesIO())
+
+
+def json_line(name, confidence="0.5"):
+    return f'{{"id": "{name}", "labels": [1], "confidences": [{confidence}]}}\n'
+
+
+def test_an_id_of_half_a_character_is_told(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text(json_line("\\ud800"))
+    with pytest.raises(UserError, match="line 1 is no prediction: its id .* no text"):
+        PredictionRows(str(path))
+
+
+def test_an_id_spelled_in_two_ways_is_one(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text(json_line("\u00e9") + json_line("\\udcc3\\udca9"), "utf-8")
+    with pytest.raises(UserError, match="line 2 has .* again, after line 1"):
+        PredictionRows(str(path))
+
+
+def test_a_confidence_beyond_all_floats_is_told(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text(json_line("a", "1" + "0" * 400))
+    with pytest.raises(UserError, match="has the confidence 1000.*expected one from 0"):
+        PredictionRows(str(path))
+
+
+@pytest.mark.parametrize("name", ["a,b", "a\\nb", '\\"'])
+def test_ids_that_no_csv_holds_are_merged_into_other_formats(tmp_path, name):
+    path, out = tmp_path / "x.jsonl", tmp_path / "out"
+    path.write_text(json_line(name))
+    for ending in (".csv", ".jsonl", ".parquet"):
+        given = {"input_files": str(path), "output_file": f"{out}{ending}"}
+        with flagsaver.flagsaver(**given):
+            if ending != ".csv":
+                ensemble.main("merge")
+                keys = open_predictions(f"{out}{ending}").keys
+                assert keys == PredictionRows(str(path)).keys
+                continue
+            with pytest.raises(UserError, match="a CSV cannot hold the id .*jsonl or"):
+                ensemble.main("merge")
+    assert not (tmp_path / "out.csv").exists()

@@ -111,3 +111,19 @@ def test_whether_a_file_can_be_written_is_tried_without_a_trace(tmp_path):
     for wrong in (tmp_path, tmp_path / "missing" / "x", path / "x"):
         with pytest.raises(UserError, match=f"--out={wrong}: cannot be written"):
             require_writable(str(wrong), "--out")
+
+
+@pytest.mark.parametrize("limit, opened", [(0, 3), (1 << 20, 0)])
+def test_small_files_are_not_kept_open(tmp_path, monkeypatch, limit, opened):
+    """So that there may be more of them than a process may open."""
+    monkeypatch.setattr(submission, "_READ_WHOLE", limit)
+    path = tmp_path / "x.csv"
+    path.write_text(submission.VIDEO_HEADER + "a,3 0.5 1 0.25\nb,2 1\n")
+    before = len(os.listdir("/proc/self/fd"))
+    files = [submission.Submission(str(path)) for _ in range(3)]
+    assert len(os.listdir("/proc/self/fd")) - before == opened
+    for file in files:
+        counts, classes, scores = file.pairs([1, 0])
+        assert counts.tolist() == [1, 2] and classes.tolist() == [2, 3, 1]
+        assert scores.tolist() == [1, 0.5, 0.25]
+        assert [*file.lines()] == [b"a,3 0.5 1 0.25\n", b"b,2 1\n"]

@@ -30,6 +30,19 @@ def test_an_absent_list_is_not_a_damaged_one(tmp_path):
         assert checkpoint_files.listed_checkpoints(str(tmp_path)) is None
 
 
+def test_a_list_that_is_none_is_not_told_by_tensorflow(tmp_path, caplog):
+    """The caller tells it, in a line; a run is not read without a word for that."""
+    path = tmp_path / "checkpoint"
+    path.write_text("model_checkpoint_path: 7")
+    assert checkpoint_files.listed_checkpoints(str(tmp_path)) is None
+    path.unlink()
+    path.mkdir()
+    assert checkpoint_files.listed_checkpoints(str(tmp_path)) is None
+    assert not caplog.records
+    tf.get_logger().warning("still heard")
+    assert caplog.records
+
+
 def test_names_in_the_order_of_their_steps(tmp_path):
     for name in ("model.ckpt-9", "model.ckpt-10", "model.ckpt-x", "other"):
         (tmp_path / f"{name}.index").touch()

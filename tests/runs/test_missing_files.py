@@ -101,3 +101,12 @@ def test_what_cannot_be_written_names_its_flag(tmp_path, monkeypatch):
     directory = RunDirectory(str(tmp_path), "--output_dir")
     with pytest.raises(UserError, match="^--output_dir=.*model_flags.json: cannot be"):
         directory.prepare(RUN, start_new=False)
+
+
+def test_a_directory_in_place_of_the_list(run):
+    """Predictions need no list, and training writes one, which it cannot there."""
+    remove(run, "checkpoint")
+    tf.io.gfile.mkdir(run.file("checkpoint"))
+    assert run.checkpoint().endswith("model.ckpt-2")
+    with pytest.raises(UserError, match="`checkpoint` there is a directory.*move it"):
+        run.prepare(RUN, start_new=False)

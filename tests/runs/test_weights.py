@@ -161,3 +161,12 @@ def test_a_whole_checkpoint_learns_how_often_it_was_saved(tmp_path):
     weights.restore_checkpoint(parts, prefix, whole)
     assert parts["model"]["kernel"].numpy() == 2.0
     assert whole.save_counter.numpy() == 5
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_not_loaded(tmp_path, value):
+    """Each of them counts; whole numbers and flags have no such values."""
+    prefix = write(tmp_path / "x", model={"a": [1.0, 2.0], "b": [0.0, value], "n": 7})
+    model = model_of({"a": [0.0, 0.0], "b": [0.0, 0.0], "n": 0})
+    with pytest.raises(UserError, match="x: the weights b are not finite"):
+        weights.load_weights(model, prefix)

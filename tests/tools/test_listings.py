@@ -3,6 +3,7 @@
 import pytest
 
 from youtube8m import models
+from youtube8m.errors import UserError
 from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING
 from youtube8m.tools import models as tool
 
@@ -30,3 +31,12 @@ def test_what_a_model_needs_is_said():
 
 def test_every_model_can_be_imported_from_the_package():
     assert {*ENCODERS, *CLASSIFIERS, *LABEL_PROCESSING} <= set(models.__all__)
+
+
+def test_the_rows_of_named_models_are_listed(capsys):
+    tool.main("LogisticModel", "MoeModel")
+    header, *rows = capsys.readouterr().out.partition("\n\n")[0].splitlines()
+    assert header.startswith("--model")
+    assert [row.split()[0] for row in rows] == ["LogisticModel", "MoeModel"]
+    with pytest.raises(UserError, match="model: .*did you mean LstmModel"):
+        tool.main("LstmModell")

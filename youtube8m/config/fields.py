@@ -8,9 +8,12 @@ class AverageConfig(Config):
 
 import dataclasses
 import numbers
+import os
+from collections.abc import Iterable
 from typing import Any
 
 from youtube8m.errors import UserError
+from youtube8m.util.files import find_files, require_other_file, split_paths
 
 # Rules of fields; see `flag`.
 NEEDED, POSITIVE, NOT_NEGATIVE, ANY = "needed", "positive", "not negative", "any"
@@ -38,6 +41,7 @@ class Config:
             elif isinstance(rule, tuple):
                 require(value in rule, f"{given}: must be one of {', '.join(rule)}")
             elif isinstance(value, numbers.Real) and not isinstance(value, bool):
+                require(value == value, f"{given}: is no number")
                 if rule == POSITIVE:
                     require(value > 0, f"{given}: must be greater than 0")
                 elif rule == NOT_NEGATIVE:
@@ -63,3 +67,26 @@ def require_given(config: Any, *names: str) -> None:
     for name in names:
         given = bool(getattr(config, name).strip(", "))
         require(given, f"--{name} is empty, but needed: {helps[name]}")
+
+
+def require_unread(
+    config: Any, outputs: Iterable[str], inputs: Iterable[str], read: Iterable[str] = ()
+) -> None:
+    """Raises UserError if a file to be written is read, too, or written twice.
+
+    Args:
+      outputs: fields of the files to be written, which may be empty.
+      inputs: fields of paths and globs, alone or comma-separated.
+      read: further paths that are read.
+    """
+    globs = [glob for name in inputs for glob in split_paths(getattr(config, name))]
+    known = {*read}.union(*map(find_files, globs))
+    written: dict[str, str] = {}
+    for name in outputs:
+        if path := getattr(config, name):
+            require_other_file(path, f"--{name}", known)
+            target = os.path.realpath(os.path.expanduser(path))
+            other = written.setdefault(target, name)
+            is_file = os.path.isfile(target) or not os.path.exists(target)
+            wrong = f"--{name}={path}: is --{other}, too; name another file"
+            require(other == name or not is_file, wrong)  # /dev/null takes both

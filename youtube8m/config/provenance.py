@@ -35,13 +35,13 @@ def file_beside(path: str) -> str:
 
 
 def read(path: str) -> dict[str, Any]:
-    """What a description says; {} if there is none.
+    """What a description says; {} if there is none, or a file of another program.
 
     Raises UserError if it cannot be read.
     """
     try:
         text = _read_remote(path) if "://" in path else read_bytes(path)
-        return parse_json(text, lambda values: {**values}) if text else {}
+        return parse_json(text, _ours) if text else {}
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, JsonError) as error:
@@ -49,6 +49,14 @@ def read(path: str) -> dict[str, Any]:
             f"{path}: cannot be read ({reason(error)}); it says how the features "
             "beside it were made: restore it, or remove it"
         ) from None
+
+
+def _ours(values):
+    """The values of a description, and nothing of what others keep by that name."""
+    is_ours = isinstance(values, dict) and not values.keys().isdisjoint(COMPARED)
+    if is_ours and not isinstance(values.get("sha256", {}), dict):
+        raise ValueError("sha256 is no list of digests by name")
+    return values if is_ours else {}
 
 
 def _read_remote(path):

@@ -14,6 +14,7 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m import losses
+from youtube8m.config.fields import require_unread
 from youtube8m.data.reading import shard_files
 from youtube8m.data.reading.batch import device_inputs, of_any_size
 from youtube8m.errors import UserError, reason
@@ -120,6 +121,8 @@ class Evaluator:
             strict=config.strict_data,
             input_pipeline=config.input_pipeline,
         )
+        read = [*self.shards.paths, *self.directory.files()]
+        require_unread(config, ("class_metrics_file", "metrics_file"), (), read)
         self.num_classes = self.trained.run.data.num_classes
         self.loss = losses.create(self.trained.run)
         uses_autograph = has_users_code(self.loss)
@@ -194,7 +197,7 @@ class Evaluator:
             what = "rated segment" if self.config.segment_labels else "video"
             raise UserError(
                 f"--eval_data_pattern={self.config.eval_data_pattern}: no {what} could "
-                f"be read, and {self.shards.damage.lost} records were lost"
+                f"be read, and {self.shards.damage.amount()} were lost"
             )
         return metrics, of_batches, time.monotonic() - start
 

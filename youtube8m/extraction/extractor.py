@@ -142,6 +142,12 @@ class FeatureExtractor:
             if waveform is not None:
                 audio = self.extract_sound(waveform, times)
         for name, values in (("rgb", rgb), ("audio", audio)):
-            if values is not None and not np.isfinite(values).all():
-                raise VideoError(f"{path}: its {name} features are not finite")
+            if values is not None:
+                require_finite(path, name, values)
         return VideoFeatures(rgb, audio, seconds, tuple(notes))
+
+
+def require_finite(path: str, name: str, features: np.ndarray) -> None:
+    """Raises VideoError unless all of a video's features are finite."""
+    if not np.isfinite(features).all():
+        raise VideoError(f"{path}: its {name} features are not finite")

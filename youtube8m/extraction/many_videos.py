@@ -18,11 +18,16 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m.config import provenance
+from youtube8m.config.fields import require_unread
 from youtube8m.data.writing.records import record_file
 from youtube8m.errors import UserError, reason
 from youtube8m.extraction import description
 from youtube8m.extraction.config import ExtractConfig, FeatureConfig
-from youtube8m.extraction.extractor import FeatureExtractor, VideoFeatures
+from youtube8m.extraction.extractor import (
+    FeatureExtractor,
+    VideoFeatures,
+    require_finite,
+)
 from youtube8m.extraction.image_networks import STARTER, ImageNetwork, load_network
 from youtube8m.extraction.media import VideoError, import_av, open_media
 from youtube8m.extraction.vggish import EMBEDDING
@@ -44,6 +49,9 @@ def extract_videos(config: ExtractConfig) -> int:
     """
     import_av()
     videos = list_videos(config)
+    lists = ("input_videos_csv", "segments_csv", "vocabulary_file")
+    paths = [video.path for video in videos]
+    require_unread(config, ["output_tfrecords_file"], lists, paths)
     output = _SingleFile(config) if config.output_tfrecords_file else _Shards(config)
     todo = output.leave_out_written(videos)
     if len(todo) < len(videos):
@@ -127,7 +135,9 @@ def _fit_pca(network, config, videos):
     def extract(video):
         with open_media(video.path) as media:
             images = media.read_images(config.frames_per_second, config.max_frames)
-            return extractor.extract_images(images)
+            found = extractor.extract_images(images)
+            require_finite(video.path, "rgb", found)
+            return found
 
     moments = Moments()
     with Progress("fitting the PCA", count) as progress:
@@ -319,8 +329,12 @@ class _Shards:
                     "that lists their videos; name another directory"
                 )
             return []
-        with open(self.index, newline="", encoding="utf-8") as file:
-            rows = [tuple(row) for row in csv.reader(file)]
+        names = {"encoding": "utf-8", "errors": "surrogateescape"}
+        with open(self.index, newline="", **names) as file:
+            try:
+                rows = [tuple(row) for row in csv.reader(file)]
+            except csv.Error:
+                rows = []
         if rows[:1] != [_INDEX_HEADER] or any(len(row) != 4 for row in rows):
             raise UserError(
                 f"{self.index}: is not the list of a directory that this command wrote"

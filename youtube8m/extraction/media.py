@@ -15,7 +15,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from youtube8m.data.reading.other_files import known_kind
 from youtube8m.errors import UserError, reason
+from youtube8m.util.files import PACKED_START, packed_as
 
 SAMPLE_RATE = 16_000  # samples/s of the sound that is returned
 
@@ -86,6 +88,7 @@ class Media:
         else:
             if first is None:
                 why = f" ({damage.reason})" if damage.count else ""
+                why += _advice(self.path)
                 raise VideoError(f"{self.path}: not one frame can be decoded{why}")
             self._note_early_end(float(time - first))
         self.notes += damage.notes("video")
@@ -107,7 +110,8 @@ def open_media(path: str) -> Iterator[Media]:
     with _open(av, path) as container:
         streams = [s for s in container.streams.video if not _is_cover(av, s)]
         if not streams:
-            raise VideoError(f"{path}: has no video stream, only {_kinds(container)}")
+            found = f"only {_kinds(container)}{_advice(path)}"
+            raise VideoError(f"{path}: has no video stream, {found}")
         streams[0].thread_type = "AUTO"
         yield Media(path, container, streams[0])
 
@@ -190,10 +194,22 @@ def _open(av, path):
     except (av.FFmpegError, OSError, ValueError) as error:
         raise VideoError(
             f"{path}: is no video that FFmpeg can read, or its index is missing "
-            f"({reason(error)})"
+            f"({reason(error)}){_advice(path)}"
         ) from None
     with container:
         yield container
+
+
+def _advice(path):
+    """What a file seems to be that is no video, to add to an error."""
+    try:
+        with open(os.path.expanduser(path), "rb") as file:
+            start = file.read(PACKED_START)
+    except OSError:
+        return ""
+    kind = packed_as(start)
+    what = f"compressed ({kind}): unpack it" if kind else known_kind(start)
+    return f"; it is {what}" if what else ""
 
 
 def _is_cover(av, stream):

@@ -4,6 +4,7 @@ videos = list_videos(config)
 videos[0].path, videos[0].id, videos[0].labels
 """
 
+import math
 import os
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ from youtube8m.extraction.config import ExtractConfig
 from youtube8m.util.files import find_files, split_paths
 from youtube8m.util.text_files import read_table
 
+_HEADS = ("path", "paths", "file", "filename", "video", "videos")  # of no video
+_MOST = 2**31  # class ids and seconds lie below it
 _SEGMENT_HEADER = ["path", "start", "class", "score"]
 
 
@@ -80,6 +83,15 @@ def _read_list(config, vocabulary):
                 f"{file}, line {line}: has {len(row)} columns, expected path,labels; "
                 "join labels by ';', and quote names that have a comma"
             )
+        if not row[0]:
+            raise UserError(
+                f"{file}, line {line}: names no video, expected path,labels"
+            )
+        if not found and row[0].lower() in _HEADS and not os.path.exists(row[0]):
+            raise UserError(
+                f"{file}, line {line}: is the header {','.join(row)!r}; expected "
+                "path,labels of videos alone: remove that line"
+            )
         labels = row[1] if len(row) == 2 else ""
         words = [word.strip() for word in labels.split(";") if word.strip()]
         ids = sorted(_class_id(word, vocabulary, file, line) for word in words)
@@ -108,8 +120,11 @@ def _read_segments(file, vocabulary):
                 f"{file}, line {line}: is {','.join(row)!r}, expected "
                 "path,start,class,score with start in seconds"
             ) from None
-        if segment[0] < 0:
-            raise UserError(f"{file}, line {line}: start {start} is negative")
+        if not 0 <= segment[0] < _MOST or not math.isfinite(segment[1]):
+            raise UserError(
+                f"{file}, line {line}: has start {start} and score {score}; expected "
+                "seconds from 0 up, and a finite score"
+            )
         label = _class_id(label, vocabulary, file, line)
         found.setdefault(path, []).append(RatedSegment(segment[0], label, segment[1]))
     return found
@@ -124,9 +139,11 @@ def _read_rows(file):
 
 def _class_id(word, vocabulary: Vocabulary | None, file, line):
     """The class of a number, or of a name of the vocabulary."""
-    if word.isdecimal():
-        return int(word)
     where = f"{file}, line {line}: label {word!r}"
+    if word.isdecimal():
+        if int(word) >= _MOST:
+            raise UserError(f"{where} is no class; expected a number below {_MOST}")
+        return int(word)
     if vocabulary is None:
         raise UserError(
             f"{where} is no number; give --vocabulary_file if it is the name of a class"

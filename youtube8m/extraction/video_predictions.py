@@ -36,7 +36,7 @@ from youtube8m.extraction.video_lists import Video
 from youtube8m.extraction.video_records import make_record
 from youtube8m.prediction.names import Preview
 from youtube8m.prediction.predictions import Predictions
-from youtube8m.prediction.predictor import TrainedRun
+from youtube8m.prediction.predictor import TrainedRun, not_finite
 from youtube8m.prediction.segmentation import split_videos
 from youtube8m.util.files import escape_commas, find_files
 from youtube8m.util.progress import Progress
@@ -220,6 +220,8 @@ class VideoPredictor:
         predictions = self.trained.predict(batch)["predictions"]
         top_k = min(self.config.top_k, self.data.num_classes)
         scores, classes = keras.ops.top_k(predictions, top_k)
+        if not np.isfinite(scores).all():
+            raise not_finite(self.config.train_dir)
         return np.asarray(classes), np.asarray(scores)
 
 

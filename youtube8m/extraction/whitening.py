@@ -68,6 +68,11 @@ class Whitening:
                 f"{directory}: eigenvals.npy has {len(values)} values and "
                 f"eigenvecs.npy {len(vectors)} rows; expected {size or 'as many'}"
             )
+        if (values < 0).any():
+            raise UserError(
+                f"{directory}: eigenvals.npy has the value {values.min():g}; expected "
+                "variances, from 0 up"
+            )
         deviations = np.sqrt(values.astype(np.float64) + _EPSILON)
         return cls(mean, vectors.astype(np.float64) / deviations[:, None])
 
@@ -77,7 +82,8 @@ class Whitening:
         path = model_files.find(directory, model_files.VGGISH_PCA)
         try:
             with np.load(path, allow_pickle=False) as file:
-                return cls(file["pca_means"], file["pca_eigen_vectors"])
+                names = ("pca_means", "pca_eigen_vectors")
+                return cls(*(_require_finite(path, file[name]) for name in names))
         except UserError:
             raise
         except ARRAY_ERRORS as error:
@@ -108,10 +114,12 @@ class Moments:
     def write_pca(self, directory: str, size: int) -> None:
         """Writes the PCA in the starter code's layout, float32.
 
-        Raises UserError if `size` is more than the features, or not less than the
-        frames: there are no more directions.
+        Raises UserError if there are no features, or `size` is more than they have, or
+        not less than the frames: there are no more directions.
         """
-        dimensions = 0 if self._shift is None else len(self._shift)
+        if self._shift is None:
+            raise UserError(f"--fit_pca={size}: no video has frames that can be used")
+        dimensions = len(self._shift)
         if size > dimensions:
             raise UserError(
                 f"--fit_pca={size}: the network gives {dimensions} values; give at "
@@ -143,9 +151,21 @@ def load_array(directory: str, name: str) -> np.ndarray:
     """A .npy file. Raises UserError if it is missing or damaged."""
     path = model_files.find(directory, name)
     try:
-        return np.load(path, allow_pickle=False)
+        values = np.load(path, allow_pickle=False)
     except ARRAY_ERRORS as error:
         raise UserError(f"{path}: cannot be read ({reason(error)})") from None
+    return _require_finite(path, values)
+
+
+def _require_finite(path, values):
+    """Raises UserError unless they are finite numbers, of at least one axis."""
+    is_number = values.dtype.kind in "fiu" and values.ndim
+    if not is_number or not np.isfinite(values).all():
+        raise UserError(
+            f"{path}: holds {values.dtype} {list(values.shape)}, not all of them "
+            "finite numbers; get the file again"
+        )
+    return values
 
 
 def quantize_rounding(

@@ -49,7 +49,7 @@ def import_module(name: str) -> str:
         return path
     except UserError:
         raise
-    except Exception as error:  # whatever the module's code raises
+    except (Exception, SystemExit) as error:  # whatever the module's code raises
         raise UserError(f"--import={name}: {_reason(error)}") from None
 
 

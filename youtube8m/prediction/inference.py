@@ -13,6 +13,7 @@ import tensorflow as tf
 from absl import logging
 
 from youtube8m.config.data import CROPS
+from youtube8m.config.fields import require_unread
 from youtube8m.data.download.youtube_ids import YoutubeIds
 from youtube8m.data.labels.segment_classes import read_segment_classes
 from youtube8m.data.labels.vocabulary import read_vocabulary
@@ -22,14 +23,14 @@ from youtube8m.prediction import formats
 from youtube8m.prediction.config import InferenceConfig
 from youtube8m.prediction.names import Preview
 from youtube8m.prediction.predictions import Predictions
-from youtube8m.prediction.predictor import TrainedRun, mean_of_crops
+from youtube8m.prediction.predictor import TrainedRun, mean_of_crops, not_finite
 from youtube8m.prediction.segment_ranking import SegmentRanking
 from youtube8m.prediction.segmentation import split_videos
 from youtube8m.prediction.submission import IDS
 from youtube8m.prediction.writer import open_writer
 from youtube8m.runs import archive
 from youtube8m.util.ahead import computed_ahead
-from youtube8m.util.files import replacing, require_other_file, split_paths
+from youtube8m.util.files import replacing, split_paths
 from youtube8m.util.progress import Progress
 from youtube8m.util.text import decode_id
 
@@ -44,6 +45,7 @@ class Inference:
     """
 
     def __init__(self, config: InferenceConfig):
+        given = config
         if config.input_model_tgz:
             path = archive.unpack(config.input_model_tgz, config.untar_model_dir)
             config = dataclasses.replace(config, train_dir=path, input_model_tgz="")
@@ -67,7 +69,7 @@ class Inference:
             strict=config.strict_data,
             input_pipeline=config.input_pipeline,
         )
-        require_other_file(config.output_file, "--output_file", self.shards.paths)
+        self._require_unread(given)
         self._require_features()
         self.num_classes = self.trained.run.data.num_classes
         self.vocabulary = None
@@ -82,6 +84,13 @@ class Inference:
                 f"or train with --frame_sampling={' or '.join(CROPS)}"
             )
         self.checkpoints = [m.load_checkpoint(config.checkpoint) for m in self.members]
+
+    def _require_unread(self, given):
+        """Raises UserError if the flags would have a file overwritten that is read."""
+        inputs = ("vocabulary_file", "segment_label_ids_file", "input_model_tgz")
+        runs = (path for m in self.members for path in m.directory.files())
+        outputs = ("output_file", "output_model_tgz")
+        require_unread(given, outputs, inputs, [*self.shards.paths, *runs])
 
     def _check_same_reading(self):
         """Raises UserError unless all models read the same from the records."""
@@ -197,7 +206,10 @@ class Inference:
         inputs = device_inputs(batch)
         if allowed is not None:
             inputs["allowed"] = allowed
-        return [column.numpy() for column in self._compiled(inputs)]
+        classes, scores = (column.numpy() for column in self._compiled(inputs))
+        if not np.isfinite(scores).all():
+            raise not_finite(self.config.train_dir)
+        return classes, scores
 
     @functools.cached_property
     def _compiled(self):

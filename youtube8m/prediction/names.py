@@ -51,11 +51,12 @@ class Preview:
         _, limit = self._limits
         lines = [(*head, "confidence", "class", "name", "vertical")]
         for video_id, start, classes, scores in self._rows:
-            first = (id_to_text(video_id), *[str(start)] * of_segments)
+            first = (shortened(id_to_text(video_id)), *[str(start)] * of_segments)
             best = list(zip(classes[:limit].tolist(), scores, strict=False))
             for class_id, score in best or [(None, None)]:
                 lines.append((*first, *self._cells(class_id, score)))
                 first = ("",) * len(head)
+        lines = [[" ".join(cell.splitlines()) for cell in line] for line in lines]
         return "\n".join(aligned(lines, numbers=(len(head), len(head) + 1)))
 
     def _cells(self, class_id, score):

@@ -161,6 +161,14 @@ class TrainedRun:
         return self._call({name: batch[name] for name in self._inputs})
 
 
+def not_finite(train_dir: str) -> UserError:
+    """The error for confidences that are none, which no file of predictions holds."""
+    return UserError(
+        f"--train_dir={train_dir}: the model predicts values that are not finite for "
+        "some videos; another checkpoint or model is needed"
+    )
+
+
 def mean_of_crops(predictions, crops: int, top_k: int | None = None):
     """The mean over the crops of each video, float32 [B, C].
 

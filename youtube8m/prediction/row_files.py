@@ -7,6 +7,8 @@
 Shapes: R rows, N labels of all of them.
 """
 
+import contextlib
+import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -14,6 +16,7 @@ import numpy as np
 from youtube8m.errors import UserError, reason
 from youtube8m.prediction import formats, submission
 from youtube8m.util.json import JsonError, parse_json
+from youtube8m.util.text import decode_id, encode_id
 from youtube8m.util.text_files import read_lines
 
 
@@ -117,7 +120,7 @@ def _merge_lines(paths, file, first):
 
 
 def _merge_parquet(paths, file, first):
-    pyarrow, parquet = formats.load_pyarrow(paths[0])
+    _, parquet = formats.load_pyarrow(paths[0])
     schema = _open_parquet(paths[0]).schema_arrow
     with parquet.ParquetWriter(file, schema) as writer:
         for path in paths:
@@ -128,7 +131,8 @@ def _merge_parquet(paths, file, first):
                     "one run of inference.py"
                 )
             for group in range(part.num_row_groups):
-                table = part.read_row_group(group)
+                with _told_errors(path):
+                    table = part.read_row_group(group)
                 keys = {formats.ID, formats.SEGMENT_START} & {*schema.names}
                 for row in table.select(sorted(keys)).to_pylist():
                     _add_key(first, _key(row), path)
@@ -167,17 +171,29 @@ def _checked(row):
     video_id, labels, scores = map(row.get, names)
     if not isinstance(video_id, str) or not video_id:
         raise ValueError(f"its {formats.ID} is no text")
+    try:  # a byte may be spelled, or not, and is the same id
+        video_id = decode_id(encode_id(video_id))
+    except UnicodeEncodeError:  # half a character
+        raise ValueError(f"its {formats.ID} {video_id!r} is no text") from None
     if not isinstance(labels, list) or not isinstance(scores, list):
         raise ValueError(f"its {formats.LABELS} or {formats.CONFIDENCES} are no list")
     if len(labels) != len(scores):
         raise ValueError(f"it has {len(labels)} labels, {len(scores)} confidences")
-    return row
+    return {**row, formats.ID: video_id}
 
 
 def _open_parquet(path):
-    pyarrow, parquet = formats.load_pyarrow(path)
-    try:
+    _, parquet = formats.load_pyarrow(path)
+    with _told_errors(path):
         return parquet.ParquetFile(path)
+
+
+@contextlib.contextmanager
+def _told_errors(path):
+    """Turns pyarrow's errors of a file, which come as it is read, into UserErrors."""
+    pyarrow, _ = formats.load_pyarrow(path)
+    try:
+        yield
     except (OSError, pyarrow.ArrowException) as error:
         message = f"{path}: is no sound Parquet file ({reason(error)})"
         raise UserError(message) from None
@@ -192,7 +208,12 @@ def _parquet_rows(path):
             "inference.py --output_format=parquet wrote"
         )
     optional = {formats.SEGMENT_START} & {*file.schema_arrow.names}
-    for batch in file.iter_batches(columns=[*needed, *optional]):
+    batches = file.iter_batches(columns=[*needed, *optional])
+    while True:
+        with _told_errors(path):
+            batch = next(batches, None)
+        if batch is None:
+            return
         for row in batch.to_pylist():
             if isinstance(row[formats.ID], str):
                 row[formats.ID] = formats.id_from_text(row[formats.ID])
@@ -210,7 +231,8 @@ def _problem(row, num_classes):
     if len({*labels}) < len(labels):
         return "lists a class twice"
     numbers = (int, float)
-    wrong = [s for s in scores if type(s) not in numbers or not 0 <= s < np.inf]
+    most = sys.float_info.max  # JSON has whole numbers of any length
+    wrong = [s for s in scores if type(s) not in numbers or not 0 <= s <= most]
     if wrong:
         return f"has the confidence {wrong[0]!r}; expected one from 0 up"
     return "" if labels else "lists no class"

@@ -10,8 +10,10 @@ one of several parts of the data (--num_shards) keep them, until the parts are m
     3,aAbc:5:0.9912 aAbd:40:0.87 ...
 """
 
+import io
 import itertools
 import mmap
+import os
 import re
 import sys
 import warnings
@@ -39,6 +41,8 @@ _SEGMENT_ROW = re.compile(rb"\d+,[^\s,]+:\d+(\s|$)")
 _ANY_CLASS = 2**31
 _QUOTE = b'"'
 _NUMBERS = b"0123456789.eE+- "
+
+_READ_WHOLE = 1 << 20  # bytes of a file, at most
 
 
 def video_line(video_id: str, classes, confidences) -> str:
@@ -84,9 +88,15 @@ class Submission:
         self._numbers: list[int] = []  # of the lines that are rows
         try:
             with open(path, "rb") as file:
-                lines = numbered_lines(file, path)
+                source = file  # a small one is read: a map keeps it open
+                if os.fstat(file.fileno()).st_size <= _READ_WHOLE:
+                    source = io.BytesIO(file.read())
+                lines = numbered_lines(source, path)
                 self.header, first = self._read_header(next(lines, None))
-                self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                if source is file:
+                    self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                else:
+                    self._data = source.getvalue()
                 self.num_bytes = len(self._data)
                 self.keys = self._index_rows(itertools.chain(first, lines))
         except OSError as error:

@@ -7,6 +7,7 @@ A prefix is what the paths of a checkpoint's files have in common.
 """
 
 import atexit
+import contextlib
 import functools
 import glob
 import os
@@ -110,18 +111,31 @@ def listed_checkpoints(path: str) -> list[str] | None:
     An empty list if there is no such file, None if it is damaged.
     """
     directory = tensorflow_directory(path)
+    exists = os.path.exists(os.path.join(path, "checkpoint"))
     try:
-        state = tf.train.get_checkpoint_state(directory)
+        with _silenced():
+            state = tf.train.get_checkpoint_state(directory) if exists else None
     except ValueError:  # it is empty or no text
         return None
     if state is None:
-        return None if os.path.exists(os.path.join(path, "checkpoint")) else []
+        return None if exists else []
     return [
         os.path.join(path, os.path.relpath(found, directory))
         if os.path.dirname(found) == directory
         else found
         for found in state.all_model_checkpoint_paths
     ]
+
+
+@contextlib.contextmanager
+def _silenced():
+    """Leaves out what TensorFlow logs of a file that is no list or cannot be read."""
+    logger = tf.get_logger()
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def checkpoint_list(names: Sequence[str], times: Sequence[float] = ()) -> str:

@@ -16,6 +16,7 @@ best/, segment_best/            the checkpoints with the highest GAP
 
 import contextlib
 import glob
+import itertools
 import json
 import os
 import shutil
@@ -65,6 +66,11 @@ class RunDirectory:
     def file(self, name: str) -> str:
         """The path of one of the run's files."""
         return os.path.join(self.path, name)
+
+    def files(self) -> list[str]:
+        """The paths of all of the run's files and directories that are there."""
+        names = (glob.glob(name, root_dir=self.path) for name in _RUN_FILES)
+        return list(map(self.file, itertools.chain.from_iterable(names)))
 
     def prepare(
         self,
@@ -159,6 +165,11 @@ class RunDirectory:
         if listed is not None and {*found} <= {*listed}:
             return
         path = self.file("checkpoint")
+        if os.path.isdir(path):
+            raise self._unusable(
+                "`checkpoint` there is a directory; expected TensorFlow's list of the "
+                "checkpoints: move it away, and the list is written anew"
+            )
         what = "damaged" if os.path.exists(path) else "missing"
         logging.warning("%s: %s; replaced by a list of the checkpoints", path, what)
         if not found:
@@ -278,9 +289,8 @@ class RunDirectory:
                 "--start_new_model will not empty it: it holds files but no "
                 "model_flags.json, so it is no run's directory; name another"
             )
-        for pattern in _RUN_FILES:
-            for path in map(self.file, glob.glob(pattern, root_dir=self.path)):
-                shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+        for path in self.files():
+            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
 
     def _unusable(self, why):
         return UserError(f"{self.flag}={self.path}: {why}")

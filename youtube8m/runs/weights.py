@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Container, Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -48,7 +49,8 @@ def load_weights(model, prefix: str) -> None:
 
     Moving averages (--ema_decay) are loaded in place of the weights they belong to.
 
-    Raises UserError if the checkpoint is damaged or of another model.
+    Raises UserError if the checkpoint is damaged or of another model, or weights are
+    not finite.
     """
     weights = named_variables(model.variables)
     reader = StarterCheckpoint(prefix)  # or one of ours, which reads alike
@@ -60,6 +62,7 @@ def load_weights(model, prefix: str) -> None:
                 variable.assign(values[name])
             elif is_count(name):
                 variable.assign(SETTLED)
+        _require_finite(weights, prefix)
         return
     averages = reader.part_shapes("average")
     parts: dict[str, dict] = {}
@@ -67,6 +70,18 @@ def load_weights(model, prefix: str) -> None:
         part = "average" if name in averages else "model"
         parts.setdefault(part, {})[name] = variable
     restore_checkpoint(parts, prefix)
+    _require_finite(weights, prefix)
+
+
+def _require_finite(weights, prefix):
+    """Raises UserError unless all weights are finite: they would predict nan."""
+    for name, variable in weights.items():
+        is_float = variable.dtype.is_floating
+        if is_float and not np.isfinite(variable.numpy().astype(np.float32)).all():
+            raise UserError(
+                f"{prefix}: the weights {name} are not finite; name an earlier "
+                "checkpoint, or train again with a lower --base_learning_rate"
+            )
 
 
 def is_count(name: str, known: Container[str] | None = None) -> bool:

@@ -17,6 +17,7 @@ files side by side; its status is 1 if a ratio fell by more than --tolerance.
 """
 
 import dataclasses
+import itertools
 import json
 import tempfile
 
@@ -29,7 +30,13 @@ from youtube8m.benchmarks.extraction import ClipConfig, measure_extraction
 from youtube8m.cli import data_flags, flags
 from youtube8m.config import DataConfig
 from youtube8m.errors import UserError
-from youtube8m.util.files import replacing, require_writable
+from youtube8m.util.files import (
+    find_files,
+    replacing,
+    require_other_file,
+    require_writable,
+    split_paths,
+)
 from youtube8m.util.text import aligned
 
 COMMANDS = None  # compare takes two files
@@ -87,6 +94,9 @@ def _report(command, settings, measure):
     output = settings["output_file"]
     if output:
         require_writable(output, "--output_file")
+        globs = split_paths(settings.get("data_pattern", ""))
+        read = itertools.chain.from_iterable(map(find_files, globs))
+        require_other_file(output, "--output_file", read)
     with tempfile.TemporaryDirectory() as directory:
         report = measure(directory)
     if output:

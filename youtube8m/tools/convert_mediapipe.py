@@ -18,7 +18,7 @@ from absl import logging
 
 from youtube8m import cli
 from youtube8m.cli import flags
-from youtube8m.config.fields import NEEDED, Config, flag, split_list
+from youtube8m.config.fields import NEEDED, Config, flag, require_unread, split_list
 from youtube8m.data.labels.vocabulary import read_vocabulary
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.reading.messages import RecordError
@@ -27,7 +27,7 @@ from youtube8m.data.writing import mediapipe
 from youtube8m.data.writing.records import record_file
 from youtube8m.errors import UserError
 from youtube8m.schema import SEGMENT_FRAMES
-from youtube8m.util.files import local_path, require_other_file
+from youtube8m.util.files import local_path
 from youtube8m.util.progress import Progress
 
 COMMANDS = None  # the words are files
@@ -65,7 +65,7 @@ def main(*patterns: str) -> None:
         raise UserError("name the files to convert: features*.pb")
     found = (find_by_glob(pattern, "the files to convert") for pattern in patterns)
     paths = distinct(itertools.chain.from_iterable(itertools.chain(*found)))
-    require_other_file(config.output_file, "--output_file", paths)
+    require_unread(config, ["output_file"], ["vocabulary_file"], paths)
     sizes = _choose_features(paths, config.feature_names)
     conversion = mediapipe.Conversion(
         sizes, config.quantize, config.zero_missing, _read_classes(config)
@@ -185,7 +185,7 @@ def _warn(conversion, damage):
             SEGMENT_FRAMES,
         )
     if damage.lost:
-        logging.warning("%d videos could not be converted", damage.lost)
+        logging.warning("%s could not be converted", damage.amount("videos"))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from youtube8m import cli
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig
 from youtube8m.config.data import KeysConfig
-from youtube8m.config.fields import flag, require_given, split_list
+from youtube8m.config.fields import flag, require_given, require_unread, split_list
 from youtube8m.data.labels.video_labels import read_labels
 from youtube8m.data.reading.batch import pad_ids
 from youtube8m.errors import UserError
@@ -39,7 +39,7 @@ from youtube8m.prediction.formats import CSV, format_of
 from youtube8m.prediction.predictions import Predictions
 from youtube8m.prediction.row_files import open_predictions
 from youtube8m.prediction.writer import open_writer
-from youtube8m.util.files import local_path, replacing, split_paths
+from youtube8m.util.files import escape_commas, local_path, replacing, split_paths
 from youtube8m.util.progress import Progress
 from youtube8m.util.text import encode_id
 
@@ -91,6 +91,8 @@ def main(command: str) -> None:
 def merge(config: EnsembleConfig) -> None:
     """Writes the merged CSV."""
     require_given(config, "input_files", "output_file")
+    inputs = ("input_files", "validation_files", "eval_data_pattern")
+    require_unread(config, ["output_file"], inputs)
     checked = flags.FLAGS["num_classes"].present
     submissions = _open_files(config, config.num_classes if checked else None)
     weights = _read_weights(config, submissions)
@@ -109,12 +111,25 @@ def merge(config: EnsembleConfig) -> None:
 def _write_videos(file, config, submissions, weights):
     rows, ids = ensemble.align(submissions), submissions[0].keys
     blocks = ensemble.merged_videos(submissions, rows, weights, config.top_k)
-    with open_writer(format_of(config.output_file), file) as writer:
+    if (form := format_of(config.output_file)) == CSV:
+        _require_csv_ids(config.output_file, ids)
+    with open_writer(form, file) as writer:
         for part, classes, scores in blocks:
             names = ids[part]
             videos = np.arange(len(names))
             listed = classes >= 0
             writer.add(Predictions(names, videos, None, classes, scores, listed))
+
+
+def _require_csv_ids(path, ids):
+    """Raises UserError if a CSV cannot hold an id, which the other formats can."""
+    fits = submission.IDS[False].fullmatch
+    unfit = next((name for name in ids if not fits(encode_id(name))), None)
+    if unfit is not None:
+        raise UserError(
+            f"--output_file={path}: a CSV cannot hold the id {unfit!r}; name a .jsonl "
+            "or .parquet file"
+        )
 
 
 def _write_segments(file, config, submissions, weights):
@@ -157,7 +172,7 @@ def select(config: EnsembleConfig) -> None:
     if not counts:
         raise UserError("--input_files: no file lists a right label for any video")
     command = ["python", "-m", "youtube8m.tools.ensemble", "merge"]
-    command.append(f"--input_files={','.join(counts)}")
+    command.append(f"--input_files={','.join(map(escape_commas, counts))}")
     command.append(f"--weights={','.join(map(str, counts.values()))}")
     command.append(f"--top_k={config.top_k}")
     print(f"{shlex.join(command)} --output_file=merged.csv")

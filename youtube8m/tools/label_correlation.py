@@ -14,11 +14,9 @@ from youtube8m import cli
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig
 from youtube8m.config.data import KeysConfig
-from youtube8m.config.fields import NEEDED, flag
+from youtube8m.config.fields import NEEDED, flag, require_unread
 from youtube8m.data.labels.cooccurrence import CooccurrenceCounts
 from youtube8m.data.labels.video_labels import read_labels
-from youtube8m.data.reading.shard_files import find_shards
-from youtube8m.util.files import require_other_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +37,7 @@ def main() -> None:
     """Reads all records once and writes the counts."""
     config = flags.read(CountConfig)
     data = (config.train_data_pattern, "--train_data_pattern")
-    require_other_file(config.output_file, "--output_file", find_shards(*data))
+    require_unread(config, ["output_file"], ["train_data_pattern"])
     labels = read_labels(*data, config.num_classes, config)
     counts = CooccurrenceCounts(config.num_classes)
     counts.update(labels.values())

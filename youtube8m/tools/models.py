@@ -1,6 +1,9 @@
 """Lists every model: its source, reported figure, parameters and input.
 
-python -m youtube8m.tools.models
+    python -m youtube8m.tools.models
+    python -m youtube8m.tools.models LstmModel MoeModel
+
+Without names it builds all models to count their parameters, which takes a while.
 """
 
 import tensorflow as tf
@@ -8,11 +11,15 @@ import tensorflow as tf
 from youtube8m import cli, models, schema
 from youtube8m.cli import flags
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
+from youtube8m.errors import unknown_name
 from youtube8m.models.base import CLASSIFIERS, ENCODERS
 from youtube8m.models.preset import find_paper, find_report
 from youtube8m.registry import required, summary
 from youtube8m.schema import CLASS_FACTS
+from youtube8m.util.progress import Progress
 from youtube8m.util.text import aligned
+
+COMMANDS = None  # the words are models
 
 _CLASSES = schema.NUM_CLASSES_2017
 _VERTICALS = 25
@@ -22,9 +29,17 @@ _FRAMES = DataConfig(("rgb", "audio"), (1024, 128), True, _CLASSES)
 flags.define_import()
 
 
-def main() -> None:
-    """Prints a row per model."""
-    rows = [row(name) for name in [*ENCODERS, *CLASSIFIERS]]
+def main(*names: str) -> None:
+    """Prints a row per model, or of those that are named."""
+    known = [*ENCODERS, *CLASSIFIERS]
+    for name in names:
+        if name not in known:
+            raise unknown_name("model", name, known)
+    rows = []
+    with Progress("building", len(names or known), "model") as progress:
+        for name in names or known:
+            progress.update(len(rows), name)
+            rows.append(row(name))
     table = [list(rows[0]), *(list(row.values()) for row in rows)]
     print("\n".join(aligned(table)))
     print(

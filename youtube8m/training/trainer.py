@@ -351,7 +351,7 @@ class Trainer:
                 "usable records for one step; see the warnings above"
             )
         if self.shards.damage.lost:
-            report.say(f"{self.shards.damage.lost} records could not be read")
+            report.say(f"{self.shards.damage.amount()} could not be read")
         if self.shards.damage.unlabelled:
             report.say(f"{self.shards.damage.unlabelled} records have no label")
         if self.stopped_by:

@@ -155,9 +155,14 @@ def require_writable(path: str, flag: str) -> None:
 
 
 def require_other_file(path: str, flag: str, read: Iterable[str]) -> None:
-    """Raises UserError if a file to be written is one of those that are read."""
+    """Raises UserError if a file to be written is one of those that are read.
+
+    Args:
+      read: paths; those of remote stores are never the file.
+    """
     target = os.path.realpath(local_path(path, flag))
-    if any(target == os.path.realpath(other) for other in read):
+    paths = (os.path.expanduser(path) for path in read if "://" not in path)
+    if any(target == os.path.realpath(other) for other in paths):
         raise UserError(f"{flag}={path}: is read, too; name another file to be written")
 
 

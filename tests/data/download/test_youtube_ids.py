@@ -123,6 +123,16 @@ def test_a_cache_that_cannot_be_used(config, tmp_path):
         look_up(config, "AbCd")
 
 
+@pytest.mark.parametrize("text", ["AbCd\nEfGh\n", "\0", "AbCd,x,y\n", "a b"])
+def test_a_file_that_is_no_cache_is_not_added_to(config, tmp_path, text):
+    path = tmp_path / "cache" / "ids.csv"
+    path.parent.mkdir()
+    path.write_text(text)
+    with pytest.raises(UserError, match="--youtube_ids_cache=.*expected a file that"):
+        look_up(config, "AbCd")
+    assert path.read_text() == text
+
+
 def test_the_cache_is_in_the_users_folder(monkeypatch, tmp_path, server):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     look_up(LookUpConfig(base_url=server.url), "AbCd")

@@ -57,3 +57,19 @@ def test_a_file_has_ten_lines_at_most(warnings):
     assert damage.lost == 30 and len(warnings) == 12
     assert warnings[10] == "a: and more, which is only counted"
     assert warnings[11] == "b: is empty; skipped (30 records lost so far)"
+
+
+def test_what_nobody_can_count_is_an_unknown_number(warnings):
+    damage = Damage()
+    damage.record("a", "is another file", more=True)
+    assert damage.lost == 1 and damage.amount() == (
+        "an unknown number of records in 1 file"
+    )
+    damage.record("b", "record 7 is damaged")
+    damage.unreadable("c", OSError(5, "Input/output error"))
+    damage.unreadable("d", OSError(5, "Input/output error"), "record 3 at byte 9")
+    amount = "2 records, and an unknown number in 2 files,"
+    damage.warn_of_lost("and have no prediction")
+    assert warnings[-1] == f"{amount} could not be read and have no prediction"
+    assert warnings[-2].endswith(f"skipped ({amount} lost so far)")
+    assert damage.amount("videos").startswith("2 videos, and")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import io
 import os
 import zlib
 
@@ -12,6 +13,7 @@ import tensorflow as tf
 from tests.helpers.real_data import DATA
 from youtube8m.config import DataConfig
 from youtube8m.data.reading import frame_sampling
+from youtube8m.data.reading.other_files import packing_fault
 from youtube8m.data.reading.parsing_ops import choose_frames
 from youtube8m.data.reading.tensorflow_pipeline import TensorFlowShards, open_shards
 from youtube8m.data.writing.records import frame_example, video_example, write_records
@@ -254,6 +256,48 @@ def test_compressed_files_are_read_beside_others(tmp_path, plain):
     shards = TensorFlowShards.open(pattern, "--f", FRAMES)
     expected = read(plain, plain.ordered_batches(4))
     assert read(shards, shards.ordered_batches(4)) == expected
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
+def test_a_packed_file_that_is_cut_or_damaged_is_told_as_such(tmp_path, pack):
+    """The other way of reading takes no packed files: it is no remedy."""
+    pattern, path = write(tmp_path), tmp_path / "1.tfrecord"
+    whole = path.read_bytes()
+    packed = bytearray(pack(whole))
+    cut, damaged = packed[: len(packed) * 9 // 10], bytearray(packed)
+    damaged[-3] ^= 255  # in its checksum
+    inside = bytearray(whole)
+    inside[-1] ^= 255
+    for content, told in (
+        (cut, "1.tfrecord: is compressed .* and is cut short: .*; copy or download"),
+        (damaged, "1.tfrecord: is compressed .* and is damaged: .*; copy or download"),
+        (pack(inside), "decompress the shards: then --input_pipeline=reader names"),
+    ):
+        path.write_bytes(content)
+        shards = TensorFlowShards.open(pattern, "--f", FRAMES)
+        with pytest.raises(UserError, match=told) as error:
+            read(shards, shards.ordered_batches(4))
+        assert "\n" not in str(error.value)
+    path.write_bytes(whole[:-2])
+    shards = TensorFlowShards.open(pattern, "--f", FRAMES)
+    with pytest.raises(UserError, match="ends here; --input_pipeline=reader names"):
+        read(shards, shards.ordered_batches(4))
+
+
+def test_a_packed_file_alone_is_told_as_such(tmp_path):
+    path = tmp_path / "x.gz"
+    packed = gzip.compress(b"id,labels\n" * 99)
+    for content, told in ((packed, "holds something else"), (packed[:30], "cut short")):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=f"is compressed .gzip. and .*{told}"):
+            TensorFlowShards.open(str(path), "--f", FRAMES)
+
+
+def test_several_packed_parts_are_one_file():
+    parts = gzip.compress(b"a" * 99) + gzip.compress(b"b" * 99)
+    for content, fault in ((parts, ""), (parts[:-3], "is cut short"), (b"", "")):
+        file = io.BytesIO(content)
+        assert packing_fault(file) == (fault if content else "is cut short")
 
 
 def test_a_length_that_looks_like_gzip_is_none(tmp_path):

@@ -290,6 +290,21 @@ def test_a_file_that_is_no_tfrecord_is_reported_and_the_others_read(files):
     ((path, (what,)),) = damage.reports.items()
     assert path == files[1]
     assert what.startswith("record 0 at byte 0 is damaged, nothing readable")
+    assert damage.amount() == "an unknown number of records in 1 file"
+
+
+def test_only_what_cannot_be_counted_is_an_unknown_number(files):
+    flip(files[0], 5 * FULL + 9)  # between sound records
+    os.truncate(files[1], 10 * FULL + 50)  # its length is known
+    damage = Damage()
+    read(files, damage)
+    assert damage.amount() == "2 records"
+    flip(files[0], 20 * FULL)
+    with open(files[0], "r+b") as file:
+        file.seek(20 * FULL)
+        file.write(b"x" * (20 * FULL))
+    read(files, damage)
+    assert damage.amount() == "2 records, and an unknown number in 1 file,"
 
 
 def test_the_same_damage_is_counted_once_over_epochs(files):

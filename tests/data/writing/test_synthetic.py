@@ -264,6 +264,15 @@ def test_progress_and_empty_splits(tmp_path):
     assert len(glob.glob(files["frame/test"])) == 1
 
 
+def test_another_vocabulary_is_not_overwritten(tmp_path):
+    path = tmp_path / "vocabulary.csv"
+    path.write_text("Index,Name\n0,Game\n")
+    with pytest.raises(UserError, match="vocabulary.csv: is no sample's, and would be"):
+        write_sample(tmp_path, SampleConfig(num_train=1, num_validate=0, num_test=0))
+    assert path.read_text() == "Index,Name\n0,Game\n"
+    assert os.listdir(tmp_path) == ["vocabulary.csv"]
+
+
 def test_refuses_to_mix_samples(tmp_path):
     config = dataclasses.replace(CONFIG, num_train=4, num_validate=0, num_test=0)
     write_sample(tmp_path, config)

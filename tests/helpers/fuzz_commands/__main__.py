@@ -20,6 +20,7 @@ import tensorflow  # noqa: F401
 from tests.helpers.fuzz_commands import oddities
 from tests.helpers.fuzz_commands.examples import (
     CLASSES,
+    DTYPES,
     FEATURE,
     MODEL,
     SIZE,
@@ -81,12 +82,18 @@ def described(seed, example, fault) -> str:
 
 
 def write_runs(folder: str) -> None:
-    """A run of each level after two steps, with a checkpoint of each."""
+    """A run of each kind of records after two steps, with a checkpoint of each."""
     for level, feature in FEATURE.items():
         os.makedirs(os.path.join(folder, "data", level))
         odd = random.Random(0)
         shards = oddities.shards(odd, level, os.path.join(folder, "data", level), 0)
-        data = DataConfig((feature,), (SIZE,), level == "frame", num_classes=CLASSES)
+        data = DataConfig(
+            (feature,),
+            (SIZE,),
+            level != "video",
+            num_classes=CLASSES,
+            feature_dtypes=DTYPES[level],
+        )
         config = TrainingConfig(
             train_dir=os.path.join(folder, level),
             train_data_pattern=shards.pattern,

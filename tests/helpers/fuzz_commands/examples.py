@@ -7,6 +7,8 @@ import random
 import re
 import shutil
 
+import tensorflow as tf
+
 from tests.helpers.fuzz_commands import oddities, warm
 from tests.helpers.fuzz_commands.oddities import CLASSES, SIZE
 from youtube8m.data.reading import messages, tfrecord
@@ -17,9 +19,13 @@ from youtube8m.prediction.submission import Submission
 from youtube8m.util.files import escape_commas
 from youtube8m.util.text import encode_id
 
-FEATURE = {"video": "mean_rgb", "frame": "rgb"}
+FEATURE = {"video": "mean_rgb", "frame": "rgb", "floats": "rgb"}
 MODEL = {"video": "LogisticModel", "frame": "FrameLevelLogisticModel"}
-_LOST = re.compile(r"^(\d+) records could not be read", re.MULTILINE)
+MODEL["floats"] = MODEL["frame"]
+DTYPES = {"video": (), "frame": (), "floats": ("float16",)}
+_LOST = re.compile(
+    r"^(\d+|an unknown number of) records\b.* could not be read", re.MULTILINE
+)
 _FLAGS = re.compile(r"^FATAL Flags parsing error:", re.MULTILINE)
 
 
@@ -31,12 +37,13 @@ class Example:
     """An odd situation, by its seed, in a folder of its own.
 
     Args:
-      runs: a directory with a run of each level, `video` and `frame`.
+      runs: a directory with a run of each kind of records, `video`, `frame` and
+        `floats`.
     """
 
     def __init__(self, seed: int, folder: str, runs: str, fresh_share: float):
         self.rng = rng = random.Random(seed)
-        self.level = rng.choice(["video", "frame"])
+        self.level = rng.choice(["video", "frame", "floats"])
         self.fresh = rng.random() < fresh_share
         self.folder = self._directory(folder, oddities.name(rng))
         self.environment = oddities.environment(rng, self.fresh)
@@ -113,7 +120,7 @@ class Example:
 
 def _lost(log):
     told = _LOST.findall(log)
-    return int(told[-1]) if told else 0
+    return int(told[-1]) if told and told[-1].isdigit() else len(told)
 
 
 def _is_file(path):
@@ -225,21 +232,23 @@ def predict(example: Example) -> None:
 def predict_parts(example: Example) -> None:
     """inference.py in two processes, their files merged."""
     data, run = example.data(), example.run_copy()
+    ending = example.rng.choice(["", ".jsonl", ".parquet"])
     parts, logs = [], ""
     for index in range(2):
-        parts.append(example.real(f"{index}{oddities.name(example.rng)}"[:255]))
+        name = f"{index}{oddities.name(example.rng)}"
+        parts.append(example.real(f"{name}{ending}"))
         part = ("--num_shards=2", f"--shard_index={index}")
         ended = _infer(example, data, run, parts[-1], *part)
         logs += ended.log
         if ended.status:
             return
-    output = example.real("merged.csv")
+    output = example.real(f"merged{ending or '.csv'}")
     files = ",".join(map(escape_commas, parts))
     ended = example.run(
         "merge_shards", f"--input_files={files}", f"--output_file={output}"
     )
-    ids = [key for part in parts for key in csv_ids(part)]
-    if not ended.status and csv_ids(output) != ids:
+    ids = [key for part in parts for key in read_ids(part)]
+    if not ended.status and read_ids(output) != ids:
         raise Fault("merged shards have other rows than the shards")
     check_ids(data, ids)
 
@@ -298,9 +307,10 @@ def train(example: Example) -> None:
         f"--model={MODEL[level]}",
         *("--batch_size=8", "--num_epochs=1", "--max_steps=4"),
     ]
-    if example.rng.random() < 0.7:
+    if level == "floats" or example.rng.random() < 0.7:
         flags += [f"--feature_names={FEATURE[level]}", f"--feature_sizes={SIZE}"]
-        flags += ["--frame_features"] * (level == "frame")
+        flags += ["--frame_features"] * (level != "video")
+        flags += [f"--feature_dtypes={dtype}" for dtype in DTYPES[level]]
     ended = example.run("train", *flags, *odd)
     if ended.status or odd:
         return
@@ -362,6 +372,71 @@ def extract(example: Example) -> None:
     wanted = {one.id for one in data.records if one.sound and not one.fatal}
     if not labels and (missing := wanted - {*found}):
         raise Fault(f"sound records have no descriptor: {sorted(missing)[:3]}")
+
+
+def label(example: Example) -> None:
+    """predict: a table of the videos in files of records."""
+    data, odd = example.data(), example.flags()
+    odd += ["--timeline"] * (example.level != "video" and example.rng.random() < 0.5)
+    path = example.pattern(data).replace("\\,", ",")
+    words = (f"--train_dir={example.run_copy()}", "--top_k=1", *odd, "--", path)
+    ended = example.run("predict", *words)
+    if ended.status or [flag for flag in odd if flag != "--timeline"]:
+        return
+    wanted = [one.id for one in data.records if one.sound and one.id[:2] == b"v0"]
+    told = ended.log.encode()
+    if not example.closed and (lost := [name for name in wanted if name not in told]):
+        raise Fault(f"sound records are not in the table: {lost[:3]}")
+
+
+def _clip(rng, kind):
+    """A clip as MediaPipe writes it, of two features; or something like it."""
+    clip = tf.train.SequenceExample()
+    count = 0 if kind == "no frames" else rng.randrange(1, 5)
+    for prefix in ("RGB",) if kind == "no audio" else ("RGB", "AUDIO"):
+        for second in range(count):
+            size = SIZE + (kind == "size" and second == count - 1)
+            values = [rng.choice([float("nan"), 9e9]) if kind == "value" else 0.5]
+            lists = clip.feature_lists.feature_list
+            frame = lists[f"{prefix}/feature/floats"].feature.add()
+            frame.float_list.value.extend(values * size)
+            if kind != "no times":
+                time = lists[f"{prefix}/feature/timestamp"].feature.add()
+                time.int64_list.value.append(second * 1_000_000)
+    labels = clip.context.feature["clip/label/index"].int64_list.value
+    labels.append(-1 if kind == "label" else 1)
+    return clip.SerializeToString()
+
+
+def convert_clips(example: Example) -> None:
+    """convert_mediapipe: a record of each clip, or a word of it."""
+    rng, paths = example.rng, []
+    kinds = ["no audio", "size", "value", "no times", "no frames", "junk", "label"]
+    for number in range(rng.randrange(1, 5)):
+        odd = rng.choice(kinds) if rng.random() < 2 * example.oddness else "plain"
+        path = os.path.join(example.folder, f"c{number}{oddities.name(rng)}")
+        data = rng.randbytes(rng.randrange(40)) if odd == "junk" else _clip(rng, odd)
+        with open(path, "wb") as file:
+            file.write(data)
+        paths.append(oddities.spelled(rng, path, example.folder))
+    output, flags = example.new(".tfrecord"), example.flags()
+    flags += rng.choice([[], ["--quantize"], ["--zero_missing"], ["--strict_data"]])
+    words = (f"--output_file={output}", *flags, "--", *map(escape_commas, paths))
+    ended, path = example.run("convert_mediapipe", *words), example.real(output)
+    if not ended.status and os.path.isfile(path) and 2 not in example.closed:
+        written = len([*tfrecord.read_records(path, Damage(strict=True))])
+        told = re.findall(r"^(\d+) videos could not", ended.log, re.MULTILINE)
+        if written + sum(map(int, told)) != len(paths):
+            raise Fault(f"{len(paths)} clips: {written} written, {told} told")
+
+
+def fetch(example: Example) -> None:
+    """download from a server that does not answer."""
+    words = (f"--directory={example.new('')}", "--base_url=http://127.0.0.1:9")
+    what = example.rng.choice(["--vocabulary", "--partition=2/video/validate"])
+    ended = example.run("download", *words, what, "--tries=1", *example.flags())
+    if not ended.status:
+        raise Fault("status 0 without a file")
 
 
 def average(example: Example) -> None:
@@ -528,4 +603,4 @@ def vocabulary(example: Example) -> None:
 # The more a command is used, the more often it is played.
 SCENES = [predict] * 5 + [evaluate] * 4 + [train] * 3 + [predict_segments] * 2
 SCENES += [predict_parts, extract, extract, merge, merge, convert, convert, export]
-SCENES += [average, sample, correlate, vocabulary]
+SCENES += [average, sample, correlate, vocabulary, label, convert_clips, fetch]

@@ -83,6 +83,10 @@ def record(
         count = {"no frames": 0, "long": 2000}.get(kind, rng.randrange(1, 8))
         feature = "rgb"
         values = draw.integers(0, 256, (count, size), np.uint8)
+        if level == "floats":
+            values = draw.normal(size=(count, size)).astype(np.float16)
+        if kind == "not finite":
+            values.flat[rng.randrange(values.size)] = np.nan
     sound = kind not in ("size", "not finite", "no frames", "missing")
     if kind == "missing":
         feature = "other"
@@ -134,6 +138,7 @@ _ANY += ["id key", "other level", "no id", "several ids", "junk", "cut", "wrong 
 KINDS = {
     "video": [*_ANY, "not finite", "not finite"],
     "frame": [*_ANY, "no frames", "long", "floats"],
+    "floats": [*_ANY, "no frames", "long", "not finite", "not finite"],
 }
 
 
@@ -260,6 +265,8 @@ FLAGS += ["checkpoint", "input_pipeline", "shuffle_buffer", "frame_features", "w
 FLAGS += ["label_loss", "optimizer", "segment_labels", "crop_starts", "precision"]
 FLAGS += ["gaps", "nonsense", "batchsize", "ensemble_weights", "keep_best", "max_steps"]
 FLAGS += ["strict_data", "vocabulary_file", "label_correlation_file", "warm_start_from"]
+FLAGS += ["feature_dtypes", "context_features", "input_transform", "output_format"]
+FLAGS += ["names", "id_key", "labels_key", "youtube_ids_cache", "base_url"]
 FLAGS += ["import", "preset", "segment_label_ids_file", "untar_model_dir", "verbosity"]
 VALUES = [
     "",

@@ -110,6 +110,7 @@ def _fetch_vocabulary(config, directory, options):
             read_vocabulary(path)
             logging.info("%s is there", path)
             return
+        logging.warning("%s is no vocabulary, and is fetched again", path)
     url = Addresses(config.base_url).vocabulary()
     text = _read(url, config, options)
     with renamed(path) as temporary:

@@ -22,11 +22,12 @@ from youtube8m.data.download.transfer import NotFetched, Transfer
 from youtube8m.errors import UserError, reason
 from youtube8m.util.files import local_path
 from youtube8m.util.progress import Progress
-from youtube8m.util.text import decode_id, encode_id
+from youtube8m.util.text import decode_id, encode_id, shortened
 
 _ID = re.compile("[0-9A-Za-z]{4}")
 _YOUTUBE_ID = re.compile("[0-9A-Za-z_-]{11}")
 _LINE = re.compile(rf"({_ID.pattern}),((?:{_YOUTUBE_ID.pattern})?)\n")
+_CUT = re.compile("[0-9A-Za-z]{0,4}(,[0-9A-Za-z_-]{0,11})?\n?")  # by a process' end
 _ANSWER = re.compile(rf'\s*i\("({_ID.pattern})",\s*"({_YOUTUBE_ID.pattern})"\);?\s*')
 # The server's answers for a video that is not on YouTube.
 _GONE = (403, 404, 410)
@@ -125,11 +126,26 @@ class YoutubeIds:
             ) from None
 
     def _read_cache(self):
-        """{id: YouTube's, or ''}; a line that was cut by a process' end is none."""
+        """{id: YouTube's, or ''}; a line that was cut is none.
+
+        Raises UserError if the file is another, to which nothing may be added.
+        """
         if not os.path.exists(self._path):
             return {}
+        found, cut = {}, 0
         with open(self._path, encoding="utf-8", errors="replace") as file:
-            return dict(m.groups() for m in map(_LINE.fullmatch, file) if m)
+            for line in file:
+                if match := _LINE.fullmatch(line):
+                    found[match[1]] = match[2]
+                    continue
+                cut += 1
+                if cut > len(found) + 1 or not _CUT.fullmatch(line):
+                    raise UserError(
+                        f"--youtube_ids_cache={self._path}: holds "
+                        f"{shortened(line.strip())!r}; expected a file that this "
+                        "command wrote, with lines AbCd,dQw4w9WgXcQ; name another file"
+                    )
+        return found
 
     def _look_up(self, ids):
         """Asks the server for each id, and appends the answers to the cache."""

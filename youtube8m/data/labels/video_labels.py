@@ -6,6 +6,7 @@ labels = read_labels("validate*.tfrecord", "--eval_data_pattern", num_classes=38
 from collections.abc import Iterator
 
 import numpy as np
+from absl import logging
 
 from youtube8m.config import DataConfig
 from youtube8m.config.data import KeysConfig
@@ -40,12 +41,17 @@ def read_labels(
         num_classes=num_classes, labels_key=keys.labels_key, id_key=keys.id_key
     )
     decoder = LabelDecoder(data, True, Damage())
-    found = {}
+    found, count = {}, 0
     for batch in decoded(paths, decoder):
         for name, labels in zip(batch["id"], batch["labels"], strict=True):
             found[decode_id(name)] = labels[labels >= 0]
+            count += 1
     if not found:
         raise UserError(f"{flag}={pattern}: no record with an id and labels was read")
+    decoder.damage.warn_of_lost("and do not count")
+    if doubled := count - len(found):
+        message = "%s: %d records have ids of others; the last one of each counts"
+        logging.warning(message, pattern, doubled)
     return found
 
 

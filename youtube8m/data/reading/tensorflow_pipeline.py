@@ -173,11 +173,23 @@ class TensorFlowShards(Shards):
         try:
             yield from super().iterate(dataset)
         except _UNREADABLE as error:
-            what = _WRAPPING.sub("", reason(error))
-            raise UserError(
-                f"--input_pipeline=tfrecord: {what}; tf.data ends here; "
-                "--input_pipeline=reader names the record, and leaves damaged ones out"
-            ) from None
+            raise self._unreadable(_WRAPPING.sub("", reason(error))) from None
+
+    def _unreadable(self, what):
+        """The error of a record that is damaged, or of the file that holds it."""
+        packed = {path: compression_of(path).decode().lower() for path in self.paths}
+        packed = {path: kind for path, kind in packed.items() if kind}
+        for path, kind in packed.items():
+            if fault := tfrecord.fault_of_packed(path):
+                return UserError(
+                    f"{path}: is compressed ({kind}) and {fault}: {what}; copy or "
+                    "download it again"
+                )
+        first = "decompress the shards: then " if packed else ""
+        return UserError(
+            f"--input_pipeline=tfrecord: {what}; tf.data ends here; {first}"
+            "--input_pipeline=reader names the record, and leaves damaged ones out"
+        )
 
     @staticmethod
     def first_records(path: str, damage: Damage, count: int) -> list[bytes]:

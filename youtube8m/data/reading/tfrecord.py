@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from youtube8m.data.reading.damage import Damage
-from youtube8m.data.reading.other_files import advice
+from youtube8m.data.reading.other_files import advice, packing_fault
 from youtube8m.errors import UserError
 from youtube8m.util.files import PACKED_START, packed_as
 
@@ -47,8 +47,9 @@ def walk(
 ) -> Iterator[tuple[int, int, int]]:
     """Yields (index, offset, length of the message) of each record with a sound header.
 
-    Bytes between sound records are reported to `damage`, and count as one record. Only
-    what begins in the bytes from `start` to `stop` is yielded and reported.
+    Bytes between sound records are reported to `damage`, and count as one record; to
+    the end of the file they may be any number. Only what begins in the bytes from
+    `start` to `stop` is yielded and reported.
     """
     try:
         with _open(path) as file:
@@ -172,7 +173,7 @@ def _walk(path, file, damage, start, stop):
                 what += f", nothing readable in the last {size - position} bytes"
             if not position and end == size >= HEADER:  # fewer bytes say nothing
                 what += advice(_start(file))
-            damage.record(path, what)
+            damage.record(path, what, more=length < 0 and end == size)
         position = end
         index += 1
 
@@ -194,10 +195,21 @@ def _start(file):
     return file.read(PACKED_START)
 
 
+def fault_of_packed(path: str) -> str:
+    """As `packing_fault`; "" of a file that cannot be read, too."""
+    with contextlib.suppress(OSError, tf.errors.OpError), _open(path) as file:
+        return packing_fault(file)
+    return ""
+
+
 def advice_on(path: str) -> str:
     """What a file that holds no record seems to be; "" if that is not known."""
     with contextlib.suppress(OSError, tf.errors.OpError), _open(path) as file:
-        return advice(_start(file))
+        start = _start(file)
+        if kind := compression(start):
+            fault = packing_fault(file) or "holds something else"
+            return f"; it is compressed ({kind.lower()}) and {fault}"
+        return advice(start)
     return ""
 
 

@@ -273,8 +273,8 @@ def _nearest(times, wanted):
 def _find_id(context, path):
     """The clip's own id, or the name of its video, or of its file, without ending."""
     for key in _ID_KEYS:
-        if values := _values(context, key, "bytes_list"):
-            return decode_id(values[0])
+        for value in filter(None, _values(context, key, "bytes_list")):
+            return decode_id(value)
     paths = [decode_id(value) for value in _values(context, _PATH_KEY, "bytes_list")]
     name = os.path.basename(paths[0] if paths and paths[0] else path)
     return os.path.splitext(name)[0]

@@ -28,6 +28,7 @@ from youtube8m.config.fields import ANY, NOT_NEGATIVE, Config, flag, require
 from youtube8m.data.reading import order
 from youtube8m.data.writing import records
 from youtube8m.util.files import find_files, local_path, replacing
+from youtube8m.util.text_files import read_bytes
 
 # Split -> the folders that hold it; ratings of test segments are never published.
 LEVELS = {
@@ -37,11 +38,13 @@ LEVELS = {
 }
 SEGMENTS_PER_VIDEO = 5
 VERTICALS = ("Food & Drink", "Games", "Pets & Animals", "Sports", "Travel")
+VOCABULARY = "vocabulary.csv"
 VOCABULARY_HEADER = (
     "Index,TrainVideoCount,KnowledgeGraphId,Name,WikiUrl,"
     "Vertical1,Vertical2,Vertical3,WikiDescription"
 )
 
+_NAME = "/m/sample{}"  # of a class in the vocabulary
 _SIGNAL = 0.5  # root mean square of a class's direction, per value
 _SCENE_FRAMES = 30  # mean length of a scene
 _ZIPF_EXPONENT = 0.8
@@ -247,7 +250,7 @@ def write_sample(
         for number in range(count):
             part = order.share(len(videos), number, count)
             shards[split, f"{number:02d}"] = videos[part]
-    _refuse_foreign_shards(root, shards)
+    _refuse_foreign_files(root, shards)
     total, written, num_segments = sum(map(len, plan.values())), 0, 0
     for (split, number), videos in shards.items():
         with contextlib.ExitStack() as stack:
@@ -284,8 +287,18 @@ def _path(root, level, split, number):
     return os.path.join(root, level, f"{split}{number}.tfrecord")
 
 
-def _refuse_foreign_shards(root, shards):
-    """Raises UserError if there are files that would be read with this sample's."""
+def _refuse_foreign_files(root, shards):
+    """Raises UserError if there are files that would be read with this sample's.
+
+    Or a vocabulary that is no sample's, which would be overwritten.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        path = os.path.join(root, VOCABULARY)
+        require(
+            _NAME.format(0).encode() in read_bytes(path),
+            f"{path}: is no sample's, and would be overwritten; choose an empty "
+            "directory",
+        )
     new = {f"{split}{number}.tfrecord" for split, number in shards}
     for split, levels in LEVELS.items():
         for level in levels:
@@ -323,14 +336,14 @@ def _mean(frames):
 
 def _write_vocabulary(root, train, num_classes):
     """Writes vocabulary.csv, with the columns of the official one; returns its path."""
-    path = os.path.join(root, "vocabulary.csv")
+    path = os.path.join(root, VOCABULARY)
     counts = _label_counts([video.labels for video in train], num_classes)
     os.makedirs(root, exist_ok=True)
     with replacing(path, "--directory") as file:
         file.write(VOCABULARY_HEADER + "\n")
         for index, count in enumerate(counts):
             vertical = VERTICALS[index % len(VERTICALS)]
-            name = f"/m/sample{index},Sample class {index}"
+            name = f"{_NAME.format(index)},Sample class {index}"
             description = "A class that was made up."
             file.write(f"{index},{count},{name},,{vertical},,,{description}\n")
     return path
