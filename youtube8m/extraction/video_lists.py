@@ -15,6 +15,7 @@ from youtube8m.util.files import find_files, split_paths
 from youtube8m.util.text_files import read_table
 
 _SEGMENT_HEADER = ["path", "start", "class", "score"]
+_LARGEST_CLASS = 2**31 - 1
 
 
 class Video(NamedTuple):
@@ -46,6 +47,8 @@ def list_videos(config: ExtractConfig) -> list[Video]:
     videos, owners = [], {}
     for path, labels in labelled:
         name = path if config.id == "path" else _base_name(path)
+        if owners.get(name) == path:
+            raise UserError(f"{path}: is listed twice; remove one of the lines")
         if name in owners:
             raise UserError(
                 f"{owners[name]} and {path} both have the id {name!r}; rename one, or "
@@ -110,6 +113,11 @@ def _read_segments(file, vocabulary):
             ) from None
         if segment[0] < 0:
             raise UserError(f"{file}, line {line}: start {start} is negative")
+        if not 0 <= segment[1] <= 1:
+            raise UserError(
+                f"{file}, line {line}: score {score} is not in 0..1; 1 means that the "
+                "class is there, 0 that it is not"
+            )
         label = _class_id(label, vocabulary, file, line)
         found.setdefault(path, []).append(RatedSegment(segment[0], label, segment[1]))
     return found
@@ -124,9 +132,11 @@ def _read_rows(file):
 
 def _class_id(word, vocabulary: Vocabulary | None, file, line):
     """The class of a number, or of a name of the vocabulary."""
-    if word.isdecimal():
-        return int(word)
     where = f"{file}, line {line}: label {word!r}"
+    if word.isascii() and word.isdecimal():
+        if int(word) > _LARGEST_CLASS:
+            raise UserError(f"{where}: is no class; the largest is {_LARGEST_CLASS}")
+        return int(word)
     if vocabulary is None:
         raise UserError(
             f"{where} is no number; give --vocabulary_file if it is the name of a class"

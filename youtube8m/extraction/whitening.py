@@ -111,7 +111,11 @@ class Moments:
         Raises UserError if `size` is more than the features, or not less than the
         frames: there are no more directions.
         """
-        dimensions = 0 if self._shift is None else len(self._shift)
+        if not self.count:
+            raise UserError(
+                f"--fit_pca={size}: not one frame of the videos could be read"
+            )
+        dimensions = len(self._shift)
         if size > dimensions:
             raise UserError(
                 f"--fit_pca={size}: the network gives {dimensions} values; give at "
