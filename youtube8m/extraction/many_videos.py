@@ -215,9 +215,9 @@ class Extraction:
         return found
 
     def _tell(self, video, found, progress):
-        for note in found.notes:
+        if found.notes:
             progress.clear()
-            logging.warning("%s: %s", video.path, note)
+            logging.warning("%s: %s", video.path, "; ".join(found.notes))
         taken = self.config.max_frames / self.config.frames_per_second
         if len(found.rgb) == self.config.max_frames and found.seconds > taken + 1:
             self.cut += 1

@@ -161,7 +161,14 @@ class Sound:
             position += len(samples)
             if position >= end:
                 break
+        else:
+            self._note_early_end(self.samples / SAMPLE_RATE)
         self.notes += damage.notes("sound")
+
+    def _note_early_end(self, end):
+        stated = float((self._stream.duration or 0) * (self._stream.time_base or 0))
+        if self.samples and end + _MISSING_END < stated:
+            self.notes.append(f"sound ends after {end:.1f} of {stated:.1f} seconds")
 
     def read_windows(self, starts: Sequence[int], length: int) -> Iterator[np.ndarray]:
         """Yields float32 [length] from each of `starts` on, which ascend.
