@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from tests.helpers import processes
+from tests.helpers import golden, processes
 from tests.helpers.backends import PYTHON, has
 from tests.helpers.extraction import write_vggish
 from youtube8m.extraction.vggish import load_vggish
@@ -49,3 +49,41 @@ def test_embeddings_agree(backend, tmp_path):
     assert np.ptp(expected) > 0.01
     found = np.load(tmp_path / "found.npy")
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+GOLDEN = golden.FOLDER / "extraction"
+OF_CHECKPOINT = """
+import sys, numpy as np, keras
+from youtube8m.extraction import FeatureExtractor
+from youtube8m.extraction.vggish import cut_windows, load_vggish, log_mel
+backend, checkpoint, folder = sys.argv[1:]
+assert keras.backend.backend() == backend
+vggish = load_vggish(checkpoint)
+with np.load(folder + "/input.npz") as arrays:
+    found = vggish(arrays["patches"])
+    np.save(folder + "/found.npy", keras.ops.convert_to_numpy(found))
+    wave = arrays["wave"]
+image = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+sound = FeatureExtractor(image, vggish).extract_sound(wave)
+patches = log_mel(cut_windows(wave, [0]))
+np.testing.assert_allclose(sound, keras.ops.convert_to_numpy(vggish(patches)), 1e-4)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_the_golden_embeddings(backend, tmp_path):
+    """By the published form of checkpoint, which TensorFlow reads."""
+    if not GOLDEN.is_dir():
+        pytest.skip(f"no golden figures in {GOLDEN}: set YT8M_GOLDEN")
+    if not (has(backend) and has("tensorflow")):
+        pytest.skip(f"{backend} and tensorflow are not installed for {PYTHON}")
+    case = golden.Case(GOLDEN / "vggish_reduced.npz")
+    wave = np.sin(np.arange(20_000) / 9).astype(np.float32)
+    np.savez(tmp_path / "input.npz", patches=case["input"], wave=wave)
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    checkpoint = GOLDEN / "vggish_reduced" / "vggish_model.ckpt"
+    words = ("-c", OF_CHECKPOINT, backend, checkpoint, tmp_path)
+    processes.run(*words, python=PYTHON, env=environment)
+    found = np.load(tmp_path / "found.npy")
+    golden.assert_close(found, case.outputs["embedding"], "embedding", 1e-4, 1e-4)

@@ -5,8 +5,10 @@ import pathlib
 import sys
 import warnings
 
+import keras
 import numpy as np
 import pytest
+from pytest import approx
 
 from tests.helpers.clips import write_clip
 from youtube8m.errors import UserError
@@ -18,15 +20,17 @@ RNG = np.random.default_rng(0)
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name, side, features, wants",
+    "name, module, side, features, wants",
     [
-        ("InceptionV3", 299, 2048, (-1, 1)),
-        ("EfficientNetV2B0", 224, 1280, (0, 255)),
-        ("ConvNeXtTiny", 224, 768, (0, 255)),
-        ("MobileNetV3Small", 224, 576, (0, 255)),
+        ("InceptionV3", "inception_v3", 299, 2048, (-1, 1)),
+        ("EfficientNetV2B0", "efficientnet_v2", 224, 1280, (0, 255)),
+        ("ConvNeXtTiny", "convnext", 224, 768, (0, 255)),
+        ("MobileNetV3Small", "mobilenet_v3", 224, 576, (0, 255)),
+        ("ResNet50", "resnet", 224, 2048, approx((-123.68, 151.061))),
+        ("DenseNet121", "densenet", 224, 1024, approx((-2.1179, 2.64), rel=1e-4)),
     ],
 )
-def test_applications(name, side, features, wants):
+def test_applications(name, module, side, features, wants):
     network = load_network(name, weights="random")
     assert network.size == (side, side)
     prepared = network.prepare(RNG.integers(0, 256, (50, 80, 3), np.uint8))
@@ -38,6 +42,9 @@ def test_applications(name, side, features, wants):
     images = np.stack([np.zeros_like(prepared), np.full_like(prepared, 255)])
     assert network(images).shape == (2, features)
     assert (seen[0].min(), seen[0].max()) == wants
+    preprocess = getattr(keras.applications, module).preprocess_input
+    network(prepared[None])
+    np.testing.assert_array_equal(seen[1], preprocess(prepared[None].copy()))
 
 
 @pytest.mark.slow

@@ -148,6 +148,30 @@ def test_an_interrupted_call_writes_what_is_done(folder, tmp_path, monkeypatch):
     assert len(read(tmp_path / "out" / "videos00001.tfrecord")) == 2
 
 
+def test_an_interrupted_file_is_not_written(folder, tmp_path, monkeypatch):
+    calls = []
+
+    def stop(self, video, found, progress):
+        calls.append(video.id)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("youtube8m.extraction.many_videos.Extraction._tell", stop)
+    output = tmp_path / "all.tfrecord"
+    fields = {"output_dir": "", "output_tfrecords_file": str(output)}
+    made = config(folder, tmp_path, input_videos=str(folder / "[rgs]*.mp4"), **fields)
+    with pytest.raises(KeyboardInterrupt):
+        extract_videos(made)
+    assert not list(tmp_path.iterdir())
+    monkeypatch.undo()
+    assert extract_videos(made) == 3
+    none = config(folder, tmp_path, input_videos=str(folder / "text.mp4"), **fields)
+    before = output.read_bytes()
+    with pytest.raises(UserError, match="1 of 1 videos could not be used"):
+        extract_videos(none)
+    assert output.read_bytes() == before
+
+
 def test_an_id_from_another_path_is_told(folder, tmp_path, caplog):
     videos = {"input_videos": str(folder / "red.mp4")}
     assert extract_videos(config(folder, tmp_path, **videos)) == 1
@@ -178,6 +202,28 @@ def test_no_sound(folder, tmp_path):
     (record,) = read(tmp_path / "out" / "videos00000.tfrecord")
     assert not frames(record, "audio", "<f2").any()
     assert frames(record, "audio", "<f2").shape == (3, 128)
+
+
+def test_segments_behind_the_end_are_told(folder, tmp_path, caplog):
+    path = folder / "red.mp4"
+    (tmp_path / "list.csv").write_text(f"{path},1\n")
+    rows = f"path,start,class,score\n{path},0,1,1\n{path},5,1,0\n"
+    (tmp_path / "segments.csv").write_text(rows)
+    files = {"input_videos_csv": "list.csv", "segments_csv": "segments.csv"}
+    files = {name: str(tmp_path / file) for name, file in files.items()}
+    extract_videos(config(folder, tmp_path, **files))
+    assert "red.mp4: has 3 frames; 1 of its rated segments begin later" in caplog.text
+    (record,) = read(tmp_path / "out" / "videos00000.tfrecord")
+    starts = record.context.feature["segment_start_times"].int64_list.value
+    assert starts == [0]
+
+
+def test_a_pca_of_no_frames_says_why(folder, tmp_path, caplog):
+    fields = {"feature_dtype": "uint8", "fit_pca": 2}
+    fields |= {"input_videos": str(folder / "text.mp4")}
+    with pytest.raises(UserError, match="no video has frames"):
+        extract_videos(config(folder, tmp_path, **fields))
+    assert "text.mp4: is no video" in caplog.text
 
 
 def test_a_full_disk_is_one_line(folder, tmp_path):
@@ -371,6 +417,9 @@ def test_segments_of_a_csv(tmp_path):
     "text, segments, message",
     [
         ("a/x.mp4,1\nb/x.avi,2\n", "", "a/x.mp4 and b/x.avi both have the id 'x'"),
+        ("a/x.mp4,1\na/x.mp4,2\n", "", "a/x.mp4: is listed twice"),
+        (f"x.mp4,{2**31}\n", "", "line 1: label '2147483648': is no class"),
+        ("x.mp4,1\n", "path,start,class,score\nx.mp4,0,3,7\n", "start 0 and score 7"),
         ("x.mp4,1,2\n", "", "line 1: has 3 columns"),
         ("x.mp4,Cat\n", "", "'Cat' is no number; give --vocabulary_file"),
         ('x.mp4,1\n"y.mp4\n', "", "list.csv: line 2 is no CSV"),
@@ -402,6 +451,7 @@ def test_bad_lists(text, segments, message, tmp_path):
             "do not fit into bytes",
         ),
         ({"output_dir": "o", "input_videos": "a", "fit_pca": 3}, "a PCA of its own"),
+        ({"frames_per_second": float("inf")}, "--frames_per_second=inf: must be"),
     ],
 )
 def test_flags_that_do_not_fit(fields, message):

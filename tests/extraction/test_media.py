@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from tests.helpers.clips import write_clip
-from youtube8m.extraction.media import VideoError, open_media, read_sound
+from youtube8m.extraction.media import (
+    Sound,
+    VideoError,
+    open_media,
+    open_sound,
+    read_sound,
+)
 from youtube8m.extraction.vggish import WINDOW, cut_windows, nearest_starts
 
 
@@ -48,6 +54,53 @@ def test_sound_is_the_tone(hertz, tmp_path):
 
 def test_no_sound_is_none(tmp_path):
     assert read_sound(write_clip(tmp_path / "a.mp4", sound=False), 2) == (None, [])
+
+
+def test_windows_of_sound_begin_with_the_frames(tmp_path):
+    path = write_clip(tmp_path / "a.mkv", times=[1.5, 2, 2.5], codec="ffv1", hertz=20)
+    media = read(path)[1]
+    assert (media.start, media.times) == (1.5, [0, 1.0])
+    whole, _ = read_sound(path, 9)
+    with open_sound(path, media.start) as sound:
+        windows = list(sound.read_windows([0, 16_000], WINDOW))
+    start = 24_000
+    np.testing.assert_allclose(windows[0], whole[start : start + WINDOW], atol=0.02)
+    rest = whole[start + 16_000 :]
+    np.testing.assert_allclose(windows[1][: len(rest)], rest, atol=0.02)
+    assert not windows[1][len(rest) :].any() and len(rest) < WINDOW
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [(0, 50)],
+        [(-20, 10), (-10, 30), (20, 30)],
+        [(3, 5), (8, 1), (20, 9)],  # gaps
+        [(60, 5)],
+        [(0, 7), (5 * 10**12, 9)],
+    ],
+)
+def test_windows_of_sound_that_comes_in_parts(parts, monkeypatch):
+    heard = np.zeros(100, np.float32)
+
+    def read(self, end):
+        for position, length in parts:
+            samples = np.arange(position, position + length, dtype=np.float32) + 1
+            inside = slice(max(position, 0), max(position + length, 0))
+            heard[inside] = samples[max(-position, 0) :][: len(heard[inside])]
+            yield position, samples
+
+    monkeypatch.setattr(Sound, "read", read)
+    starts = [0, 4, 9, 30, 10**12]
+    windows = list(Sound(None, None, 0.0).read_windows(starts, 10))
+    assert len(windows) == len(starts) and not windows.pop().any()
+    np.testing.assert_array_equal(windows, cut_windows(heard, starts[:-1])[:, :10])
+
+
+def test_streams_without_time_stamps_go_by_their_rate(tmp_path):
+    path = write_clip(tmp_path / "a.m4v", frames_per_second=25, sound=False)
+    images, media = read(path)
+    assert media.times == [0, 1, 2] and len(images) == 3
 
 
 def test_windows_begin_with_frames_and_end_in_silence():

@@ -11,6 +11,7 @@ from youtube8m.config import DataConfig
 from youtube8m.data.reading.damage import Damage
 from youtube8m.data.reading.pipeline import decoder_for
 from youtube8m.data.reading.tfrecord import read_records
+from youtube8m.data.writing import mediapipe
 from youtube8m.errors import UserError
 from youtube8m.tools import convert_mediapipe as tool
 
@@ -73,6 +74,25 @@ def test_what_is_lost_is_told(convert, caplog):
     assert re.search(r"2\.pb: is no SequenceExample; skipped \(2 records", log)
     assert "wrote 2 videos, 6 frames of rgb (4), audio (4): " in log
     assert "2 videos could not be converted" in log
+
+
+@pytest.mark.parametrize(
+    "later, readings, features",
+    [
+        (["RGB"], 1, "rgb (4)"),
+        (["RGB", "FACE"], 3, "rgb (4), face (4)"),  # all are looked through, then read
+    ],
+)
+def test_files_are_read_once_unless_a_later_one_has_more(
+    later, readings, features, convert, monkeypatch, caplog
+):
+    read, seen = mediapipe.read_clips, []
+    monkeypatch.setattr(
+        mediapipe, "read_clips", lambda *args: seen.append(args[0]) or read(*args)
+    )
+    convert(clip([1], prefixes=["RGB"]), clip(prefixes=later), zero_missing=True)
+    assert len([path for path in seen if path.endswith("1.pb")]) == readings
+    assert f"wrote 2 videos, 6 frames of {features}: " in caplog.text
 
 
 def test_frames_and_ids_that_are_odd_are_counted(convert, caplog):

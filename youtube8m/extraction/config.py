@@ -1,6 +1,7 @@
 """The flags of tools.extract_features; the starter code's keep their names."""
 
 import dataclasses
+import math
 import os
 
 from youtube8m import schema
@@ -51,6 +52,13 @@ class FeatureConfig(Config):
     audio: bool = flag(True, "Whether to extract the sound, by VGGish.")
     batch_size: int = flag(32, "Frames at once.")
     num_workers: int = flag(4, "Videos that are decoded side by side.")
+
+    def __post_init__(self):
+        super().__post_init__()
+        require(
+            math.isfinite(self.frames_per_second),
+            f"--frames_per_second={self.frames_per_second}: must be a finite number",
+        )
 
     @property
     def directory_of_pca(self) -> str:

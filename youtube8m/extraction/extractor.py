@@ -8,6 +8,7 @@
 T: frames, one a second unless frames_per_second says otherwise.
 """
 
+import itertools
 import threading
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -18,7 +19,7 @@ import numpy as np
 from youtube8m import schema
 from youtube8m.extraction import image_networks, model_files
 from youtube8m.extraction.image_networks import ImageNetwork
-from youtube8m.extraction.media import SAMPLE_RATE, VideoError, open_media, read_sound
+from youtube8m.extraction.media import VideoError, open_media, open_sound
 from youtube8m.extraction.vggish import (
     EMBEDDING,
     WINDOW,
@@ -89,14 +90,8 @@ class FeatureExtractor:
 
     def extract_images(self, images: Iterable[np.ndarray]) -> np.ndarray:
         """uint8 [height, width, 3], T of them, of any sizes -> float32 [T, D]."""
-        found, batch = [], []
-        for image in images:
-            batch.append(self.network.prepare(image))
-            if len(batch) == self.batch_size:
-                found.append(self.network(np.stack(batch)))
-                batch = []
-        if batch:
-            found.append(self.network(np.stack(batch)))
+        prepared = map(self.network.prepare, images)
+        found = [self.network(batch) for batch in _batches(prepared, self.batch_size)]
         if not found:
             raise ValueError("there are no images")
         features = np.concatenate(found)
@@ -112,10 +107,13 @@ class FeatureExtractor:
         """
         full = full_windows(len(waveform))
         starts = full if times is None else nearest_starts(times)
+        return self._embed(cut_windows(waveform, [start])[0] for start in starts)
+
+    def _embed(self, windows):
+        """Windows [15600] of sound -> float32 [T, 128]."""
         found = [np.zeros((0, EMBEDDING), np.float32)]
-        for start in range(0, len(starts), self.batch_size):
-            part = starts[start : start + self.batch_size]
-            patches = log_mel(cut_windows(waveform, part))
+        for batch in _batches(windows, self.batch_size):
+            patches = log_mel(batch)
             with self._lock:
                 embeddings = np.asarray(self.vggish.predict_on_batch(patches))
             if self.sound_whitening:
@@ -133,21 +131,34 @@ class FeatureExtractor:
         """
         with open_media(path) as media:
             images = media.read_images(self.frames_per_second, self.max_frames)
-            rgb = self.extract_images(images)
-            times, notes, seconds = media.times, media.notes, media.seconds
-        audio = None
+            rgb, seconds = self.extract_images(images), media.seconds
+        notes, audio = media.notes, None
         if self.vggish:
-            waveform, more = read_sound(path, times[-1] + WINDOW / SAMPLE_RATE)
+            audio, more = self._extract_sound_of(media)
             notes = notes + more
-            if waveform is not None:
-                audio = self.extract_sound(waveform, times)
         for name, values in (("rgb", rgb), ("audio", audio)):
             if values is not None:
                 require_finite(path, name, values)
         return VideoFeatures(rgb, audio, seconds, tuple(notes))
+
+    def _extract_sound_of(self, media):
+        """Features of the sound at the frames of a file, or None, and notes."""
+        with open_sound(media.path, media.start) as sound:
+            if sound is None:
+                return None, []
+            windows = sound.read_windows(nearest_starts(media.times), WINDOW)
+            audio = self._embed(windows)
+        return audio if sound.samples else None, sound.notes
 
 
 def require_finite(path: str, name: str, features: np.ndarray) -> None:
     """Raises VideoError unless all of a video's features are finite."""
     if not np.isfinite(features).all():
         raise VideoError(f"{path}: its {name} features are not finite")
+
+
+def _batches(items, size):
+    """Yields arrays of `size` items each, and of what is left."""
+    items = iter(items)
+    while batch := list(itertools.islice(items, size)):
+        yield np.stack(batch)

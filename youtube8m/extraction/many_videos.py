@@ -67,7 +67,7 @@ def extract_videos(config: ExtractConfig) -> int:
     output.describe(description.describe(config, sizes))
     work = Extraction(extractor, config)
     with Progress("extracting", len(todo)) as progress:
-        output.write(work.run(todo, progress))
+        output.write(work.run(todo, progress, output.keeps_part))
     logging.info("Successfully encoded %d out of %d videos", work.done, len(todo))
     if work.longest:
         logging.warning(
@@ -139,13 +139,18 @@ def _fit_pca(network, config, videos):
             require_finite(video.path, "rgb", found)
             return found
 
-    moments = Moments()
+    moments, errors = Moments(), []
     with Progress("fitting the PCA", count) as progress:
         results = _side_by_side(extract, chosen, config.num_workers)
         for number, (_, found) in enumerate(results):
             progress.update(number)
-            if not isinstance(found, VideoError):  # which is told when it is extracted
+            if isinstance(found, VideoError):
+                errors.append(found)
+            else:
                 moments.update(found)
+    if moments.count <= config.fit_pca:  # else they are told when they are extracted
+        for error in errors:
+            logging.error("%s", error)
     moments.write_pca(config.directory_of_pca, config.fit_pca)
     logging.info(
         "fitted a PCA on %d frames of %d videos: %s",
@@ -178,9 +183,14 @@ class Extraction:
         self.stopped: BaseException | None = None  # what interrupted it
 
     def run(
-        self, videos: Sequence[Video], progress: Progress
+        self, videos: Sequence[Video], progress: Progress, keeps_part: bool = True
     ) -> Iterator[tuple[Video, VideoFeatures]]:
-        """Yields the videos that could be used. Ends early where it is interrupted."""
+        """Yields the videos that could be used.
+
+        Args:
+          keeps_part: whether an interruption ends it as if it were done, so that what
+            is done is written; `stopped` has it then.
+        """
         results = _side_by_side(self._extract, videos, self.config.num_workers)
         try:
             for number, (video, found) in enumerate(results, 1):
@@ -191,10 +201,12 @@ class Extraction:
                 else:
                     self.done += 1
                     self._tell(video, found, progress)
-                    yield video, found
+                    yield self._inside(video, len(found.rgb), progress), found
                 progress.update(number, f"{self.failed} failed" if self.failed else "")
         except (KeyboardInterrupt, SystemExit) as error:
-            self.stopped = error  # what is done is written first
+            if not keeps_part:
+                raise
+            self.stopped = error
         finally:
             results.close()
 
@@ -204,20 +216,37 @@ class Extraction:
         if self.config.audio and without:
             several = isinstance(self.config, ExtractConfig)
             other = ", or --noaudio for all videos" if several else ""
+            damage = [note for note in found.notes if "sound" in note]
+            why = f" that can be decoded ({damage[0]})" if damage else ""
             raise VideoError(
-                f"{video.path}: has no sound; give --insert_zero_audio_features{other}"
+                f"{video.path}: has no sound{why}; give --insert_zero_audio_features"
+                f"{other}"
             )
         return found
 
     def _tell(self, video, found, progress):
-        for note in found.notes:
+        if found.notes:
             progress.clear()
-            logging.warning("%s: %s", video.path, note)
+            logging.warning("%s: %s", video.path, "; ".join(found.notes))
         taken = self.config.max_frames / self.config.frames_per_second
         if len(found.rgb) == self.config.max_frames and found.seconds > taken + 1:
             self.cut += 1
             if not self.longest or found.seconds > self.longest[1]:
                 self.longest = video.path, found.seconds
+
+    def _inside(self, video, frames, progress):
+        """The video without the rated segments that begin behind its last frame."""
+        kept = tuple(s for s in video.segments or () if s.start < frames)
+        if lost := len(video.segments or ()) - len(kept):
+            progress.clear()
+            logging.warning(
+                "%s: has %d frames; %d of its rated segments begin later, and are left "
+                "out",
+                video.path,
+                frames,
+                lost,
+            )
+        return video._replace(segments=kept) if lost else video
 
 
 def _side_by_side(function, videos, workers):
@@ -244,6 +273,8 @@ def _result(video, future):
 class _SingleFile:
     """All records in one file, as the starter code writes them."""
 
+    keeps_part = False
+
     def __init__(self, config: ExtractConfig):
         self.config = config
         flag = "--output_tfrecords_file"
@@ -257,7 +288,10 @@ class _SingleFile:
         self.made = values
 
     def write(self, results: Iterator[tuple[Video, VideoFeatures]]) -> None:
-        _write_file(self.path, results, self.config)
+        first = next(results, None)
+        if first is None:
+            return
+        _write_file(self.path, itertools.chain([first], results), self.config)
         if os.path.isfile(self.path):  # no pipe or device
             beside = provenance.file_beside(self.path)
             with replacing(beside, "--output_tfrecords_file") as file:
@@ -266,6 +300,8 @@ class _SingleFile:
 
 class _Shards:
     """Shards of a directory, and the list of what they hold."""
+
+    keeps_part = True
 
     def __init__(self, config: ExtractConfig):
         self.config = config

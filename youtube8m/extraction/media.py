@@ -2,16 +2,19 @@
 
     with open_media("my.mp4") as media:
         for image in media.read_images(frames_per_second=1, max_frames=300): ...
-    sound, notes = read_sound("my.mp4", seconds=300)
+    with open_sound("my.mp4", media.start) as sound:
+        for window in sound.read_windows(starts, length=15_600): ...
 
 Both decode from the start, as seeking pays only where keyframes are close together,
 and stop at what is wanted. So a file of ten hours costs as much as its first minutes.
 """
 
+import collections
 import contextlib
 import fractions
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -23,6 +26,8 @@ SAMPLE_RATE = 16_000  # samples/s of the sound that is returned
 
 # How much earlier than the file says a stream may end, in seconds.
 _MISSING_END = 2.0
+# Samples that the time stamps of sound may be off before they mean a gap: 50 ms.
+_JITTER = SAMPLE_RATE // 20
 
 
 class VideoError(UserError):
@@ -45,11 +50,13 @@ class Media:
     """An open file with a video stream.
 
     After `read_images`, `times` has the seconds of the frames taken, from the first
-    frame on, and `notes` what was wrong with the file, for the user.
+    frame on, `start` the time stamp of that one, in seconds, and `notes` what was wrong
+    with the file, for the user.
     """
 
     def __init__(self, path: str, container, stream):
         self.path = path
+        self.start = 0.0
         self.times: list[float] = []
         self.notes: list[str] = []
         self._container, self._stream = container, stream
@@ -69,18 +76,21 @@ class Media:
 
         Raises VideoError if there is none.
         """
+        av, damage = import_av(), _Damage()
         step = 1 / fractions.Fraction(frames_per_second)
         first = last = time = None
-        damage = _Damage()
         for frame in _decode(self._container, self._stream, damage):
-            if frame.pts is None or frame.time_base is None:
-                continue
-            time = frame.pts * frame.time_base
-            first = time if first is None else first
+            time = self._time(frame, time)
             if last is not None and time < last + step:
                 continue
+            image = None
+            with damage.counted(av.FFmpegError, ValueError):
+                image = frame.to_ndarray(format="rgb24")
+            if image is None:
+                continue
+            if first is None:
+                first, self.start = time, float(time)
             last = time
-            image = frame.to_ndarray(format="rgb24")
             self.times.append(float(time - first))
             yield np.rot90(image, frame.rotation // 90 % 4)
             if len(self.times) == max_frames:
@@ -92,6 +102,13 @@ class Media:
                 raise VideoError(f"{self.path}: not one frame can be decoded{why}")
             self._note_early_end(float(time - first))
         self.notes += damage.notes("video")
+
+    def _time(self, frame, before):
+        """Seconds; where a stream has no time stamps, one frame behind the last."""
+        if frame.pts is not None and frame.time_base is not None:
+            return frame.pts * frame.time_base
+        rate = self._stream.average_rate or self._stream.guessed_rate or 25
+        return 0 if before is None else before + 1 / fractions.Fraction(rate)
 
     def _note_early_end(self, end):
         stated = float((self._stream.duration or 0) * (self._stream.time_base or 0))
@@ -116,36 +133,118 @@ def open_media(path: str) -> Iterator[Media]:
         yield Media(path, container, streams[0])
 
 
+class Sound:
+    """The open sound of a file, at SAMPLE_RATE, its channels averaged.
+
+    VGGish's code averages them, too; FFmpeg's own mixing is 3 dB louder.
+
+    Attributes:
+      samples: how many were decoded so far.
+      notes: what was wrong with the file, for the user, once it is read.
+    """
+
+    def __init__(self, container, stream, start: float | None):
+        self.samples = 0
+        self.notes: list[str] = []
+        self._container, self._stream, self._start = container, stream, start
+
+    def read(self, end: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields (position of the first sample, float32 [samples] in [-1, 1]).
+
+        Positions count samples from `start` on, and leave out gaps.
+
+        Args:
+          end: where to stop.
+        """
+        position, damage = 0, _Damage()
+        for part in self._resample(damage):
+            position = self._position(part, position)
+            samples = part.to_ndarray().mean(axis=0)
+            self.samples += len(samples)
+            yield position, samples
+            position += len(samples)
+            if position >= end:
+                break
+        else:
+            self._note_early_end(self.samples / SAMPLE_RATE)
+        self.notes += damage.notes("sound")
+
+    def _note_early_end(self, end):
+        stated = float((self._stream.duration or 0) * (self._stream.time_base or 0))
+        if self.samples and end + _MISSING_END < stated:
+            self.notes.append(f"sound ends after {end:.1f} of {stated:.1f} seconds")
+
+    def read_windows(self, starts: Sequence[int], length: int) -> Iterator[np.ndarray]:
+        """Yields float32 [length] from each of `starts` on, which ascend.
+
+        Silence stands where the file has no sound. No more of the sound is kept in
+        memory than the windows that are under way.
+        """
+        coming = collections.deque(starts)
+        open_windows: collections.deque = collections.deque()
+        for position, samples in self.read(starts[-1] + length if len(starts) else 0):
+            end = position + len(samples)
+            while coming and coming[0] < end:
+                start = coming.popleft()
+                open_windows.append((start, np.zeros(length, np.float32)))
+            for start, window in open_windows:
+                first, skipped = max(position - start, 0), max(start - position, 0)
+                part = samples[skipped : skipped + max(length - first, 0)]
+                window[first : first + len(part)] = part
+            while open_windows and open_windows[0][0] + length <= end:
+                yield open_windows.popleft()[1]
+        yield from (window for _, window in open_windows)
+        yield from (np.zeros(length, np.float32) for _ in coming)
+
+    def _resample(self, damage):
+        """Yields frames of one format, SAMPLE_RATE."""
+        av = import_av()
+        resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE)
+        frames = _decode(self._container, self._stream, damage)
+        for frame in itertools.chain(frames, [None]):  # which flushes
+            parts = []
+            with damage.counted(av.FFmpegError, ValueError):
+                parts = resampler.resample(frame)
+            yield from parts
+
+    def _position(self, part, expected):
+        """Where a part begins, by its time stamp unless that is off by little."""
+        if self._start is None or part.pts is None or part.time_base is None:
+            return expected
+        seconds = float(part.pts * part.time_base) - self._start
+        position = round(seconds * SAMPLE_RATE)
+        return expected if abs(position - expected) <= _JITTER else position
+
+
+@contextlib.contextmanager
+def open_sound(path: str, start: float | None = None) -> Iterator[Sound | None]:
+    """Opens a file's first sound stream; None if there is none.
+
+    Args:
+      start: the time stamp that positions are counted from, in seconds. None: the first
+        sample, and gaps are closed.
+
+    Raises VideoError if the file cannot be read.
+    """
+    with _open(import_av(), path) as container:
+        streams = container.streams.audio
+        yield Sound(container, streams[0], start) if streams else None
+
+
 def read_sound(path: str, seconds: float) -> tuple[np.ndarray | None, list[str]]:
     """The start of a file's sound, and notes of what was wrong with it.
-
-    Channels are averaged, as VGGish's code does; FFmpeg's own mixing is 3 dB louder.
 
     Returns:
       float32 [samples] in [-1, 1], SAMPLE_RATE a second; None if there is no sound.
 
     Raises VideoError if the file cannot be read.
     """
-    av = import_av()
-    wanted, damage = round(seconds * SAMPLE_RATE), _Damage()
-    parts, total = [], 0
-    with _open(av, path) as container:
-        if not container.streams.audio:
+    wanted = round(seconds * SAMPLE_RATE)
+    with open_sound(path) as sound:
+        if sound is None:
             return None, []
-        resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE)
-        stream = container.streams.audio[0]
-        for frame in _decode(container, stream, damage):
-            with damage.counted(av.FFmpegError, ValueError):
-                for part in resampler.resample(frame):
-                    parts.append(part.to_ndarray().mean(axis=0))
-                    total += len(parts[-1])
-            if total >= wanted:
-                break
-        with damage.counted(av.FFmpegError, ValueError):
-            parts += [p.to_ndarray().mean(axis=0) for p in resampler.resample(None)]
-    if not parts:
-        return None, damage.notes("sound")
-    return np.concatenate(parts)[:wanted], damage.notes("sound")
+        parts = [samples for _, samples in sound.read(wanted)]
+    return np.concatenate(parts)[:wanted] if parts else None, sound.notes
 
 
 class _Damage:

@@ -4,7 +4,6 @@ videos = list_videos(config)
 videos[0].path, videos[0].id, videos[0].labels
 """
 
-import math
 import os
 from typing import NamedTuple
 
@@ -49,6 +48,8 @@ def list_videos(config: ExtractConfig) -> list[Video]:
     videos, owners = [], {}
     for path, labels in labelled:
         name = path if config.id == "path" else _base_name(path)
+        if owners.get(name) == path:
+            raise UserError(f"{path}: is listed twice; remove one of the lines")
         if name in owners:
             raise UserError(
                 f"{owners[name]} and {path} both have the id {name!r}; rename one, or "
@@ -120,10 +121,11 @@ def _read_segments(file, vocabulary):
                 f"{file}, line {line}: is {','.join(row)!r}, expected "
                 "path,start,class,score with start in seconds"
             ) from None
-        if not 0 <= segment[0] < _MOST or not math.isfinite(segment[1]):
+        if not (0 <= segment[0] < _MOST and 0 <= segment[1] <= 1):
             raise UserError(
                 f"{file}, line {line}: has start {start} and score {score}; expected "
-                "seconds from 0 up, and a finite score"
+                "seconds from 0 up, and a score of 1 where the class is there, 0 where "
+                "it is not"
             )
         label = _class_id(label, vocabulary, file, line)
         found.setdefault(path, []).append(RatedSegment(segment[0], label, segment[1]))
@@ -140,9 +142,9 @@ def _read_rows(file):
 def _class_id(word, vocabulary: Vocabulary | None, file, line):
     """The class of a number, or of a name of the vocabulary."""
     where = f"{file}, line {line}: label {word!r}"
-    if word.isdecimal():
+    if word.isascii() and word.isdecimal():
         if int(word) >= _MOST:
-            raise UserError(f"{where} is no class; expected a number below {_MOST}")
+            raise UserError(f"{where}: is no class; expected a number below {_MOST}")
         return int(word)
     if vocabulary is None:
         raise UserError(

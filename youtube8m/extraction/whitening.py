@@ -117,7 +117,7 @@ class Moments:
         Raises UserError if there are no features, or `size` is more than they have, or
         not less than the frames: there are no more directions.
         """
-        if self._shift is None:
+        if not self.count:
             raise UserError(f"--fit_pca={size}: no video has frames that can be used")
         dimensions = len(self._shift)
         if size > dimensions:

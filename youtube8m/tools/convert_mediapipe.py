@@ -66,25 +66,34 @@ def main(*patterns: str) -> None:
     found = (find_by_glob(pattern, "the files to convert") for pattern in patterns)
     paths = distinct(itertools.chain.from_iterable(itertools.chain(*found)))
     require_unread(config, ["output_file"], ["vocabulary_file"], paths)
-    sizes = _choose_features(paths, config.feature_names)
-    conversion = mediapipe.Conversion(
-        sizes, config.quantize, config.zero_missing, _read_classes(config)
-    )
-    damage = Damage(config.strict_data)
-    output = local_path(config.output_file, "--output_file")
-    count = _convert(paths, conversion, damage, output)
-    described = ", ".join(f"{name} ({size})" for name, size in sizes.items())
-    logging.info(
-        "wrote %d videos, %d frames of %s: %s",
-        count,
-        conversion.num_frames,
-        described,
-        config.output_file,
-    )
-    _warn(conversion, damage)
+    classes = _read_classes(config)
+    chosen = split_list(config.feature_names)
+    sizes = _features_of_first(paths, chosen) or _features_of_all(paths, chosen)
+    try:
+        _convert(paths, config, sizes, classes)
+    except _MoreFeatures as error:
+        logging.info("%s, which files before it lack; all are read again", error)
+        _convert(paths, config, _features_of_all(paths, chosen), classes)
 
 
-def _choose_features(paths, chosen):
+class _MoreFeatures(Exception):
+    """A clip has a feature that the first one lacks."""
+
+
+def _features_of_first(paths, chosen):
+    """Name -> size of the chosen features, or all, of the first clip.
+
+    {} if it lacks one. Most often all clips have the same, which is found out as they
+    are converted.
+    """
+    clips = _read_all(paths, Damage(), "")
+    with _quiet(), contextlib.closing(clips):
+        sizes = mediapipe.find_features(clip for _, clip in itertools.islice(clips, 1))
+    names = chosen or tuple(sizes)
+    return {name: sizes[name] for name in names} if {*names} <= sizes.keys() else {}
+
+
+def _features_of_all(paths, chosen):
     """Name -> size of the features that are wanted, of all files."""
     clips = _read_all(paths, Damage(), "looking for features")
     with _quiet():  # what is wrong is told when it is converted
@@ -94,13 +103,12 @@ def _choose_features(paths, chosen):
             f"{paths[0]}: no file holds a clip with frames (PREFIX/feature/floats); "
             "name what MediaPipe's feature_extraction graph wrote"
         )
-    names = split_list(chosen) or tuple(sizes)
-    if unknown := [name for name in names if name not in sizes]:
+    if unknown := [name for name in chosen if name not in sizes]:
         raise UserError(
-            f"--feature_names={chosen}: no file has {unknown[0]!r}; they have "
-            f"{', '.join(sizes)}"
+            f"--feature_names={','.join(chosen)}: no file has {unknown[0]!r}; they "
+            f"have {', '.join(sizes)}"
         )
-    return {name: sizes[name] for name in names}
+    return {name: sizes[name] for name in chosen or sizes}
 
 
 def _read_all(paths, damage, title):
@@ -130,12 +138,37 @@ def _read_classes(config):
     return {name: class_id for class_id, name in enumerate(names) if name}
 
 
-def _convert(paths, conversion, damage, output):
+def _convert(paths, config, sizes, classes):
+    """Writes the records, and tells what was lost.
+
+    Raises _MoreFeatures if all features are wanted and a clip has another.
+    """
+    conversion = mediapipe.Conversion(
+        sizes, config.quantize, config.zero_missing, classes
+    )
+    damage = Damage(config.strict_data)
+    output = local_path(config.output_file, "--output_file")
+    count = _write(paths, conversion, damage, output, bool(config.feature_names))
+    described = ", ".join(f"{name} ({size})" for name, size in sizes.items())
+    logging.info(
+        "wrote %d videos, %d frames of %s: %s",
+        count,
+        conversion.num_frames,
+        described,
+        config.output_file,
+    )
+    _warn(conversion, damage)
+
+
+def _write(paths, conversion, damage, output, all_known):
     """Writes the records; returns how many."""
     ids = collections.Counter()
     try:
         with record_file(output) as write:
             for path, clip in _read_all(paths, damage, "converting"):
+                found = {} if all_known else mediapipe.find_features([clip])
+                if more := found.keys() - conversion.sizes.keys():
+                    raise _MoreFeatures(f"{path}: has {min(more)}")
                 try:
                     record = conversion.record(clip, path)
                 except RecordError as error:

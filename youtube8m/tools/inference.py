@@ -4,6 +4,9 @@
         --output_file=kaggle_solution.csv
     python inference.py --train_dir=... --input_data_pattern='test*.tfrecord' \\
         --output_file=predictions.parquet --vocabulary_file=vocabulary.csv --names
+
+--vocabulary_file=FILE is a CSV of the classes, as the data set's vocabulary.csv. With
+it, JSON lines and Parquet hold the names and verticals of labels; --names needs it.
 """
 
 from absl.flags import DEFINE_alias

@@ -4,10 +4,12 @@
         --vocabulary_file=vocabulary.csv
     python -m youtube8m.tools.predict --train_dir=run --timeline my.mp4 other.tfrecord
 
-Takes videos, and files of records. Features are extracted as those that the run was
-trained on: a run on features of tools.extract_features remembers how, and one on
-YouTube-8M's needs the published networks in ~/yt8m. For files with predictions give
-records to inference.py. Needs PyAV: pip install 'youtube8m[video]'
+Takes videos, and files of records. --vocabulary_file=FILE is a CSV of the classes, for
+their names: the data set's vocabulary.csv, or one with a header index,name. Features
+are extracted as those that the run was trained on: a run on features of
+tools.extract_features remembers how, and one on YouTube-8M's needs the published
+networks in ~/yt8m. For files with predictions give records to inference.py. Needs PyAV:
+pip install 'youtube8m[video]'
 """
 
 from youtube8m import cli
