@@ -12,6 +12,7 @@ from youtube8m.layers.aggregation import split_modalities
 from youtube8m.layers.frame_selection import SampleFrames
 from youtube8m.layers.inputs import frame_mask as mark_frames
 from youtube8m.layers.pooling import attend, masked_mean, masked_softmax
+from youtube8m.layers.positions import place_frames
 from youtube8m.layers.recurrent import take_last_frame
 from youtube8m.models.base import ENCODERS, ReproducedEncoder
 from youtube8m.models.bert2019.transformer import (
@@ -135,8 +136,7 @@ class BertEncoder(ReproducedEncoder):
         if self.bert_positions == "sines":
             places = sinusoids(steps, size)
         else:
-            indices = ops.minimum(ops.arange(steps, dtype="int32"), POSITIONS - 1)
-            places = ops.take(self.positions, indices, axis=0)
+            places = place_frames(ops.cast(self.positions, frames.dtype), steps)
         return frames + ops.cast(places, frames.dtype)
 
     def _pool(self, z, frame_mask):

@@ -38,7 +38,7 @@ SEGMENTS = (
     "Unclear in the paper: what these flags alone reach; the figure, the mean average "
     "precision of segments on the private leaderboard, comes after 20,000 more steps "
     "on rated segments, and merges lists of shifted frames. We use: the 200,000 steps "
-    "on videos; with --segment_labels the same --train_dir continues on segments."
+    "on videos; --warm_start_from goes on from them with --segment_labels."
 )
 DECAY = (
     "Unclear in the paper: after how many examples the learning rate decays, 2 million "

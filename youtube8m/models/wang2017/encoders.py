@@ -15,6 +15,7 @@ from youtube8m.layers.aggregation import l2_normalize, split_modalities
 from youtube8m.layers.inputs import zero_padding
 from youtube8m.layers.normalization import BatchNorm, SlimBatchNorm
 from youtube8m.layers.pooling import attend, masked_max, masked_mean, masked_softmax
+from youtube8m.layers.positions import place_frames
 from youtube8m.layers.recurrent import Stack
 from youtube8m.models.base import ENCODERS, FrameEncoder, ReproducedEncoder
 from youtube8m.models.starter.regularization import weight_decay
@@ -109,9 +110,8 @@ class LSTMAttentionMaxPooling(FrameEncoder):
         if self.positions is None:
             return []
         batch, steps = ops.shape(frames)[:2]
-        indices = ops.minimum(ops.arange(steps, dtype="int32"), self.max_frames - 1)
-        places = ops.take(self.positions, indices, axis=0)
-        return [ops.repeat(ops.cast(places, frames.dtype)[None], batch, axis=0)]
+        table = ops.cast(self.positions, frames.dtype)
+        return [ops.repeat(place_frames(table, steps)[None], batch, axis=0)]
 
 
 class _FilterChain(ReproducedEncoder):
