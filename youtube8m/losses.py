@@ -20,7 +20,7 @@ from youtube8m.errors import UserError
 from youtube8m.layers.compiled import pays
 from youtube8m.layers.replicas import sum_over_replicas
 from youtube8m.layers.targets import cross_entropy, cross_entropy_of_ids, multi_hot
-from youtube8m.registry import Configured, Registry, construct
+from youtube8m.registry import Configured, Registry, construct, require_share
 
 LOSSES = Registry("--label_loss")
 
@@ -215,6 +215,47 @@ class NegativeMaskedCrossEntropyLoss(LabelLoss):
         counts = (labels > 0) | exceeds(predictions, self.negative_threshold)
         kept = ops.where(counts, predictions, ops.zeros_like(predictions))
         return cross_entropy(labels, kept)
+
+
+@LOSSES.register
+class MultiTaskCrossEntropyLoss(CrossEntropyLoss):
+    """Cross entropy of the predictions p and of all predictions before them.
+
+        (1 - s) ce(p) + s sum_l ce(p_l)
+
+    p_l are a model's support predictions, [B, n C] side by side. They are summed, so n
+    of them weigh n times as much as one. The loss that is told and evaluated is ce(p);
+    the rest, s (sum_l ce(p_l) - ce(p)), is the auxiliary loss.
+    Source: MultiTaskCrossEntropyLoss in the released code of Wang et al. 2017.
+    """
+
+    def __init__(
+        self,
+        support_loss_percent: Annotated[
+            float, "Weight of the support predictions in the loss, from 0 to 1 (s)."
+        ] = 0.1,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        require_share("support_loss_percent", support_loss_percent)
+
+    def auxiliary_losses(self, outputs, batch):
+        if "support_predictions" not in outputs:
+            raise UserError(
+                "--label_loss=MultiTaskCrossEntropyLoss needs support predictions, "
+                "which this model does not make; choose another loss, or "
+                "--video_level_classifier_model=DeepCombineChainModel"
+            )
+        predictions, supports = (
+            ops.cast(outputs[name], "float32")
+            for name in ("predictions", "support_predictions")
+        )
+        arrays = label_arrays(batch, predictions.shape[-1])
+        count = supports.shape[-1] // predictions.shape[-1]
+        repeated = [x if x is None else ops.tile(x, (1, count)) for x in arrays]
+        terms = self.call(repeated[0], supports, repeated[1])
+        own = self.call(arrays[0], predictions, arrays[1])
+        return {"support_loss": self.support_loss_percent * (terms - own)}
 
 
 @LOSSES.register

@@ -215,7 +215,8 @@ def require_choice(name: str, value: str, *choices: str) -> None:
         raise ValueError(f"--{name}={value}: must be {' or '.join(choices)}")
 
 
-def require_share(name: str, value: float, excluded: float) -> None:
+def require_share(name: str, value: float, excluded: float | None = None) -> None:
     """Raises ValueError unless `value` is in [0, 1] and not `excluded`."""
     if not 0.0 <= value <= 1.0 or value == excluded:
-        raise ValueError(f"--{name}={value}: must be from 0 to 1, but not {excluded:g}")
+        rest = "" if excluded is None else f", but not {excluded:g}"
+        raise ValueError(f"--{name}={value}: must be from 0 to 1{rest}")

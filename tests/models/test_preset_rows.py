@@ -66,6 +66,14 @@ def of_steps(steps, **values):
     return dataclasses.replace(AKOPYAN, max_steps=steps, **values)
 
 
+BERT = Training(
+    base_learning_rate=1e-4,
+    learning_rate_decay=0.9,
+    num_epochs=1000,
+    max_steps=200_000,
+)
+
+
 TRAINING = {
     "akopyan2017-bof-4096": of_steps(
         60_000,
@@ -117,6 +125,30 @@ TRAINING = {
     "tang2017-ensemble-16": with_batch(128, 1, **SLOWLY),
     "tang2017-ensemble-17": SECOND_STAGE,
     "tang2017-ensemble-18": SECOND_STAGE,
+    "bert2019-mean": BERT,
+    "bert2019-last": BERT,
+    "bert2019-cross-mean": BERT,
+    "bert2019-cross-attention": BERT,
+    "samaritan2018-resnet": Training(
+        batch_size=4096,
+        base_learning_rate=0.005,
+        learning_rate_decay=0.5,
+        num_epochs=40,
+        max_steps=40_000,
+    ),
+    "tang2018-nonlocal": Training(
+        batch_size=80,
+        base_learning_rate=2e-4,
+        learning_rate_decay=0.8,
+        num_epochs=20,
+        max_steps=700_000,
+    ),
+    "wang2017-video-chain": Training(batch_size=512, base_learning_rate=0.004),
+    "wang2017-cnn-chain": Training(),
+    "wang2017-lstm-cnn-chain": Training(batch_size=96),
+    "wang2017-lstm-chain": Training(base_learning_rate=0.0008),
+    "wang2017-attention8max": Training(num_epochs=6),
+    "wang2017-multiscale": Training(),
     "zhao2019-lr": dataclasses.replace(ZHAO, batch_size=1024, num_gpu=1),
     "zhao2019-lstm": ZHAO,
     "zhao2019-bilstm": dataclasses.replace(ZHAO, num_gpu=4),
@@ -147,10 +179,11 @@ TRAINING = {
     ),
 }
 
+SOURCES = (*("akopyan", "bert", "na2", "samaritan", "tang", "wang", "zhao", "zou"),)
 MODELS = {
     name: preset
     for name, preset in PRESETS.items()
-    if not preset.members and name.startswith(("akopyan", "na2", "tang", "zhao", "zou"))
+    if not preset.members and name.startswith(SOURCES)
 }
 
 
@@ -170,6 +203,7 @@ IC, MAX_POOL, SPLIT = (
     "MaxPoolBiLSTMAttention",
     "SplitBiLSTMAttention",
 )
+CHAIN = "DeepCombineChainModel"
 PARTS = {
     "akopyan2017-bof-4096": ("BagOfFrames", "LogisticModel", None),
     "akopyan2017-lstm-residual": ("WeightedLSTM", "LogisticModel", None),
@@ -239,6 +273,18 @@ PARTS = {
     "tang2017-ensemble-16": (SPLIT, "MoeModel", 16),
     "tang2017-ensemble-17": ("ClassifierChainModel", None, 8),
     "tang2017-ensemble-18": ("HierarchicalMoeModel", None, None),
+    "bert2019-mean": ("BertEncoder", "GatedMoeModel", 2),
+    "bert2019-last": ("BertEncoder", "GatedMoeModel", 2),
+    "bert2019-cross-mean": ("BertCrossEncoder", "GatedMoeModel", 2),
+    "bert2019-cross-attention": ("BertCrossEncoder", "GatedMoeModel", 2),
+    "samaritan2018-resnet": ("ResNetLike", None, None),
+    "tang2018-nonlocal": ("NonLocalNetVLAD", "GatedMoeModel", 8),
+    "wang2017-video-chain": ("DeepCombineChainModel", None, 2),
+    "wang2017-cnn-chain": ("CNNDeepCombineChain", CHAIN, 4),
+    "wang2017-lstm-cnn-chain": ("LSTMCNNDeepCombineChain", CHAIN, 4),
+    "wang2017-lstm-chain": ("LSTMMemoryDeepChain", CHAIN, 4),
+    "wang2017-attention8max": ("LSTMAttentionMaxPooling", "MoeModel", 8),
+    "wang2017-multiscale": ("MultiscaleCNNLSTM", "MultiscaleMoeModel", 4),
     "zhao2019-lr": ("LogisticModel", None, None),
     "zhao2019-lstm": ("LstmModel", "MoeModel", 2),
     "zhao2019-bilstm": ("StackedBiLSTM", "MoeModel", 2),
@@ -316,6 +362,64 @@ SIZES = {
         f"tang2017-ensemble-{number:02d}": {"pool_size": size, "lstm_cells": 1152}
         for size, numbers in ((3, (1, 2, 10, 11, 12, 13, 14)), (5, (4, 9)))
         for number in numbers
+    },
+    "bert2019-mean": {
+        "bert_hidden_layer": 2,
+        "bert_attention_heads": 12,
+        "iterations": 5,
+        "moe_l2": 1e-6,
+        "pooling_strategy": "mean",
+    },
+    "bert2019-cross-attention": {"bert_attention_heads": 8},
+    "samaritan2018-resnet": {
+        "inner_size": 2048,
+        "av_id_block_num": 4,
+        "concat_id_block_num": 4,
+        "block_dropout": 0.4,
+    },
+    "tang2018-nonlocal": {
+        "netvlad_cluster_size": 64,
+        "netvlad_hidden_size": 1024,
+        "nonlocal_scale": 1 / 64,
+        "moe_prob_gating": True,
+        "moe_l2": 1e-6,
+        "iterations": 300,
+    },
+    "wang2017-video-chain": {
+        "deep_chain_layers": 8,
+        "deep_chain_relu_cells": 128,
+        "support_loss_percent": 0.025,
+        "label_loss": "MultiTaskCrossEntropyLoss",
+    },
+    "wang2017-cnn-chain": {
+        "deep_chain_layers": 4,
+        "deep_chain_relu_cells": 128,
+        "support_loss_percent": 0.05,
+    },
+    "wang2017-lstm-cnn-chain": {
+        "deep_chain_layers": 3,
+        "deep_chain_relu_cells": 128,
+        "visual_lstm_cells": 1024,
+        "audio_lstm_cells": 128,
+        "lstm_layers": 1,
+        "support_loss_percent": 0.05,
+    },
+    "wang2017-lstm-chain": {
+        "deep_chain_layers": 1,
+        "deep_chain_relu_cells": 200,
+        "lstm_cells": 1024,
+        "lstm_layers": 2,
+        "support_loss_percent": 0.2,
+    },
+    "wang2017-attention8max": {
+        "lstm_cells": 1024,
+        "lstm_layers": 2,
+        "lstm_attentions": 8,
+    },
+    "wang2017-multiscale": {
+        "multiscale_cnn_lstm_layers": 4,
+        "multiscale_filters": 256,
+        "support_loss_percent": 1.0,
     },
     "zhao2019-lstm": {"lstm_cells": 1024, "lstm_layers": 2},
     "zhao2019-bilstm": {"lstm_cells": 1024, "lstm_layers": 2},

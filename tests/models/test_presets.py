@@ -70,6 +70,12 @@ PARAMETERS = {
     "lin2018-nextvlad": 90_639_224,
     "lin2018-nextvlad-single": 80_393_016,
     "lin2018-mix3": 241_184_811,
+    # Its encoder, eight experts, and gates of all probabilities.
+    "tang2018-nonlocal": 72_775_104 + (17 * 1024 + 8 + 4716 + 2) * 4716,
+    # Filters of width 1, 2 and 3, norms, LSTMs of 1024 and four experts.
+    "wang2017-multiscale": (1152 + 3 * 1024) * 256 * 9
+    + 4 * (2 * 1024 + 2049 * 4096 + (9 * 1024 + 4) * 4716),
+    "bert2019-mean": 24_799_488 + 5 * 1152 * 4716 + 2 * 4716,
     "zhao2019-lstm": LSTM_2X1024 + MOE_2_ON_1024,
     "na2017-lstm-m-o": 10_621_440 + na_mixture(2, 4608),
     "na2017-lstm-m-o-huber": 10_621_440 + na_mixture(2, 4608),
@@ -134,7 +140,8 @@ def test_presets_resolve_to_what_they_say(name, vocabulary):
         # A hyper-parameter that no part takes is not there.
         assert found[flag] == str(expected) == pinned[flag], flag
     assert pinned.keys() == PRESETS[name].flags.keys()
-    classes = 3862 if name.startswith("lin2018-") else 4716  # of 2018, of 2017
+    later = name.split("-")[0].endswith(("2018", "2019"))
+    classes = 3862 if later else 4716  # of 2018, of 2017
     assert run.data.num_classes == classes and config.preset == name
 
 

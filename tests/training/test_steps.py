@@ -59,6 +59,8 @@ TOLERANCES = {"float32": 0, "mixed_bfloat16": 0.01, "mixed_float16": 0.01, "xla"
 DRAWING = {
     "AdaptiveNoise": 0.02,
     "BagOfFrames": 0.3,
+    "BertCrossEncoder": 0.05,
+    "BertEncoder": 0.05,
     "ClassifierChainModel": 0.3,
     "DbofModel": 0.05,
     "GatedDBoF": 0.05,
@@ -68,12 +70,19 @@ DRAWING = {
     "NetFV": 0.05,
     "NetRVLAD": 0.05,
     "NetVLAD": 0.05,
+    "NonLocalEarlyNetVLAD": 0.05,
+    "NonLocalNetRVLAD": 0.05,
+    "NonLocalNetVLAD": 0.05,
     "RandomBiLSTMAttention": 0.02,
     "SoftDBoF": 0.05,
     "WeightedLSTM": 0.02,
 }
 # Dropout draws in the type that it computes in.
-WITHOUT_DROPOUT = dict.fromkeys(["NeXtVLAD", "MixNeXtVLAD"], {"drop_rate": 0.0})
+WITHOUT_DROPOUT = {
+    **dict.fromkeys(["NeXtVLAD", "MixNeXtVLAD"], {"drop_rate": 0.0}),
+    **dict.fromkeys(["BertEncoder", "BertCrossEncoder"], {"bert_dropout_prob": 0.0}),
+    "ResNetLike": {"block_dropout": 0.0},
+}
 
 
 @pytest.mark.parametrize("name", [*SUPERVISED, *CLASSIFIERS])

@@ -104,8 +104,9 @@ class FrameEncoder(Part):
     # `call` also takes `labels`, ids [B, L] padded with -1, None where unknown.
     uses_labels: bool = False
     # The descriptor is [B, T, H] and comes with the extra `frame_mask` [B, T]: each
-    # frame is classified, and the predictions are averaged over the mask.
+    # frame is classified, and the predictions of the mask are pooled, here averaged.
     classifies_frames: bool = False
+    pool_predictions = staticmethod(masked_mean)
     # `call` takes frames that are still bytes, too, by layers.byte_frames.FrameSums.
     takes_bytes: bool = False
 
@@ -254,8 +255,9 @@ class VideoModel(Configured, keras.Model):
         classified = self.classifier(frames, training=training)
         scores = _to_dict(classified, "predictions")["predictions"]
         shape = (*ops.shape(descriptor)[:2], scores.shape[-1])
-        scores = masked_mean(ops.reshape(scores, shape), outputs["frame_mask"])
-        return {"predictions": scores}
+        scores = ops.reshape(scores, shape)
+        pooled = self.encoder.pool_predictions(scores, outputs["frame_mask"])
+        return {"predictions": pooled}
 
     def encode(self, inputs, training=False) -> dict:
         """The outputs up to the `descriptor` [B, H], the input of the classifier."""
