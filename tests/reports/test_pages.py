@@ -23,7 +23,7 @@ CURVE = pd.DataFrame({"k": [1, 2, 3], "a.b[0]": [0.5, 0.25, np.nan]})
 def data_of(text):
     """The JSON in a page, by its id."""
     form = r'<script type="application/json" id="([^"]+)">(.*?)</script>'
-    found = re.findall(form, text.replace("\n</script>", "</script>"), re.S)
+    found = re.findall(form, text, re.S)
     return {name: json.loads(value) for name, value in found}
 
 

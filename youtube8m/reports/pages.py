@@ -120,7 +120,7 @@ class Page:
         number = sum(part.startswith("<figure") for part in self._parts)
         identity = f"{name}-chart{number}"
         self._has_charts = True
-        self._add_data(identity, chart.spec)
+        self._data.append(_data(identity, chart.spec))
         head = f"<h3>{_escape(chart.title)}</h3>"
         caption = f"<figcaption>{_escape(chart.description)}</figcaption>"
         plot = f'<div class="plot" data-chart="{identity}"></div>'
@@ -171,8 +171,9 @@ class Page:
             _FOLDER.joinpath(name).read_text("utf-8")
             for name in ("page.css", "page.js")
         )
+        data = list(self._data)
         if self._has_charts:
-            self._add_data("chart-config", CONFIG)
+            data.append(_data("chart-config", CONFIG))
             script = f"{_vega_bundle(flag)}\n{script}"
         links = "".join(
             f'<li><a href="#{anchor}">{_escape(title)}</a></li>'
@@ -196,7 +197,7 @@ class Page:
                 "also in the CSV files beside this page.</p></noscript>",
                 *self._parts,
                 "</main>",
-                *self._data,
+                *data,
                 "<script>\n" + script.replace("</script", r"<\/script"),
                 "</script>\n</body>\n</html>\n",
             ]
@@ -207,7 +208,7 @@ class Page:
         self._keep(table)
         columns = [_column(table, name) for name in table.frame.columns]
         identity = f"{table.name}-table"
-        self._add_data(identity, {"columns": columns})
+        self._data.append(_data(identity, {"columns": columns}))
         title = _escape(table.title)
         return f'<div data-table="{identity}" data-title="{title}"></div>'
 
@@ -216,11 +217,12 @@ class Page:
             raise ValueError(f"{table.name!r} is no name of a table, or is given twice")
         self.tables[table.name] = table
 
-    def _add_data(self, identity, value):
-        text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-        text = text.replace("<", r"\u003c")
-        self._data.append(f'<script type="application/json" id="{identity}">{text}')
-        self._data.append("</script>")
+
+def _data(identity, value):
+    """A value that the page's script reads, as JSON."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    text = text.replace("<", r"\u003c")
+    return f'<script type="application/json" id="{identity}">{text}</script>'
 
 
 def require_report(directory: str, name: str, flag: str) -> str:
