@@ -375,7 +375,7 @@ def _is_number(column):
 def _cells(column):
     """Values as JSON has them: rounded, None for what is not finite."""
     if not _is_number(column):
-        return [None if value is None else str(value) for value in column]
+        return [None if pd.isna(value) else str(value) for value in column]
     if pd.api.types.is_integer_dtype(column):
         return column.tolist()
     return [

@@ -250,7 +250,7 @@ def _make_directory(path, flag):
 def _column(table, name):
     """A column of a table as the page's script reads it."""
     values = table.frame[name]
-    kind, cells = "text", ["" if v is None else _valid(v) for v in values]
+    kind, cells = "text", ["" if pd.isna(v) else _valid(v) for v in values]
     if pd.api.types.is_integer_dtype(values):
         kind, cells = "integer", values.tolist()
     elif pd.api.types.is_float_dtype(values):
