@@ -70,14 +70,14 @@ def coverage(sets, videos=800, classes=25, replicates=400, seed=0):
     hits = {name: 0 for name in names}
     rare = np.zeros(classes)
     for _ in range(sets):
-        pool, _ = evaluation(rng, videos, classes, **options)
+        pool, result = evaluation(rng, videos, classes, **options)
         found = statistics.bootstrap(pool, replicates, int(rng.integers(2**31)))
         drawn = {"gap": found.gap, "map": found.map, **found.means}
         for name in names:
-            low, high = statistics.interval(drawn[name])
+            low, high = statistics.interval(drawn[name], result[name])
             hits[name] += low <= truth[name] <= high
-        low, high = statistics.interval(found.average_precisions)
-        of_classes = truth["average_precisions"]
+        own, of_classes = (r["average_precisions"] for r in (result, truth))
+        low, high = statistics.interval(found.average_precisions, own)
         rare += (low <= of_classes) & (of_classes <= high)
     shares = {name: count / sets for name, count in hits.items()}
     return shares | {"average precision of a class, mean": rare.mean() / sets}
@@ -103,7 +103,8 @@ def scale(videos=100_000, classes=3862):
         used.append(("report", time.process_time() - began, _peak()))
         size = os.path.getsize(paths[0])
     for name, seconds, peak in used:
-        print(f"{name}: {seconds:.1f} s of CPU, peak memory {peak / 2**30:.2f} GiB")
+        line = f"{name}: {seconds:.1f} s of CPU, peak memory {peak / 2**30:.2f} GiB"
+        print(line, flush=True)
     beyond = (used[1][2] - used[0][2]) / 2**30
     print(f"report: {wall:.1f} s, {beyond:.2f} GiB beyond, {size / 1e6:.2f} MB")
 
