@@ -70,6 +70,13 @@ PARAMETERS = {
     "lin2018-nextvlad": 90_639_224,
     "lin2018-nextvlad-single": 80_393_016,
     "lin2018-mix3": 241_184_811,
+    # 12 models, and what weighs 3 of them four times and then the four.
+    "lin2018-mix12-2019": 1_081_406_128,
+    "model-garden-dbof": 113_277_180,
+    "model-garden-dbof-experiment": 71_028_644,
+    "today-frame-mlp": 12_953_048,
+    "today-transformer": 15_623_020,
+    "today-residual-mlp": 16_227_180,
     "zhao2019-lstm": LSTM_2X1024 + MOE_2_ON_1024,
     "na2017-lstm-m-o": 10_621_440 + na_mixture(2, 4608),
     "na2017-lstm-m-o-huber": 10_621_440 + na_mixture(2, 4608),
@@ -134,7 +141,8 @@ def test_presets_resolve_to_what_they_say(name, vocabulary):
         # A hyper-parameter that no part takes is not there.
         assert found[flag] == str(expected) == pinned[flag], flag
     assert pinned.keys() == PRESETS[name].flags.keys()
-    classes = 3862 if name.startswith("lin2018-") else 4716  # of 2018, of 2017
+    of_2018 = ("lin2018-", "model-garden-", "today-")
+    classes = 3862 if name.startswith(of_2018) else 4716  # of 2018, of 2017
     assert run.data.num_classes == classes and config.preset == name
 
 

@@ -73,7 +73,12 @@ DRAWING = {
     "WeightedLSTM": 0.02,
 }
 # Dropout draws in the type that it computes in.
-WITHOUT_DROPOUT = dict.fromkeys(["NeXtVLAD", "MixNeXtVLAD"], {"drop_rate": 0.0})
+DROPPING = ("FrameMlp", "MixNeXtVLAD", "NeXtVLAD", "OuterMixNeXtVLAD")
+WITHOUT_DROPOUT = {
+    **dict.fromkeys(DROPPING, {"drop_rate": 0.0}),
+    "FrameTransformer": {"drop_rate": 0.0, "stochastic_depth": 0.0},
+    "ResidualMlpModel": {"residual_mlp_dropout": 0.0},
+}
 
 
 @pytest.mark.parametrize("name", [*SUPERVISED, *CLASSIFIERS])
