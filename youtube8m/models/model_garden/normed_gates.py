@@ -55,8 +55,8 @@ class NormedGate(Configured, keras.layers.Layer):
     Args:
       bottleneck: b; below 2, there is none.
 
-    Input shape: x [..., H]; mask bool [...], the vectors that batch normalisation
-    counts, or None for all. Output shape: [..., H].
+    Input shape: x [..., H]; counted bool [...], the vectors of which batch
+    normalisation has its statistics, or None for all. Output shape: [..., H].
     """
 
     def __init__(self, bottleneck: int = 0, **kwargs):
@@ -72,8 +72,9 @@ class NormedGate(Configured, keras.layers.Layer):
         self.gates = make_dense(self, fewer, size, "gates", activation="sigmoid")
         self.gates_norm = make_norm(self, size, "gates_norm")
 
-    def call(self, x, mask=None, training=False):
+    def call(self, x, counted=None, training=False):
+        mask = () if counted is None else (counted,)  # Keras fills in one that is None
         u = x
         if self.squeeze is not None:
-            u = self.squeeze_norm(self.squeeze(x), mask, training=training)
-        return x * self.gates_norm(self.gates(u), mask, training=training)
+            u = self.squeeze_norm(self.squeeze(x), *mask, training=training)
+        return x * self.gates_norm(self.gates(u), *mask, training=training)
