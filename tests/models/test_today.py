@@ -157,6 +157,11 @@ def test_each_class_attends_to_frames_of_its_own():
     for row, x, n in zip(found, X, LENGTHS, strict=True):
         shares = softmax(dense(model.attention, x[:n]), axis=0)
         check(row, (shares * sigmoid(dense(model.logits, x[:n]))).sum(axis=0))
+
+
+def test_a_single_descriptor_needs_no_attention():
+    model = randomized(models.AttentiveLogisticModel(7), (None, 5))
+    assert model.attention is None
     check(model(X[:, 0]), sigmoid(dense(model.logits, X[:, 0])))
 
 

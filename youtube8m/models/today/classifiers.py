@@ -31,11 +31,13 @@ class AttentiveLogisticModel(Classifier):
         size, units = input_shape[-1], self.num_classes
         dense = keras.layers.Dense
         self.logits = self.sublayer(dense, size, "logits", units=units)
-        self.attention = self.sublayer(dense, size, "attention", units=units)
+        self.attention = None
+        if len(input_shape) == 3:
+            self.attention = self.sublayer(dense, size, "attention", units=units)
 
     def call(self, descriptor, frame_mask=None, training=False):
         predictions = ops.sigmoid(ops.cast(self.logits(descriptor), "float32"))
-        if frame_mask is None:
+        if self.attention is None:
             return predictions
         weights = masked_softmax(self.attention(descriptor), frame_mask)
         return ops.sum(weights * predictions, axis=1)
