@@ -190,6 +190,13 @@ def load(model, pairs):
     assert sorted(covered) == sorted(weights)
 
 
+def known_pairs(pairs):
+    """(variable, value) of (TF1's name, variable, value); each has a variable."""
+    for name, variable, value in pairs:
+        assert variable is not None, name
+        yield variable, value
+
+
 def lstm_weights(name, cell, leaf, values):
     """(name, our variable, its value) of a cell's kernel or bias."""
     ours = [leaf] if leaf == "bias" else ["kernel", "recurrent_kernel"]

@@ -220,6 +220,74 @@ def test_a_cold_distillation_is_refused():
         models.MixLogisticModel(7, cl_temperature=0.0)
 
 
+# The mixture of mixtures --------------------------------------------------------------
+
+
+@pytest.fixture
+def outer():
+    model = models.OuterMixLogisticModel(
+        7,
+        outer_mix_number=2,
+        mix_number=2,
+        cl_temperature=2.0,
+        cl_lambda=3.0,
+        final_temperature=4.0,
+        final_lambda=5.0,
+    )
+    return randomized(model, [*[(None, 5)] * 4, (None, 4)])
+
+
+EACH = [X[:, 0], X[:, 0] * 0.5 + 1.0, X[:, 0] - 1.0, X[:, 0] * 2.0]
+
+
+def kl(mixed, logits, temperature):
+    p, q = softmax(mixed / temperature)[:, None], softmax(logits / temperature)
+    return (p * np.log(p / q)).sum(axis=(1, 2))
+
+
+def losses_of(logits, truth):
+    share = sigmoid(logits)
+    right = truth * share + (1 - truth) * (1 - share)
+    return -np.log(right + 1e-5).sum(axis=(1, 2))
+
+
+def test_mixtures_are_mixed(outer):
+    """Each has losses of its own, and all learn from what mixes them."""
+    context = X[:, 0, :4]
+    found = outer([*EACH, context])
+    inner = []
+    for tower, descriptors in zip(outer.towers, (EACH[:2], EACH[2:]), strict=True):
+        inner.append(tower([*descriptors, context]))
+    mixed = np.stack([part["mixed_logits"] for part in inner], axis=1)
+    scores = normalize(outer.context_norm, context)
+    scores = scores @ outer.weigh.kernel.numpy() + outer.weigh.bias.numpy()
+    outermost = (softmax(scores)[..., None] * mixed).sum(axis=1)
+    check(found["predictions"], sigmoid(outermost))
+    terms = outer.auxiliary_losses(found, batch_of([0, 2], [1, -1], [-1, -1]))
+    truth = np.zeros((3, 1, 7))
+    truth[0, :, [0, 2]] = truth[1, :, 1] = 1
+    branches = [np.asarray(part["branch_logits"]) for part in inner]
+    expected = losses_of(mixed, truth) + sum(losses_of(b, truth) for b in branches)
+    np.testing.assert_allclose(terms["branch_loss"], expected, rtol=1e-4)
+    expected = 5 * kl(outermost, mixed, 4.0)
+    expected += sum(3 * kl(mixed[:, i], branches[i], 2.0) for i in range(2))
+    np.testing.assert_allclose(
+        terms["distillation_loss"], expected, rtol=1e-3, atol=1e-5
+    )
+
+
+def test_the_encoder_has_a_branch_for_each_descriptor():
+    encoder = models.OuterMixNeXtVLAD((3, 2), outer_mix_number=2, **SMALL, mix_number=3)
+    *descriptors, context = encoder(X, MASK)["descriptor"]
+    assert len(descriptors) == 6 and descriptors[0].shape == (3, 6)
+    check(context, X.sum(axis=1) / np.array(LENGTHS)[:, None])
+
+
+def test_a_cold_distillation_between_mixtures_is_refused():
+    with pytest.raises(ValueError, match="--final_temperature=0.0: must be above 0"):
+        models.OuterMixLogisticModel(7, final_temperature=0.0)
+
+
 # Counts -------------------------------------------------------------------------------
 
 SINGLE = {"nextvlad_cluster_size": 112, "gating_reduction": 16}

@@ -76,6 +76,13 @@ PARAMETERS = {
     "wang2017-multiscale": (1152 + 3 * 1024) * 256 * 9
     + 4 * (2 * 1024 + 2049 * 4096 + (9 * 1024 + 4) * 4716),
     "bert2019-mean": 24_799_488 + 5 * 1152 * 4716 + 2 * 4716,
+    # 12 models, and what weighs 3 of them four times and then the four.
+    "lin2018-mix12-2019": 1_081_406_128,
+    "model-garden-dbof": 113_277_180,
+    "model-garden-dbof-experiment": 71_028_644,
+    "today-frame-mlp": 12_953_048,
+    "today-transformer": 15_623_020,
+    "today-residual-mlp": 16_227_180,
     "zhao2019-lstm": LSTM_2X1024 + MOE_2_ON_1024,
     "na2017-lstm-m-o": 10_621_440 + na_mixture(2, 4608),
     "na2017-lstm-m-o-huber": 10_621_440 + na_mixture(2, 4608),
@@ -140,7 +147,8 @@ def test_presets_resolve_to_what_they_say(name, vocabulary):
         # A hyper-parameter that no part takes is not there.
         assert found[flag] == str(expected) == pinned[flag], flag
     assert pinned.keys() == PRESETS[name].flags.keys()
-    later = name.split("-")[0].endswith(("2018", "2019"))
+    source = name.removeprefix("model-").split("-")[0]
+    later = source.endswith(("2018", "2019", "garden", "today"))
     classes = 3862 if later else 4716  # of 2018, of 2017
     assert run.data.num_classes == classes and config.preset == name
 

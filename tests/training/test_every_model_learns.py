@@ -23,6 +23,8 @@ VIDEO_LEVEL = DataConfig(("mean_rgb",), (SIZE,), num_classes=CLASSES)
 LARGER = {name: 24 for name in SMALL if name.endswith(("cells", "size", "channels"))}
 LARGER |= {"feature_bottleneck": 24, "distribution_bottleneck": 24}
 LARGER |= {"dbof_cluster_size": 64, "iterations": 8}
+# Of which dropout leaves half in training.
+LARGER |= {"frame_mlp_size": 128, "residual_mlp_size": 128}
 
 
 def videos(frame_level):

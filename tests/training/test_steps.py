@@ -78,10 +78,13 @@ DRAWING = {
     "WeightedLSTM": 0.02,
 }
 # Dropout draws in the type that it computes in.
+DROPPING = ("FrameMlp", "MixNeXtVLAD", "NeXtVLAD", "OuterMixNeXtVLAD")
 WITHOUT_DROPOUT = {
-    **dict.fromkeys(["NeXtVLAD", "MixNeXtVLAD"], {"drop_rate": 0.0}),
+    **dict.fromkeys(DROPPING, {"drop_rate": 0.0}),
     **dict.fromkeys(["BertEncoder", "BertCrossEncoder"], {"bert_dropout_prob": 0.0}),
+    "FrameTransformer": {"drop_rate": 0.0, "stochastic_depth": 0.0},
     "ResNetLike": {"block_dropout": 0.0},
+    "ResidualMlpModel": {"residual_mlp_dropout": 0.0},
 }
 
 

@@ -23,11 +23,13 @@ from youtube8m import models, registry
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.config.data import CROPS
 from youtube8m.config.fields import split_list
+from youtube8m.config.trained_run import DESCRIBING, TrainedRunConfig
 from youtube8m.data.labels.vocabulary import read_vocabulary
 from youtube8m.errors import UserError
 from youtube8m.losses import LOSSES
 from youtube8m.models.base import CLASSIFIERS, ENCODERS, LABEL_PROCESSING
 from youtube8m.models.preset import find
+from youtube8m.runs.derived_code import is_alias
 from youtube8m.schema import CLASS_FACTS
 
 FLAGS = flags.FLAGS
@@ -63,12 +65,16 @@ def define(*config_classes: type) -> None:
 def read(config_class: type) -> Any:
     """The configuration that the flags spell. Raises UserError if it is not valid.
 
-    Its field `hyperparameters`, if it has one, holds those that are given.
+    Its field `hyperparameters`, if it has one, holds those that are given; that of a
+    command which reads a run also the flags that describe one.
     """
     fields = dataclasses.fields(config_class)
     values = {f.name: FLAGS[f.name].value for f in fields if f.name in FLAGS}
     if any(f.name == "hyperparameters" for f in fields):
         given = {name: FLAGS[name].value for name in hyperparameter_flags}
+        if issubclass(config_class, TrainedRunConfig):
+            present = [n for n in DESCRIBING if n in FLAGS and FLAGS[n].present]
+            given |= {name: FLAGS[name].value for name in present}
         values["hyperparameters"] = {n: v for n, v in given.items() if v is not None}
     return config_class(**values)
 
@@ -257,5 +263,6 @@ def warn_differing(run: RunConfig) -> None:
         same = value == own
         if isinstance(own, tuple):
             same = split_list(value or "") == split_list(own)
+        same = same or is_alias(value, own)
         if FLAGS[name].present and not same:
             logging.warning("--%s=%s: ignored, the run has %s", name, value, own)

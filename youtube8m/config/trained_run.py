@@ -7,6 +7,9 @@ from typing import Any
 from youtube8m.config.data import InputConfig
 from youtube8m.config.fields import ANY, Config, flag, require
 
+# Flags that describe a run where its directory does not.
+DESCRIBING = ("model", "feature_names", "feature_sizes", "frame_features", "label_loss")
+
 CHECKPOINT_HELP = (
     "Checkpoint to use: model.ckpt-STEP, or best (segment_best) of those that eval.py "
     "has seen; else the newest."
@@ -18,7 +21,8 @@ class TrainedRunConfig(Config):
     """Fields of a command that reads a trained run.
 
     Attributes:
-      hyperparameters: those that a directory of the starter code does not hold.
+      hyperparameters: those that a directory of the starter code does not hold; and
+        the DESCRIBING flags, for one without model_flags.json.
     """
 
     hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -170,6 +170,10 @@ class Classifier(Part):
     policy's dtype, and everything after the logits in float32.
     """
 
+    # `call` also takes `frame_mask` [B, T] with descriptors of frames [B, T, H], and
+    # weighs the frames itself; else the predictions of frames are averaged.
+    weighs_frames: bool = False
+
     def __init__(self, num_classes: int, **kwargs):
         super().__init__(**kwargs)
 
@@ -251,13 +255,16 @@ class VideoModel(Configured, keras.Model):
         if self.encoder is None or not self.encoder.classifies_frames:
             classified = self.classifier(descriptor, training=training)
             return _to_dict(classified, "predictions")
+        mask = outputs["frame_mask"]
+        if self.classifier.weighs_frames:
+            classified = self.classifier(descriptor, mask, training=training)
+            return _to_dict(classified, "predictions")
         frames = ops.reshape(descriptor, (-1, descriptor.shape[-1]))
         classified = self.classifier(frames, training=training)
         scores = _to_dict(classified, "predictions")["predictions"]
         shape = (*ops.shape(descriptor)[:2], scores.shape[-1])
         scores = ops.reshape(scores, shape)
-        pooled = self.encoder.pool_predictions(scores, outputs["frame_mask"])
-        return {"predictions": pooled}
+        return {"predictions": self.encoder.pool_predictions(scores, mask)}
 
     def encode(self, inputs, training=False) -> dict:
         """The outputs up to the `descriptor` [B, H], the input of the classifier."""

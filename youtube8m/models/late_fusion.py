@@ -75,7 +75,8 @@ class LateFusion(ReproducedEncoder):
     def build_fusion(self, clusters: int, hidden_size: int, relu: bool) -> None:
         """Makes all layers; without units there is no hidden layer."""
         sizes = self.feature_sizes
-        fewer = max(clusters // self.visual_share, FEWEST_CLUSTERS)
+        fewest = 1 if self.released_code else FEWEST_CLUSTERS
+        fewer = max(clusters // self.visual_share, fewest)
         self.input_norm = self._make_norm(sum(sizes), "input_norm")
         self.streams = []
         for modality, size in enumerate(sizes):

@@ -26,6 +26,7 @@ from youtube8m.data.reading.pipeline import Shards
 from youtube8m.data.reading.tensorflow_pipeline import open_shards
 from youtube8m.errors import UserError
 from youtube8m.layers.inputs import as_floats, join_frames
+from youtube8m.runs import derived_code
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.starter_code import StarterCheckpoint
 from youtube8m.runs.weights import load_newest, load_weights
@@ -37,16 +38,22 @@ def load_run(directory: RunDirectory, given: Mapping[str, Any]) -> RunConfig:
     """The configuration of a run, whose classes are imported.
 
     Args:
-      given: hyper-parameters, for a directory of the starter code, which does not
-        hold all of them; see `StarterCheckpoint.infer_run`.
+      given: hyper-parameters, for a directory of the starter code or of code derived
+        from it, which does not hold all of them; and the flags that `describe` takes,
+        if it has no model_flags.json.
 
     Raises UserError if the directory holds no run.
     """
-    run = directory.read_run()
+    is_starters = directory.is_starters
+    if is_starters and not directory.has_flags:
+        run = derived_code.describe(directory.path, given)
+    else:
+        run = directory.read_run()
     models.import_classes(run.model, directory.path)
-    if not directory.is_starters:
+    if not is_starters:
         return run
-    return StarterCheckpoint(directory.checkpoint()).infer_run(run, given)
+    checkpoint = StarterCheckpoint(directory.checkpoint())
+    return derived_code.infer_run(checkpoint, run, given)
 
 
 class TrainedRun:

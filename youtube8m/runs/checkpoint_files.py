@@ -178,6 +178,11 @@ class CheckpointReader:
         return compat.OBJECT_GRAPH_KEY not in self.shapes
 
     @property
+    def in_tower(self) -> bool:
+        """Whether variables lie in `tower/`, as the starter code's of 2018 do."""
+        return any(re.match(r"(train/)?tower/", name) for name in self._names.values())
+
+    @property
     def step(self) -> int:
         """Updates that the starter code made. Raises UserError if it is not there."""
         if "global_step" not in self.shapes:

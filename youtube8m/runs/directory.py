@@ -28,6 +28,7 @@ from absl import logging
 from youtube8m.config import RunConfig, provenance
 from youtube8m.errors import UserError
 from youtube8m.runs.checkpoint_files import (
+    CheckpointReader,
     checkpoint_list,
     find_checkpoints,
     is_complete,
@@ -112,12 +113,29 @@ class RunDirectory:
 
     @property
     def is_starters(self) -> bool:
-        """Whether the starter code wrote it, whose flags hold no hyper-parameters."""
+        """Whether the starter code wrote it, whose flags hold no hyper-parameters.
+
+        Code derived from it may have kept no flags; then the checkpoints tell.
+        """
         path = self.file("model_flags.json")
+        if not os.path.exists(path):
+            return self._has_checkpoints_of_tensorflow1()
         try:
             return read_json(path, lambda flags: "hyperparameters" not in {**flags})
         except JsonError:
             return False
+
+    def _has_checkpoints_of_tensorflow1(self):
+        found = list(filter(is_complete, find_checkpoints(self.path)))
+        try:
+            return bool(found) and CheckpointReader(found[-1]).is_starters
+        except UserError:  # damaged: what reads it will say so
+            return False
+
+    @property
+    def has_flags(self) -> bool:
+        """Whether it has a model_flags.json."""
+        return os.path.exists(self.file("model_flags.json"))
 
     def read_run(self) -> RunConfig:
         """What model_flags.json says: for the starter code's, only its five keys.

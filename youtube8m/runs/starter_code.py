@@ -12,8 +12,8 @@ import dataclasses
 import math
 import os
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
@@ -56,6 +56,19 @@ _LSTM = re.compile(
     r"encoder/stack/lstm/lstm_cell/(?P<leaf>kernel|recurrent_kernel|bias)"
     r"(#(?P<layer>\d+))?"
 )
+
+
+# The name of a TF1 variable, our weight (None if there is none), its value there.
+Pair = tuple[str, Any, np.ndarray]
+
+
+class Found(NamedTuple):
+    """What the variables of a checkpoint show of its model: our names and sizes."""
+
+    model: str
+    classifier: str
+    num_classes: int
+    sizes: Mapping[str, Any]
 
 
 def starter_name(name: str) -> str | None:
@@ -149,21 +162,48 @@ class StarterCheckpoint(CheckpointReader):
                 f"{run.model.model}; the starter code's are {', '.join(MODELS)}"
             )
         classifier, num_classes, sizes = self._infer_sizes()
-        config = dataclasses.replace(run.model, video_level_classifier_model=classifier)
+        found = Found(run.model.model, classifier, num_classes, sizes)
+        return self.infer_run_as(run, found, dict.fromkeys(UNSAVED), given)
+
+    def infer_run_as(
+        self,
+        run: RunConfig,
+        found: Found,
+        unsaved: Mapping[str, Any],
+        given: Mapping[str, Any],
+        source: str = "the starter code",
+    ) -> RunConfig:
+        """`run` with the model that was found, and one log line of what was not.
+
+        Args:
+          unsaved: hyper-parameters that no variable shows, and their values unless they
+            are `given`; None for the class's default.
+          source: whose code it is.
+        """
+        config = dataclasses.replace(
+            run.model,
+            model=found.model,
+            video_level_classifier_model=found.classifier,
+        )
         loss = LOSSES.get(config.label_loss)
         values = defaults(*models.parts(config), models.VideoModel, loss)
-        unsaved = {name: values[name] for name in UNSAVED if name in values}
+        unsaved = {
+            name: values[name] if value is None else value
+            for name, value in unsaved.items()
+            if name in values
+        }
         if unsaved:
             unsaved |= {name: given[name] for name in unsaved.keys() & given}
             told = ", ".join(
                 f"{name}={value} ({'given' if name in given else 'assumed'})"
                 for name, value in unsaved.items()
             )
-            message = "%s of the starter code, which keeps no record of these: %s"
-            logging.info(message, config.model, told)
-        values |= unsaved | {name: sizes[name] for name in sizes.keys() & values}
-        data = dataclasses.replace(run.data, num_classes=num_classes)
-        return RunConfig(data, dataclasses.replace(config, hyperparameters=values))
+            message = "%s of %s, which keeps no record of these: %s"
+            logging.info(message, config.model, source, told)
+        sizes = {name: found.sizes[name] for name in found.sizes.keys() & values}
+        data = dataclasses.replace(run.data, num_classes=found.num_classes)
+        config = dataclasses.replace(config, hyperparameters=values | unsaved | sizes)
+        return RunConfig(data, config)
 
     def _infer_sizes(self):
         """(classifier, number of classes, hyper-parameters) by the variables."""
@@ -181,9 +221,7 @@ class StarterCheckpoint(CheckpointReader):
         experts = widths.get("experts/weights", 0)
         num_classes = widths.get("gates/weights", 0) - experts
         if experts < 1 or num_classes < 1 or experts % num_classes:
-            weights = (n for n in self.shapes if os.path.dirname(n) not in self.shapes)
-            listed = ", ".join(self._list(weights))
-            raise self._misfit([f"{_CLASSIFIERS}, but {listed}"])
+            raise self.no_classifier()
         sizes["moe_num_mixtures"] = experts // num_classes
         return "MoeModel", num_classes, sizes
 
@@ -227,14 +265,25 @@ class StarterCheckpoint(CheckpointReader):
         if not end:  # moving statistics have no slots
             known = {*expected, "global_step", "beta1_power", "beta2_power"}
             others = (n for n in self.shapes if not {n, os.path.dirname(n)} & known)
-            problems += [f"{other}: not this model's" for other in self._list(others)]
+            problems += [
+                f"{other}: not this model's" for other in self.list_shapes(others)
+            ]
         if problems:
-            raise self._misfit(problems)
+            raise self.misfit(problems)
 
-    def _list(self, names):
+    def no_classifier(self) -> UserError:
+        """The error for variables that hold none."""
+        weights = (n for n in self.shapes if os.path.dirname(n) not in self.shapes)
+        return self.misfit(
+            [f"{_CLASSIFIERS}, but {', '.join(self.list_shapes(weights))}"]
+        )
+
+    def list_shapes(self, names) -> list[str]:
+        """Names of variables, each with its shape."""
         return [f"{name} {self.shapes[name]}" for name in sorted(names)]
 
-    def _misfit(self, problems):
+    def misfit(self, problems: Iterable[str]) -> UserError:
+        """The error for variables that do not fit."""
         return UserError(
             f"{self.prefix}: its variables do not fit the model that model_flags.json "
             f"beside it names: {'; '.join(problems)}"

@@ -20,6 +20,7 @@ from youtube8m.runs.checkpoint_files import (
     tensorflow_directory,
     tensorflow_prefix,
 )
+from youtube8m.runs.derived_code import weight_values
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.starter_code import StarterCheckpoint
 
@@ -55,8 +56,7 @@ def load_weights(model, prefix: str) -> None:
     weights = named_variables(model.variables)
     reader = StarterCheckpoint(prefix)  # or one of ours, which reads alike
     if reader.is_starters:
-        classes = model.classifier.num_classes
-        values = reader.values(shapes_of(weights), classes)
+        values = weight_values(model, weights, reader)
         for name, variable in weights.items():
             if name in values:
                 variable.assign(values[name])

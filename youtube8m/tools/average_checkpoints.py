@@ -18,7 +18,7 @@ from absl import logging
 
 from youtube8m import cli, models
 from youtube8m.cli import flags
-from youtube8m.config import RunConfig
+from youtube8m.config import DataConfig, RunConfig
 from youtube8m.config.fields import ANY, NEEDED, flag, split_list
 from youtube8m.config.trained_run import TrainedRunConfig
 from youtube8m.errors import UserError
@@ -52,7 +52,7 @@ class AverageConfig(TrainedRunConfig):
 
 
 flags.define(AverageConfig)
-flags.define_run_flags()
+flags.define_run_flags(DataConfig)
 
 
 def main() -> None:

@@ -15,15 +15,16 @@ from absl import logging
 
 from youtube8m import cli, models, optimizers
 from youtube8m.cli import flags
-from youtube8m.config import RunConfig
+from youtube8m.config import DataConfig, RunConfig
 from youtube8m.config.fields import NEEDED, flag
 from youtube8m.config.trained_run import TrainedRunConfig
 from youtube8m.errors import UserError
 from youtube8m.optimizers import slot_variables
 from youtube8m.prediction.predictor import load_run
+from youtube8m.runs.derived_code import weight_values
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.runs.starter_code import StarterCheckpoint
-from youtube8m.runs.weights import load_weights, named_variables, shapes_of
+from youtube8m.runs.weights import load_weights, named_variables
 from youtube8m.training.resume import fix_optimizer
 from youtube8m.training.saver import Saver
 from youtube8m.training.steps import TrainingState
@@ -49,7 +50,7 @@ class ConvertConfig(TrainedRunConfig):
 
 
 flags.define(ConvertConfig)
-flags.define_run_flags()
+flags.define_run_flags(DataConfig)
 
 
 def main() -> None:
@@ -106,10 +107,10 @@ def _restore_state(model, prefix, config):
 
 def _load_adam(state, checkpoint):
     """TF1's Adam keeps the means in Adam, the means of squares in Adam_1."""
-    optimizer, classes = state.optimizer, state.model.classifier.num_classes
+    optimizer = state.optimizer
     trained = named_variables(state.model.trainable_variables)
     for theirs, ours in (("Adam", "momentum"), ("Adam_1", "velocity")):
-        values = checkpoint.values(shapes_of(trained), classes, theirs)
+        values = weight_values(state.model, trained, checkpoint, theirs)
         slots = slot_variables(optimizer, ours)
         for name, variable in zip(trained, slots, strict=True):
             variable.assign(values[name])

@@ -13,10 +13,11 @@ keras: the file model.keras.
 
 from youtube8m import cli
 from youtube8m.cli import flags
+from youtube8m.config import DataConfig
 from youtube8m.export import ExportConfig, export
 
 flags.define(ExportConfig)
-flags.define_run_flags()
+flags.define_run_flags(DataConfig)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import os
 
 from youtube8m import cli
 from youtube8m.cli import flags
+from youtube8m.config import DataConfig
 from youtube8m.config.fields import flag
 from youtube8m.config.trained_run import TrainedRunConfig
 from youtube8m.errors import UserError
@@ -31,7 +32,7 @@ class MediapipeConfig(TrainedRunConfig):
 
 
 flags.define(MediapipeConfig)
-flags.define_run_flags()
+flags.define_run_flags(DataConfig)
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from absl import logging
 
 from youtube8m import cli
 from youtube8m.cli import flags
+from youtube8m.config import DataConfig
 from youtube8m.config.fields import NEEDED, flag
 from youtube8m.config.trained_run import CHECKPOINT_HELP, TrainedRunConfig
 from youtube8m.data.reading.order import batched
@@ -46,7 +47,7 @@ class ExtractionConfig(TrainedRunConfig):
 
 
 flags.define(ExtractionConfig)
-flags.define_run_flags()
+flags.define_run_flags(DataConfig)
 
 
 def main() -> None:

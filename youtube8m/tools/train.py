@@ -58,6 +58,8 @@ def _keep_settings():
     directory = RunDirectory(given.train_dir)
     if given.start_new_model or not directory.latest_checkpoint():
         return False
+    if directory.is_starters:  # the trainer says what to do with it
+        return False
     began = directory.read_run()
     run = models.complete(began)
     names = {*run.model.hyperparameters} - {*began.model.hyperparameters}

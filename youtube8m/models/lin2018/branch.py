@@ -180,10 +180,11 @@ class Branch(Configured, keras.layers.Layer):
 
     def build(self, frames_shape, *_):
         policy, self.streams, width = self.dtype_policy, [], 0
+        fewest = 1 if self.pads_count else FEWEST_CLUSTERS  # as in the released code
         for modality, size in enumerate(self.feature_sizes):
             half = 2 if modality else 1
             stream = GroupedResiduals(
-                max(self.clusters // half, FEWEST_CLUSTERS),
+                max(self.clusters // half, fewest),
                 max(self.groups // half, 1),
                 self.expansion,
                 self.pads_count,

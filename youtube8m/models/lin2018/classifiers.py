@@ -74,11 +74,58 @@ class MoeLogitModel(MoeModel):
         return ops.sigmoid(self.compute_logits(descriptor))
 
 
-class _Mixture(Classifier):
-    """m classifiers, each on its own descriptor, whose logits are mixed.
+def divergence(mixed, logits, temperature: float):
+    """sum_i KL(softmax(z / T) || softmax(z_i / T)) of z [B, C], z_i [B, m, C]: [B].
+
+    Gradients flow into both sides.
+    """
+    p = masked_softmax(mixed[:, None] / temperature, axis=2)
+    q = masked_softmax(logits / temperature, axis=2)
+    return ops.sum(p * (ops.log(p + 1e-8) - ops.log(q + 1e-8)), axis=(1, 2))
+
+
+def require_warm(name: str, temperature: float) -> None:
+    """Raises ValueError unless the temperature of this flag is above 0."""
+    if not temperature > 0:
+        raise ValueError(f"--{name}={temperature}: must be above 0")
+
+
+class _Mixing(Classifier):
+    """Classifiers whose logits are mixed.
 
     z = sum_i w_i z_i                   w = softmax(BN(q) Wm + bm), q [B, D]
     """
+
+    def build_weights(self, context_shape, count):
+        """Makes what weighs `count` logits by q."""
+        size = context_shape[-1]
+        self.context_norm = self.sublayer(
+            BatchNorm, size, "context_norm", slim=self.slim_batch_norm
+        )
+        self.weigh = self.sublayer(keras.layers.Dense, size, "weigh", units=count)
+
+    def mix(self, logits, context, training):
+        """z_i float32 [B, m, C] and q [B, D] -> z [B, C]."""
+        scores = self.weigh(self.context_norm(context, training=training))
+        return ops.sum(masked_softmax(scores)[..., None] * logits, axis=1)
+
+    def branch_loss(self, logits, batch):
+        """The cross entropies of logits [B, m, C], summed over m and C: [B]."""
+        labels = multi_hot(batch["labels"], self.num_classes)[:, None]
+        terms = cross_entropy(labels, ops.sigmoid(logits))
+        if "rated" in batch:
+            terms = terms * multi_hot(batch["rated"], self.num_classes)[:, None]
+        return ops.sum(terms, axis=(1, 2))
+
+    @staticmethod
+    def split_context(descriptor, count, is_list):
+        """`count` descriptors, and q; a single descriptor is all of them."""
+        *descriptors, context = descriptor if is_list else [descriptor] * (count + 1)
+        return descriptors, context
+
+
+class _Mixture(_Mixing):
+    """m classifiers, each on its own descriptor, whose logits are mixed."""
 
     def __init__(
         self,
@@ -94,8 +141,7 @@ class _Mixture(Classifier):
         **kwargs,
     ):
         super().__init__(num_classes, **kwargs)
-        if not cl_temperature > 0:
-            raise ValueError(f"--cl_temperature={cl_temperature}: must be above 0")
+        require_warm("cl_temperature", cl_temperature)
 
     def make_head(self, number: int) -> Classifier:
         """The classifier of one descriptor, with `compute_logits`."""
@@ -103,35 +149,23 @@ class _Mixture(Classifier):
 
     def build(self, input_shape):
         is_list = isinstance(input_shape[0], (list, tuple))
-        *shapes, context = self._per_branch(input_shape, is_list)
+        shapes, context = self.split_context(input_shape, self.mix_number, is_list)
         self.heads = []
         for number, shape in enumerate(shapes):
             head = self.make_head(number)
             head.build(shape)
             self.heads.append(head)
-        size = context[-1]
-        self.context_norm = self.sublayer(
-            BatchNorm, size, "context_norm", slim=self.slim_batch_norm
-        )
-        self.weigh = self.sublayer(
-            keras.layers.Dense, size, "weigh", units=self.mix_number
-        )
-
-    def _per_branch(self, descriptor, is_list):
-        """m descriptors and q; a single descriptor is all of them."""
-        return descriptor if is_list else [descriptor] * (self.mix_number + 1)
+        self.build_weights(context, self.mix_number)
 
     def call(self, descriptor, training=False):
         is_list = isinstance(descriptor, (list, tuple))
-        *descriptors, context = self._per_branch(descriptor, is_list)
+        descriptors, context = self.split_context(descriptor, self.mix_number, is_list)
         logits = [
             head.compute_logits(one)
             for head, one in zip(self.heads, descriptors, strict=True)
         ]
         logits = ops.stack(logits, axis=1)
-        scores = self.weigh(self.context_norm(context, training=training))
-        weights = masked_softmax(scores)
-        mixed = ops.sum(weights[..., None] * logits, axis=1)
+        mixed = self.mix(logits, context, training)
         return {
             "predictions": ops.sigmoid(mixed),
             "mixed_logits": mixed,
@@ -140,24 +174,14 @@ class _Mixture(Classifier):
 
     def auxiliary_losses(self, outputs, batch):
         mixed, logits = outputs["mixed_logits"], outputs["branch_logits"]
-        distillation = self.cl_lambda * self.divergence(mixed, logits)
-        labels = multi_hot(batch["labels"], self.num_classes)[:, None]
-        terms = cross_entropy(labels, ops.sigmoid(logits))
-        if "rated" in batch:
-            terms = terms * multi_hot(batch["rated"], self.num_classes)[:, None]
         return {
-            "distillation_loss": distillation,
-            "branch_loss": ops.sum(terms, axis=(1, 2)),
+            "distillation_loss": self.cl_lambda * self.divergence(mixed, logits),
+            "branch_loss": self.branch_loss(logits, batch),
         }
 
     def divergence(self, mixed, logits):
-        """sum_i KL(softmax(z / T) || softmax(z_i / T)) of z [B, C], z_i [B, m, C]: [B].
-
-        Gradients flow into both sides.
-        """
-        p = masked_softmax(mixed[:, None] / self.cl_temperature, axis=2)
-        q = masked_softmax(logits / self.cl_temperature, axis=2)
-        return ops.sum(p * (ops.log(p + 1e-8) - ops.log(q + 1e-8)), axis=(1, 2))
+        """`divergence` at this mixture's temperature: [B]."""
+        return divergence(mixed, logits, self.cl_temperature)
 
 
 @CLASSIFIERS.register
@@ -225,3 +249,104 @@ class MixMoeModel(_Mixture):
             dtype=self.dtype_policy,
             name=f"head_{number}",
         )
+
+
+@CLASSIFIERS.register
+class OuterMixLogisticModel(_Mixing):
+    """n mixtures of m logistic regressions, whose logits are mixed once more.
+
+        z_j = the mixed logits of a MixLogisticModel, j = 1 .. n      [B, C]
+        z   = sum_j w_j z_j           w = softmax(BN(q) Wm + bm)
+        p   = sigmoid(z)
+        loss += sum_j (cross entropy(sigmoid(z_j)) + the losses of mixture j)
+                + final_lambda * sum_j KL(softmax(z / T) || softmax(z_j / T))
+
+    T is `final_temperature`. Cross entropies are whatever --label_loss is.
+    Source: the released code of Lin et al. for the challenge of 2019.
+
+    Input shape: n m tensors [B, H] and q [B, D], or one [B, H] for all.
+    Output shape: [B, C].
+    """
+
+    reported_by = "lin2018-mix12-2019"
+
+    def __init__(
+        self,
+        num_classes: int,
+        outer_mix_number: Annotated[int, "Mixtures that are mixed (n)."] = 4,
+        mix_number: Annotated[int, "Models that are mixed (m)."] = 3,
+        cl_temperature: Annotated[
+            float, "What logits are divided by in the distillation's softmax (T)."
+        ] = 1.0,
+        cl_lambda: Annotated[
+            float, "Factor of the distillation in the loss; T^2 in the paper."
+        ] = 1.0,
+        final_temperature: Annotated[
+            float, "T of the distillation between mixtures."
+        ] = 1.0,
+        final_lambda: Annotated[
+            float, "Factor of the distillation between mixtures."
+        ] = 1.0,
+        l2_penalty: Annotated[float, "L2 penalty of weights and biases."] = 1e-5,
+        slim_batch_norm: SlimBatchNorm = False,
+        **kwargs,
+    ):
+        super().__init__(num_classes, **kwargs)
+        require_warm("final_temperature", final_temperature)
+
+    def build(self, input_shape):
+        is_list = isinstance(input_shape[0], (list, tuple))
+        groups, context = self._by_tower(input_shape, is_list)
+        self.towers = []
+        for number, shapes in enumerate(groups):
+            tower = MixLogisticModel(
+                self.num_classes,
+                self.l2_penalty,
+                mix_number=self.mix_number,
+                cl_temperature=self.cl_temperature,
+                cl_lambda=self.cl_lambda,
+                slim_batch_norm=self.slim_batch_norm,
+                dtype=self.dtype_policy,
+                name=f"tower_{number}",
+            )
+            tower.build([*shapes, context])
+            self.towers.append(tower)
+        self.build_weights(context, self.outer_mix_number)
+
+    def _by_tower(self, descriptor, is_list):
+        """n lists of m descriptors, and q."""
+        size, count = self.mix_number, self.outer_mix_number * self.mix_number
+        all_of, context = self.split_context(descriptor, count, is_list)
+        return [all_of[i : i + size] for i in range(0, count, size)], context
+
+    def call(self, descriptor, training=False):
+        is_list = isinstance(descriptor, (list, tuple))
+        groups, context = self._by_tower(descriptor, is_list)
+        mixtures = [
+            tower([*descriptors, context], training=training)
+            for tower, descriptors in zip(self.towers, groups, strict=True)
+        ]
+        mixed = [mixture["mixed_logits"] for mixture in mixtures]
+        logits = ops.stack(mixed, axis=1)
+        outer = self.mix(logits, context, training)
+        return {
+            "predictions": ops.sigmoid(outer),
+            "mixed_logits": outer,
+            "tower_logits": logits,
+            "branch_logits": ops.stack(
+                [mixture["branch_logits"] for mixture in mixtures], axis=1
+            ),
+        }
+
+    def auxiliary_losses(self, outputs, batch):
+        outer, towers = outputs["mixed_logits"], outputs["tower_logits"]
+        inner, across = 0.0, divergence(outer, towers, self.final_temperature)
+        branches = self.branch_loss(towers, batch)
+        for number in range(self.outer_mix_number):
+            logits = outputs["branch_logits"][:, number]
+            branches = branches + self.branch_loss(logits, batch)
+            inner += divergence(towers[:, number], logits, self.cl_temperature)
+        return {
+            "distillation_loss": self.cl_lambda * inner + self.final_lambda * across,
+            "branch_loss": branches,
+        }

@@ -120,8 +120,12 @@ class MixNeXtVLAD(NeXtVLAD):
         super().__init__(feature_sizes, **kwargs)
 
     def build(self, frames_shape, *_):
-        names = [f"branch_{number}" for number in range(self.mix_number)]
+        names = [f"branch_{number}" for number in range(self.count_branches())]
         self.branches = [self.make_branch(frames_shape, name) for name in names]
+
+    def count_branches(self) -> int:
+        """How many NeXtVLADs there are."""
+        return self.mix_number
 
     def call(self, frames, frame_mask, training=False):
         descriptors = [
@@ -129,3 +133,29 @@ class MixNeXtVLAD(NeXtVLAD):
         ]
         counted = ops.ones_like(frame_mask) if self.released_code else frame_mask
         return {"descriptor": [*descriptors, masked_mean(frames, counted)]}
+
+
+@ENCODERS.register
+class OuterMixNeXtVLAD(MixNeXtVLAD):
+    """Several MixNeXtVLADs that learn together, for a classifier that mixes them, too.
+
+    x_1 .. x_nm are the descriptors of n towers of m NeXtVLADs each, tower by tower;
+    all else is MixNeXtVLAD's.
+    Source: the released code of Lin et al. for the challenge of 2019.
+
+    Input shape: [B, T, D]. Output shape: n m tensors [B, H], and q.
+    """
+
+    reported_by = "lin2018-mix12-2019"
+    classifiers = ("OuterMixLogisticModel",)
+
+    def __init__(
+        self,
+        feature_sizes: tuple[int, ...],
+        outer_mix_number: Annotated[int, "Mixtures that are mixed (n)."] = 4,
+        **kwargs,
+    ):
+        super().__init__(feature_sizes, **kwargs)
+
+    def count_branches(self):
+        return self.outer_mix_number * self.mix_number
