@@ -94,9 +94,7 @@ def _offset(problem):
 def _add_labels(page, found):
     page.section("Labels")
     classes = _classes(found)
-    page.table(
-        Table(classes, "classes", "All classes that occur", decimals={"share": 4})
-    )
+    page.table(Table(classes, "classes", "Classes that occur", decimals={"share": 4}))
     page.chart(_frequencies(classes, found), "classes")
     page.chart(_labels_per_video(found), "labels_per_video")
     if found.labels.together is not None:
@@ -274,8 +272,8 @@ def _values_of(feature: FeatureFacts) -> Chart:
         what,
         title=f"{feature.name} has {what} around {values.mean:.3g}",
         description=(
-            f"{sum(values.counts):,} {what} of {values.rows:,} vectors, spread over all "
-            f"records: mean {mean}.{ends}"
+            f"{sum(values.counts):,} {what} of {values.rows:,} vectors, spread over "
+            f"all records: mean {mean}.{ends}"
         ),
     )
 

@@ -224,12 +224,13 @@ class _Contexts:
         if keys.labels_key or self.first_of(usual):
             return keys.labels_key
         names = self._unknown(_INTEGERS)
-        likely = [
-            n for n in names if all(v >= 0 for one in self._values[n] for v in one)
-        ]
+        likely = [n for n in names if self._lowest(n) >= 0]
         named = [name for name in likely if _LIKE_LABELS.search(name)]
         several = [n for n in likely if len({*map(len, self._values[n])}) > 1]
         return next(iter(named or several), "")
+
+    def _lowest(self, name):
+        return min((value for one in self._values[name] for value in one), default=-1)
 
     def _unknown(self, kind):
         """The keys with values of a kind that are none of the known layouts."""

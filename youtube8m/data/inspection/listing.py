@@ -176,9 +176,8 @@ def _problem_lines(found):
         rest = problems.total - min(_PROBLEMS, len(problems.listed))
         lines.append(f"  and {rest:,} more: --json or --report_dir lists 1,000")
     for double in found.doubles[:3]:
-        at = ", ".join(
-            f"{path} at byte {offset:,}" for path, offset in double.places[:3]
-        )
+        places = [f"{path} at byte {offset:,}" for path, offset in double.places]
+        at = ", ".join(places[:3])
         lines.append(f"  the id {double.id!r} is in {at}")
     return lines
 

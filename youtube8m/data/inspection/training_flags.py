@@ -124,12 +124,10 @@ def _unreadable(found):
         )
     packed = {file.compression.lower() for file in found.files} - {""}
     if packed:
-        lost = any(problem.record is not None for problem in found.problems.listed)
-        yield f"Files are compressed ({', '.join(sorted(packed))}): " + (
-            "training reads them with --input_pipeline=tfrecord, which ends at the "
-            "first damaged record; decompress them."
-            if lost
-            else "training reads them with --input_pipeline=tfrecord alone, which is slower."
+        yield (
+            f"Files are compressed ({', '.join(sorted(packed))}): training reads them "
+            "with --input_pipeline=tfrecord alone, which is slower and ends at the "
+            "first damaged record. Better decompress them."
         )
     empty = sum(not file.bytes for file in found.files)
     if empty:
