@@ -26,6 +26,8 @@ from youtube8m.schema import BYTES, FLOAT_LIST
 FRAME, VIDEO = "frame", "video"
 _FILES, _RECORDS = 16, 16  # files that are looked into, records of each
 _ANY_LENGTH = 2**31 - 1
+_MOST = 0.9  # of the records
+_FEW_SIZES = 3
 _INTEGERS, _BYTES = "int64_list", "bytes_list"
 _LIKE_AN_ID = re.compile(r"id|name|path|file|url|video|clip|key", re.IGNORECASE)
 _LIKE_LABELS = re.compile(r"label|class|tag|topic|categor|target", re.IGNORECASE)
@@ -90,7 +92,8 @@ def kind_of(record: tfrecord.Buffer) -> Kind:
     else:
         level = VIDEO
         for name in filter(layouts.may_be_feature, context):
-            found[name] = _shape(record, context[name])
+            shape = _shape(record, context[name])
+            found[name] = shape if shape and shape[0] == FLOAT_LIST else None
     features = [(name, *shape) for name, shape in sorted(found.items()) if shape]
     return Kind(level, tuple(features))
 
@@ -122,41 +125,37 @@ def take_first_look(paths: Sequence[str], keys: KeysConfig) -> FirstLook:
 
 def look_at(records: Iterable[bytes], keys: KeysConfig) -> FirstLook:
     """The description of the commonest kind of some records."""
-    groups = collections.defaultdict(list)
+    kinds = []
     for record in records:
         with contextlib.suppress(RecordError):
-            groups[kind_of(record)].append(record)
-    if not groups:
+            kinds.append((record, kind_of(record)))
+    if not kinds:
         return FirstLook()
-    kind = max(groups, key=lambda one: (len(one.features) > 0, len(groups[one])))
-    contexts = _Contexts(groups[kind])
-    id_key = contexts.find_id_key(keys)
-    labels_key = contexts.find_labels_key(keys)
+    kind, others = _choose_kind([kind for _, kind in kinds])
+    wanted = {*kind.features}
+    records = [
+        record
+        for record, own in kinds
+        if own.level == kind.level and wanted <= {*own.features}
+    ]
+    contexts = _Contexts(records)
+    id_key, labels_key = contexts.find_id_key(keys), contexts.find_labels_key(keys)
     config = DataConfig(id_key=id_key, labels_key=labels_key)
-    survey = survey_records(groups[kind], config)
+    survey = survey_records(records, config)
     level = kind.level == FRAME
     known = survey.frame_features if level else survey.video_features
-    usable = {
-        name: feature
-        for name, feature in known.items()
-        if feature.size and (level or feature.stored == FLOAT_LIST)
-    }
-    found_id = contexts.first_of(layouts.id_keys(config))
+    names = {name for name, *_ in kind.features}
+    usable = {n: known[n] for n in known if n in names and known[n].size}
     found_labels = contexts.first_of(layouts.labels_keys(config))
-    others = {
-        name
-        for other in groups
-        if other.level == kind.level
-        for name, *_ in other.features
-    }
+    read = {*usable, *layouts.id_keys(config), found_labels}
     look = FirstLook(
         None,
         kind,
         usable,
-        found_id,
+        contexts.first_of(layouts.id_keys(config)),
         found_labels,
-        contexts.others({*usable, *layouts.id_keys(config), found_labels}),
-        tuple(sorted(others - {name for name, *_ in kind.features})),
+        contexts.others(read),
+        others,
         survey.highest_label,
     )
     if usable:
@@ -170,6 +169,34 @@ def look_at(records: Iterable[bytes], keys: KeysConfig) -> FirstLook:
             labels_key=labels_key,
         )
     return look
+
+
+def _choose_kind(kinds):
+    """The kind that most records have or hold more than, and names of other features.
+
+    Raises ValueError without kinds.
+    """
+    has_features = [kind for kind in kinds if kind.features] or kinds
+    levels = collections.Counter(kind.level for kind in has_features)
+    level, count = levels.most_common(1)[0]
+    sizes = collections.defaultdict(collections.Counter)
+    sets = collections.Counter()
+    for kind in has_features:
+        if kind.level == level:
+            sets[frozenset(name for name, *_ in kind.features)] += 1
+            for name, *shape in kind.features:
+                sizes[name][tuple(shape)] += 1
+    names = {name for name in sizes if sizes[name].total() >= _MOST * count}
+    if not names:
+        names = {*sets.most_common(1)[0][0]}
+    features = []
+    for name in sorted(names):
+        shape, times = sizes[name].most_common(1)[0]
+        # Of many different lengths it is a list, and no feature.
+        if len(sizes[name]) <= _FEW_SIZES or times >= _MOST * sizes[name].total():
+            features.append((name, *shape))
+    chosen = {name for name, *_ in features}
+    return Kind(level, tuple(features)), tuple(sorted(sizes.keys() - chosen))
 
 
 class _Contexts:

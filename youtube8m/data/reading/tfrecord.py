@@ -300,6 +300,11 @@ def sound_length(header: bytes) -> int:
     return int.from_bytes(header[:8], "little")
 
 
+def is_sound(message: Buffer, footer: bytes) -> bool:
+    """Whether the four bytes behind a message are its checksum."""
+    return _masked_crc32c(message) == footer
+
+
 def _next_header(file, position, size):
     """Where the next record starts after the damaged one at `position`, or `size`."""
     for block in range(position, size, _SEARCH_BLOCK):
