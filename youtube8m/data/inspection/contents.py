@@ -4,8 +4,9 @@
     example = contents.read(record)
 
 An example has `id`, `frames` (bytes [T, width] of each feature) or `features` [D];
-`labels` if the record has a key of labels, and `ratings` if it has rated segments. A
-RecordError says what training would say of a record that it leaves out, or ends at.
+`labels` if the record has a key of labels, and `ratings` if it has rated segments, or
+the text of what is wrong with them. A RecordError says what training would say of a
+record that it leaves out, or ends at.
 """
 
 import contextlib
@@ -98,7 +99,10 @@ class FrameContents(_AnyLabels, decoding.FrameDecoder):
         if any(key in context for key in self._labels_keys):
             example["labels"] = sorted(set(self._read_labels(record, context)))
         if layouts.rating_keys(context).starts in context:
-            example["ratings"] = self._read_ratings(record, context)
+            try:
+                example["ratings"] = self._read_ratings(record, context)
+            except RecordError as error:  # which matters to training on segments alone
+                example["ratings"] = str(error)
         return example
 
 

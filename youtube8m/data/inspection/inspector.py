@@ -286,8 +286,11 @@ class _Reading:
                 found.unfit_ids.append(decode_id(video_id))
 
     def _add_ratings(self, file, index, offset, example):
-        starts, classes, present = example["ratings"]
         ratings, length = self.found.ratings, len(example["frames"][0])
+        if isinstance(example["ratings"], str):
+            self.found.problems.at(file.path, index, offset, example["ratings"])
+            return
+        starts, classes, present = example["ratings"]
         ratings.records += 1
         ratings.segments += len({*starts.tolist()})
         ratings.ratings += len(starts)
@@ -307,7 +310,7 @@ class _Reading:
             kind = first_look.kind_of(record)
         except RecordError:
             kind = self._look.kind
-        if not self._is_read(kind):
+        if kind and kind.features and not self._is_read(kind):
             found = self._kinds.get(kind)
             if found is None and len(self._kinds) < _KINDS:
                 place = (file.path, offset)
@@ -347,7 +350,7 @@ class _Reading:
                 better = dtypes.guess(part)
                 guess = better if better.sure else guess
             size = feature.width // STORED[guess.stored]
-            facts = FeatureFacts(feature.name, size, *guess)
+            facts = FeatureFacts(feature.name, size, guess.stored, bool(guess.sure))
             facts.not_finite = kinds[
                 f"feature {feature.name!r} holds values that are not finite"
             ]

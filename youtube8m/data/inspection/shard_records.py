@@ -10,6 +10,7 @@ take.
 import os
 from collections.abc import Iterator
 
+import numpy as np
 import tensorflow as tf
 
 from youtube8m.data.inspection.problems import Problems
@@ -51,15 +52,15 @@ def _whole(path, problems):
     try:
         with open(path, "rb", buffering=0) as file:
             blocks = _Blocks(file)
-            while header := blocks.peek(HEADER):
-                length = tfrecord.sound_length(bytes(header))
+            while len(header := blocks.peek(HEADER)):
+                length = tfrecord.sound_length(header.tobytes())
                 size = HEADER + length + FOOTER
                 if length < 0 or not blocks.holds(size):
                     return blocks.offset
                 record = blocks.peek(size)
-                message, footer = record[HEADER:-FOOTER], bytes(record[-FOOTER:])
+                message, footer = record[HEADER:-FOOTER], record[-FOOTER:].tobytes()
                 if tfrecord.is_sound(message, footer):
-                    yield index, blocks.offset, message
+                    yield index, blocks.offset, memoryview(message)
                 else:
                     what = f"record {index} at byte {blocks.offset} is damaged"
                     problems.record(path, what)
@@ -80,7 +81,7 @@ class _Blocks:
 
     def __init__(self, file):
         self._file = file
-        self._buffer = memoryview(bytearray(_BLOCK))
+        self._buffer = np.empty(_BLOCK, np.uint8)
         self._begin = self._end = self.at = 0  # of the block in the file, and in memory
 
     @property
@@ -104,7 +105,7 @@ class _Blocks:
         """Moves what is left to the start of the buffer and reads what follows."""
         rest, target = self._end - self.at, self._buffer
         if size > len(target):
-            target = memoryview(bytearray(size * 5 // 4))
+            target = np.empty(size * 5 // 4, np.uint8)
         target[:rest] = self._buffer[self.at : self._end]
         self._begin, self._buffer = self.offset, target
         self.at, self._end = 0, rest

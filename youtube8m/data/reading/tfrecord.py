@@ -300,8 +300,8 @@ def sound_length(header: bytes) -> int:
     return int.from_bytes(header[:8], "little")
 
 
-def is_sound(message: Buffer, footer: bytes) -> bool:
-    """Whether the four bytes behind a message are its checksum."""
+def is_sound(message: np.ndarray, footer: bytes) -> bool:
+    """Whether the four bytes behind a message, uint8 [n], are its checksum."""
     return _masked_crc32c(message) == footer
 
 
