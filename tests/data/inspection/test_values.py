@@ -8,7 +8,7 @@ from youtube8m.data.inspection.values import RowSample, describe_values
 
 def test_a_small_sample_has_all_rows():
     rng = np.random.default_rng(0)
-    parts = [rng.integers(0, 256, (n, 3), np.uint8) for n in (1, 8, 4)]
+    parts = [rng.integers(0, 256, (n, 3), np.uint8) for n in (1, 4, 3)]
     sample = RowSample(3)
     for part in parts:
         sample.add(part)
@@ -30,7 +30,7 @@ def test_a_large_one_has_rows_from_the_first_record_to_the_last():
 def test_of_a_long_video_few_rows_are_taken():
     sample = RowSample(2)
     sample.add(np.arange(600, dtype="<u2").reshape(-1, 1).view(np.uint8))
-    assert sample.rows().view("<u2").ravel().tolist() == [*range(0, 600, 75)]
+    assert sample.rows().view("<u2").ravel().tolist() == [*range(0, 600, 150)]
 
 
 def test_no_rows_are_no_sample():

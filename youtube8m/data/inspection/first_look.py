@@ -24,7 +24,7 @@ from youtube8m.errors import UserError
 from youtube8m.schema import BYTES, FLOAT_LIST
 
 FRAME, VIDEO = "frame", "video"
-_FILES, _RECORDS = 16, 16  # files that are looked into, records of each
+_FILES, _RECORDS = 16, 16  # that are looked into
 _ANY_LENGTH = 2**31 - 1
 _MOST = 0.9  # of the records
 _FEW_SIZES = 3
@@ -115,11 +115,11 @@ def take_first_look(paths: Sequence[str], keys: KeysConfig) -> FirstLook:
     Args:
       keys: where a user says that records have ids and labels.
     """
-    step = -(-len(paths) // _FILES)
+    looked = paths[:: -(-len(paths) // _FILES)]
     records: list[bytes] = []
-    for path in paths[::step]:
+    for path in looked:
         with contextlib.suppress(UserError):  # it is packed: reading it will tell
-            records += first_records(path, _RECORDS)
+            records += first_records(path, _RECORDS // len(looked))
     return look_at(records, keys)
 
 
