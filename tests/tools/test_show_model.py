@@ -21,7 +21,7 @@ def test_flags_change_the_sizes_of_the_reported_row():
     assert re.search(r"--lstm_cells=7 +Units of each LSTM layer", text)
     assert re.search(r"^  frames +\[1, 5, 16\]$", text, re.MULTILINE)
     assert re.search(r"^  descriptor +\[1, 7\]$", text, re.MULTILINE)
-    each = 5 * 2 * 4 * 7 * (16 + 7)
+    each = 6 * 2 * 4 * 7 * (16 + 7)
     assert re.search(rf"encoder +LstmModel +{4 * 7 * 24:,} +{each:,}\n", text)
     assert "zou2017-prototype" in text and "--preset=" not in text
 

@@ -5,7 +5,8 @@
 
 An operation is a multiplication or an addition of a matrix product or convolution, so
 a product [m, k] [k, n] has 2 m k n. All else (activations, norms, sums) is left out: it
-is little beside them.
+is little beside them. They are counted as they run, and Keras' recurrent layers run
+their first step twice, to learn the shape of its result.
 """
 
 import dataclasses

@@ -4,6 +4,8 @@ build(inspect("train*.tfrecord", "--flag")).write("data/report.html", "--report_
 """
 
 import math
+import os
+import textwrap
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,8 @@ from youtube8m.reports.pages import Page, Table
 from youtube8m.schema import BYTES
 
 _BINS = 60  # of whole numbers, at most
+_VERTICALS = 12  # in the chart
+_NARROW = 40  # letters of a line of a command, which phones show
 _SHARE = ".0%"
 
 
@@ -42,11 +46,11 @@ def build(found: Inspection) -> Page:
         _add_ratings(page, found)
     if found.frames:
         page.section("Lengths")
-        page.chart(_lengths(found), "lengths")
+        page.chart(*_lengths(found))
     if found.features:
         _add_features(page, found)
     page.section("Files")
-    page.table(_files(found), "A number of a column sorts by it.")
+    page.table(_files(found), f"In {_top(found)}." if _top(found) else "")
     return page
 
 
@@ -54,10 +58,11 @@ def _add_command(page, found):
     flags = training_flags.training_flags(found)
     if flags:
         page.paragraph("A first training on these files:")
-        page.code("\n".join(listing.as_command("python train.py", flags)))
+        lines = listing.as_command("python train.py", flags, _NARROW)
+        page.code(textwrap.dedent("\n".join(lines)))
     elif words := training_flags.data_flags(found):
         page.paragraph("No training is possible, but these flags read the records:")
-        page.code(" ".join(words))
+        page.code("\n".join(words))
 
 
 def _add_problems(page, found):
@@ -66,7 +71,7 @@ def _add_problems(page, found):
     kinds = pd.DataFrame(problems.kinds.most_common(), columns=["problem", "records"])
     page.table(Table(kinds, "problem_kinds", "What is wrong, and how often"))
     rows = [
-        (p.file, -1 if p.record is None else p.record, _offset(p), p.what)
+        (_short(p.file, found), _or_whole(p.record), _or_whole(p.offset), p.what)
         for p in problems.listed
     ]
     frame = pd.DataFrame(rows, columns=["file", "record", "byte", "problem"])
@@ -79,7 +84,7 @@ def _add_problems(page, found):
     page.table(where, f"{len(rows):,} of {problems.total:,} problems.")
     if found.doubles:
         rows = [
-            (double.id, path, offset)
+            (double.id, _short(path, found), offset)
             for double in found.doubles
             for path, offset in double.places
         ]
@@ -87,16 +92,24 @@ def _add_problems(page, found):
         page.table(Table(frame, "doubled_ids", "Ids that several records have"))
 
 
-def _offset(problem):
-    return -1 if problem.offset is None else problem.offset
+def _or_whole(number):
+    return -1 if number is None else number
+
+
+def _short(path, found):
+    """A path below the directory of all files."""
+    top = _top(found)
+    return os.path.relpath(path, top) if top else path
 
 
 def _add_labels(page, found):
     page.section("Labels")
     classes = _classes(found)
-    page.table(Table(classes, "classes", "Classes that occur", decimals={"share": 4}))
-    page.chart(_frequencies(classes, found), "classes")
-    page.chart(_labels_per_video(found), "labels_per_video")
+    table = classes.drop(columns="rank")
+    table = Table(table, "classes", "Classes that occur", decimals={"share": 4})
+    page.chart(_frequencies(classes, found), table, shown=False)
+    page.table(table)
+    page.chart(*_labels_per_video(found))
     if found.labels.together is not None:
         page.chart(*_together(found))
 
@@ -145,76 +158,71 @@ def _frequencies(classes, found):
 
 def _labels_per_video(found):
     counts = found.labels.per_video
-    return _of_numbers(
-        counts,
-        "labels",
-        "labelled videos",
-        f"Videos have {listing.describe_counts(counts)} labels",
-    )
+    title = f"Videos have {listing.describe_counts(counts)} labels"
+    return _of_numbers(counts, "labels", "labelled videos", title, "labels_per_video")
 
 
 def _lengths(found):
-    return _of_numbers(
-        found.frames,
-        "frames",
-        "videos",
-        f"Videos have {listing.describe_counts(found.frames)} frames",
-    )
+    title = f"Videos have {listing.describe_counts(found.frames)} frames"
+    return _of_numbers(found.frames, "frames", "videos", title, "lengths")
 
 
-def _of_numbers(counts, x, y, title) -> Chart:
-    """A histogram of whole numbers, in bins of one or more of them."""
+def _of_numbers(counts, x, y, title, name) -> tuple[Chart, Table]:
+    """A histogram of whole numbers, in bins of one or more of them, and its table."""
     low, high = min(counts), max(counts)
     step = math.ceil((high - low + 1) / _BINS)
     edges = np.arange(low, high + step + 1, step)
     values, _ = np.histogram([*counts], edges, weights=[*counts.values()])
+    values = values.astype(np.int64)
+    frame = pd.DataFrame({"from": edges[:-1], "to": edges[1:] - 1, y: values})
+    if step == 1:
+        frame = frame.drop(columns="to").rename(columns={"from": x})
     bins = f"Bins hold {step} numbers." if step > 1 else "Each bin is one number."
-    return charts.histogram(
-        edges,
-        {y: values.astype(np.int64)},
+    chart = charts.histogram(
+        edges - 0.5,
+        {y: values},
         x,
         y,
         title=title,
         description=f"{counts.total():,} {y} by their number of {x}. {bins}",
     )
+    return chart, Table(frame, name)
 
 
 def _together(found):
     together, names = found.labels.together, found.vocabulary.verticals
     alone = np.diag(together)
-    occurring = np.flatnonzero(alone)
-    order = occurring[np.argsort(-alone[occurring], kind="stable")].tolist()
+    order = np.argsort(-alone, kind="stable")
+    order = order[alone[order] > 0].tolist()
     rows = [
-        (str(names[one]), str(names[other]), together[one, other] / alone[one])
+        (str(names[one]), str(names[other]), int(together[one, other]), alone[one])
         for one in order
         for other in order
-        if one != other
     ]
-    frame = pd.DataFrame(rows, columns=["has", "also has", "share"])
-    frame["videos"] = [
-        int(together[one, other]) for one in order for other in order if one != other
-    ]
-    title = "Few videos have labels of two verticals"
-    said = ""
-    if rows:
-        one, other, share = max(rows, key=lambda row: row[2])
-        title = f"Of videos with a label of {one}, {share:.0%} have one of {other}, too"
-        said = " No other pair has a higher share."
+    frame = pd.DataFrame(rows, columns=["has", "also has", "videos", "of"])
+    frame["share"] = frame["videos"] / frame.pop("of")
+    others = frame[frame["has"] != frame["also has"]]
+    title = "No video has labels of two verticals"
+    if others["videos"].any():
+        most = others.loc[others["share"].idxmax()]
+        title = f"{most['share']:.0%} of {most['has']} is also {most['also has']}"
+    shown = {str(names[one]) for one in order[:_VERTICALS]}
     chart = charts.heat_map(
-        frame,
+        frame[frame["has"].isin(shown) & frame["also has"].isin(shown)],
         "also has",
         "has",
-        Axis("share", "share of the row's videos", format=_SHARE),
+        Axis("share", "share of videos", format=_SHARE),
         title=title,
         description=(
-            "Labels of two verticals on one video: a row's videos, and the share of "
-            f"them that also have the column's.{said}"
+            "Of the videos with a label of the row's vertical, the share that also has "
+            f"one of the column's. The {len(shown)} most frequent verticals; the table "
+            "has all."
         ),
         names=["videos"],
         x_title="also has a label of",
         y_title="has a label of",
     )
-    return chart, "verticals_together"
+    return chart, Table(others, "verticals_together")
 
 
 def _add_ratings(page, found):
@@ -263,14 +271,15 @@ def _add_features(page, found):
 def _values_of(feature: FeatureFacts) -> Chart:
     values, is_byte = feature.values, feature.stored == BYTES
     what = "bytes" if is_byte else "values"
+    low, high = _middle(values)
     mean = f"{values.mean:.4g}, standard deviation {values.deviation:.3g}"
     ends = "" if is_byte else " The first and last bins also have what lies beyond."
     return charts.histogram(
         values.edges,
-        {"values": np.array(values.counts)},
+        {what: np.array(values.counts)},
         f"{'byte' if is_byte else 'value'} of {feature.name}",
         what,
-        title=f"{feature.name} has {what} around {values.mean:.3g}",
+        title=f"95% of {feature.name} lies between {low:.3g} and {high:.3g}",
         description=(
             f"{sum(values.counts):,} {what} of {values.rows:,} vectors, spread over "
             f"all records: mean {mean}.{ends}"
@@ -278,10 +287,17 @@ def _values_of(feature: FeatureFacts) -> Chart:
     )
 
 
+def _middle(values):
+    """Between which edges 95 % of the values lie."""
+    share = np.cumsum(values.counts) / sum(values.counts)
+    first, last = np.searchsorted(share, [0.025, 0.975])
+    return values.edges[first], values.edges[last + 1]
+
+
 def _files(found):
     rows = [
         (
-            file.path,
+            _short(file.path, found),
             file.bytes,
             file.records,
             file.usable,
@@ -292,3 +308,11 @@ def _files(found):
     ]
     names = ["file", "bytes", "records", "usable", "problems", "compressed"]
     return Table(pd.DataFrame(rows, columns=names), "files", "What each file holds")
+
+
+def _top(found):
+    """The directory that all files are in; "" if they have none."""
+    folders = {os.path.dirname(file.path) for file in found.files}
+    if any("://" in folder for folder in folders):
+        return ""
+    return os.path.commonpath(map(os.path.abspath, folders))

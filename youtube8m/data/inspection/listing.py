@@ -192,11 +192,11 @@ def _command(found):
     return ["No flags make train.py read these files."]
 
 
-def as_command(program: str, flags: list[str]) -> list[str]:
-    """The lines of a command for a shell."""
+def as_command(program: str, flags: list[str], width: int = 84) -> list[str]:
+    """The lines of a command for a shell, indented."""
     lines = [f"  {program}"]
     for word in flags:
-        if len(lines[-1]) + len(word) > 84:
+        if len(lines[-1]) + len(word) > width:
             lines[-1] += " \\"
             lines.append("     ")
         lines[-1] += f" {word}"
