@@ -20,7 +20,10 @@ def example(number, rng):
     first = int(min(rng.geometric(0.2), CLASSES)) - 1
     labels = sorted({first, int(rng.integers(CLASSES))})
     rated = [(0, labels[0], 1.0), (0, 3, 0.0)] if number % 3 else None
-    features = {"rgb": rows.astype(np.uint8), "audio": rows[:, :4].astype(np.float16)}
+    features = {
+        "rgb": rows.astype(np.uint8),
+        "audio": ((rows[:, :4] - 127) / 64).astype(np.float16),
+    }
     return frame_example(f"v{number % 390:03d}", labels, features, rated)
 
 

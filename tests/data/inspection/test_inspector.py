@@ -66,7 +66,7 @@ def test_what_video_level_records_hold(tmp_path):
     assert feature.values.rows == 30 and not feature.values.constant
     assert feature.values.minimum == values.min()
     assert feature.values.mean == pytest.approx(values.mean())
-    assert found.first_ids == ["v000", "v001", "v002"] and not found.doubled
+    assert len({*found.some_ids}) == 3 and not found.doubled
     assert not found.problems.total and not found.frames
     assert training_flags(found) == [
         "--feature_names=mean_rgb",

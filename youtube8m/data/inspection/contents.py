@@ -26,6 +26,11 @@ class NoClass(RecordError):
     """A class id that is none; training ends there, whatever its flags."""
 
 
+def no_class(key: str, entry: int) -> NoClass:
+    """The error for an entry of a record's labels."""
+    return NoClass(f"has {key} entry {entry}, which is no class")
+
+
 class _AnyLabels(decoding.Decoder):
     """Class ids below `limit`, which are not compared with --num_classes."""
 
@@ -35,7 +40,7 @@ class _AnyLabels(decoding.Decoder):
         ids = self._read_values(tfrecord.integers, record, context, key)
         for entry in ids:
             if not 0 <= entry < self.limit:
-                raise NoClass(f"has {key} entry {entry}, which is no class")
+                raise no_class(key, entry)
         return ids
 
 
@@ -47,24 +52,31 @@ class _Videos(_AnyLabels, decoding.VideoDecoder):
         return self._parse_known(record)
 
     def parse_new(self, record):
+        """The example of a record that is walked."""
         return self._walk(record)
+
+    @property
+    def split(self):
+        """The function that finds values in a record like an earlier one; or None."""
+        return self._skeletons.split
 
 
 class VideoContents:
     """Reads video-level records."""
 
     def __init__(self, config: DataConfig, limit: int):
+        self.limit = limit
         self._keys = layouts.labels_keys(config)
         self._labelled, self._unlabelled = (
             _Videos(config, labels, Damage()) for labels in (True, False)
         )
         self._labelled.limit = limit
+        self.split = self._labelled.split
 
     def read(self, record: tfrecord.Buffer) -> dict:
         """The example of a record. Raises RecordError."""
-        for decoder in (self._labelled, self._unlabelled):
-            if example := decoder.parse_known(record):
-                return example
+        if example := self._unlabelled.parse_known(record):
+            return example
         context, _ = tfrecord.split_sequence_example(record)
         labelled = any(key in context for key in self._keys)
         decoder = self._labelled if labelled else self._unlabelled

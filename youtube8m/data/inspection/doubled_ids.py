@@ -53,7 +53,8 @@ class DoubledIds:
                 starts[several][: 100 * most], sizes[several], strict=False
             )
         )
-        places = [[self._place(number) for number in one] for one in groups[:most]]
+        groups = groups[:most]
+        places = [sorted(self._place(number) for number in one) for one in groups]
         return len(hashes) - len(starts), places
 
     def _place(self, number):

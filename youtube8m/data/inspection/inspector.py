@@ -19,6 +19,7 @@ from youtube8m.data.inspection.label_counts import LabelCounts
 from youtube8m.data.inspection.problems import Problems
 from youtube8m.data.inspection.shard_records import record_at, records_of
 from youtube8m.data.inspection.values import RowSample, ValueFacts, describe_values
+from youtube8m.data.inspection.vector_blocks import VectorBlock
 from youtube8m.data.labels.vocabulary import Vocabulary
 from youtube8m.data.reading import dtypes, tfrecord
 from youtube8m.data.reading.dtypes import Guess
@@ -33,7 +34,7 @@ _SHOWN_IDS = 3
 _SHOWN_DOUBLES = 20
 _KEPT_OF_A_KIND = 16  # records of another kind, by which they could be read
 _KINDS = 32
-_BETWEEN_BARS = 256  # records
+_AT_ONCE = 256  # records
 
 
 @dataclasses.dataclass
@@ -125,7 +126,7 @@ class Inspection:
     usable: int = 0
     without_labels: int = 0
     empty_labels: int = 0
-    first_ids: list[str] = dataclasses.field(default_factory=list)
+    some_ids: list[str] = dataclasses.field(default_factory=list)
     doubled: int = 0
     doubles: list[DoubledId] = dataclasses.field(default_factory=list)
     unfit_ids: list[str] = dataclasses.field(default_factory=list)
@@ -215,16 +216,17 @@ class _Reading:
             vocabulary=vocabulary,
         )
         self._kinds: dict[Kind, OtherKind] = {}
-        self._contents, self._samples = None, []
+        self._contents, self._vectors, self._samples = None, None, []
         if config := look.config:
             self._contents = contents.contents_of(config, limit)
             widths = [feature.width for feature in config.features]
             if not config.frame_features:
                 widths = [sum(widths)]
+                self._vectors = VectorBlock(self._contents, config, look.found_labels)
             self._samples = [RowSample(width) for width in widths]
 
     def read(self) -> Inspection:
-        found, done = self.found, 0
+        found, vectors, done = self.found, self._vectors, 0
         found.files = [
             FileFacts(path, tfrecord.file_size(path)) for path in self._paths
         ]
@@ -234,10 +236,12 @@ class _Reading:
                 file.compression = compression(file.path).decode()
                 self._ids.begin_file()
                 for index, offset, record in records_of(file.path, found.problems):
-                    file.records += 1
-                    if not file.records % _BETWEEN_BARS:
+                    if not index % _AT_ONCE:
+                        self._take_vectors(file)
                         progress.update(done + offset >> 20)
-                    self._read_record(file, index, offset, record)
+                    if vectors is None or not vectors.add(index, offset, record):
+                        self._read_record(file, index, offset, record)
+                self._take_vectors(file)
                 done += file.bytes
                 progress.update(done >> 20)
         found.records = sum(file.records for file in found.files)
@@ -249,6 +253,7 @@ class _Reading:
         return found
 
     def _read_record(self, file, index, offset, record):
+        file.records += 1
         try:
             if self._contents is None:
                 raise RecordError("has no feature that can be read")
@@ -275,11 +280,26 @@ class _Reading:
         else:
             self._samples[0].add(example["features"].view(np.uint8)[None])
 
+    def _take_vectors(self, file):
+        """Counts the records that are read together."""
+        block = self._vectors and self._vectors.take()
+        if not block:
+            return
+        for index, offset, error in block.errors:
+            self.found.impossible_labels += isinstance(error, contents.NoClass)
+            self.found.problems.at(file.path, index, offset, str(error))
+        file.records += len(block.ids) + len(block.errors)
+        file.usable += len(block.ids)
+        for video_id, (_, offset) in zip(block.ids, block.places, strict=True):
+            self._add_id(video_id, offset)
+        self.found.labels.add_many(block.labels, block.lengths)
+        self._samples[0].add_each(block.vectors.view(np.uint8))
+
     def _add_id(self, video_id, offset):
         self._ids.add(video_id, offset)
         found = self.found
-        if len(found.first_ids) < _SHOWN_IDS:
-            found.first_ids.append(decode_id(video_id))
+        if len(found.some_ids) < _SHOWN_IDS:
+            found.some_ids.append(decode_id(video_id))
         if self._fit_ids is not None and not self._fit_ids.fullmatch(video_id):
             found.num_unfit_ids += 1
             if len(found.unfit_ids) < _SHOWN_IDS:

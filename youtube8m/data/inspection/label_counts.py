@@ -42,9 +42,15 @@ class LabelCounts:
 
     def finish(self) -> "LabelCounts":
         """Counts what has been added; returns itself."""
-        lengths = [*map(len, self._rows)]
-        self.per_video.update(lengths)
+        lengths = np.array([*map(len, self._rows)], np.int64)
         ids = np.fromiter((i for row in self._rows for i in row), np.int64)
+        self._rows = []
+        self.add_many(ids, lengths)
+        return self
+
+    def add_many(self, ids: np.ndarray, lengths: np.ndarray) -> None:
+        """Counts videos: all their classes [m], and how many each has [n], not 0."""
+        self.per_video.update(lengths.tolist())
         counts = np.bincount(ids, minlength=len(self.per_class))
         counts[: len(self.per_class)] += self.per_class
         self.per_class = counts
@@ -55,5 +61,3 @@ class LabelCounts:
             has = np.zeros((len(lengths), len(self.together)), np.float32)
             has[videos[known], verticals[known]] = 1
             self.together += (has.T @ has).astype(np.int64)
-        self._rows = []
-        return self

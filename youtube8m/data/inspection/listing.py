@@ -75,7 +75,7 @@ def _records(found):
 def _id_line(found):
     if not found.usable:
         return found.look.found_id
-    ids = ", ".join(repr(name)[1:-1] for name in found.first_ids)
+    ids = ", ".join(repr(name)[1:-1] for name in found.some_ids)
     doubled = f", {found.doubled:,} doubled" if found.doubled else ", all different"
     return f"{found.look.found_id}, such as {shortened(ids, 70)}{doubled}"
 

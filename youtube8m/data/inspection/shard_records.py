@@ -20,6 +20,7 @@ from youtube8m.data.reading.tfrecord import FOOTER, HEADER, Location, RecordRead
 from youtube8m.errors import UserError, reason
 
 _BLOCK = 1 << 20  # bytes
+_HEADERS = 4096  # whose lengths are remembered
 
 # (number in the file, where its header begins, the message)
 _Found = tuple[int, int, tfrecord.Buffer]
@@ -48,69 +49,78 @@ def _whole(path, problems):
 
     Returns None at the end of the file, and 0 of an empty one.
     """
-    index = 0
+    index, lengths = 0, _Lengths()
     try:
         with open(path, "rb", buffering=0) as file:
             blocks = _Blocks(file)
-            while len(header := blocks.peek(HEADER)):
-                length = tfrecord.sound_length(header.tobytes())
+            while blocks.load(HEADER):
+                at = blocks.at
+                length = lengths[bytes(blocks.view[at : at + HEADER])]
                 size = HEADER + length + FOOTER
-                if length < 0 or not blocks.holds(size):
+                if length < 0 or not blocks.load(size):
                     return blocks.offset
-                record = blocks.peek(size)
-                message, footer = record[HEADER:-FOOTER], record[-FOOTER:].tobytes()
-                if tfrecord.is_sound(message, footer):
-                    yield index, blocks.offset, memoryview(message)
+                at = blocks.at + HEADER
+                end = at + length
+                footer = bytes(blocks.view[end : end + FOOTER])
+                if tfrecord.is_sound(blocks.array[at:end], footer):
+                    yield index, blocks.offset, blocks.view[at:end]
                 else:
                     what = f"record {index} at byte {blocks.offset} is damaged"
                     problems.record(path, what)
                 blocks.at += size
                 index += 1
+            return blocks.offset if blocks.load(1) or not index else None
     except OSError as error:
         problems.unreadable(path, error)
         return None
-    return None if index else 0
+
+
+class _Lengths(dict):
+    """Header -> length of its message, -1 if it is unsound; lengths come again."""
+
+    def __missing__(self, header):
+        length = tfrecord.sound_length(header)
+        if len(self) < _HEADERS:
+            self[header] = length
+        return length
 
 
 class _Blocks:
     """A file that is read from its start to its end, a block at a time.
 
     Attributes:
+      array, view: the block; both are of the same memory.
       at: where the reader is in the block.
     """
 
     def __init__(self, file):
         self._file = file
-        self._buffer = np.empty(_BLOCK, np.uint8)
         self._begin = self._end = self.at = 0  # of the block in the file, and in memory
+        self._use(np.empty(_BLOCK, np.uint8))
+
+    def _use(self, array):
+        self.array, self.view = array, memoryview(array)
 
     @property
     def offset(self):
         """Where the reader is in the file."""
         return self._begin + self.at
 
-    def holds(self, size):
-        """Whether there are so many bytes from here on."""
+    def load(self, size):
+        """Loads `size` bytes from here on; returns whether there are so many."""
         if self.at + size <= self._end:
             return True
-        return self.offset + size <= os.fstat(self._file.fileno()).st_size
-
-    def peek(self, size):
-        """The next `size` bytes, fewer at the end; valid until the next call."""
-        if self.at + size > self._end:
-            self._fill(size)
-        return self._buffer[self.at : min(self.at + size, self._end)]
-
-    def _fill(self, size):
-        """Moves what is left to the start of the buffer and reads what follows."""
-        rest, target = self._end - self.at, self._buffer
-        if size > len(target):
-            target = np.empty(size * 5 // 4, np.uint8)
-        target[:rest] = self._buffer[self.at : self._end]
-        self._begin, self._buffer = self.offset, target
+        if self.offset + size > os.fstat(self._file.fileno()).st_size:
+            return False
+        old, rest = self.view[self.at : self._end], self._end - self.at
+        self._begin += self.at
+        if size > len(self.array):
+            self._use(np.empty(size * 5 // 4, np.uint8))
+        self.view[:rest] = old
         self.at, self._end = 0, rest
-        while self._end < size and (got := self._file.readinto(target[self._end :])):
+        while self._end < size and (got := self._file.readinto(self.view[self._end :])):
             self._end += got
+        return self._end >= size
 
 
 def _damaged(path, problems, start):

@@ -42,10 +42,20 @@ class RowSample:
         """Takes a record's rows [T, width] into account."""
         if self._seen % self._every == 0:
             self._parts.append(rows[:: -(-len(rows) // _ROWS)].copy())
-            if len(self._parts) > self._most:
-                self._parts = self._parts[::2]
-                self._every *= 2
+            self._thin_out()
         self._seen += 1
+
+    def add_each(self, rows: np.ndarray) -> None:
+        """Takes records of one row each [n, width] into account."""
+        first = -self._seen % self._every
+        self._parts += [row[None].copy() for row in rows[first :: self._every]]
+        self._seen += len(rows)
+        self._thin_out()
+
+    def _thin_out(self):
+        while len(self._parts) > self._most:
+            self._parts = self._parts[::2]
+            self._every *= 2
 
     def rows(self) -> np.ndarray | None:
         """The sample [n, width]; None if there is none."""
