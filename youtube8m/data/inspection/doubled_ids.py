@@ -8,6 +8,7 @@ for places in ids.find(): ...               # [(file, offset), ...] of one id
 
 import array
 import bisect
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -31,6 +32,11 @@ class DoubledIds:
         """Adds the id of one more record of the file."""
         self._hashes.append(hash(video_id))
         self._offsets.append(offset)
+
+    def add_many(self, ids: Sequence[bytes], offsets: Iterable[int]) -> None:
+        """Adds the ids of some more records of the file."""
+        self._hashes.extend(map(hash, ids))
+        self._offsets.extend(offsets)
 
     def find(self, most: int) -> tuple[int, list[list[tuple[int, int]]]]:
         """How many records have an id that an earlier one has, and where some are.

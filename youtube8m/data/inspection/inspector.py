@@ -219,11 +219,9 @@ class _Reading:
         self._contents, self._vectors, self._samples = None, None, []
         if config := look.config:
             self._contents = contents.contents_of(config, limit)
-            widths = [feature.width for feature in config.features]
             if not config.frame_features:
-                widths = [sum(widths)]
                 self._vectors = VectorBlock(self._contents, config, look.found_labels)
-            self._samples = [RowSample(width) for width in widths]
+            self._samples = [RowSample(feature.width) for feature in config.features]
 
     def read(self) -> Inspection:
         found, vectors, done = self.found, self._vectors, 0
@@ -262,7 +260,8 @@ class _Reading:
             self._add_unusable(file, index, offset, record, error)
             return
         file.usable += 1
-        self._add_id(example["id"], offset)
+        self._ids.add(example["id"], offset)
+        self._note_ids([example["id"]])
         found, labels = self.found, example.get("labels")
         if labels:
             found.labels.add(labels)
@@ -278,7 +277,9 @@ class _Reading:
             if "ratings" in example:
                 self._add_ratings(file, index, offset, example)
         else:
-            self._samples[0].add(example["features"].view(np.uint8)[None])
+            parts = contents.split_vector(example["features"][None], self._look.config)
+            for sample, part in zip(self._samples, parts, strict=True):
+                sample.add_each(np.ascontiguousarray(part).view(np.uint8))
 
     def _take_vectors(self, file):
         """Counts the records that are read together."""
@@ -290,20 +291,22 @@ class _Reading:
             self.found.problems.at(file.path, index, offset, str(error))
         file.records += len(block.ids) + len(block.errors)
         file.usable += len(block.ids)
-        for video_id, (_, offset) in zip(block.ids, block.places, strict=True):
-            self._add_id(video_id, offset)
+        self._ids.add_many(block.ids, block.offsets)
+        self._note_ids(block.ids)
         self.found.labels.add_many(block.labels, block.lengths)
-        self._samples[0].add_each(block.vectors.view(np.uint8))
+        for sample, vectors in zip(self._samples, block.vectors, strict=True):
+            sample.add_each(vectors.view(np.uint8))
 
-    def _add_id(self, video_id, offset):
-        self._ids.add(video_id, offset)
+    def _note_ids(self, ids):
+        """Keeps some ids, and counts those that a CSV cannot hold."""
         found = self.found
         if len(found.some_ids) < _SHOWN_IDS:
-            found.some_ids.append(decode_id(video_id))
-        if self._fit_ids is not None and not self._fit_ids.fullmatch(video_id):
-            found.num_unfit_ids += 1
-            if len(found.unfit_ids) < _SHOWN_IDS:
-                found.unfit_ids.append(decode_id(video_id))
+            found.some_ids += map(decode_id, ids[: _SHOWN_IDS - len(found.some_ids)])
+        if self._fit_ids is not None:
+            unfit = [one for one in ids if not self._fit_ids.fullmatch(one)]
+            found.num_unfit_ids += len(unfit)
+            room = _SHOWN_IDS - len(found.unfit_ids)
+            found.unfit_ids += map(decode_id, unfit[:room])
 
     def _add_ratings(self, file, index, offset, example):
         ratings, length = self.found.ratings, len(example["frames"][0])
@@ -355,12 +358,6 @@ class _Reading:
         if not self._look.config:
             return []
         config, rows = self._look.config, [sample.rows() for sample in self._samples]
-        if not config.frame_features and rows[0] is not None:
-            vectors = dtypes.as_values(rows[0], "float32")
-            parts = contents.split_vector(vectors, config)
-            rows = [np.ascontiguousarray(part).view(np.uint8) for part in parts]
-        elif not config.frame_features:
-            rows = [None] * len(config.features)
         kinds = self.found.problems.kinds
         described = []
         for feature, part in zip(config.features, rows, strict=True):

@@ -54,21 +54,25 @@ def _whole(path, problems):
         with open(path, "rb", buffering=0) as file:
             blocks = _Blocks(file)
             while blocks.load(HEADER):
-                at = blocks.at
-                length = lengths[bytes(blocks.view[at : at + HEADER])]
-                size = HEADER + length + FOOTER
-                if length < 0 or not blocks.load(size):
+                length = lengths[bytes(blocks.view[blocks.at : blocks.at + HEADER])]
+                if length < 0 or not blocks.load(HEADER + length + FOOTER):
                     return blocks.offset
-                at = blocks.at + HEADER
-                end = at + length
-                footer = bytes(blocks.view[end : end + FOOTER])
-                if tfrecord.is_sound(blocks.array[at:end], footer):
-                    yield index, blocks.offset, blocks.view[at:end]
-                else:
-                    what = f"record {index} at byte {blocks.offset} is damaged"
-                    problems.record(path, what)
-                blocks.at += size
-                index += 1
+                # As many records as are in the block, the first one included.
+                array, view, end, at = blocks.array, blocks.view, blocks.end, blocks.at
+                begin = blocks.offset - at
+                while at + HEADER <= end:
+                    length = lengths[bytes(view[at : at + HEADER])]
+                    start, stop = at + HEADER, at + HEADER + length
+                    if length < 0 or stop + FOOTER > end:
+                        break
+                    footer = bytes(view[stop : stop + FOOTER])
+                    if tfrecord.is_sound(array[start:stop], footer):
+                        yield index, begin + at, view[start:stop]
+                    else:
+                        what = f"record {index} at byte {begin + at} is damaged"
+                        problems.record(path, what)
+                    at, index = stop + FOOTER, index + 1
+                blocks.at = at
             return blocks.offset if blocks.load(1) or not index else None
     except OSError as error:
         problems.unreadable(path, error)
@@ -90,12 +94,12 @@ class _Blocks:
 
     Attributes:
       array, view: the block; both are of the same memory.
-      at: where the reader is in the block.
+      at, end: where the reader is in the block, and where what is read ends.
     """
 
     def __init__(self, file):
         self._file = file
-        self._begin = self._end = self.at = 0  # of the block in the file, and in memory
+        self._begin = self.at = self.end = 0  # of the block in the file, and in memory
         self._use(np.empty(_BLOCK, np.uint8))
 
     def _use(self, array):
@@ -108,19 +112,19 @@ class _Blocks:
 
     def load(self, size):
         """Loads `size` bytes from here on; returns whether there are so many."""
-        if self.at + size <= self._end:
+        if self.at + size <= self.end:
             return True
         if self.offset + size > os.fstat(self._file.fileno()).st_size:
             return False
-        old, rest = self.view[self.at : self._end], self._end - self.at
+        old, rest = self.view[self.at : self.end], self.end - self.at
         self._begin += self.at
         if size > len(self.array):
             self._use(np.empty(size * 5 // 4, np.uint8))
         self.view[:rest] = old
-        self.at, self._end = 0, rest
-        while self._end < size and (got := self._file.readinto(self.view[self._end :])):
-            self._end += got
-        return self._end >= size
+        self.at, self.end = 0, rest
+        while self.end < size and (got := self._file.readinto(self.view[self.end :])):
+            self.end += got
+        return self.end >= size
 
 
 def _damaged(path, problems, start):

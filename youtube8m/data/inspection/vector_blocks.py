@@ -3,17 +3,19 @@
     block = VectorBlock(contents, config, limit)
     if not block.add(index, offset, record): ...   # it must be read alone
     found = block.take()
-    found.ids, found.vectors                       # [n], float32 [n, D]
+    found.ids, found.vectors[0]                    # [n], float32 [n, d]
 
 To decode a record alone takes twice as long as to read it.
 """
 
 import dataclasses
+from collections.abc import Sequence
+from itertools import compress
 
 import numpy as np
 
 from youtube8m.config import DataConfig
-from youtube8m.data.inspection.contents import VideoContents, no_class, split_vector
+from youtube8m.data.inspection.contents import VideoContents, no_class
 from youtube8m.data.reading import dtypes, tfrecord
 from youtube8m.data.reading.tfrecord import RecordError
 
@@ -25,18 +27,18 @@ class DecodedVectors:
     """The records of a block.
 
     Attributes:
-      vectors: float32 [n, D], all features side by side.
+      offsets: where each of the n records begins.
+      vectors: float32 [n, d] of each feature.
       labels: int64 [m], the different classes of each video, one after the other.
       lengths: int64 [n], how many each has.
-      places: (number in the file, offset) of each of the n records.
       errors: (number, offset, error) of those that cannot be used.
     """
 
-    ids: list[bytes]
-    vectors: np.ndarray
+    ids: Sequence[bytes]
+    offsets: Sequence[int]
+    vectors: list[np.ndarray]
     labels: np.ndarray
     lengths: np.ndarray
-    places: list[tuple[int, int]]
     errors: list[tuple[int, int, RecordError]]
 
 
@@ -46,62 +48,62 @@ class VectorBlock:
     def __init__(self, contents: VideoContents, config: DataConfig, labels_key: str):
         self._split = contents.split
         self._config, self._limit, self._key = config, contents.limit, labels_key
-        self._rows: list[tuple[int, int, tuple[bytes, ...]]] = []
+        self._places: list[tuple[int, int]] = []
+        self._values: list[tuple[bytes, ...]] = []
 
     def add(self, index: int, offset: int, record: tfrecord.Buffer) -> bool:
         """Takes a record, if it is like an earlier one that has labels."""
         values = self._split(record)
         if values is None:
             return False
-        self._rows.append((index, offset, values))
+        self._places.append((index, offset))
+        self._values.append(values)
         return True
 
     def take(self) -> DecodedVectors | None:
         """Decodes the records and forgets them; None if there are none."""
-        rows, self._rows = self._rows, []
-        if not rows:
+        places, values = self._places, self._values
+        if not places:
             return None
-        count = len(self._config.feature_names)
-        parts = [part for *_, values in rows for part in values[:count]]
-        vectors = np.frombuffer(b"".join(parts), "<f4").reshape(len(rows), -1)
-        errors = {}
-        if not dtypes.all_finite(vectors):
-            errors = self._not_finite(vectors)
-        runs = [values[count + 1] for *_, values in rows]
-        decoded = _decode_runs(runs, self._limit)
-        if decoded is None:
-            labels = [self._labels_of(run, row, errors) for row, run in enumerate(runs)]
-            decoded = _flat(labels)
+        self._places, self._values = [], []
+        indices, offsets = zip(*places, strict=True)
+        *columns, ids, runs = zip(*values, strict=True)
+        vectors = [
+            np.frombuffer(b"".join(column), "<f4").reshape(len(ids), -1)
+            for column in columns
+        ]
+        errors = self._find_not_finite(vectors)
+        labels, lengths = self._decode_labels(runs, errors)
         if errors:
-            kept = [row for row in range(len(rows)) if row not in errors]
-            videos = np.repeat(np.arange(len(rows)), decoded[1])
-            good = np.isin(videos, kept)
-            decoded = decoded[0][good], decoded[1][kept]
-            vectors = vectors[kept]
-        return DecodedVectors(
-            [
-                values[count]
-                for row, (*_, values) in enumerate(rows)
-                if row not in errors
-            ],
-            vectors,
-            *decoded,
-            [place[:2] for row, place in enumerate(rows) if row not in errors],
-            [(*rows[row][:2], error) for row, error in errors.items()],
-        )
+            good = np.array([row not in errors for row in range(len(ids))])
+            labels, lengths = labels[np.repeat(good, lengths)], lengths[good]
+            vectors = [part[good] for part in vectors]
+            ids, offsets = ([*compress(each, good)] for each in (ids, offsets))
+        wrong = [(*places[row], error) for row, error in sorted(errors.items())]
+        return DecodedVectors(ids, offsets, vectors, labels, lengths, wrong)
 
-    def _not_finite(self, vectors):
+    def _find_not_finite(self, vectors):
         """Row -> the error of each that has such a value."""
-        names, parts = self._config.feature_names, split_vector(vectors, self._config)
         errors = {}
-        for name, part in zip(names, parts, strict=True):
+        for name, part in zip(self._config.feature_names, vectors, strict=True):
+            if dtypes.all_finite(part):
+                continue
             for row in np.flatnonzero(~np.isfinite(part).all(axis=1)).tolist():
                 said = f"feature {name!r} holds values that are not finite"
                 errors.setdefault(row, RecordError(said))
         return errors
 
-    def _labels_of(self, run, row, errors):
-        """The classes of one record, which may be none."""
+    def _decode_labels(self, runs, errors):
+        """(classes [m], how many each record has [n]); adds errors of records."""
+        decoded = _decode_runs(runs, self._limit)
+        if decoded is not None:
+            return decoded
+        rows = [self._decode_run(run, row, errors) for row, run in enumerate(runs)]
+        flat = np.array([entry for row in rows for entry in row], np.int64)
+        return flat, np.array([*map(len, rows)])
+
+    def _decode_run(self, run, row, errors):
+        """The classes of one record; none if they are wrong."""
         try:
             ids = tfrecord.packed_integers(run)
             if wrong := [entry for entry in ids if not 0 <= entry < self._limit]:
@@ -132,8 +134,3 @@ def _decode_runs(runs, limit):
     videos = np.searchsorted(stops, ends, side="right")
     keys = np.unique(videos * limit + ids)
     return keys % limit, np.bincount(keys // limit, minlength=len(runs))
-
-
-def _flat(rows):
-    lengths = np.array([*map(len, rows)])
-    return np.array([entry for row in rows for entry in row], np.int64), lengths

@@ -36,6 +36,7 @@ from youtube8m.util.files import PACKED_START, find_files, packed_as, split_path
 
 HEADER, FOOTER = 12, 4  # bytes around the message
 _SEARCH_BLOCK = 4 << 20
+_MASK = 0xA282EAD8  # of TFRecord's checksums
 _OPEN_FILES = 32  # of one reader
 
 # A serialised message; results may be views of it.
@@ -302,7 +303,10 @@ def sound_length(header: bytes) -> int:
 
 def is_sound(message: np.ndarray, footer: bytes) -> bool:
     """Whether the four bytes behind a message, uint8 [n], are its checksum."""
-    return _masked_crc32c(message) == footer
+    crc = google_crc32c.value(message)
+    return (crc >> 15 | crc << 17) + _MASK & 0xFFFFFFFF == int.from_bytes(
+        footer, "little"
+    )
 
 
 def _next_header(file, position, size):
@@ -324,7 +328,7 @@ def _next_header(file, position, size):
 def _masked_crc32c(data) -> bytes:
     """TFRecord's checksum of `data`: the four bytes of the file."""
     crc = google_crc32c.value(data)
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+    return struct.pack("<I", (crc >> 15 | crc << 17) + _MASK & 0xFFFFFFFF)
 
 
 def split_sequence_example(buffer: Buffer) -> tuple[dict[str, Span], dict[str, Span]]:
