@@ -198,9 +198,31 @@ def _csv_lines(num_classes):
     return lambda: format_rows(ids, classes, scores, listed).count(b"\n")
 
 
+def inspection_benchmark(work: Workload) -> Report:
+    """Records/s of processor time of an inspection, against reading the files raw.
+
+    Each measurement is of all files, from their first byte to their last.
+    """
+    medians = work.alternate(
+        {
+            "raw": work.processor_rate(work.read_raw),
+            "inspection": work.processor_rate(work.inspect),
+        }
+    )
+    figure = Figure(
+        "inspection, of CPU time",
+        medians["inspection"],
+        "records/s",
+        medians["raw"],
+        "raw, 1 reader",
+    )
+    return Report([figure], {"record_bytes": work.shards.record_bytes})
+
+
 BENCHMARKS = {
     "input": input_benchmark,
     "train": train_benchmark,
     "evaluate": evaluate_benchmark,
     "inference": inference_benchmark,
+    "inspect": inspection_benchmark,
 }

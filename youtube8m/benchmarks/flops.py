@@ -15,8 +15,9 @@ from youtube8m import compat
 def count_flops(function: Callable[[], Any]) -> int:
     """Operations in the matrix products that `function` runs eagerly.
 
-    A product [m, k] [k, n] is 2 m k n operations. Counted as they are executed, so
-    that loops count as often as they turn. All else, convolutions too, is left out.
+    A product [m, k] [k, n] is 2 m k n operations, and a convolution is the product of
+    its windows and its kernel. Counted as they are executed, so that loops count as
+    often as they turn. All else is left out.
     """
     found = []
 
@@ -33,8 +34,8 @@ def count_flops(function: Callable[[], Any]) -> int:
 def operation_flops(kind: str, attributes: Mapping, inputs, outputs) -> int:
     """Operations of one TensorFlow operation, by the shapes of its tensors.
 
-    0 for all but matrix products and cuDNN's recurrent layers (whose parameters [P] are
-    used once for each video and frame of [T, B, D]).
+    0 for all but matrix products, convolutions and cuDNN's recurrent layers (whose
+    parameters [P] are used once for each video and frame of [T, B, D]).
     """
     if kind in ("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"):
         turned = attributes.get("transpose_a") or attributes.get("adj_x")
@@ -44,6 +45,8 @@ def operation_flops(kind: str, attributes: Mapping, inputs, outputs) -> int:
         if isinstance(equation, bytes):
             equation = equation.decode()
         return 2 * math.prod(outputs[0]) * _contracted(equation, inputs)
+    if kind == "Conv2D":  # of one dimension, too; kernel [height, width, in, out]
+        return 2 * math.prod(outputs[0]) * math.prod(inputs[1][:-1])
     passes = {"CudnnRNNV3": 1, "CudnnRNNBackpropV3": 2}.get(kind, 0)
     return passes and 2 * passes * math.prod(inputs[0][:2]) * inputs[3][0]
 

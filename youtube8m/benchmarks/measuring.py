@@ -45,21 +45,29 @@ class Report:
     facts: dict[str, Any]
 
 
-def rate(action: Callable[[], int], seconds: float) -> float:
+def rate(
+    action: Callable[[], int],
+    seconds: float,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
     """Units per second of `action`, which returns how many units it did.
 
     Repeated for `seconds` after a warm-up of half of it, at least once each.
     """
-    repeat(action, seconds / 2)
-    return repeat(action, seconds)
+    repeat(action, seconds / 2, clock)
+    return repeat(action, seconds, clock)
 
 
-def repeat(action: Callable[[], int], seconds: float = 0.0) -> float:
+def repeat(
+    action: Callable[[], int],
+    seconds: float = 0.0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
     """As `rate`, without a warm-up."""
-    start, done, elapsed = time.perf_counter(), 0, 0.0
+    start, done, elapsed = clock(), 0, 0.0
     while not done or elapsed < seconds:
         done += action()
-        elapsed = time.perf_counter() - start
+        elapsed = clock() - start
     return done / elapsed
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
@@ -13,6 +14,7 @@ from youtube8m.benchmarks import measuring
 from youtube8m.config import RunConfig
 from youtube8m.config.features import numpy_dtype
 from youtube8m.config.fields import Config, flag
+from youtube8m.data.inspection.inspector import inspect
 from youtube8m.data.reading import order
 from youtube8m.data.reading.pipeline import Shards
 from youtube8m.data.reading.tensorflow_pipeline import open_shards
@@ -172,6 +174,20 @@ class Workload:
         )
         batches = iter(dataset.repeat().batch(self.batch_size).prefetch(2))
         return self.rate(lambda: len(next(batches)))
+
+    def processor_rate(self, action: Callable[[], int]) -> Callable[[], float]:
+        """A measure: the rate of `action` by the processor time of all threads."""
+        return lambda: measuring.rate(action, self.config.seconds, time.process_time)
+
+    def read_raw(self) -> int:
+        """Reads all files once, as TFRecordDataset does; returns their records."""
+        dataset = tf.data.TFRecordDataset(self.shards.paths, buffer_size=_READ_BUFFER)
+        batches = dataset.batch(self.batch_size).prefetch(2)
+        return sum(len(batch) for batch in batches)
+
+    def inspect(self) -> int:
+        """Inspects all files once; returns their records."""
+        return inspect(self.pattern, "--data_pattern").records
 
     def ordered_batches(self) -> Iterator[dict]:
         """Batches in the order of the files, without end."""

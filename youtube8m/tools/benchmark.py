@@ -1,10 +1,11 @@
-"""Measures the speed of input, training, evaluation, inference or extraction.
+"""Measures the speed of input, training, evaluation, inference and other work.
 
     python -m youtube8m.tools.benchmark input
     python -m youtube8m.tools.benchmark train --frame_features --model=LstmModel \\
         --batch_size=64 --lstm_cells=256 --output_file=/tmp/train.json
     python -m youtube8m.tools.benchmark evaluate --data_pattern='validate*.tfrecord'
     python -m youtube8m.tools.benchmark inference
+    python -m youtube8m.tools.benchmark inspect
     python -m youtube8m.tools.benchmark extract --image_model=EfficientNetV2B0
     python -m youtube8m.tools.benchmark suite --output_file=after.json
     python -m youtube8m.tools.benchmark compare benchmarks/baseline.json after.json
@@ -70,8 +71,8 @@ def _measure(command):
     """Reads the flags, measures `command`, prints and writes the figures."""
     _set_defaults(command)
     config = flags.read(BenchmarkConfig)
-    any_level = command in ("input", "evaluate")  # they need no model
-    data_flags.set_from_records(config.data_pattern, "--data_pattern", any_level)
+    without_model = command in ("input", "evaluate", "inspect")
+    data_flags.set_from_records(config.data_pattern, "--data_pattern", without_model)
     run = flags.make_run()
     settings = {**dataclasses.asdict(config), **json.loads(run.to_json())}
 
@@ -141,7 +142,7 @@ def _compare(command, *paths):
 
 def _set_defaults(command):
     """The features of YouTube-8M, and frames where only the input is measured."""
-    if command == "input":
+    if command in ("input", "inspect"):
         FLAGS.set_default("frame_features", True)
     if not FLAGS["feature_names"].present and not FLAGS["feature_sizes"].present:
         names = "rgb,audio" if FLAGS.frame_features else "mean_rgb,mean_audio"

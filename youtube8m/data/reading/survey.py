@@ -6,9 +6,11 @@ found.frame_features["rgb"].stored          # uint8, or another of schema.STORED
 found.video_features                        # {} where records hold frames alone
 """
 
+import contextlib
 import dataclasses
 import functools
 import itertools
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -191,15 +193,22 @@ def survey(
     Raises:
       UserError: a glob matches no file.
     """
-    found = Survey(config=config or DataConfig())
+    records = []
     for shards in shard_files.find_by_glob(pattern, flag):
-        read = functools.partial(_records_in, count=first)
-        records = itertools.chain.from_iterable(map(read, shards))
-        for record in itertools.islice(records, first):
-            try:
-                found.add(record)
-            except RecordError:
-                continue
+        read = functools.partial(first_records, count=first)
+        found = itertools.chain.from_iterable(map(read, shards))
+        records += itertools.islice(found, first)
+    return survey_records(records, config)
+
+
+def survey_records(
+    records: Iterable[bytes], config: DataConfig | None = None
+) -> Survey:
+    """What some records hold; those that are no Examples are passed over."""
+    found = Survey(config=config or DataConfig())
+    for record in records:
+        with contextlib.suppress(RecordError):
+            found.add(record)
     for features in (found.frame_features, found.video_features):
         for feature in features.values():
             feature.finish()
@@ -208,8 +217,11 @@ def survey(
     return found
 
 
-def _records_in(path, count):
-    """The first sound records of a file, which may be compressed."""
+def first_records(path: str, count: int) -> list[bytes]:
+    """The first sound records of a file, which may be compressed by gzip or zlib.
+
+    Raises UserError if it is packed in another way.
+    """
     damage = Damage(strict=True)
     if compression_of(path):
         return TensorFlowShards.first_records(path, damage, count)

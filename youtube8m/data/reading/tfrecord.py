@@ -28,6 +28,7 @@ from youtube8m.util.files import PACKED_START, packed_as
 
 HEADER, FOOTER = 12, 4  # bytes around the message
 _SEARCH_BLOCK = 4 << 20
+_MASK = 0xA282EAD8  # of TFRecord's checksums
 _OPEN_FILES = 32  # of one reader
 
 
@@ -220,6 +221,14 @@ def sound_length(header: bytes) -> int:
     return int.from_bytes(header[:8], "little")
 
 
+def is_sound(message: np.ndarray, footer: bytes) -> bool:
+    """Whether the four bytes behind a message, uint8 [n], are its checksum."""
+    crc = google_crc32c.value(message)
+    return (crc >> 15 | crc << 17) + _MASK & 0xFFFFFFFF == int.from_bytes(
+        footer, "little"
+    )
+
+
 def _next_header(file, position, size):
     """Where the next record starts after the damaged one at `position`, or `size`."""
     for block in range(position, size, _SEARCH_BLOCK):
@@ -239,4 +248,4 @@ def _next_header(file, position, size):
 def _masked_crc32c(data) -> bytes:
     """TFRecord's checksum of `data`: the four bytes of the file."""
     crc = google_crc32c.value(data)
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+    return struct.pack("<I", (crc >> 15 | crc << 17) + _MASK & 0xFFFFFFFF)
