@@ -19,7 +19,7 @@ from youtube8m.config import DataConfig
 from youtube8m.config.data import KeysConfig
 from youtube8m.data.reading import layouts, messages
 from youtube8m.data.reading.messages import RecordError
-from youtube8m.data.reading.survey import Feature, first_records, survey_records
+from youtube8m.data.reading.survey import SurveyedFeature, first_records, survey_records
 from youtube8m.errors import UserError
 from youtube8m.schema import BYTES, FLOAT_LIST
 
@@ -72,7 +72,7 @@ class FirstLook:
 
     config: DataConfig | None = None
     kind: Kind | None = None
-    features: dict[str, Feature] = dataclasses.field(default_factory=dict)
+    features: dict[str, SurveyedFeature] = dataclasses.field(default_factory=dict)
     found_id: str = ""
     found_labels: str = ""
     other_keys: tuple[OtherKey, ...] = ()
