@@ -1,0 +1,232 @@
+"""The report of one video: its labels over time, and what they rest on.
+
+    print(text(explanation, vocabulary))
+    page(explanation, vocabulary, facts, thumbnails).write(path, "--report_dir")
+
+Shapes: N segments, k classes, Q queries of the attention.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from youtube8m.reports.charts import Axis
+from youtube8m.reports.pages import Page, Table
+
+from youtube8m.data.labels.vocabulary import Vocabulary
+from youtube8m.prediction.names import class_name
+from youtube8m.prediction.occlusion import Explanation
+from youtube8m.reports import charts
+from youtube8m.reports.timelines import time_map
+from youtube8m.util.text import aligned, decode_id, shortened
+
+NO_FRAMES = (
+    "the run takes video-level features, so nothing can be said of parts of the video: "
+    "its labels alone are shown; a frame-level run shows them over time"
+)
+ONE_SEGMENT = (
+    "the video has only one segment of five seconds, so none can be left out: there is "
+    "no occlusion"
+)
+_WIDTH = 32  # of a name
+_QUERIES = 40  # rows of a chart
+
+_ABOUT_OCCLUSION = (
+    "The change of a label's confidence when five seconds are cut out of the video and "
+    "the rest moves together. A negative change (orange): the label rests on these "
+    "seconds. A positive one (blue): they speak against it."
+)
+_ABOUT_ATTENTION = (
+    "The share of the attention's weight on each five seconds; all shares sum to 1. "
+    "It says what the model reads, not what for."
+)
+
+
+def names_of(explanation: Explanation, vocabulary: Vocabulary) -> list[str]:
+    """The names [k] of the classes, different for each."""
+    names = [shortened(class_name(vocabulary, c), _WIDTH) for c in explanation.classes]
+    return [
+        f"{name} ({class_id})" if names.count(name) > 1 else name
+        for name, class_id in zip(names, explanation.classes, strict=True)
+    ]
+
+
+def labels_frame(explanation: Explanation, vocabulary: Vocabulary) -> pd.DataFrame:
+    """A row for each of the k classes."""
+    columns = {
+        "class": explanation.classes,
+        "name": names_of(explanation, vocabulary),
+        "confidence": explanation.confidences,
+    }
+    if explanation.labels is not None:
+        known = np.isin(explanation.classes, explanation.labels)
+        columns["in the record"] = np.where(known, "yes", "")
+    return pd.DataFrame(columns)
+
+
+def segments_frame(explanation: Explanation, vocabulary: Vocabulary) -> pd.DataFrame:
+    """A row for each of N segments and k classes, segment by segment."""
+    count, k = explanation.timeline.shape
+    starts, ends = explanation.starts, _ends(explanation)
+    return pd.DataFrame(
+        {
+            "from": np.repeat(starts, k),
+            "to": np.repeat(ends, k),
+            "class": np.tile(explanation.classes, count),
+            "label": np.tile(names_of(explanation, vocabulary), count),
+            "confidence alone": explanation.timeline.ravel(),
+            "change without": explanation.occlusion.ravel(),
+        }
+    )
+
+
+def _ends(explanation):
+    return np.append(explanation.starts[1:], explanation.seconds)
+
+
+def text(explanation: Explanation, vocabulary: Vocabulary) -> str:
+    """The tables as a terminal shows them."""
+    labels = labels_frame(explanation, vocabulary)
+    head = ("confidence", "class", "name", *labels.columns[3:])
+    rows = [
+        (f"{row.confidence:.3f}", str(row[1]), row.name_, *row[4:])
+        for row in labels.rename(columns={"name": "name_"}).itertuples()
+    ]
+    lines = [f"video {_title(explanation)}", *aligned([head, *rows], numbers=(0, 1))]
+    if explanation.has_frames:
+        lines += ["", *_segment_lines(explanation, vocabulary)]
+    return "\n".join(lines)
+
+
+def _segment_lines(explanation, vocabulary):
+    """Of each segment the best label alone, and the one that rests on it most."""
+    names = names_of(explanation, vocabulary)
+    head = ["second", "alone", "best label alone", "change", "rests on it most"]
+    rows, numbers = [], [0, 1, 3]
+    if explanation.attention is not None:
+        head.append("attention")
+        numbers.append(5)
+    for n, start in enumerate(explanation.starts):
+        best = int(explanation.timeline[n].argmax())
+        row = [f"{start:g}", f"{explanation.timeline[n, best]:.3f}", names[best]]
+        changes = explanation.occlusion[n]
+        if np.isfinite(changes).all():
+            least = int(changes.argmin())
+            name = names[least] if changes[least] < 0 else ""
+            row += [f"{changes[least]:+.3f}", name]
+        else:
+            row += ["", ""]
+        if explanation.attention is not None:
+            row.append(f"{explanation.attention[n].mean():.3f}")
+        rows.append(row)
+    return aligned([head, *rows], numbers=numbers)
+
+
+def _title(explanation):
+    return decode_id(explanation.video_id)
+
+
+def page(
+    explanation: Explanation,
+    vocabulary: Vocabulary,
+    facts: Mapping[str, object],
+    thumbnails: Sequence[bytes] = (),
+) -> Page:
+    """The page of a video.
+
+    Args:
+      facts: what was explained: the run, its checkpoint, the file.
+      thumbnails: JPEG of each segment, N of them or none.
+    """
+    made = Page(f"Why {_title(explanation)} has its labels", "One video, explained")
+    made.facts(facts)
+    made.section("Labels of the whole video")
+    labels = Table(labels_frame(explanation, vocabulary), "labels", "Highest labels")
+    made.table(labels, "Confidences of the whole video, the highest first.")
+    if not explanation.has_frames:
+        made.paragraph(NO_FRAMES[0].upper() + NO_FRAMES[1:] + ".")
+        return made
+    frame = segments_frame(explanation, vocabulary)
+    made.section("Labels over time")
+    if len(thumbnails):
+        made.gallery(thumbnails, _captions(explanation, vocabulary))
+    made.chart(
+        time_map(
+            frame,
+            "label",
+            Axis("confidence alone", "confidence"),
+            title="What the run says of each five seconds alone",
+            description="Confidence of each label, if the segment were the video.",
+        ),
+        Table(frame, "segments", decimals={"from": 0, "to": 0}),
+    )
+    _add_occlusion(made, explanation, frame)
+    if explanation.attention is not None:
+        _add_attention(made, explanation)
+    return made
+
+
+def _captions(explanation, vocabulary):
+    names, captions = names_of(explanation, vocabulary), []
+    for start, scores in zip(explanation.starts, explanation.timeline, strict=True):
+        best = int(scores.argmax())
+        minutes, seconds = divmod(round(start), 60)
+        captions.append(f"{minutes}:{seconds:02d} {names[best]} {scores[best]:.2f}")
+    return captions
+
+
+def _add_occlusion(made, explanation, frame):
+    made.section("What the labels rest on")
+    if len(explanation.starts) == 1:
+        made.paragraph(ONE_SEGMENT[0].upper() + ONE_SEGMENT[1:] + ".")
+        return
+    made.chart(
+        time_map(
+            frame,
+            "label",
+            Axis("change without", "change", format="+.2~f"),
+            title="What is lost without each five seconds",
+            description=_ABOUT_OCCLUSION,
+            signed=True,
+        ),
+        "segments",
+    )
+
+
+def _add_attention(made, explanation):
+    shares, queries = explanation.attention, explanation.attention.shape[1]
+    ends = _ends(explanation)
+    made.section("Attention")
+    mean = pd.DataFrame(
+        {"from": explanation.starts, "to": ends, "share": shares.mean(axis=1)}
+    )
+    made.chart(
+        charts.line(
+            mean,
+            Axis("from", "seconds"),
+            Axis("share", "share of the attention", zero=True),
+            title="Which five seconds the model attends to",
+            description=_ABOUT_ATTENTION,
+        ),
+        "attention",
+    )
+    if 1 < queries <= _QUERIES:
+        names = [f"query {number}" for number in range(1, queries + 1)]
+        each = pd.DataFrame(
+            {
+                "from": np.repeat(explanation.starts, queries),
+                "to": np.repeat(ends, queries),
+                "query": np.tile(names, len(ends)),
+                "share": shares.ravel(),
+            }
+        )
+        made.chart(
+            time_map(
+                each,
+                "query",
+                Axis("share", "share of the attention"),
+                title="What each query of the attention looks at",
+                description="The shares of each query sum to 1 over the video.",
+            ),
+            "attention_of_queries",
+        )
