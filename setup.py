@@ -7,6 +7,8 @@ from setuptools import find_packages, setup
 _TOOLS = [path.stem for path in Path("youtube8m/tools").glob("[a-z]*.py")]
 _COMMANDS = sorted({*_TOOLS, *(name.replace("_", "-") for name in _TOOLS)})
 _MAIN = "youtube8m.cli.startup:main"
+# Charts, and the JavaScript that draws them.
+_REPORT = ["altair>=5.5", "vl-convert-python>=1.7"]
 
 setup(
     name="youtube8m",
@@ -18,6 +20,7 @@ setup(
         "youtube8m.cli": ["help_texts/*.txt"],
         "youtube8m.data.labels": ["*.csv"],
         "youtube8m.layers": ["*.txt"],
+        "youtube8m.reports": ["*.css", "*.js"],
     },
     entry_points={
         "console_scripts": [
@@ -38,7 +41,11 @@ setup(
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "parquet": ["pyarrow"],  # of inference.py --output_format=parquet
-        "test": ["pytest", "pytest-xdist", "ruff", "hypothesis", "pyarrow", "av"],
+        "report": _REPORT,
+        "test": [
+            *("pytest", "pytest-xdist", "ruff", "hypothesis", "pyarrow", "av"),
+            *(*_REPORT, "selenium"),  # drives a browser over reports
+        ],
         "video": ["av"],  # decodes videos, for tools.extract_features
     },
 )

@@ -21,6 +21,7 @@ ROOMS = [
     {"training", "prediction"},
     {"evaluation"},
     {"extraction"},
+    {"reports"},
     {"export"},
     {"benchmarks"},
     {"cli"},
