@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from youtube8m.reports.charts import Axis
-from youtube8m.reports.pages import Page, Table
 
 from youtube8m.data.labels.vocabulary import Vocabulary
 from youtube8m.prediction.names import class_name
 from youtube8m.prediction.occlusion import Explanation
 from youtube8m.reports import charts
+from youtube8m.reports.charts import Axis
+from youtube8m.reports.pages import Page, Table
 from youtube8m.reports.timelines import time_map
 from youtube8m.util.text import aligned, decode_id, shortened
 

@@ -5,6 +5,7 @@ chart = time_map(frame, "label", Axis("confidence", "confidence"), title=..., ..
 
 import numpy as np
 import pandas as pd
+
 from youtube8m.reports.charts import COLORS, Axis, Chart, import_altair
 
 _ROW = 24  # pixels
