@@ -13,6 +13,7 @@ the run was trained on (pip install 'youtube8m[video]').
 import dataclasses
 import os
 import tempfile
+from collections.abc import Sequence
 
 from absl import logging
 
@@ -54,47 +55,40 @@ flags.define_run_flags(DataConfig)
 
 def main(*videos: str) -> None:
     """Explains the record that the flags name, or the video."""
-    config = flags.read(ExplainConfig)
+    print(explain(flags.read(ExplainConfig), videos))
+
+
+def explain(config: ExplainConfig, videos: Sequence[str] = ()) -> str:
+    """What is printed of a record, or of a video; writes --report_dir if it is given.
+
+    Raises UserError if the run, the record or the video cannot be used.
+    """
     _check_arguments(config, videos)
     trained = TrainedRun(config.train_dir, config.hyperparameters)
     flags.warn_differing(trained.run)
     vocabulary = read_names(config.vocabulary_file, trained.run.data.num_classes)
     prefix = trained.load_checkpoint(config.checkpoint)
-    thumbnails = []
-    with tempfile.TemporaryDirectory() as directory:
-        if videos:
-            pattern = os.path.join(directory, "video.tfrecord")
-            own = OwnVideos(trained, config)
-            made, done = own.extract(videos, pattern)
-            if not done:
-                raise UserError(f"{videos[0]}: cannot be used, for the reason above")
-            rate = made.get("frames_per_second", 1)
-            _, record = next(read_records(pattern, Damage(strict=True)))
-            where = videos[0]
-        else:
-            rate = trained.run.features.get("frames_per_second", 1)
-            found = _find_record(trained, config)
-            record, where = found.record, f"{found.path}, record {found.index}"
+    read = _of_video if videos else _of_record
+    where, record, rate = read(trained, config, *videos)
     explained = explain_record(trained, record, config.top_k, rate)
     if not explained.has_frames:
         logging.warning("%s", explanation.NO_FRAMES)
     elif len(explained.starts) == 1:
         logging.warning("%s", explanation.ONE_SEGMENT)
-    print(explanation.text(explained, vocabulary))
     if config.report_dir:
+        pictures = []
         if videos:
-            thumbnails = read_thumbnails(videos[0], explained.starts, SECONDS)
+            pictures = read_thumbnails(videos[0], explained.starts, SECONDS)
         facts = {
             "run": trained.directory.path,
             "model": trained.run.model.model,
             "checkpoint": f"step {step_of(prefix):,}",
             "video": where,
         }
-        page = explanation.page(explained, vocabulary, facts, thumbnails)
-        path, *_ = page.write(
-            os.path.join(config.report_dir, "report.html"), "--report_dir"
-        )
-        logging.info("wrote %s", path)
+        page = explanation.page(explained, vocabulary, facts, pictures)
+        path = os.path.join(config.report_dir, "report.html")
+        logging.info("wrote %s", page.write(path, "--report_dir")[0])
+    return explanation.text(explained, vocabulary)
 
 
 def _check_arguments(config, videos):
@@ -112,24 +106,34 @@ def _check_arguments(config, videos):
     )
 
 
-def _find_record(trained, config):
-    flag_name = "--input_data_pattern"
-    shards = trained.open_shards(config.input_data_pattern, flag_name, labels=False)
-    found = find_records(shards, encode_id(config.video_id))
+def _of_record(trained, config):
+    """Where a record is, its data, and its frames in a second."""
+    name, shown = "--input_data_pattern", config.video_id
+    shards = trained.open_shards(config.input_data_pattern, name, labels=False)
+    found = find_records(shards, encode_id(shown))
     if not found:
         raise UserError(
-            f"--video_id={config.video_id}: no record of the {len(shards.paths)} files "
-            f"of {flag_name}={config.input_data_pattern} has this id; inference.py "
-            "writes the ids of all records"
+            f"--video_id={shown}: no record of the {len(shards.paths)} files of "
+            f"{name}={config.input_data_pattern} has this id; inference.py writes the "
+            "ids of all records"
         )
-    first = found[0]
+    path, index, record = found[0]
+    where = f"{path}, record {index}"
     if len(found) > 1:
-        logging.warning(
-            "--video_id=%s: %d records have this id; the first is explained (%s, "
-            "record %d)",
-            *(config.video_id, len(found), first.path, first.index),
-        )
-    return first
+        message = "--video_id=%s: %d records have this id; the first is explained (%s)"
+        logging.warning(message, shown, len(found), where)
+    return where, record, trained.run.features.get("frames_per_second", 1)
+
+
+def _of_video(trained, config, video):
+    """As `_of_record`, of the record that is made of a video."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "video.tfrecord")
+        made, done = OwnVideos(trained, config).extract([video], path)
+        if not done:
+            raise UserError(f"{video}: cannot be used, for the reason above")
+        _, record = next(read_records(path, Damage(strict=True)))
+    return video, record, made.get("frames_per_second", 1)
 
 
 if __name__ == "__main__":
