@@ -98,7 +98,7 @@ class Metrics:
                 raise ValueError(f"{name} must be at least 1, not {value}")
         self.num_classes = num_classes
         self.top_k = top_k
-        self._pairs: list[np.ndarray] = []  # see _pack
+        self._pairs: list[np.ndarray] = []  # see pack_pairs
         self._positives = np.zeros(num_classes, np.int64)  # videos of each class
         self._sums = dict.fromkeys(_SUMS, 0)
 
@@ -117,14 +117,14 @@ class Metrics:
         scores, classes, hits = (
             np.asarray(top[name]) for name in ("scores", "classes", "hits")
         )
-        labels = _drop_repeats(np.asarray(labels))
+        labels = drop_repeats(np.asarray(labels))
         self._check(scores, classes, hits, labels)
         top = np.s_[:, : self.top_k]
-        self._pairs.append(_pack(scores[top], classes[top], hits[top]).ravel())
+        self._pairs.append(pack_pairs(scores[top], classes[top], hits[top]).ravel())
         self._positives += np.bincount(labels[labels >= 0], minlength=self.num_classes)
         self._sums["examples"] += len(scores)
         self._sums["hits"] += np.count_nonzero(hits[:, 0])
-        self._sums["precision"] += _compute_precisions(scores, hits, labels).sum()
+        self._sums["precision"] += compute_precisions(scores, hits, labels).sum()
         for name, values in (("loss", loss), ("rated_loss", rated_loss)):
             if values is None:
                 continue
@@ -238,7 +238,7 @@ class Metrics:
         return pairs
 
 
-def _pack(scores: np.ndarray, classes: np.ndarray, hits: np.ndarray) -> np.ndarray:
+def pack_pairs(scores: np.ndarray, classes: np.ndarray, hits: np.ndarray) -> np.ndarray:
     """Packs pairs into uint64, so that sorting the numbers ranks the pairs.
 
     From the highest bit: class (31 bits), score (32 bits, falling), hit (1 bit). So
@@ -309,7 +309,7 @@ def _single_average_precision(pairs, num_positives, top_n) -> float:
     return float(ranked_average_precisions(pairs, starts, num_positives, top_n)[0])
 
 
-def _compute_precisions(scores, hits, labels) -> np.ndarray:
+def compute_precisions(scores, hits, labels) -> np.ndarray:
     """Precision of each video's top n, where n is its number of labels; 0 if n is 0.
 
     As in the starter code, a score of 0 is no prediction, so it is never a hit.
@@ -320,7 +320,7 @@ def _compute_precisions(scores, hits, labels) -> np.ndarray:
     return found / np.maximum(num_labels, 1)
 
 
-def _drop_repeats(labels: np.ndarray) -> np.ndarray:
+def drop_repeats(labels: np.ndarray) -> np.ndarray:
     """Labels [B, L] sorted in each row, with padding instead of repeated ids."""
     labels = np.sort(labels, axis=1)
     repeats = labels[:, 1:] == labels[:, :-1]

@@ -81,7 +81,6 @@ def test_a_name_of_a_table_is_used_once(quick):
     page.table(Table(CURVE, "curve", "Curve"))
     with pytest.raises(ValueError, match="twice"):
         page.table(Table(CURVE, "curve", "Curve"))
-    page.chart(line(), "curve")  # refers to the table
 
 
 def test_a_missing_extra_is_one_line(monkeypatch):
@@ -134,10 +133,11 @@ def full_page(tmp_path_factory):
             "AP": rng.random(300),
         }
     )
-    page.table(Table(classes, "classes", "All classes", notes={"AP": "precision"}))
+    table = Table(classes, "classes", "All classes", notes={"AP": "precision"})
+    page.table(table)
     axes = Axis("videos", "training videos", log=True), Axis("AP", "AP")
     says = {"title": "Points", "description": "A cloud."}
-    page.chart(charts.points(classes, *axes, names=["name"], **says), "classes")
+    page.chart(charts.points(classes, *axes, names=["name"], **says), table, False)
     chart = charts.bars(
         classes[:25].assign(low=0.1, high=0.4),
         "name",

@@ -33,6 +33,12 @@ class EvaluationConfig(TrainedRunConfig, PartConfig):
     class_metrics_file: str = flag(
         "", "CSV to write: the videos and the average precision of each class."
     )
+    report_dir: str = flag(
+        "",
+        "Directory to write report.html into, with charts and the tables behind them "
+        "as CSV files; --vocabulary_file names the classes.",
+    )
+    vocabulary_file: str = ""
     metrics_file: str = flag(
         "", "File to write for tools.merge_shards: the metrics of a part of the data."
     )
@@ -45,8 +51,9 @@ class EvaluationConfig(TrainedRunConfig, PartConfig):
             f"--num_shards={self.num_shards}: give --metrics_file, to be merged by "
             "tools.merge_shards, and --run_once or --checkpoint",
         )
-        require(
-            self.num_shards == 1 or not self.class_metrics_file,
-            f"--class_metrics_file={self.class_metrics_file}: needs all data; "
-            f"evaluate without --num_shards={self.num_shards}",
-        )
+        for name in ("class_metrics_file", "report_dir"):
+            require(
+                self.num_shards == 1 or not getattr(self, name),
+                f"--{name}={getattr(self, name)}: needs all data; evaluate without "
+                f"--num_shards={self.num_shards}",
+            )

@@ -7,6 +7,7 @@ import contextlib
 import os
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -53,6 +54,8 @@ _EPOCH_TAGS = {
     "MAP": "map",
     "GAP": "gap",
 }
+# What a report gets of a batch.
+_KEPT = ("id", "labels", "rated", "segment_start")
 
 
 def _batch_figures(metrics, seconds):
@@ -100,14 +103,31 @@ def merged_parts(paths: Sequence[str], flag: str) -> tuple[Metrics, int]:
     return total, step
 
 
+class Report(Protocol):
+    """What is told of an evaluation while it runs, such as reports.EvaluationReport."""
+
+    def begin(self, prefix: str) -> None:
+        """A checkpoint is evaluated next."""
+
+    def add(self, batch: dict, top: dict, loss) -> None:
+        """A batch without its features, its `top_predictions` and its loss [B]."""
+
+    def end(self, result: dict) -> None:
+        """All examples are evaluated; `result` are their metrics."""
+
+
 class Evaluator:
     """Evaluates the checkpoints of one run directory.
+
+    Attributes:
+      report: is told of all that is evaluated, if it is set.
 
     Raises UserError if a flag or the data is wrong.
     """
 
     def __init__(self, config: EvaluationConfig):
         self.config = config
+        self.report: Report | None = None
         for name in ("class_metrics_file", "metrics_file"):
             if path := getattr(config, name):  # an error now, not an hour later
                 require_writable(path, f"--{name}")
@@ -151,6 +171,8 @@ class Evaluator:
     def _measure(self, prefix):
         """Evaluates the loaded weights, those of `prefix`."""
         step, best = step_of(prefix), self._copy_to_best(prefix)
+        if self.report:
+            self.report.begin(prefix)
         try:
             metrics, of_batches, seconds = self._measure_records(step)
             result = metrics.result()
@@ -166,6 +188,8 @@ class Evaluator:
                 best.remove_others()
         # Last, so that an error here costs nothing else.
         self._write_files(metrics, result, step)
+        if self.report:
+            self.report.end(result)
         return result
 
     def _measure_records(self, step):
@@ -180,9 +204,12 @@ class Evaluator:
         total = self.shards.estimated_examples // self.config.num_shards
         with Progress("evaluating", total) as progress:
             batches = self.shards.iterate(dataset)
-            for found in computed_ahead(self._predict, batches):
+            for batch, found in computed_ahead(self._predict, batches):
                 one = Metrics(self.num_classes, self.config.top_k)
                 one.update(*found)
+                if self.report:
+                    top, _, loss, *_ = found
+                    self.report.add(batch, top, loss)
                 metrics.merge(one)
                 of_batches.append(_batch_figures(one, time.monotonic() - began))
                 if not progress.visible:
@@ -221,9 +248,10 @@ class Evaluator:
         return True
 
     def _predict(self, batch):
-        """What `Metrics.update` takes of a batch."""
+        """A batch without its features, and what `Metrics.update` takes of it."""
         top, *of_examples = self._compiled(device_inputs(batch))
-        return top, batch["labels"], *of_examples
+        kept = {name: batch[name] for name in _KEPT if name in batch}
+        return kept, (top, batch["labels"], *of_examples)
 
     def _top_and_losses(self, batch):
         """Ranks, and losses [B]: of all classes, and of segments' rated classes.

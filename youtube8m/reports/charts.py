@@ -107,6 +107,7 @@ def line(
     series: str | None = None,
     band: tuple[str, str] | None = None,
     marked: Sequence[tuple[float, float, str]] = (),
+    level: tuple[float, str] | None = None,
     diagonal: bool = False,
     height: int = _HEIGHT,
 ) -> Chart:
@@ -115,6 +116,7 @@ def line(
     Args:
       band: columns of the lower and upper end of an interval around the line.
       marked: points (x, y, text) that are pointed out.
+      level: a height and its text: a dashed line across.
       diagonal: whether y = x is drawn too, from 0 to 1.
     """
     alt = import_altair()
@@ -134,7 +136,7 @@ def line(
         few = data.rows_per(series) <= 40
         dots = base.mark_point(filled=True, size=36 if few else 120)
         layers.append(dots.encode(**places, opacity=alt.value(float(few)), **hover))
-    layers += _marked(alt, marked, x, y)
+    layers += _marked(alt, marked, x, y) + _level(alt, level)
     return data.chart(alt.layer(*layers), title, description, height)
 
 
@@ -397,6 +399,17 @@ def _diagonal(alt):
     ends = alt.InlineData(values=[{"at": 0.0}, {"at": 1.0}])
     line = alt.Chart(ends).mark_line(color="#8a9099", strokeDash=[5, 4])
     return line.encode(x="at:Q", y="at:Q")
+
+
+def _level(alt, level):
+    """Layers of a dashed line across, and its text."""
+    if not level:
+        return []
+    values = alt.InlineData(values=[{"y": float(level[0]), "text": level[1]}])
+    base = alt.Chart(values).encode(y=alt.Y("y:Q"))
+    rule = base.mark_rule(color=COLORS[1], strokeDash=[6, 4], strokeWidth=2)
+    words = base.mark_text(align="left", dx=6, dy=-8, fontWeight="bold", x=0)
+    return [rule, words.encode(text="text:N")]
 
 
 def _marked(alt, marked, x, y):

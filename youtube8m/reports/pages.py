@@ -16,6 +16,7 @@ import base64
 import dataclasses
 import functools
 import html
+import importlib.util
 import json
 import os
 import pathlib
@@ -27,7 +28,7 @@ import pandas as pd
 
 from youtube8m.errors import UserError
 from youtube8m.reports.charts import CONFIG, Chart, import_altair, missing_extra
-from youtube8m.util.files import local_path, replacing
+from youtube8m.util.files import local_path, replacing, require_writable
 
 _FOLDER = pathlib.Path(__file__).parent
 _DIGITS = 6  # significant ones of a table's numbers; CSV files have all
@@ -116,12 +117,14 @@ class Page:
         """Adds a chart with its title, its description and the table behind it.
 
         Args:
-          table: the values behind the chart; a name: those of the frame it draws, or
-            a table of the page that has the name.
-          shown: whether a new table stands below the chart, folded; else only its CSV
-            is written.
+          table: the values behind the chart; a name: those of the frame it draws.
+          shown: whether the table is folded below the chart; else it stands elsewhere
+            on the page, by `table`.
         """
-        name = table if isinstance(table, str) else table.name
+        if isinstance(table, str):
+            table = Table(chart.frame, table)
+        table = dataclasses.replace(table, title=table.title or chart.title)
+        name = table.name
         number = sum(part.startswith("<figure") for part in self._parts)
         identity = f"{name}-chart{number}"
         self._has_charts = True
@@ -129,17 +132,12 @@ class Page:
         head = f"<h3>{_escape(chart.title)}</h3>"
         caption = f"<figcaption>{_escape(chart.description)}</figcaption>"
         plot = f'<div class="plot" data-chart="{identity}"></div>'
-        if isinstance(table, str) and table not in self.tables:
-            table = Table(chart.frame, table)
-        if isinstance(table, str):
-            link = f'<a href="#table-{name}">{_escape(self.tables[name].title)}</a>'
-            below = f'<p class="note">Its values: {link}</p>'
-        elif shown:
-            place = self._place(dataclasses.replace(table, title=chart.title))
+        if shown:
+            place = self._place(table)
             below = f'<details class="behind"><summary>Table</summary>{place}</details>'
         else:
-            self._keep(table)
-            below = f'<p class="note">Its values: {name}.csv</p>'
+            link = f'<a href="#table-{name}">{_escape(table.title)}</a>'
+            below = f'<p class="note">Table: {link}</p>'
         self._parts.append(f"<figure>{head}{caption}{plot}{below}</figure>")
 
     def table(self, table: Table, text: str = "") -> None:
@@ -165,12 +163,7 @@ class Page:
         path = local_path(path, flag)
         text = self.html(flag)
         folder = os.path.dirname(path)
-        try:
-            os.makedirs(folder, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"{flag}={folder}: cannot be made ({error.strerror})"
-            ) from None
+        _make_directory(folder, flag)
         written = []
         for table in self.tables.values():
             written.append(os.path.join(folder, f"{table.name}.csv"))
@@ -251,6 +244,28 @@ def _data(identity, value):
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     text = text.replace("<", r"\u003c")
     return [f'<script type="application/json" id="{identity}">{text}', "</script>"]
+
+
+def require_report(directory: str, name: str, flag: str) -> str:
+    """The path of the page `name` in a directory, which is made.
+
+    Raises UserError, which names `flag`, if it cannot be written or the extra `report`
+    is not installed. Called before long work.
+    """
+    import_altair(flag)
+    if importlib.util.find_spec("vl_convert") is None:
+        raise missing_extra(flag, "vl-convert-python")
+    path = os.path.join(local_path(directory, flag), name)
+    _make_directory(os.path.dirname(path), flag)
+    require_writable(path, flag)
+    return path
+
+
+def _make_directory(path, flag):
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{flag}={path}: cannot be made ({error.strerror})") from None
 
 
 def _column(table, name):

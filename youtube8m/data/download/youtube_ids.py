@@ -24,10 +24,12 @@ from youtube8m.util.files import local_path
 from youtube8m.util.progress import Progress
 from youtube8m.util.text import decode_id, encode_id
 
-_ID = re.compile("[0-9A-Za-z]{4}")
-_YOUTUBE_ID = re.compile("[0-9A-Za-z_-]{11}")
-_LINE = re.compile(rf"({_ID.pattern}),((?:{_YOUTUBE_ID.pattern})?)\n")
-_ANSWER = re.compile(rf'\s*i\("({_ID.pattern})",\s*"({_YOUTUBE_ID.pattern})"\);?\s*')
+RECORD_ID = re.compile("[0-9A-Za-z]{4}")
+YOUTUBE_ID = re.compile("[0-9A-Za-z_-]{11}")
+_LINE = re.compile(rf"({RECORD_ID.pattern}),((?:{YOUTUBE_ID.pattern})?)\n")
+_ANSWER = re.compile(
+    rf'\s*i\("({RECORD_ID.pattern})",\s*"({YOUTUBE_ID.pattern})"\);?\s*'
+)
 # The server's answers for a video that is not on YouTube.
 _GONE = (403, 404, 410)
 
@@ -88,12 +90,12 @@ class YoutubeIds:
         What was found until then is in the cache.
         """
         ids = list(dict.fromkeys(ids))
-        wanted = [name for name in ids if _ID.fullmatch(name)]
+        wanted = [name for name in ids if RECORD_ID.fullmatch(name)]
         wanted = [name for name in wanted if name not in self._found]
         if wanted:
             with self._cache_errors():
                 self._look_up(wanted)
-        own = {name: name for name in ids if _YOUTUBE_ID.fullmatch(name)}
+        own = {name: name for name in ids if YOUTUBE_ID.fullmatch(name)}
         found = {n: own.get(n) or self._found.get(n) or None for n in ids}
         self.without_video |= {name for name, video in found.items() if not video}
         return found
