@@ -80,7 +80,13 @@ def page():
 
 
 def test_the_page_has_all_that_is_known(page):
-    assert [*page.tables] == ["labels", "segments", "attention", "attention_of_queries"]
+    assert [*page.tables] == [
+        "labels",
+        "timeline",
+        "occlusion",
+        "attention",
+        "attention_of_queries",
+    ]
     text = page.content()
     assert "0:00 Guitar (3) 0.50" in text and "0:05 Guitar (0) 0.88" in text
     assert "<b>" not in text
@@ -94,7 +100,7 @@ def test_a_browser_draws_it(page, tmp_path):
     with Browser() as browser:
         browser.open(path)
         browser.require_sound(charts=4)
-        assert browser.marks()["segments-chart0"] == 6
+        assert browser.marks()["timeline-chart0"] == 6
         for width in (375, 1600):
             assert browser.overflow(width) <= 0
         assert browser.pdf().startswith(b"%PDF")

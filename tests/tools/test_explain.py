@@ -63,7 +63,10 @@ def test_a_record_is_explained(runs, sample, tmp_path):
     assert lines[7].split()[-1] == "attention"
     assert [line.split()[0] for line in lines[8:10]] == ["0", "5"]
     names = {file.name for file in path.iterdir()}
-    assert names == {"report.html", "labels.csv", "segments.csv", "attention.csv"}
+    assert names == {
+        "report.html",
+        *("labels.csv", "timeline.csv", "occlusion.csv", "attention.csv"),
+    }
 
 
 def test_a_run_on_video_level_features_says_what_is_not_possible(runs, sample, caplog):

@@ -3,7 +3,7 @@
     runs = [Evaluated("a", pool_a, result_a), Evaluated("b", pool_b, result_b)]
     found = compare(runs)
     print("\n".join(found.sentences()))
-    add_sections(page, found, vocabulary, curves)
+    page(found, names, curves).write("report/report.html", "--report_dir")
 
 All runs are compared with the first. A replicate of the bootstrap draws the same videos
 for every run, so the interval is that of the difference on one data set: what makes a
@@ -11,19 +11,24 @@ data set easy or hard for both runs does not count. Shapes: C classes, R replica
 """
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from youtube8m.data.labels.vocabulary import Vocabulary
 from youtube8m.errors import UserError
-from youtube8m.prediction.names import class_name
 from youtube8m.reports import charts
 from youtube8m.reports.charts import Axis
 from youtube8m.reports.pages import Page, Table
-from youtube8m.reports.statistics import REPLICATES, Pool, bootstrap, interval
+from youtube8m.reports.statistics import (
+    REPLICATES,
+    Collector,
+    Pool,
+    bootstrap,
+    interval,
+)
 from youtube8m.reports.training import thinned
 
 # Key of a result -> how it is called, and whether more of it is better.
@@ -34,8 +39,17 @@ METRICS = {
     "perr": ("PERR", True),
     "loss": ("loss", False),
 }
-_CLASSES = 20  # bars of gains, and of losses
-_HOW_MANY = 0.95
+_CLASSES = 15  # bars of gains, and of losses
+_FEW = 5  # examples; a class with fewer gets no interval
+_BY_CHANCE = 0.05
+_NOTES = {
+    "low": "lower end of the value's 95 % interval",
+    "high": "upper end of the value's 95 % interval",
+    "difference": "to the first run",
+    "least": "lower end of the difference's 95 % interval",
+    "most": "upper end of the difference's 95 % interval",
+    "AP before": "average precision of the first run",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,22 +109,63 @@ def _signed(value):
     return f"{value:+.4f}".replace("-", "\N{MINUS SIGN}")
 
 
+class Recorder:
+    """Collects what an `Evaluator` tells it, as its report."""
+
+    def __init__(self, name: str, num_classes: int, top_k: int):
+        self._name = name
+        self._collector = Collector(num_classes, top_k)
+        self.evaluated: Evaluated | None = None
+
+    def begin(self, prefix: str) -> None:
+        """Nothing: one checkpoint is evaluated."""
+
+    def add(self, batch: Mapping[str, Any], top: Mapping[str, Any], loss) -> None:
+        """Adds a batch, its `metrics.top_predictions` and its loss [B]."""
+        rated, starts = (batch.get(name) for name in ("rated", "segment_start"))
+        self._collector.add(batch["id"], top, batch["labels"], loss, rated, starts)
+
+    def end(self, result: Mapping[str, Any]) -> None:
+        """Keeps what was collected as `evaluated`."""
+        self.evaluated = Evaluated(self._name, self._collector.pool(), result)
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """The last parts of paths, or whole paths where these are not different."""
+    names = [os.path.basename(os.path.normpath(path)) for path in paths]
+    return names if len({*names}) == len(names) else [*paths]
+
+
+def require_same_classes(names: Sequence[str], counts: Sequence[int]) -> None:
+    """Raises UserError unless all runs have as many classes.
+
+    Args:
+      names, counts: of each run its name, and its number of classes.
+    """
+    for name, count in zip(names, counts, strict=True):
+        if count != counts[0]:
+            raise UserError(
+                f"--train_dir: {names[0]} has {counts[0]} classes and {name} {count}, "
+                "so their predictions cannot be compared; name runs on the same classes"
+            )
+
+
 def require_same_records(runs: Sequence[Evaluated]) -> None:
     """Raises UserError unless all runs have predicted the same examples."""
+    require_same_classes(
+        [run.name for run in runs], [run.pool.num_classes for run in runs]
+    )
     first = runs[0]
     for other in runs[1:]:
         one, two = first.pool, other.pool
-        named = f"--train_dir: {first.name} and {other.name}"
-        if one.num_classes != two.num_classes:
-            raise UserError(
-                f"{named} have {one.num_classes} and {two.num_classes} classes, so "
-                "their predictions cannot be compared; name runs on the same classes"
-            )
         same = len(one.ids) == len(two.ids) and (one.ids == two.ids).all()
+        if same and one.starts is not None:
+            same = (one.starts == two.starts).all()
         if not same:
             raise UserError(
-                f"{named} could read {len(one.ids)} and {len(two.ids)} examples of the "
-                "records, not the same ones; name records that both can read"
+                f"--train_dir: {first.name} and {other.name} have read other examples "
+                f"({len(one.ids)} and {len(two.ids)}) of the same files; name records "
+                "that all runs can read"
             )
 
 
@@ -163,11 +218,13 @@ def _metric_row(key, run, first, table, of_first):
 
 def _class_rows(run, first, ends):
     before, after = (r.result["average_precisions"] for r in (first, run))
-    present = np.flatnonzero(run.pool.positives)
+    positives = run.pool.positives
+    present = np.flatnonzero(positives)
+    ends = np.where(positives >= _FEW, ends, np.nan)
     return pd.DataFrame(
         {
             "class": present,
-            "videos": run.pool.positives[present],
+            "videos": positives[present],
             "run": run.name,
             "AP before": before[present],
             "AP": after[present],
@@ -178,18 +235,24 @@ def _class_rows(run, first, ends):
     )
 
 
-def add_sections(
-    page: Page,
-    found: Comparison,
-    vocabulary: Vocabulary,
-    curves: Mapping[str, pd.DataFrame],
-) -> None:
-    """Adds what was found to a page.
+def page(
+    found: Comparison, names: Sequence[str], curves: Mapping[str, pd.DataFrame]
+) -> Page:
+    """The page of a comparison.
 
     Args:
-      vocabulary: may lack names.
+      names: of the classes, C of them.
       curves: the rows of metrics.jsonl by name of a run, as `training.read_metrics`.
     """
+    first, *others = found.runs
+    made = Page(f"{' and '.join(others)} against {first}")
+    _add_verdicts(made, found)
+    _add_classes(made, found, names)
+    _add_curves(made, curves)
+    return made
+
+
+def _add_verdicts(page, found):
     page.section("Which run is better")
     for sentence in found.sentences():
         page.paragraph(sentence + ".")
@@ -200,12 +263,6 @@ def add_sections(
         "includes 0 may be chance. It says nothing of another training of the same "
         "model, whose random start and order of the data differ."
     )
-    _add_metrics(page, found)
-    _add_classes(page, found, vocabulary)
-    _add_curves(page, curves)
-
-
-def _add_metrics(page, found):
     places = dict.fromkeys(("value", "low", "high", "difference", "least", "most"), 4)
     others = found.metrics[found.metrics["run"] != found.runs[0]]
     shown = others[others["metric"] != "loss"]
@@ -219,25 +276,19 @@ def _add_metrics(page, found):
         interval=("least", "most"),
         series=series,
     )
-    page.chart(chart, Table(found.metrics, "comparison", decimals=places))
+    table = Table(found.metrics, "comparison", "All metrics", _NOTES, decimals=places)
+    page.chart(chart, table, shown=False)
+    page.table(
+        table, "Each value has its own interval, and the difference a paired one."
+    )
 
 
-def _add_classes(page, found, vocabulary):
+def _add_classes(page, found, names):
     frame = found.classes.copy()
-    names = [class_name(vocabulary, class_id) for class_id in frame["class"]]
-    frame.insert(1, "name", names)
-    clear = (frame["least"] > 0) | (frame["most"] < 0)
+    frame.insert(1, "name", [names[class_id] for class_id in frame["class"]])
     page.section("Classes")
     for name in found.runs[1:]:
-        own, own_clear = frame[frame["run"] == name], clear[frame["run"] == name]
-        by_chance = round((1 - _HOW_MANY) * len(own))
-        better = int((own["difference"][own_clear] > 0).sum())
-        page.paragraph(
-            f"Of {len(own):,} classes with an example, {name} is better in {better:,} "
-            f"and worse in {int(own_clear.sum()) - better:,}, with an interval that "
-            f"does not include 0. By chance alone about {by_chance:,} would be."
-        )
-    several = len(found.runs) > 2
+        page.paragraph(_count_clear(frame[frame["run"] == name], name))
     chart = charts.points(
         frame,
         Axis("videos", "examples of the class", log=True),
@@ -245,30 +296,49 @@ def _add_classes(page, found, vocabulary):
         title="Difference of each class's average precision",
         description="Above 0: better than the first run. Rare classes scatter more.",
         names=["name", "class"],
-        series="run" if several else None,
+        series="run" if len(found.runs) > 2 else None,
     )
-    notes = {
-        "AP before": f"average precision of {found.runs[0]}",
-        "least": "lower end of the difference's 95 % interval",
-        "most": "upper end of the difference's 95 % interval",
-    }
-    page.chart(chart, Table(frame, "class_differences", notes=notes))
-    for name in found.runs[1:]:
-        own = frame[(frame["run"] == name) & clear].sort_values("difference")
-        few = pd.concat([own.tail(_CLASSES)[::-1], own.head(_CLASSES)])
-        few = few.drop_duplicates("class").sort_values("difference", ascending=False)
-        if not few.empty:
-            chart = charts.bars(
-                few.assign(label=_distinct(few)),
-                "label",
-                Axis("difference", "difference of AP", format="+.2~f"),
-                title=f"Where {name} differs most from {found.runs[0]}",
-                description="The classes with the largest clear gains and losses of "
-                "average precision, with 95 % intervals.",
-                interval=("least", "most"),
-                names=["videos"],
-            )
-            page.chart(chart, "class_differences")
+    page.chart(chart, Table(frame, "class_differences", notes=_NOTES))
+    for number, name in enumerate(found.runs[1:], 1):
+        few = _largest(frame[frame["run"] == name])
+        if few.empty:
+            continue
+        chart = charts.bars(
+            few.assign(label=_distinct(few)),
+            "label",
+            Axis("difference", "difference of AP", format="+.2~f"),
+            title=f"Where {name} differs most from {found.runs[0]}",
+            description="The classes with the largest clear gains and losses of average "
+            "precision, and 95 % intervals.",
+            interval=("least", "most"),
+            names=["videos"],
+        )
+        page.chart(chart, Table(few, f"largest_differences_{number}", notes=_NOTES))
+
+
+def _is_clear(frame):
+    """Whether the interval of a difference does not include 0."""
+    return (frame["least"] > 0) | (frame["most"] < 0)
+
+
+def _count_clear(frame, name):
+    """A sentence on how many classes of a run differ."""
+    judged = frame[frame["least"].notna()]
+    clear = judged[_is_clear(judged)]
+    better = int((clear["difference"] > 0).sum())
+    return (
+        f"Of {len(judged):,} classes with at least {_FEW} examples, {name} is better in "
+        f"{better:,} and worse in {len(clear) - better:,}, with an interval that does "
+        f"not include 0. Chance alone would do so in about "
+        f"{round(_BY_CHANCE * len(judged)):,}."
+    )
+
+
+def _largest(frame):
+    """The rows with the largest clear gains and losses, from gain to loss."""
+    ordered = frame[_is_clear(frame)].sort_values("difference", ascending=False)
+    few = pd.concat([ordered.head(_CLASSES), ordered.tail(_CLASSES)])
+    return few[~few.index.duplicated()]
 
 
 def _distinct(frame):

@@ -80,6 +80,9 @@ def segments_frame(explanation: Explanation, vocabulary: Vocabulary) -> pd.DataF
     )
 
 
+_PLACES = {"from": 0, "to": 0}
+
+
 def _ends(explanation):
     return np.append(explanation.starts[1:], explanation.seconds)
 
@@ -158,7 +161,7 @@ def page(
             title="What the run says of each five seconds alone",
             description="Confidence of each label, if the segment were the video.",
         ),
-        Table(frame, "segments", decimals={"from": 0, "to": 0}),
+        Table(frame.drop(columns="change without"), "timeline", decimals=_PLACES),
     )
     _add_occlusion(made, explanation, frame)
     if explanation.attention is not None:
@@ -189,7 +192,7 @@ def _add_occlusion(made, explanation, frame):
             description=_ABOUT_OCCLUSION,
             signed=True,
         ),
-        "segments",
+        Table(frame.drop(columns="confidence alone"), "occlusion", decimals=_PLACES),
     )
 
 

@@ -1,7 +1,7 @@
 """Evaluates the checkpoints that train.py wrote.
 
-    python eval.py --train_dir=... --eval_data_pattern='validate*.tfrecord' --run_once
-    python eval.py ... --report_dir=report --vocabulary_file=vocabulary.csv
+python eval.py --train_dir=... --eval_data_pattern='validate*.tfrecord' --run_once
+python eval.py ... --report_dir=report --vocabulary_file=vocabulary.csv
 """
 
 from youtube8m import cli

@@ -31,6 +31,7 @@ from youtube8m.extraction.video_predictions import read_names
 from youtube8m.prediction.occlusion import SECONDS, explain_record
 from youtube8m.prediction.predictor import TrainedRun
 from youtube8m.reports import explanation
+from youtube8m.reports.pages import require_report
 from youtube8m.runs.checkpoint_files import step_of
 from youtube8m.util.text import encode_id
 
@@ -64,6 +65,9 @@ def explain(config: ExplainConfig, videos: Sequence[str] = ()) -> str:
     Raises UserError if the run, the record or the video cannot be used.
     """
     _check_arguments(config, videos)
+    path = ""
+    if config.report_dir:  # an error now, not after the work
+        path = require_report(config.report_dir, "report.html", "--report_dir")
     trained = TrainedRun(config.train_dir, config.hyperparameters)
     flags.warn_differing(trained.run)
     vocabulary = read_names(config.vocabulary_file, trained.run.data.num_classes)
@@ -75,7 +79,7 @@ def explain(config: ExplainConfig, videos: Sequence[str] = ()) -> str:
         logging.warning("%s", explanation.NO_FRAMES)
     elif len(explained.starts) == 1:
         logging.warning("%s", explanation.ONE_SEGMENT)
-    if config.report_dir:
+    if path:
         pictures = []
         if videos:
             pictures = read_thumbnails(videos[0], explained.starts, SECONDS)
@@ -86,7 +90,6 @@ def explain(config: ExplainConfig, videos: Sequence[str] = ()) -> str:
             "video": where,
         }
         page = explanation.page(explained, vocabulary, facts, pictures)
-        path = os.path.join(config.report_dir, "report.html")
         logging.info("wrote %s", page.write(path, "--report_dir")[0])
     return explanation.text(explained, vocabulary)
 
