@@ -278,9 +278,7 @@ def _add_verdicts(page, found):
     )
     table = Table(found.metrics, "comparison", "All metrics", _NOTES, decimals=places)
     page.chart(chart, table, shown=False)
-    page.table(
-        table, "Each value has its own interval, and the difference a paired one."
-    )
+    page.table(table, "Each value has an interval, each difference a paired one.")
 
 
 def _add_classes(page, found, names):
@@ -308,8 +306,8 @@ def _add_classes(page, found, names):
             "label",
             Axis("difference", "difference of AP", format="+.2~f"),
             title=f"Where {name} differs most from {found.runs[0]}",
-            description="The classes with the largest clear gains and losses of average "
-            "precision, and 95 % intervals.",
+            description="The classes with the largest clear gains and losses of "
+            "average precision, and 95 % intervals.",
             interval=("least", "most"),
             names=["videos"],
         )
@@ -327,9 +325,9 @@ def _count_clear(frame, name):
     clear = judged[_is_clear(judged)]
     better = int((clear["difference"] > 0).sum())
     return (
-        f"Of {len(judged):,} classes with at least {_FEW} examples, {name} is better in "
-        f"{better:,} and worse in {len(clear) - better:,}, with an interval that does "
-        f"not include 0. Chance alone would do so in about "
+        f"Of {len(judged):,} classes with at least {_FEW} examples, {name} is better "
+        f"in {better:,} and worse in {len(clear) - better:,}, with an interval that "
+        f"does not include 0. Chance alone would do so in about "
         f"{round(_BY_CHANCE * len(judged)):,}."
     )
 
