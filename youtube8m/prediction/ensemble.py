@@ -176,6 +176,19 @@ def evaluate(blocks: Blocks, labels: np.ndarray, num_classes: int, top_k: int) -
       labels: int [V, L], padded with -1.
     """
     metrics = Metrics(num_classes, top_k)
+    for part, top in labelled(blocks, labels, top_k):
+        metrics.update(top, labels[part])
+    return metrics.result()
+
+
+def labelled(
+    blocks: Blocks, labels: np.ndarray, top_k: int
+) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
+    """The blocks of `merged_videos` as `metrics.top_predictions` gives them.
+
+    Args:
+      labels: int [V, L], padded with -1.
+    """
     missing = ((0, 0), (0, max(0, labels.shape[1] - top_k)))  # PERR needs L ranks
     for part, classes, scores in blocks:
         hits = (classes[:, :, None] == labels[part, None]).any(axis=2) & (classes >= 0)
@@ -184,8 +197,24 @@ def evaluate(blocks: Blocks, labels: np.ndarray, num_classes: int, top_k: int) -
             "classes": np.pad(np.maximum(classes, 0), missing),
             "hits": np.pad(hits, missing),
         }
-        metrics.update(top, labels[part])
-    return metrics.result()
+        yield part, top
+
+
+def confidences(
+    submissions: Sequence[Submission], rows: Rows
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs (video, class) that any submission lists, and all confidences of them.
+
+    Returns int64 [P], the number of the video (high half) and the class, sorted; and
+    float64 [M, P], 0 where a submission does not list the pair.
+    """
+    lists = [s.pairs(r) for s, r in zip(submissions, rows, strict=True)]
+    listed = [_keys(counts, classes) for counts, classes, _ in lists]
+    keys = np.unique(np.concatenate(listed))
+    scores = np.zeros((len(lists), len(keys)))
+    for row, own, (*_, values) in zip(scores, listed, lists, strict=True):
+        row[np.searchsorted(keys, own)] = values
+    return keys, scores
 
 
 def select(
@@ -203,12 +232,7 @@ def select(
     Yields:
       (the number of the submission that is picked, the GAP of all picks so far).
     """
-    lists = [s.pairs(r) for s, r in zip(submissions, rows, strict=True)]
-    listed = [_keys(counts, classes) for counts, classes, _ in lists]
-    keys = np.unique(np.concatenate(listed))
-    scores = np.zeros((len(lists), len(keys)))  # [M, P]
-    for row, own, (*_, values) in zip(scores, listed, lists, strict=True):
-        row[np.searchsorted(keys, own)] = values
+    keys, scores = confidences(submissions, rows)
     label_rows, columns = np.nonzero(labels >= 0)
     positives = label_rows << 32 | labels[label_rows, columns]
     hits = np.isin(keys, positives)

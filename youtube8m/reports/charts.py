@@ -120,10 +120,10 @@ def line(
       diagonal: whether y = x is drawn too, from 0 to 1.
     """
     alt = import_altair()
-    data = _Data(frame, x, y)
+    data = _Data(frame, [x, y], [series, *(band or ())])
     color = data.color(series)
     base = alt.Chart(data.values)
-    layers = [_diagonal(alt)] if diagonal else []
+    layers = _diagonal(alt, x, y) if diagonal else []
     if band:
         low, high = band
         ends = {"y": data.y(y, low), "y2": alt.Y2(field=data.fields[high])}
@@ -136,7 +136,7 @@ def line(
         few = data.rows_per(series) <= 40
         dots = base.mark_point(filled=True, size=36 if few else 120)
         layers.append(dots.encode(**places, opacity=alt.value(float(few)), **hover))
-    layers += _marked(alt, marked, x, y) + _level(alt, level)
+    layers += _marked(alt, marked, x, y) + _level(alt, level, y)
     return data.chart(alt.layer(*layers), title, description, height)
 
 
@@ -155,13 +155,13 @@ def points(
 ) -> Chart:
     """A point for each row; under the pointer, the values of the columns `names`."""
     alt = import_altair()
-    data = _Data(frame, x, y)
+    data = _Data(frame, [x, y], [*names, series])
     dots = alt.Chart(data.values).mark_point(
         filled=True, size=40 if len(data.rows) < 300 else 22, opacity=0.55
     )
     hover = data.tooltips([*names, series, x.column, y.column])
     places = {"x": data.x(x), "y": data.y(y), **data.color(series), **hover}
-    layers = [_diagonal(alt)] if diagonal else []
+    layers = _diagonal(alt, x, y) if diagonal else []
     layers += [dots.encode(**places), *_marked(alt, marked, x, y)]
     return data.chart(alt.layer(*layers), title, description, height)
 
@@ -185,7 +185,7 @@ def bars(
       names: columns that are shown under the pointer, besides.
     """
     alt = import_altair()
-    data = _Data(frame, value)
+    data = _Data(frame, [value], [category, series, *(interval or ()), *names])
     of_category = alt.Y(
         field=data.fields[category], type="nominal", sort=None, title=None
     )
@@ -237,16 +237,16 @@ def histogram(
         frame = frame.drop(columns="series")
     series = "series" if len(counts) > 1 else None
     across, up = Axis("from", x, format=format), Axis(y, y, log=log_y, zero=not log_y)
-    data = _Data(frame.assign(base=0.5 if log_y else 0.0), up)
+    drawn = frame.assign(base=0.5 if log_y else 0.0)
+    drawn = drawn[drawn[y] > 0] if log_y else drawn
+    data = _Data(drawn, [across, up], ["to", "base", series])
     ends = {
         "x": data.x(across),
         "x2": alt.X2(field=data.fields["to"]),
-        "y": data.y(up).stack(None),
+        "y": data.y(up),
         "y2": alt.Y2(field=data.fields["base"]),
     }
-    bar = alt.Chart(data.values).mark_bar(
-        opacity=0.6 if series else 0.9, stroke=None, binSpacing=0
-    )
+    bar = alt.Chart(data.values).mark_rect(opacity=0.6 if series else 0.9)
     hover = data.tooltips([series, "from", "to", y])
     drawn = bar.encode(**ends, **data.color(series), **hover)
     return data.chart(alt.layer(drawn), title, description, height, frame)
@@ -266,7 +266,7 @@ def heat_map(
 ) -> Chart:
     """A coloured cell for each row, at a pair of categories, in the rows' order."""
     alt = import_altair()
-    data = _Data(frame, value)
+    data = _Data(frame, [value], [x, y, *names])
     scale = alt.Scale(scheme="viridis", type="log" if value.log else "linear")
     color = alt.Color(
         field=data.fields[value.column],
@@ -295,51 +295,41 @@ def heat_map(
 class _Data:
     """The rows of a frame that are drawn; columns get names without dots."""
 
-    def __init__(self, frame, *axes):
+    def __init__(self, frame, axes, columns):
         self._alt = alt = import_altair()
         self.frame = frame
-        self.fields = {column: f"c{n}" for n, column in enumerate(frame.columns)}
         kept = np.ones(len(frame), bool)
         for axis in axes:
             if axis.log:
                 kept &= np.asarray(frame[axis.column]) > 0
         self._left_out = len(frame) - np.count_nonzero(kept)
-        drawn = frame[kept]
-        self.rows = drawn
-        columns = {self.fields[name]: _cells(drawn[name]) for name in frame.columns}
+        self.rows = frame[kept]
+        drawn = dict.fromkeys([*(axis.column for axis in axes), *columns])
+        drawn.pop(None, None)
+        self.fields = {column: f"c{number}" for number, column in enumerate(drawn)}
+        self._cells = {column: _cells(self.rows[column]) for column in drawn}
         records = [
-            dict(zip(columns, row, strict=True))
-            for row in zip(*columns.values(), strict=True)
+            dict(zip(self.fields.values(), row, strict=True))
+            for row in zip(*self._cells.values(), strict=True)
         ]
         self.values = alt.InlineData(values=records)
 
     def x(self, axis, column=None):
         """The horizontal place of a mark, by the axis' column or another."""
-        return self._alt.X(**self._place(axis, column))
+        field = self.fields[column or axis.column]
+        return self._alt.X(**_place(self._alt, axis, field))
 
     def y(self, axis, column=None):
         """The vertical place of a mark."""
-        return self._alt.Y(**self._place(axis, column))
-
-    def _place(self, axis, column):
-        alt = self._alt
-        scale = {"type": "log"} if axis.log else {"zero": axis.zero}
-        if axis.limits:
-            scale["domain"] = list(axis.limits)
-        return {
-            "field": self.fields[column or axis.column],
-            "type": "quantitative",
-            "title": axis.title,
-            "scale": alt.Scale(**scale),
-            "axis": alt.Axis(format=axis.format or alt.Undefined, tickCount=6),
-        }
+        field = self.fields[column or axis.column]
+        return self._alt.Y(**_place(self._alt, axis, field))
 
     def color(self, series):
         """The channel that colours by a column, in the order of its values."""
         if series is None:
             return {}
         alt = self._alt
-        values = [str(value) for value in self.rows[series].unique()]
+        values = list(dict.fromkeys(self._cells[series]))
         scale = alt.Scale(domain=values) if values else alt.Undefined
         field = self.fields[series]
         channel = alt.Color(field=field, type="nominal", title=None, scale=scale)
@@ -394,19 +384,34 @@ def _cells(column):
     ]
 
 
-def _diagonal(alt):
-    """The line y = x."""
+def _place(alt, axis, field):
+    """The channel of an axis; all layers of a chart state the same scale."""
+    scale = {"type": "log"} if axis.log else {"zero": axis.zero}
+    if axis.limits:
+        scale["domain"] = list(axis.limits)
+    return {
+        "field": field,
+        "type": "quantitative",
+        "title": axis.title,
+        "scale": alt.Scale(**scale),
+        "axis": alt.Axis(format=axis.format or alt.Undefined, tickCount=6),
+    }
+
+
+def _diagonal(alt, x, y):
+    """Layers of the line y = x."""
     ends = alt.InlineData(values=[{"at": 0.0}, {"at": 1.0}])
     line = alt.Chart(ends).mark_line(color="#8a9099", strokeDash=[5, 4])
-    return line.encode(x="at:Q", y="at:Q")
+    places = {"x": alt.X(**_place(alt, x, "at")), "y": alt.Y(**_place(alt, y, "at"))}
+    return [line.encode(**places)]
 
 
-def _level(alt, level):
+def _level(alt, level, y):
     """Layers of a dashed line across, and its text."""
     if not level:
         return []
     values = alt.InlineData(values=[{"y": float(level[0]), "text": level[1]}])
-    base = alt.Chart(values).encode(y=alt.Y("y:Q"))
+    base = alt.Chart(values).encode(y=alt.Y(**_place(alt, y, "y")))
     rule = base.mark_rule(color=COLORS[1], strokeDash=[6, 4], strokeWidth=2)
     words = base.mark_text(align="left", dx=6, dy=-8, fontWeight="bold", x=0)
     return [rule, words.encode(text="text:N")]
@@ -417,9 +422,8 @@ def _marked(alt, marked, x, y):
     if not marked:
         return []
     rows = [{"x": float(a), "y": float(b), "text": text} for a, b, text in marked]
-    base = alt.Chart(alt.InlineData(values=rows)).encode(
-        x=alt.X("x:Q", title=x.title), y=alt.Y("y:Q", title=y.title)
-    )
+    places = {"x": alt.X(**_place(alt, x, "x")), "y": alt.Y(**_place(alt, y, "y"))}
+    base = alt.Chart(alt.InlineData(values=rows)).encode(**places)
     dots = base.mark_point(
         size=90, shape="diamond", filled=True, color=COLORS[1], opacity=1
     )

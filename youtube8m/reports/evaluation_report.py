@@ -227,9 +227,10 @@ def _add_ranking(page, pool, result):
     """Precision against recall, and GAP against k."""
     page.section("Ranking")
     width, gap = pool.scores.shape[1], result["gap"]
+    example = examples_name(pool)[:-1]
     page.paragraph(
-        f"The {width} highest predictions of each {examples_name(pool)[:-1]} stand in "
-        "one ranking, from high to low confidence. GAP is the area under its curve of "
+        f"The {width} highest predictions of each {example} stand in one "
+        "ranking, from high to low confidence. GAP is the area under its curve of "
         "precision against recall. A label that is not among them lowers recall."
     )
     page.begin_columns()
@@ -252,11 +253,11 @@ def _add_ranking(page, pool, result):
     enough = growth["k"][growth["GAP"] >= 0.99 * growth["GAP"].max()].min()
     chart = charts.line(
         growth,
-        Axis("k", f"predictions of each {examples_name(pool)[:-1]} that count (k)"),
+        Axis("k", f"predictions of each {example} that count (k)"),
         Axis("GAP", "GAP", zero=True),
-        title=f"{enough} predictions a {examples_name(pool)[:-1]} reach 99 % of the GAP",
-        description=f"GAP against k. With k = 1 it is {growth['GAP'].iloc[0]:.3f}, with "
-        f"k = {width} it is {gap:.3f}, the GAP of this evaluation.",
+        title=f"{enough} predictions of each {example} reach 99 % of the GAP",
+        description=f"GAP against k: {growth['GAP'].iloc[0]:.3f} with k = 1, and "
+        f"{gap:.3f}, the GAP of this evaluation, with k = {width}.",
         marked=[(width, gap, f"{gap:.3f}")],
     )
     page.chart(chart, Table(growth, "gap_against_k", decimals={"GAP": 4}))
@@ -357,8 +358,8 @@ def _add_classes(page, pool, replicates, frame, classes):
         Axis(frequency, title, log=True),
         Axis("AP", "average precision", limits=(0, 1)),
         title=_frequency_title(seen[frequency], seen["AP"]),
-        description=f"Each point is one of {len(seen):,} classes that occur: its average "
-        f"precision against its number of {frequency}.",
+        description=f"Each point is one of the {len(seen):,} classes that occur: its "
+        f"average precision against its number of {frequency}.",
         names=names,
     )
     page.chart(chart, table, shown=False)
@@ -366,9 +367,9 @@ def _add_classes(page, pool, replicates, frame, classes):
         _add_verticals(page, replicates, frame, classes)
     page.table(
         table,
-        "Classes that do not occur have no average precision. Threshold: the confidence "
-        "with the highest F1; precision and recall are those of all predictions from it "
-        "on.",
+        "Classes that do not occur have no average precision. Threshold: the "
+        "confidence with the highest F1; precision and recall are those of all "
+        "predictions from it on.",
     )
 
 
@@ -381,8 +382,8 @@ def _frequency_title(counts, precisions):
     word = "lower" if rare < frequent - 0.02 else "about the same"
     word = "higher" if rare > frequent + 0.02 else word
     return (
-        f"Average precision is {word} for rare classes: median {rare:.2f} of the rarest "
-        f"third, {frequent:.2f} of the most frequent"
+        f"Average precision is {word} for rare classes: median {rare:.2f} of the "
+        f"rarest third, {frequent:.2f} of the most frequent"
     )
 
 
@@ -406,8 +407,8 @@ def _add_verticals(page, replicates, frame, classes):
         Axis("mAP", "mean average precision of the vertical's classes", zero=True),
         title=f"{best['vertical']} is predicted best ({best['mAP']:.2f}), "
         f"{worst['vertical']} worst ({worst['mAP']:.2f})",
-        description="Mean average precision of each vertical's classes that occur, with "
-        "95 % intervals.",
+        description="Mean average precision of each vertical's classes that occur, "
+        "with 95 % intervals.",
         interval=("from", "to"),
         names=["classes"],
     )
@@ -435,8 +436,8 @@ def _add_ratings(page, pool, frame):
         Axis("mAP@K", "average precision", limits=(0, 1)),
         title=f"{len(rated):,} of {len(frame):,} classes are rated, the median one in "
         f"{rated['rated'].median():.0f} segments",
-        description="Each point is a class with a present segment: its average precision "
-        "against the number of its ratings.",
+        description="Each point is a class with a present segment: its average "
+        "precision against the number of its ratings.",
         names=["name"],
     )
     page.chart(chart, Table(table, "ratings"))
@@ -478,8 +479,8 @@ def _add_mistakes(page, pool, result, classes):
         says = Table(table, "confused_pairs", decimals=decimals)
         page.chart(chart, says)
     page.paragraph(
-        f"{extra / max(total, 1e-12):.0%} of the cost of all wrong predictions are extra "
-        "labels, which stand below all labels of their video."
+        f"{extra / max(total, 1e-12):.0%} of the cost of all wrong predictions are "
+        "extra labels, which stand below all labels of their video."
     )
     chosen = statistics.most_expensive(pool, cost, _MISTAKES)
     ids = [id_to_text(decode_id(pool.ids[n])) for n in chosen]

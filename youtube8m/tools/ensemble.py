@@ -13,7 +13,8 @@
 merge: the mean of all confidences, uniform or weighted (by each model's GAP, for
 example); a class that a file does not list counts 0. Segment CSVs list no confidences:
 their ranks are merged.
-score: Hit@1, PERR, MAP and GAP of each file, and of several files merged.
+score: Hit@1, PERR, MAP and GAP of each file, and of several files merged; with
+--report_dir also an HTML page.
 select: in each step adds the file that raises the merged GAP most.
 """
 
@@ -26,7 +27,7 @@ from absl import logging
 
 from youtube8m import cli
 from youtube8m.cli import flags
-from youtube8m.config import DataConfig
+from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.config.data import KeysConfig
 from youtube8m.config.fields import flag, require_given, split_list
 from youtube8m.data.labels.video_labels import read_labels
@@ -38,6 +39,9 @@ from youtube8m.prediction.config import InferenceConfig
 from youtube8m.prediction.formats import CSV, format_of
 from youtube8m.prediction.row_files import open_predictions
 from youtube8m.prediction.writer import Predictions, open_writer
+from youtube8m.reports import ensemble_report
+from youtube8m.reports.evaluation_report import Classes
+from youtube8m.reports.pages import require_report
 from youtube8m.util.files import local_path, replacing, split_paths
 from youtube8m.util.progress import Progress
 from youtube8m.util.text import encode_id
@@ -76,6 +80,14 @@ class EnsembleConfig(KeysConfig):
     num_classes: int = flag(
         DataConfig.num_classes,
         "Number of classes; merge checks class ids against it only if it is given.",
+    )
+    report_dir: str = flag(
+        "",
+        "score: directory to write report.html into: what each file adds, how alike "
+        "they are, and the merged predictions.",
+    )
+    vocabulary_file: str = flag(
+        "", "score: CSV of the classes, whose names --report_dir shows."
     )
 
 
@@ -130,6 +142,10 @@ def _write_segments(file, config, submissions, weights):
 
 def score(config: EnsembleConfig) -> None:
     """Prints the metrics of each file and of the merged result."""
+    report = config.report_dir and require_report(
+        config.report_dir, ensemble_report.FILE, "--report_dir"
+    )
+    classes = _read_classes(config)
     submissions, rows, labels = _open_labelled(config)
     weights = _read_weights(config, submissions)
     chosen = [(s.path, [s], [r], [1.0]) for s, r in zip(submissions, rows, strict=True)]
@@ -143,6 +159,19 @@ def score(config: EnsembleConfig) -> None:
             f"MAP: {result['map']:.5f} | GAP: {result['gap']:.5f}",
             flush=True,
         )
+    if report:
+        first = submissions[0]
+        ids = [first.keys[row] for row in rows[0]]
+        whole = ensemble_report.Ensemble(submissions, rows, weights, labels, ids)
+        sizes = config.num_classes, config.top_k
+        paths = ensemble_report.write_report(whole, report, classes, *sizes)
+        logging.info("wrote %s and %d tables", report, len(paths) - 1)
+
+
+def _read_classes(config):
+    """The classes that a report names. Raises UserError for an unfit vocabulary."""
+    run = RunConfig(DataConfig(num_classes=config.num_classes), ModelConfig())
+    return Classes(run, config.vocabulary_file)
 
 
 def select(config: EnsembleConfig) -> None:
