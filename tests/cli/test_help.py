@@ -79,6 +79,9 @@ OWN = {
     "label_correlation": "num_classes output_file train_data_pattern",
     "merge_shards": "input_files num_shards output_file segment_max_pred",
     "models": "",
+    "explain": "batch_size checkpoint image_model input_data_pattern "
+    "insert_zero_audio_features model_dir num_workers pca_dir report_dir top_k "
+    "train_dir video_id",
     "predict": "batch_size checkpoint image_model insert_zero_audio_features "
     "model_dir num_workers pca_dir timeline top_k train_dir",
     "presets": "",
@@ -100,9 +103,10 @@ READERS = {"eval", "inference", "export", "export_model_mediapipe"} | {
     "convert_checkpoint",
     "extract_descriptors",
     "predict",
+    "explain",
 }
 OF_MODELS = READERS | {"train", "benchmark"}
-OF_DATA = {"eval", "inference", "train", "benchmark", "predict"}
+OF_DATA = {"eval", "inference", "train", "benchmark", "predict", "explain"}
 
 # Of each tool in a process of its own: the names of its flags, and its help.
 SAYS = """

@@ -57,6 +57,7 @@ CONFIGS = {
     "benchmark_extract": ClipConfig,
     "extract_features": ExtractConfig,
     "predict": PredictConfig,
+    "explain": _of_tool("explain", "ExplainConfig"),
 }
 
 

@@ -138,8 +138,8 @@ def test_a_browser_draws_only_what_has_changed(run):
             )
             marked = "document.querySelectorAll('[data-old]').length"
             write(run, 3, learning_rate=0.1)  # nothing but its time has changed
-            asked = browser.run("return document.documentElement.dataset.updates")
-            more = f"document.documentElement.dataset.updates > {asked} + 1"
+            asked = browser.run("return document.documentElement.dataset.answers")
+            more = f"document.documentElement.dataset.answers > {asked} + 1"
             browser.wait_until(more)
             assert browser.run(f"return {marked}") == 2
             write(run, 9, learning_rate=0.1)

@@ -59,7 +59,11 @@ async function update(text) {
   });
 }
 
+const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
 async function watch() {
+  const root = document.documentElement;
+  while (root.dataset.ready !== "true") await wait(50);
   const state = element("p", { className: "note", id: "watched" });
   document.body.append(state);
   let last = "";
@@ -68,15 +72,14 @@ async function watch() {
       const answer = await fetch("content", { cache: "no-cache" });
       const text = await answer.text();
       if (!answer.ok) throw new Error(text);
-      if (last && text !== last) await update(text);
+      if (text !== last) await update(text);
       last = text;
-      document.documentElement.dataset.updates = Number(
-        document.documentElement.dataset.updates || 0) + 1;
+      root.dataset.answers = Number(root.dataset.answers || 0) + 1; // for tests
       state.textContent = `Watched; last asked ${new Date().toLocaleTimeString()}.`;
     } catch (error) {
       state.textContent = "Not watched any more: the command that served it has ended.";
     }
-    await new Promise((done) => setTimeout(done, EVERY));
+    await wait(EVERY);
   }
 }
 
