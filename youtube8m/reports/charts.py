@@ -157,7 +157,7 @@ def points(
     alt = import_altair()
     data = _Data(frame, [x, y], [*names, series])
     dots = alt.Chart(data.values).mark_point(
-        filled=True, size=40 if len(data.rows) < 300 else 22, opacity=0.55
+        filled=True, size=40 if len(data.rows) < 300 else 22, opacity=0.65
     )
     hover = data.tooltips([*names, series, x.column, y.column])
     places = {"x": data.x(x), "y": data.y(y), **data.color(series), **hover}
@@ -375,7 +375,7 @@ def _is_number(column):
 def _cells(column):
     """Values as JSON has them: rounded, None for what is not finite."""
     if not _is_number(column):
-        return [None if value is None else str(value) for value in column]
+        return [None if pd.isna(value) else str(value) for value in column]
     if pd.api.types.is_integer_dtype(column):
         return column.tolist()
     return [
@@ -386,7 +386,7 @@ def _cells(column):
 
 def _place(alt, axis, field):
     """The channel of an axis; all layers of a chart state the same scale."""
-    scale = {"type": "log"} if axis.log else {"zero": axis.zero}
+    scale = {"type": "log", "nice": False} if axis.log else {"zero": axis.zero}
     if axis.limits:
         scale["domain"] = list(axis.limits)
     return {

@@ -94,7 +94,9 @@ class Table {
 
   find() {
     const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const texts = this.columns.map((column) => column.values);
+    // Names and ids, the first column; digits of other numbers are not searched.
+    const searched = this.columns.filter((column, n) => !n || column.kind === "text");
+    const texts = searched.map((column) => column.values);
     const has = (row) => {
       const text = texts.map((values) => values[row]).join("\n").toLowerCase();
       return words.every((word) => text.includes(word));

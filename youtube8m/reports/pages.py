@@ -128,7 +128,7 @@ class Page:
         number = sum(part.startswith("<figure") for part in self._parts)
         identity = f"{name}-chart{number}"
         self._has_charts = True
-        self._add_data(identity, chart.spec)
+        self._data.append(_data(identity, chart.spec))
         head = f"<h3>{_escape(chart.title)}</h3>"
         caption = f"<figcaption>{_escape(chart.description)}</figcaption>"
         plot = f'<div class="plot" data-chart="{identity}"></div>'
@@ -185,7 +185,7 @@ class Page:
         config = []
         if self._has_charts:
             script = f"{_vega_bundle(flag)}\n{script}"
-            config = _data("chart-config", CONFIG)
+            config.append(_data("chart-config", CONFIG))
         return "\n".join(
             [
                 '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -227,7 +227,7 @@ class Page:
         self._keep(table)
         columns = [_column(table, name) for name in table.frame.columns]
         identity = f"{table.name}-table"
-        self._add_data(identity, {"columns": columns})
+        self._data.append(_data(identity, {"columns": columns}))
         title = _escape(table.title)
         return f'<div data-table="{identity}" data-title="{title}"></div>'
 
@@ -236,14 +236,12 @@ class Page:
             raise ValueError(f"{table.name!r} is no name of a table, or is given twice")
         self.tables[table.name] = table
 
-    def _add_data(self, identity, value):
-        self._data += _data(identity, value)
-
 
 def _data(identity, value):
+    """A value that the page's script reads, as JSON."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     text = text.replace("<", r"\u003c")
-    return [f'<script type="application/json" id="{identity}">{text}', "</script>"]
+    return f'<script type="application/json" id="{identity}">{text}</script>'
 
 
 def require_report(directory: str, name: str, flag: str) -> str:
@@ -271,7 +269,7 @@ def _make_directory(path, flag):
 def _column(table, name):
     """A column of a table as the page's script reads it."""
     values = table.frame[name]
-    kind, cells = "text", ["" if v is None else _valid(v) for v in values]
+    kind, cells = "text", ["" if pd.isna(v) else _valid(v) for v in values]
     if pd.api.types.is_integer_dtype(values):
         kind, cells = "integer", values.tolist()
     elif pd.api.types.is_float_dtype(values):
