@@ -151,7 +151,7 @@ def test_a_browser_draws_only_what_has_changed(run):
             assert browser.run("return scrollY") == 400
             write(run, 12, learning_rate=0.1, waiting_share=0.5)  # one chart more
             browser.wait_until(
-                "document.querySelectorAll('[data-chart] svg').length === 3"
+                "document.querySelectorAll('[data-chart] svg.marks').length === 3"
             )
             assert browser.run("return scrollY") == 400
             browser.require_sound(charts=3)

@@ -107,16 +107,16 @@ def page(directory: RunDirectory) -> Page:
 def _facts(directory, frame):
     last, prefix = frame.iloc[-1], directory.latest_checkpoint()
     written = os.stat(directory.file(METRICS)).st_mtime
-    facts = {"last step": f"{int(last['step']):,}"}
+    facts = {"Last step": f"{int(last['step']):,}"}
     if "epoch" in frame:
-        facts["epoch"] = f"{int(last['epoch']) + 1}"
+        facts["Epoch"] = f"{int(last['epoch']) + 1}"
     if "examples" in frame:
-        facts["examples trained on"] = f"{int(frame['examples'].sum()):,}"
+        facts["Examples trained on"] = f"{int(frame['examples'].sum()):,}"
     if "waiting_share" in frame:
-        facts["waiting for input"] = f"{last['waiting_share']:.0%} of the time"
-    facts["last checkpoint"] = f"step {step_of(prefix):,}" if prefix else "none yet"
+        facts["Waiting for input"] = f"{last['waiting_share']:.0%} of the last steps"
+    facts["Last checkpoint"] = f"step {step_of(prefix):,}" if prefix else "none yet"
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(written))
-    return facts | {"last line written": when}
+    return facts | {"Last line written": when}
 
 
 def add_curves(made: Page, frame: pd.DataFrame) -> None:
@@ -140,7 +140,13 @@ def _add_curve(made, frame, column, axis, title, description):
         )
     else:
         values = values[["step", column]]
-    shown = title.format(first=values[column].iloc[0], last=values[column].iloc[-1])
+    ends = values[column].iloc[0], values[column].iloc[-1]
+    first, last = map(_readable, ends)
+    shown = f"{title}: {first} at first, {last} at last"
+    if axis.format == ".0%":
+        shown = f"{title}: {ends[1]:.0%} of the time at last"
+    elif first == last:
+        shown = f"{title}: {last} at first and at last"
     chart = charts.line(
         values,
         Axis("step", "step"),
@@ -152,42 +158,47 @@ def _add_curve(made, frame, column, axis, title, description):
     made.chart(chart, Table(values, f"training_{column}", decimals={column: 6}))
 
 
+def _readable(value):
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+# Column, axis, title, description.
 _CURVES = (
     (
         "loss",
         Axis("loss", "loss"),
-        "Loss: {first:.3g} at first, {last:.3g} at last",
+        "Loss",
         "Loss of the training batches, without regularisation, against the step.",
     ),
     (
         "gap",
         Axis("gap", "GAP", limits=(0, 1)),
-        "GAP of training batches: {first:.3f} at first, {last:.3f} at last",
+        "GAP of training batches",
         "GAP of every tenth training batch. A batch is small, so this is not the GAP "
         "that eval.py measures, and it is of data that the model has seen.",
     ),
     (
         "learning_rate",
         Axis("learning_rate", "learning rate", zero=True, format=".2~g"),
-        "Learning rate: {first:.3g} at first, {last:.3g} at last",
+        "Learning rate",
         "Learning rate of each step.",
     ),
     (
         "gradient_norm",
         Axis("gradient_norm", "gradient norm", log=True, format=".2~g"),
-        "Norm of the gradients: {first:.3g} at first, {last:.3g} at last",
+        "Norm of the gradients",
         "L2 norm of all gradients together, before clipping.",
     ),
     (
         "examples_per_second",
         Axis("examples_per_second", "examples per second", zero=True),
-        "Speed: {last:,.0f} examples per second at last",
+        "Examples per second",
         "Examples per second over each ten steps; saving and compiling count.",
     ),
     (
         "waiting_share",
         Axis("waiting_share", "share of the time", format=".0%", limits=(0, 1)),
-        "Waiting for input: {last:.0%} of the time at last",
+        "Waiting for input",
         "Share of the time in which the host waits for the next batch. On a GPU, which "
         "computes meanwhile, it is the most that input can cost.",
     ),
