@@ -80,16 +80,14 @@ def page():
 
 
 def test_the_page_has_all_that_is_known(page):
-    assert [*page.tables] == [
-        "labels",
-        "timeline",
-        "occlusion",
-        "attention",
-        "attention_of_queries",
-    ]
+    assert [*page.tables] == ["labels", "timeline", "occlusion", "attention"]
     text = page.content()
     assert "0:00 Guitar (3) 0.50" in text and "0:05 Guitar (0) 0.88" in text
     assert "<b>" not in text
+    assert "Guitar (0) is highest in 1 of 2 segments alone" in text
+    lost = "\N{MINUS SIGN}0.25 without"
+    assert f"Guitar (3) rests most on seconds 0 to 5 ({lost})" in text
+    assert "attends most to seconds 0 to 5, with 50% of its attention" in text
     alone = explanation.page(NO_FRAMES, VOCABULARY, {})
     assert [*alone.tables] == ["labels"] and "video-level" in alone.content()
 
@@ -99,7 +97,7 @@ def test_a_browser_draws_it(page, tmp_path):
     path, *_ = page.write(str(tmp_path / "report.html"), "--report_dir")
     with Browser() as browser:
         browser.open(path)
-        browser.require_sound(charts=4)
+        browser.require_sound(charts=3)
         assert browser.marks()["timeline-chart0"] == 6
         for width in (375, 1600):
             assert browser.overflow(width) <= 0

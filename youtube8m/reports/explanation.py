@@ -14,7 +14,6 @@ import pandas as pd
 from youtube8m.data.labels.vocabulary import Vocabulary
 from youtube8m.prediction.names import class_name
 from youtube8m.prediction.occlusion import Explanation
-from youtube8m.reports import charts
 from youtube8m.reports.charts import Axis
 from youtube8m.reports.pages import Page, Table
 from youtube8m.reports.timelines import time_map
@@ -37,8 +36,8 @@ _ABOUT_OCCLUSION = (
     "seconds. A positive one (blue): they speak against it."
 )
 _ABOUT_ATTENTION = (
-    "The share of the attention's weight on each five seconds; all shares sum to 1. "
-    "It says what the model reads, not what for."
+    "The share of the attention's weight on each five seconds; the shares of a query "
+    "sum to 1. It says where the model looks, not what for."
 )
 
 
@@ -158,12 +157,13 @@ def page(
             frame,
             "label",
             Axis("confidence alone", "confidence"),
-            title="What the run says of each five seconds alone",
-            description="Confidence of each label, if the segment were the video.",
+            title=_timeline_title(explanation, vocabulary),
+            description="What the run says of each five seconds alone, as if they were "
+            "the whole video.",
         ),
         Table(frame.drop(columns="change without"), "timeline", decimals=_PLACES),
     )
-    _add_occlusion(made, explanation, frame)
+    _add_occlusion(made, explanation, frame, _occlusion_title(explanation, vocabulary))
     if explanation.attention is not None:
         _add_attention(made, explanation)
     return made
@@ -178,7 +178,29 @@ def _captions(explanation, vocabulary):
     return captions
 
 
-def _add_occlusion(made, explanation, frame):
+def _timeline_title(explanation, vocabulary):
+    highest = explanation.timeline.argmax(axis=1)
+    counts = np.bincount(highest, minlength=len(explanation.classes))
+    name = names_of(explanation, vocabulary)[counts.argmax()]
+    return f"{name} is highest in {counts.max()} of {len(highest)} segments alone"
+
+
+def _occlusion_title(explanation, vocabulary):
+    changes = explanation.occlusion
+    if not np.isfinite(changes).all() or changes.min() >= 0:
+        return "No label loses confidence without five seconds"
+    segment, label = np.unravel_index(changes.argmin(), changes.shape)
+    name = names_of(explanation, vocabulary)[label]
+    change = f"{changes.min():+.2f}".replace("-", "\N{MINUS SIGN}")
+    return f"{name} rests most on {_span(explanation, segment)} ({change} without)"
+
+
+def _span(explanation, segment):
+    start, end = explanation.starts[segment], _ends(explanation)[segment]
+    return f"seconds {start:g} to {end:g}"
+
+
+def _add_occlusion(made, explanation, frame, title):
     made.section("What the labels rest on")
     if len(explanation.starts) == 1:
         made.paragraph(ONE_SEGMENT[0].upper() + ONE_SEGMENT[1:] + ".")
@@ -188,7 +210,7 @@ def _add_occlusion(made, explanation, frame):
             frame,
             "label",
             Axis("change without", "change", format="+.2~f"),
-            title="What is lost without each five seconds",
+            title=title,
             description=_ABOUT_OCCLUSION,
             signed=True,
         ),
@@ -197,39 +219,34 @@ def _add_occlusion(made, explanation, frame):
 
 
 def _add_attention(made, explanation):
-    shares, queries = explanation.attention, explanation.attention.shape[1]
-    ends = _ends(explanation)
-    made.section("Attention")
-    mean = pd.DataFrame(
-        {"from": explanation.starts, "to": ends, "share": shares.mean(axis=1)}
-    )
-    made.chart(
-        charts.line(
-            mean,
-            Axis("from", "seconds"),
-            Axis("share", "share of the attention", zero=True),
-            title="Which five seconds the model attends to",
-            description=_ABOUT_ATTENTION,
-        ),
-        "attention",
-    )
-    if 1 < queries <= _QUERIES:
-        names = [f"query {number}" for number in range(1, queries + 1)]
-        each = pd.DataFrame(
+    shares = explanation.attention
+    mean, queries = shares.mean(axis=1), shares.shape[1]
+    rows = {"attention": mean}
+    if queries > 1:
+        rows = {f"mean of {queries} queries": mean}
+        if queries <= _QUERIES:
+            rows |= {f"query {n}": share for n, share in enumerate(shares.T, 1)}
+    most = int(mean.argmax())
+    frame = pd.concat(
+        pd.DataFrame(
             {
-                "from": np.repeat(explanation.starts, queries),
-                "to": np.repeat(ends, queries),
-                "query": np.tile(names, len(ends)),
-                "share": shares.ravel(),
+                "from": explanation.starts,
+                "to": _ends(explanation),
+                "attention of": name,
+                "share": share,
             }
         )
-        made.chart(
-            time_map(
-                each,
-                "query",
-                Axis("share", "share of the attention"),
-                title="What each query of the attention looks at",
-                description="The shares of each query sum to 1 over the video.",
-            ),
-            "attention_of_queries",
-        )
+        for name, share in rows.items()
+    )
+    made.section("Attention")
+    made.chart(
+        time_map(
+            frame,
+            "attention of",
+            Axis("share", "share", format=".0%"),
+            title=f"The model attends most to {_span(explanation, most)}, with "
+            f"{mean[most]:.0%} of its attention",
+            description=_ABOUT_ATTENTION,
+        ),
+        Table(frame.reset_index(drop=True), "attention", decimals=_PLACES),
+    )

@@ -49,14 +49,19 @@ def time_map(
     color = alt.Color(
         "value:Q",
         title=value.title,
-        scale=alt.Scale(domain=domain, range=colors),
-        legend=alt.Legend(gradientLength=160, format=value.format or alt.Undefined),
+        scale=alt.Scale(domain=domain, range=colors, interpolate="rgb"),
+        legend=alt.Legend(gradientLength=140, format=value.format or alt.Undefined),
     )
     cells = (
         alt.Chart(alt.InlineData(values=records))
         .mark_rect()
         .encode(
-            x=alt.X("from:Q", title="seconds", scale=seconds),
+            x=alt.X(
+                "from:Q",
+                title="seconds",
+                scale=seconds,
+                axis=alt.Axis(tickMinStep=5, grid=False),
+            ),
             x2="to:Q",
             y=alt.Y("row:N", sort=None, title=None),
             color=color,

@@ -84,10 +84,10 @@ def explain(config: ExplainConfig, videos: Sequence[str] = ()) -> str:
         if videos:
             pictures = read_thumbnails(videos[0], explained.starts, SECONDS)
         facts = {
-            "run": trained.directory.path,
-            "model": trained.run.model.model,
-            "checkpoint": f"step {step_of(prefix):,}",
-            "video": where,
+            "Run": trained.directory.path,
+            "Model": trained.run.model.model,
+            "Checkpoint": f"step {step_of(prefix):,}",
+            "Video": where,
         }
         page = explanation.page(explained, vocabulary, facts, pictures)
         logging.info("wrote %s", page.write(path, "--report_dir")[0])

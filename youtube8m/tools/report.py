@@ -136,6 +136,7 @@ def _compare(config, directories, folder):
         each.checkpoint(config.checkpoint)  # an error now, not after the first run
     evaluated, curves = [], {}
     for name, each in zip(names, directories, strict=True):
+        logging.info("evaluating %s", each.path)
         evaluator = Evaluator(_evaluation(config, each.path))
         evaluator.report = comparison.Recorder(name, counts[0], config.top_k)
         evaluator.run()
