@@ -237,7 +237,7 @@ class _WeightedPrecisions:
         # Hits are odd numbers, last in their tie.
         tie = np.searchsorted(ranking.pairs, ranking.pairs[hit_at] - np.uint64(1))
         self._begin, self._first_hit = np.unique(tie, return_index=True)
-        last_hit = np.append(self._first_hit[1:], len(hit_at))
+        last_hit = np.append(self._first_hit, len(hit_at))[1:]
         self._end = hit_at[last_hit - 1] + 1
         self._last_hit = last_hit
         self._starts = ranking.starts
