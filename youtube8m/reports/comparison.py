@@ -27,7 +27,7 @@ from youtube8m.reports.statistics import (
     Collector,
     Pool,
     bootstrap,
-    interval,
+    interval_around,
 )
 from youtube8m.reports.training import thinned
 
@@ -186,7 +186,7 @@ def compare(
                 rows.append(_metric_row(key, run, runs[0], table, tables[0]))
         if run is not runs[0]:
             differences = draw.average_precisions - drawn[0].average_precisions
-            classes.append(_class_rows(run, runs[0], interval(differences)))
+            classes.append(_class_rows(run, runs[0], differences))
     metrics = pd.DataFrame(rows)
     order = [name for name, _ in METRICS.values()]
     metrics = metrics.sort_values(
@@ -206,18 +206,19 @@ def _of_metrics(draw):
 
 
 def _metric_row(key, run, first, table, of_first):
-    low, high = interval(table[key])
+    low, high = interval_around(run.result[key], table[key])
     row = {"metric": METRICS[key][0], "run": run.name, "value": run.result[key]}
     row |= {"low": float(low), "high": float(high)}
     if run is first:
         return row | dict.fromkeys(("difference", "least", "most"), np.nan)
-    least, most = interval(table[key] - of_first[key])
     difference = run.result[key] - first.result[key]
+    least, most = interval_around(difference, table[key] - of_first[key])
     return row | {"difference": difference, "least": float(least), "most": float(most)}
 
 
-def _class_rows(run, first, ends):
+def _class_rows(run, first, differences):
     before, after = (r.result["average_precisions"] for r in (first, run))
+    ends = interval_around(after - before, differences)
     positives = run.pool.positives
     present = np.flatnonzero(positives)
     ends = np.where(positives >= _FEW, ends, np.nan)
