@@ -3,7 +3,7 @@
     runs = [Evaluated("a", pool_a, result_a), Evaluated("b", pool_b, result_b)]
     found = compare(runs)
     print("\n".join(found.sentences()))
-    page(found, names, curves).write("report/report.html", "--report_dir")
+    page(found, names, curves, facts).write("report/report.html", "--report_dir")
 
 All runs are compared with the first. A replicate of the bootstrap draws the same videos
 for every run, so the interval is that of the difference on one data set: what makes a
@@ -102,11 +102,16 @@ def _sentence(row, first):
             f"{_signed(row['difference'])} ({ends} includes 0)"
         )
     word = "better" if better else "worse"
-    return f"{row['metric']}: {row['run']} is {word} than {first} by {by:.4f} ({ends})"
+    return f"{row['metric']}: {row['run']} is {word} than {first} by {_number(by)} ({ends})"
+
+
+def _number(value):
+    return f"{value:.4f}" if value < 10 else f"{value:,.1f}"
 
 
 def _signed(value):
-    return f"{value:+.4f}".replace("-", "\N{MINUS SIGN}")
+    sign = "\N{MINUS SIGN}" if value < 0 else "+"
+    return sign + _number(abs(value))
 
 
 class Recorder:
@@ -218,7 +223,7 @@ def _metric_row(key, run, first, table, of_first):
 
 def _class_rows(run, first, differences):
     before, after = (r.result["average_precisions"] for r in (first, run))
-    ends = interval_around(after - before, differences)
+    ends = np.clip(interval_around(after - before, differences), -1, 1)
     positives = run.pool.positives
     present = np.flatnonzero(positives)
     ends = np.where(positives >= _FEW, ends, np.nan)
@@ -237,16 +242,21 @@ def _class_rows(run, first, differences):
 
 
 def page(
-    found: Comparison, names: Sequence[str], curves: Mapping[str, pd.DataFrame]
+    found: Comparison,
+    names: Sequence[str],
+    curves: Mapping[str, pd.DataFrame],
+    facts: Mapping[str, object],
 ) -> Page:
     """The page of a comparison.
 
     Args:
       names: of the classes, C of them.
+      facts: what was compared, on which records.
       curves: the rows of metrics.jsonl by name of a run, as `training.read_metrics`.
     """
     first, *others = found.runs
-    made = Page(f"{' and '.join(others)} against {first}")
+    made = Page(f"{' and '.join(others)} against {first}", "Runs side by side")
+    made.facts(facts)
     _add_verdicts(made, found)
     _add_classes(made, found, names)
     _add_curves(made, curves)
@@ -336,8 +346,8 @@ def _count_clear(frame, name):
 def _largest(frame):
     """The rows with the largest clear gains and losses, from gain to loss."""
     ordered = frame[_is_clear(frame)].sort_values("difference", ascending=False)
-    few = pd.concat([ordered.head(_CLASSES), ordered.tail(_CLASSES)])
-    return few[~few.index.duplicated()]
+    gains = ordered["difference"] > 0
+    return pd.concat([ordered[gains].head(_CLASSES), ordered[~gains].tail(_CLASSES)])
 
 
 def _distinct(frame):

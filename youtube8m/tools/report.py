@@ -30,6 +30,7 @@ from youtube8m.prediction.predictor import read_run
 from youtube8m.reports import comparison, training, watching
 from youtube8m.reports.evaluation_report import FILE, Classes, EvaluationReport
 from youtube8m.reports.pages import require_report
+from youtube8m.runs.checkpoint_files import step_of
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.util.files import split_paths
 
@@ -132,8 +133,8 @@ def _compare(config, directories, folder):
     counts = [run.data.num_classes for run in runs]
     comparison.require_same_classes(names, counts)
     classes = Classes(runs[0], config.vocabulary_file)
-    for each in directories:
-        each.checkpoint(config.checkpoint)  # an error now, not after the first run
+    # An error now, not after the first run.
+    steps = [step_of(each.checkpoint(config.checkpoint)) for each in directories]
     evaluated, curves = [], {}
     for name, each in zip(names, directories, strict=True):
         logging.info("evaluating %s", each.path)
@@ -144,7 +145,12 @@ def _compare(config, directories, folder):
         with contextlib.suppress(UserError):  # runs of the starter code have none
             curves[name] = training.read_metrics(each)
     found = comparison.compare(evaluated)
-    page = comparison.page(found, classes.names, curves)
+    facts = {
+        name: f"{each.path}, step {step}"
+        for name, each, step in zip(names, directories, steps, strict=True)
+    }
+    facts |= {"Data": f"{config.eval_data_pattern} ({found.examples:,} examples)"}
+    page = comparison.page(found, classes.names, curves, facts)
     page.write(path, "--report_dir")
     for sentence in found.sentences():
         logging.info("%s", sentence)
