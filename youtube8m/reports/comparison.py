@@ -102,7 +102,10 @@ def _sentence(row, first):
             f"{_signed(row['difference'])} ({ends} includes 0)"
         )
     word = "better" if better else "worse"
-    return f"{row['metric']}: {row['run']} is {word} than {first} by {_number(by)} ({ends})"
+    return (
+        f"{row['metric']}: {row['run']} is {word} than {first} by {_number(by)} "
+        f"({ends})"
+    )
 
 
 def _number(value):
