@@ -186,8 +186,13 @@ def bars(
     """
     alt = import_altair()
     data = _Data(frame, [value], [category, series, *(interval or ()), *names])
+    names_axis = alt.Axis(labelLimit={"expr": "max(110, containerSize()[0] * 0.38)"})
     of_category = alt.Y(
-        field=data.fields[category], type="nominal", sort=None, title=None
+        field=data.fields[category],
+        type="nominal",
+        sort=None,
+        title=None,
+        axis=names_axis,
     )
     places = {"y": of_category}
     if series:

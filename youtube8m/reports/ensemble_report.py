@@ -86,11 +86,12 @@ def _add_gains(page, whole, names, replicates, result, num_classes, top_k):
         other, without = whole.without(member).pool(num_classes, top_k)
         # The same videos in the same order: the draws are the same, too.
         gains = replicates.gap - statistics.bootstrap(other).gap
+        gain = result["gap"] - without["gap"]
         rows.append(
             (
                 *(name, whole.weights[member]),
-                *(alone["gap"], *statistics.interval(own_gaps)),
-                *(result["gap"] - without["gap"], *statistics.interval(gains)),
+                *(alone["gap"], *statistics.interval(own_gaps, alone["gap"])),
+                *(gain, *statistics.interval(gains, gain)),
             )
         )
     columns = ["member", "weight", "GAP", "from", "to"]

@@ -206,7 +206,7 @@ def add_overall(page, pool, replicates, result) -> None:
     rows = []
     for name, (title, meaning) in _METRICS.items():
         if name in result and name in drawn:
-            ends = statistics.interval(drawn[name])
+            ends = statistics.interval(drawn[name], result[name])
             rows.append((title, result[name], *ends, meaning.format(**words)))
     columns = ["metric", "value", "from", "to", "meaning"]
     frame = pd.DataFrame(rows, columns=columns)
@@ -218,8 +218,9 @@ def add_overall(page, pool, replicates, result) -> None:
     )
     page.table(
         table,
-        f"From and to: where the metric lies in 95 % of {len(replicates.gap):,} data "
-        f"sets drawn from these {pool.num_videos:,} videos (Poisson bootstrap).",
+        f"From and to: 95 % interval, by {len(replicates.gap):,} data sets drawn from "
+        f"these {pool.num_videos:,} videos (Poisson bootstrap). It says how much the "
+        "metric varies from one set of so many videos to the next.",
     )
 
 
@@ -315,7 +316,8 @@ def _add_confidences(page, pool):
 def class_table(pool, replicates, result, classes) -> pd.DataFrame:
     """A row for each class: counts, average precision, and the best threshold."""
     positives = pool.positives
-    low, high = statistics.interval(replicates.average_precisions)
+    found = result["average_precisions"]
+    low, high = statistics.interval(replicates.average_precisions, found).clip(0, 1)
     few = positives < _FEW
     frame = pd.DataFrame({"class": np.arange(pool.num_classes), "name": classes.names})
     if classes.verticals:
@@ -325,7 +327,7 @@ def class_table(pool, replicates, result, classes) -> pd.DataFrame:
     frame[examples_name(pool)] = positives
     if pool.rated is not None:
         frame["rated"] = pool.rated
-    frame["AP"] = result["average_precisions"]
+    frame["AP"] = found
     frame["AP from"] = np.where(few, np.nan, low)
     frame["AP to"] = np.where(few, np.nan, high)
     return pd.concat([frame, statistics.best_thresholds(pool)], axis=1)
@@ -390,12 +392,14 @@ def _frequency_title(counts, precisions):
 def _add_verticals(page, replicates, frame, classes):
     """Mean average precision of each vertical, as bars."""
     count = len(classes.verticals)
-    low, high = statistics.interval(replicates.group_means(classes.vertical_of, count))
+    drawn = replicates.group_means(classes.vertical_of, count)
     rows = []
     for number, name in enumerate(classes.verticals):
         found = frame["AP"][classes.vertical_of == number].dropna()
         if len(found):
-            rows.append((name, found.mean(), low[number], high[number], len(found)))
+            mean = found.mean()
+            ends = statistics.interval(drawn[:, number], mean).clip(0, 1)
+            rows.append((name, mean, *ends, len(found)))
     columns = ["vertical", "mAP", "from", "to", "classes"]
     table = pd.DataFrame(rows, columns=columns).sort_values("mAP", ascending=False)
     if table.empty:

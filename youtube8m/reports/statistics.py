@@ -290,14 +290,23 @@ def _mean_of_finite(values):
     return _divide(np.where(finite, values, 0.0).sum(-1), finite.sum(-1))
 
 
-def interval(replicates: np.ndarray, level: float = LEVEL) -> np.ndarray:
+def interval(replicates: np.ndarray, value=None, level: float = LEVEL) -> np.ndarray:
     """float64 [2, ...]: where the middle `level` of the replicates lies.
+
+    The metric of replicates may be biased: a label that is drawn twice makes a rare
+    class easier, so mAP rises. With `value`, the metric of the data themselves,
+    replicates are moved so that their mean is the value. The interval then says how
+    much the metric varies from one data set of this size to the next.
 
     Args:
       replicates: float [R, ...]; nan does not count.
+      value: float [...], or None.
     """
     ordered = np.sort(replicates, axis=0)  # nan last
     last = np.count_nonzero(np.isfinite(ordered), axis=0) - 1
+    move = 0.0
+    if value is not None:
+        move = value - _divide(np.nansum(ordered, axis=0, dtype=np.float64), last + 1)
     ends = []
     for share in ((1 - level) / 2, (1 + level) / 2):
         place = np.maximum(last, 0) * share
@@ -307,7 +316,7 @@ def interval(replicates: np.ndarray, level: float = LEVEL) -> np.ndarray:
             np.take_along_axis(ordered, index[None], 0)[0].astype(np.float64)
             for index in (below, above)
         )
-        ends.append(low + (place - below) * (high - low))
+        ends.append(low + (place - below) * (high - low) + move)
     return np.stack(ends)
 
 
