@@ -85,6 +85,8 @@ OWN = {
     "predict": "batch_size checkpoint image_model insert_zero_audio_features "
     "model_dir num_workers pca_dir timeline top_k train_dir",
     "presets": "",
+    "report": "batch_size checkpoint eval_data_pattern port report_dir segment_labels "
+    "top_k train_dir watch",
     "sample_data": "directory feature_names feature_sizes max_frames mean_labels "
     "min_frames noise num_classes num_shards num_test num_train num_validate "
     "one_frame_share seed",
@@ -104,9 +106,10 @@ READERS = {"eval", "inference", "export", "export_model_mediapipe"} | {
     "extract_descriptors",
     "predict",
     "explain",
+    "report",
 }
 OF_MODELS = READERS | {"train", "benchmark"}
-OF_DATA = {"eval", "inference", "train", "benchmark", "predict", "explain"}
+OF_DATA = {"eval", "inference", "train", "benchmark", "predict", "explain", "report"}
 
 # Of each tool in a process of its own: the names of its flags, and its help.
 SAYS = """

@@ -58,6 +58,7 @@ CONFIGS = {
     "extract_features": ExtractConfig,
     "predict": PredictConfig,
     "explain": _of_tool("explain", "ExplainConfig"),
+    "report": _of_tool("report", "ReportConfig"),
 }
 
 

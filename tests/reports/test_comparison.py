@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.browser import Browser
 from youtube8m.errors import UserError
 from youtube8m.metrics import Metrics, top_predictions
-from youtube8m.reports import comparison, statistics
+from youtube8m.reports import comparison
 from youtube8m.reports.comparison import Recorder, compare
 
 CLASSES, TOP_K = 7, 5
@@ -76,15 +76,6 @@ def test_what_is_better_is_said():
     found = compare([evaluated("a", 0.1, seed=1), evaluated("b", 3.0)], REPLICATES)
     assert found.sentences()[0].startswith("GAP: b is worse than a by ")
     assert "\N{MINUS SIGN}" in found.sentences()[0]
-
-
-def test_an_interval_lies_around_its_value():
-    """Replicates of mAP are too high where classes are rare; that is taken off."""
-    replicates = np.array([[5.0, 1.0], [7.0, np.nan], [9.0, 2.0]])
-    found = statistics.interval_around(np.array([3.0, 1.0]), replicates, level=1.0)
-    np.testing.assert_allclose(found, [[1.0, 0.5], [5.0, 1.5]])
-    low, high = statistics.interval_around(3.0, replicates[:, 0], level=0.5)
-    assert (low, high) == (2.0, 4.0)
 
 
 def test_classes_with_few_examples_get_no_interval():

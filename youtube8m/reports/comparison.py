@@ -27,7 +27,7 @@ from youtube8m.reports.statistics import (
     Collector,
     Pool,
     bootstrap,
-    interval_around,
+    interval,
 )
 from youtube8m.reports.training import thinned
 
@@ -214,19 +214,19 @@ def _of_metrics(draw):
 
 
 def _metric_row(key, run, first, table, of_first):
-    low, high = interval_around(run.result[key], table[key])
+    low, high = interval(table[key], run.result[key])
     row = {"metric": METRICS[key][0], "run": run.name, "value": run.result[key]}
     row |= {"low": float(low), "high": float(high)}
     if run is first:
         return row | dict.fromkeys(("difference", "least", "most"), np.nan)
     difference = run.result[key] - first.result[key]
-    least, most = interval_around(difference, table[key] - of_first[key])
+    least, most = interval(table[key] - of_first[key], difference)
     return row | {"difference": difference, "least": float(least), "most": float(most)}
 
 
 def _class_rows(run, first, differences):
     before, after = (r.result["average_precisions"] for r in (first, run))
-    ends = np.clip(interval_around(after - before, differences), -1, 1)
+    ends = np.clip(interval(differences, after - before), -1, 1)
     positives = run.pool.positives
     present = np.flatnonzero(positives)
     ends = np.where(positives >= _FEW, ends, np.nan)

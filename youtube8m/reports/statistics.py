@@ -320,19 +320,6 @@ def interval(replicates: np.ndarray, value=None, level: float = LEVEL) -> np.nda
     return np.stack(ends)
 
 
-def interval_around(value, replicates: np.ndarray, level: float = LEVEL) -> np.ndarray:
-    """As `interval`, moved so that the mean of the replicates is the value [...].
-
-    A replicate repeats videos, and leaves classes out. That lifts the average precision
-    of rare classes, so replicates of mAP lie above the value. What counts is how they
-    scatter. (It is a bootstrap estimate of the bias, taken off.)
-    """
-    finite = np.isfinite(replicates)
-    sums = np.where(finite, replicates, 0.0).sum(axis=0, dtype=np.float64)
-    mean = _divide(sums, finite.sum(axis=0))
-    return interval(replicates, level) + (value - mean)
-
-
 # Curves.
 
 

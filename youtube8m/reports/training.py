@@ -6,6 +6,7 @@
 A run of an earlier version lacks some of the values: then their charts are missing.
 """
 
+import contextlib
 import os
 import time
 
@@ -19,6 +20,7 @@ from youtube8m.reports.pages import Page, Table
 from youtube8m.runs.checkpoint_files import step_of
 from youtube8m.runs.directory import RunDirectory
 from youtube8m.util.json import JsonError, parse_json
+from youtube8m.util.text_files import read_bytes
 
 _POINTS = 300  # of a line; steps are averaged in groups of as many as that takes
 METRICS = "metrics.jsonl"
@@ -34,12 +36,9 @@ def read_metrics(directory: RunDirectory) -> pd.DataFrame:
     path = directory.file(METRICS)
     rows = []
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            for line in file:
-                try:
-                    rows.append(parse_json(line, _numbers))
-                except JsonError:
-                    continue
+        for line in read_bytes(path).splitlines():
+            with contextlib.suppress(JsonError):
+                rows.append(parse_json(line, _numbers))
     except OSError as error:
         raise UserError(
             f"{directory.flag}={directory.path}: no {METRICS} ({error.strerror}), "
