@@ -28,6 +28,7 @@ ONE_SEGMENT = (
     "no occlusion"
 )
 _WIDTH = 32  # of a name
+_LEAST = 0.0005  # a change that three digits show
 _QUERIES = 40  # rows of a chart
 
 _ABOUT_OCCLUSION = (
@@ -114,7 +115,7 @@ def _segment_lines(explanation, vocabulary):
         changes = explanation.occlusion[n]
         if np.isfinite(changes).all():
             least = int(changes.argmin())
-            name = names[least] if changes[least] < 0 else ""
+            name = names[least] if changes[least] <= -_LEAST else ""
             row += [f"{changes[least]:+.3f}", name]
         else:
             row += ["", ""]
