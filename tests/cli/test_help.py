@@ -79,9 +79,14 @@ OWN = {
     "label_correlation": "num_classes output_file train_data_pattern",
     "merge_shards": "input_files num_shards output_file segment_max_pred",
     "models": "",
+    "explain": "batch_size checkpoint image_model input_data_pattern "
+    "insert_zero_audio_features model_dir num_workers pca_dir report_dir top_k "
+    "train_dir video_id",
     "predict": "batch_size checkpoint image_model insert_zero_audio_features "
     "model_dir num_workers pca_dir timeline top_k train_dir",
     "presets": "",
+    "report": "batch_size checkpoint eval_data_pattern port report_dir segment_labels "
+    "top_k train_dir watch",
     "sample_data": "directory feature_names feature_sizes max_frames mean_labels "
     "min_frames noise num_classes num_shards num_test num_train num_validate "
     "one_frame_share seed",
@@ -100,9 +105,11 @@ READERS = {"eval", "inference", "export", "export_model_mediapipe"} | {
     "convert_checkpoint",
     "extract_descriptors",
     "predict",
+    "explain",
+    "report",
 }
 OF_MODELS = READERS | {"train", "benchmark"}
-OF_DATA = {"eval", "inference", "train", "benchmark", "predict"}
+OF_DATA = {"eval", "inference", "train", "benchmark", "predict", "explain", "report"}
 
 # Of each tool in a process of its own: the names of its flags, and its help.
 SAYS = """

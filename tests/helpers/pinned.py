@@ -57,6 +57,8 @@ CONFIGS = {
     "benchmark_extract": ClipConfig,
     "extract_features": ExtractConfig,
     "predict": PredictConfig,
+    "explain": _of_tool("explain", "ExplainConfig"),
+    "report": _of_tool("report", "ReportConfig"),
 }
 
 

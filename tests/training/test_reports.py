@@ -104,6 +104,35 @@ def test_the_rate_over_less_than_a_second(tmp_path, clock):
     assert half == 16.0 and none == pytest.approx(8e9)
 
 
+def test_the_share_of_the_time_that_steps_wait_for_input(tmp_path, clock):
+    def slow_batches():
+        for number, seconds in enumerate((3.0, 1.0, 0.0, 2.0), 1):
+            clock[0] += seconds
+            yield number
+
+    with TrainingReport(RunDirectory(str(tmp_path)), 0, 10) as report:
+        for number in report.waiting_for(slow_batches()):
+            clock[0] += 1.0  # of the step
+            report.steps(number, results(3.0), origins(b"a"))
+            if number % 2 == 0:
+                report.flush()
+        assert report.waiting_share == 0.6  # 6 of 10 seconds
+    shares = [line["waiting_share"] for line in lines(tmp_path)]
+    assert shares == [4 / 6, 4 / 6, 0.5, 0.5]
+
+
+def test_what_ends_the_batches_is_passed_on(tmp_path):
+    def broken_batches():
+        yield 1
+        raise UserError("damaged")
+
+    with TrainingReport(RunDirectory(str(tmp_path)), 0, 10) as report:
+        batches = report.waiting_for(broken_batches())
+        assert next(batches) == 1
+        with pytest.raises(UserError, match="damaged"):
+            next(batches)
+
+
 def test_tensorboard_gets_the_last_of_the_steps_by_the_starter_codes_names(tmp_path):
     with TrainingReport(RunDirectory(str(tmp_path)), 0, 10) as report:
         report.steps(3, results(3.0, 4.0, 5.0), origins(b"a", b"b", b"c"))

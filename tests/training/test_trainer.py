@@ -376,6 +376,20 @@ def test_console_lines_are_those_people_grep(sample, tmp_path, caplog):
     assert re.search(head % 10 + tail, log)
 
 
+def test_the_last_line_says_how_long_steps_waited_for_input(sample, tmp_path):
+    run = RunConfig(VIDEO, ModelConfig("LogisticModel"))
+    settings = config(sample, tmp_path, "video", num_epochs=1)
+    train(run, settings)
+    shares = [line["waiting_share"] for line in metrics_lines(tmp_path)]
+    assert len(shares) == 5 and all(0 < share <= 1 for share in shares)
+    saved = rf"saved step 5: {tmp_path}/model.ckpt-5"
+    log = tmp_path / "train.log"
+    last = log.read_text().splitlines()[-1]
+    assert re.search(rf"{saved} \| Waiting for input: \d+% of the time$", last)
+    train(run, settings)  # nothing is left to do
+    assert re.search(f"{saved}$", log.read_text().splitlines()[-1])
+
+
 def test_learning_rate_falls_in_steps_of_examples():
     settings = TrainingConfig(
         train_data_pattern="x",

@@ -187,6 +187,7 @@ OWN = {
     "runs/archive.py": "archives",
     "cli/stored_help.py": "a text of the package",
     "layers/reverse_whitening.py": "a table of the package",
+    "reports/pages.py": "styles and scripts of the package",
     "data/writing/mediapipe.py": "messages of MediaPipe",
     "data/download/downloader.py": "locks, parts of files",
     "data/download/transfer.py": "parts of files",

@@ -75,7 +75,8 @@ class AttentionPooling(Configured, keras.layers.Layer):
       initializer: of Wq and Wu.
 
     Input shape: x [B, T, H], mask bool [B, T] or None for all frames.
-    Output shape: [B, H], or [B, Q, H] with several queries.
+    Output shape: [B, H], or [B, Q, H] with several queries; with `return_weights` also
+      a, float32 [B, T, Q].
     """
 
     def __init__(
@@ -105,8 +106,9 @@ class AttentionPooling(Configured, keras.layers.Layer):
             name="query",
         )
 
-    def call(self, x, frame_mask=None):
+    def call(self, x, frame_mask=None, return_weights=False):
         hidden = self.hidden(x) if self.units else ops.tanh(x)
         weights = masked_softmax(ops.matmul(hidden, self.query), frame_mask)
         pooled = attend(x, weights)
-        return ops.squeeze(pooled, axis=1) if self.queries == 1 else pooled
+        pooled = ops.squeeze(pooled, axis=1) if self.queries == 1 else pooled
+        return (pooled, weights) if return_weights else pooled

@@ -92,6 +92,10 @@ class FrameEncoder(Part):
     Subclasses implement `call(frames, frame_mask, training)`: [B, T, D] and bool
     [B, T] to the descriptor [B, H], or to a dict of `descriptor` and named extras.
     Padding is zero in `frames`, and must not change the result.
+
+    The extra `attention`, which tools.explain shows, is float32 [B, S, Q]: how much
+    each of S steps of time counts for each of Q queries. A step is
+    `frames_per_attention` neighbouring frames as they were read, before `select`.
     """
 
     # The encoder takes exactly two modalities, visual first.
@@ -109,6 +113,11 @@ class FrameEncoder(Part):
     pool_predictions = staticmethod(masked_mean)
     # `call` takes frames that are still bytes, too, by layers.byte_frames.FrameSums.
     takes_bytes: bool = False
+    # `call` also takes `attention`, whether to return the extra of that name. It is
+    # asked for outside training.
+    offers_attention: bool = False
+    # Frames that one weight of the extra `attention` stands for.
+    frames_per_attention: int = 1
 
     def require_two_modalities(self, feature_sizes, instead: str) -> tuple[int, int]:
         """Returns `feature_sizes`. Raises ValueError unless there are two.
@@ -185,7 +194,8 @@ class VideoModel(Configured, keras.Model):
     Call with a dict: `frames` [B, T, D] (uint8, or floats of any type), or the parts
     that `layers.inputs.join_frames` joins, and `num_frames` [B]; or `features` [B, D];
     other keys are ignored. Returns a dict:
-    `predictions` float32 [B, C], `descriptor` [B, H] and the extras of both parts.
+    `predictions` float32 [B, C], `descriptor` [B, H] and the extras of both parts, such
+    as `attention` (see `FrameEncoder`).
 
     The dropout before the classifier is that of Tang et al. 2017, equation 11.
 
@@ -276,8 +286,10 @@ class VideoModel(Configured, keras.Model):
         takes_bytes = self.encoder.takes_bytes and self.input_transform == "l2"
         if not (takes_bytes and byte_frames.compiles(frames)):
             frames = self.normalize(frames, mask)
-        labels = {"labels": inputs.get("labels")} if self.encoder.uses_labels else {}
-        encoded = self.encoder(frames, mask, training=training, **labels)
+        more = {"labels": inputs.get("labels")} if self.encoder.uses_labels else {}
+        if self.encoder.offers_attention:
+            more["attention"] = not training
+        encoded = self.encoder(frames, mask, training=training, **more)
         return _to_dict(encoded, "descriptor")
 
     def auxiliary_losses(self, outputs: dict, batch: dict) -> dict:

@@ -63,11 +63,10 @@ class Page:
     Args:
       title: of the page.
       subtitle: a sentence below it.
-      refresh: seconds after which a browser loads the page anew; 0: never.
     """
 
-    def __init__(self, title: str, subtitle: str = "", refresh: int = 0):
-        self._title, self._subtitle, self._refresh = title, subtitle, refresh
+    def __init__(self, title: str, subtitle: str = ""):
+        self._title, self._subtitle = title, subtitle
         self._parts: list[str] = []
         self._data: list[str] = []
         self._sections: list[tuple[str, str]] = []
@@ -104,6 +103,15 @@ class Page:
             f'<figure><img src="data:image/{kind};base64,{text}" alt="{said}">'
             f"<figcaption>{said}</figcaption></figure>"
         )
+
+    def gallery(self, pictures: Sequence[bytes], captions: Sequence[str]) -> None:
+        """Adds small JPEG pictures side by side, each with a caption below."""
+        cells = []
+        for data, caption in zip(pictures, captions, strict=True):
+            text, said = base64.b64encode(data).decode(), _escape(caption)
+            image = f'<img src="data:image/jpeg;base64,{text}" alt="{said}">'
+            cells.append(f"<li>{image}<span>{said}</span></li>")
+        self._parts.append(f'<ul class="gallery">{"".join(cells)}</ul>')
 
     def chart(self, chart: Chart, table: "Table | str", shown: bool = True) -> None:
         """Adds a chart with its title, its description and the table behind it.
@@ -165,31 +173,44 @@ class Page:
             file.write(text)
         return [path, *written]
 
-    def html(self, flag: str = "report") -> str:
-        """The page as text. Raises UserError without the extra `report`."""
-        style, script = (
-            _FOLDER.joinpath(name).read_text("utf-8")
-            for name in ("page.css", "page.js")
-        )
-        data = list(self._data)
+    def html(self, flag: str = "report", scripts: Sequence[str] = ("page.js",)) -> str:
+        """The page as text. Raises UserError without the extra `report`.
+
+        Args:
+          scripts: files beside this module.
+        """
+        names = ("page.css", *scripts)
+        style, *script = (_FOLDER.joinpath(n).read_text("utf-8") for n in names)
+        script = "\n".join(script)
+        config = []
         if self._has_charts:
-            data.append(_data("chart-config", CONFIG))
             script = f"{_vega_bundle(flag)}\n{script}"
+            config.append(_data("chart-config", CONFIG))
+        return "\n".join(
+            [
+                '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+                '<meta name="viewport" content="width=device-width, initial-scale=1">',
+                f"<title>{_escape(self._title)}</title>",
+                '<link rel="icon" href="data:,">',
+                f"<style>\n{style}</style>\n</head>\n<body>",
+                self.content(),
+                *config,
+                "<script>\n" + script.replace("</script", r"<\/script"),
+                "</script>\n</body>\n</html>\n",
+            ]
+        )
+
+    def content(self) -> str:
+        """What differs between pages: the text and the data of charts and tables."""
         links = "".join(
             f'<li><a href="#{anchor}">{_escape(title)}</a></li>'
             for anchor, title in self._sections
         )
         contents = f'<nav aria-label="Sections"><ul>{links}</ul></nav>'
         subtitle = f"<p class='said'>{_escape(self._subtitle)}</p>"
-        refresh = f'<meta http-equiv="refresh" content="{self._refresh}">'
         return "\n".join(
             [
-                '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-                '<meta name="viewport" content="width=device-width, initial-scale=1">',
-                refresh if self._refresh else "",
-                f"<title>{_escape(self._title)}</title>",
-                '<link rel="icon" href="data:,">',
-                f"<style>\n{style}</style>\n</head>\n<body>\n<main>",
+                "<main>",
                 f"<h1>{_escape(self._title)}</h1>",
                 subtitle if self._subtitle else "",
                 contents if len(self._sections) > 1 else "",
@@ -197,9 +218,7 @@ class Page:
                 "also in the CSV files beside this page.</p></noscript>",
                 *self._parts,
                 "</main>",
-                *data,
-                "<script>\n" + script.replace("</script", r"<\/script"),
-                "</script>\n</body>\n</html>\n",
+                *self._data,
             ]
         )
 

@@ -9,7 +9,8 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +23,8 @@ from youtube8m.training.saver import advise_after_divergence
 from youtube8m.util.files import replacing
 from youtube8m.util.json import JsonError, parse_json
 from youtube8m.util.progress import Progress
+
+Batch = TypeVar("Batch")
 
 _NOT_REPORTED = ("predictions", "stopping")
 _MAX_NAMES = 8  # videos of a bad batch in the error's line
@@ -43,6 +46,9 @@ class TrainingReport(contextlib.ExitStack):
 
     Losses stay on the device until `flush`: to read each one at once would make the
     host wait for every step.
+
+    The share of the time that steps wait for input is what the host spends in asking
+    for batches. A GPU may compute meanwhile: there it is the most that input can cost.
     """
 
     def __init__(self, directory: RunDirectory, first_step: int, total_steps: int):
@@ -61,13 +67,35 @@ class TrainingReport(contextlib.ExitStack):
         self.callback(self.flush)  # also when an error ends the run
         self._pending: list[tuple] = []
         self._note = ""
-        self._clock = time.monotonic()
+        self._clock = self._began = time.monotonic()
+        self._waited = self._all_waited = None  # seconds, once they are measured
 
     def _open(self, name):
         path = self._directory.file(name) if self._directory.writes else os.devnull
         # Paths may not be UTF-8.
         text = {"encoding": "utf-8", "errors": "backslashreplace"}
         return self.enter_context(open(path, "a", buffering=1, **text))
+
+    def waiting_for(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Yields the batches, and keeps how long each was waited for."""
+        self._waited = self._all_waited = 0.0
+        iterator = iter(batches)
+        while True:
+            start = time.monotonic()
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+            finally:
+                seconds = time.monotonic() - start
+                self._waited += seconds
+                self._all_waited += seconds
+            yield batch
+
+    @property
+    def waiting_share(self) -> float:
+        """The share of the whole time that steps waited for input."""
+        return _share(self._all_waited, time.monotonic() - self._began)
 
     def steps(self, last: int, results: dict, origins: list) -> None:
         """Keeps the results of the steps up to `last` for the next `flush`.
@@ -97,8 +125,12 @@ class TrainingReport(contextlib.ExitStack):
         if rows:
             seconds = time.monotonic() - self._clock
             rate = sum(row["examples"] for row in rows) / max(seconds, 1e-9)
+            shared = {"examples_per_second": rate}
+            if self._waited is not None:
+                shared["waiting_share"] = _share(self._waited, seconds)
+                self._waited = 0.0
             for row in rows:
-                row["examples_per_second"] = rate
+                row.update(shared)
             rows[-1].update(metrics or {})
             for row in rows:
                 self._write(row)
@@ -154,6 +186,10 @@ class TrainingReport(contextlib.ExitStack):
         with self._summaries.as_default(step=np.int64(step)):
             for name, value in values.items():
                 tf.summary.histogram(name, value)
+
+
+def _share(seconds, of_all):
+    return min(1.0, seconds / max(of_all, 1e-9))
 
 
 def _split_rows(first, results, origins):

@@ -263,7 +263,7 @@ class Trainer:
         """
         every, several = self.config.export_model_steps, self.config.steps_per_loop
         waiting = []
-        for batch in self._batches():
+        for batch in self._report.waiting_for(self._batches()):
             origin = batch.pop("position"), batch.pop("id")
             batch, shares = self.distribute(batch)
             if shares is not None:
@@ -362,7 +362,12 @@ class Trainer:
             report.say("nothing left to do: raise --num_epochs or --max_steps")
         prefix = self._save()
         if self.directory.writes:
-            report.say(f"saved step {step}: {prefix}")
+            waiting = self._describe_waiting() if step > first else ""
+            report.say(f"saved step {step}: {prefix}{waiting}")
+
+    def _describe_waiting(self):
+        share = self._report.waiting_share
+        return f" | Waiting for input: {share:.0%} of the time"
 
     def _on_signal(self, number, _):
         """Ends the loop after its step; a second signal ends it at once."""

@@ -8,6 +8,7 @@ arrays of the batch.
 import dataclasses
 import functools
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -207,6 +208,28 @@ class FrameDecoder(Decoder):
             {**example, "frames": self._sample(rows, draw, start) + vectors}
             for start in self.crop_starts or (None,)
         ]
+
+    def decode_without(self, record: bytes, spans: Sequence[range]) -> dict:
+        """A batch of one record, each time without some of its frames.
+
+        They are left out before frames are chosen, as if the video did not have them.
+
+        Args:
+          spans: the frames left out of each example, counted in the record; all of
+            them are too many. range(0) leaves out none.
+
+        Raises RecordError if the record cannot be used.
+        """
+        context, rows, vectors = self._read_frames(record)
+        kept = [np.delete(np.arange(len(rows[0])), span) for span in spans]
+        examples = [
+            self._sample([part[index] for part in rows], None, None) + vectors
+            for index in kept
+        ]
+        columns = self.allocate_rows([len(record)] * len(spans))
+        columns.add(examples)
+        video_id = self._read_id(record, context)
+        return self.collate([{"id": video_id} for _ in spans], columns)
 
     def _sample(self, rows, draw, start):
         """The chosen frames, the same ones of each feature."""

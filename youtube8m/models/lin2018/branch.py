@@ -30,7 +30,8 @@ class GroupedResiduals(Configured, keras.layers.Layer):
       clusters, groups, expansion: K, G and E.
       pads_count: batch normalisation of the scores counts the padding, too.
 
-    Input shape: x [B, T, D], mask bool [B, T]. Output shape: [B, K F].
+    Input shape: x [B, T, D], mask bool [B, T]. Output shape: [B, K F]; with
+      `return_weights` also s, float32 [B, T, G].
     """
 
     def __init__(
@@ -82,26 +83,26 @@ class GroupedResiduals(Configured, keras.layers.Layer):
         norm.build((None, None, size))
         return norm
 
-    def call(self, x, frame_mask, training=False):
+    def call(self, x, frame_mask, training=False, return_weights=False):
         y = self.expand(x)
-        weights = self._weigh(y, frame_mask, training)
+        attention = ops.sigmoid(ops.cast(self.attention(y), "float32"))
+        attention = ops.where(frame_mask[..., None], attention, 0.0)
+        weights = attention[..., None] * self._assign(y, frame_mask, training)
         batch, steps = ops.shape(x)[:2]
         members = (batch, steps * self.groups)
         weights = ops.reshape(weights, (*members, self.clusters))
         y = ops.reshape(y, (*members, self.group_size))
         residuals = l2_normalize(vlad(y, weights, self.centres))
         residuals = ops.cast(flatten(residuals), self.compute_dtype)
-        return self.norm(residuals, training=training)
+        residuals = self.norm(residuals, training=training)
+        return (residuals, attention) if return_weights else residuals
 
-    def _weigh(self, y, frame_mask, training):
-        """a float32 [B, T, G, K]."""
+    def _assign(self, y, frame_mask, training):
+        """The softmax of the scores, float32 [B, T, G, K]."""
         counted = ops.ones_like(frame_mask) if self.pads_count else frame_mask
         scores = self.assign_norm(self.assign(y), counted, training=training)
         shape = (*ops.shape(y)[:2], self.groups, self.clusters)
-        shares = ops.softmax(ops.reshape(ops.cast(scores, "float32"), shape), axis=-1)
-        attention = ops.sigmoid(ops.cast(self.attention(y), "float32"))
-        attention = ops.where(frame_mask[..., None], attention, 0.0)
-        return attention[..., None] * shares
+        return ops.softmax(ops.reshape(ops.cast(scores, "float32"), shape), axis=-1)
 
     def output_size(self, size: int) -> int:
         """The length of the result for frames of this size."""
@@ -159,7 +160,9 @@ class Branch(Configured, keras.layers.Layer):
       hidden_size: H.
       drop_rate: the share of v that dropout zeroes in training.
 
-    Input shape: frames [B, T, D], mask bool [B, T]. Output shape: [B, H].
+    Input shape: frames [B, T, D], mask bool [B, T]. Output shape: [B, H]; with
+      `return_weights` also the attention of all groups of all modalities, float32
+      [B, T, sum of G].
     """
 
     def __init__(
@@ -209,12 +212,14 @@ class Branch(Configured, keras.layers.Layer):
         self.gate = SqueezeGating(self.reduction, self.slim, dtype=policy, name="gate")
         self.gate.build((None, self.hidden_size))
 
-    def call(self, frames, frame_mask, training=False):
+    def call(self, frames, frame_mask, training=False, return_weights=False):
         parts = split_modalities(frames, self.feature_sizes)
-        parts = [
-            stream(part, frame_mask, training=training)
+        pairs = [
+            stream(part, frame_mask, training=training, return_weights=True)
             for stream, part in zip(self.streams, parts, strict=True)
         ]
-        v = self.dropout(ops.concatenate(parts, axis=-1), training=training)
+        v, attention = (ops.concatenate(x, axis=-1) for x in zip(*pairs, strict=True))
+        v = self.dropout(v, training=training)
         hidden = self.hidden_norm(self.hidden(v), training=training)
-        return self.gate(hidden, training=training)
+        y = self.gate(hidden, training=training)
+        return (y, attention) if return_weights else y

@@ -44,6 +44,7 @@ class NeXtVLAD(ReproducedEncoder):
     """
 
     reported_by = "lin2018-nextvlad"
+    offers_attention = True
 
     def __init__(
         self,
@@ -90,8 +91,13 @@ class NeXtVLAD(ReproducedEncoder):
         branch.build(frames_shape)
         return branch
 
-    def call(self, frames, frame_mask, training=False):
-        return self.branch(frames, frame_mask, training=training)
+    def call(self, frames, frame_mask, training=False, attention=False):
+        descriptor, weights = self.branch(
+            frames, frame_mask, training=training, return_weights=True
+        )
+        if not attention:
+            return descriptor
+        return {"descriptor": descriptor, "attention": weights}
 
 
 @ENCODERS.register
@@ -127,12 +133,16 @@ class MixNeXtVLAD(NeXtVLAD):
         """How many NeXtVLADs there are."""
         return self.mix_number
 
-    def call(self, frames, frame_mask, training=False):
-        descriptors = [
-            branch(frames, frame_mask, training=training) for branch in self.branches
+    def call(self, frames, frame_mask, training=False, attention=False):
+        pairs = [
+            branch(frames, frame_mask, training=training, return_weights=True)
+            for branch in self.branches
         ]
+        descriptors, weights = zip(*pairs, strict=True)
         counted = ops.ones_like(frame_mask) if self.released_code else frame_mask
-        return {"descriptor": [*descriptors, masked_mean(frames, counted)]}
+        outputs = {"descriptor": [*descriptors, masked_mean(frames, counted)]}
+        extras = {"attention": ops.concatenate(weights, axis=-1)} if attention else {}
+        return {**outputs, **extras}
 
 
 @ENCODERS.register

@@ -30,7 +30,8 @@ class AttentiveBiLSTM(Configured, keras.layers.Layer):
       layers: number of LSTM layers in each direction.
       attends_pads: the softmax is over all T time steps, padding included.
 
-    Input shape: x [B, T, D], mask bool [B, T]. Output shape: [B, H].
+    Input shape: x [B, T, D], mask bool [B, T]. Output shape: [B, H]; with
+      `return_weights` also a, float32 [B, T, 1].
     """
 
     def __init__(
@@ -45,7 +46,9 @@ class AttentiveBiLSTM(Configured, keras.layers.Layer):
         self.attention = AttentionPooling(dtype=self.dtype_policy, name="attention")
         self.attention.build((None, None, self.cells))
 
-    def call(self, x, frame_mask, training=False):
+    def call(self, x, frame_mask, training=False, return_weights=False):
         outputs, _ = self.bilstm(x, frame_mask, training=training)
         mask = None if self.attends_pads else frame_mask
-        return ops.tanh(self.attention(outputs, mask))
+        pooled, weights = self.attention(outputs, mask, return_weights=True)
+        y = ops.tanh(pooled)
+        return (y, weights) if return_weights else y

@@ -35,7 +35,12 @@ WINDOW = 5  # frames, where the paper leaves no choice
 
 
 class _Encoder(ReproducedEncoder):
-    """The steps that several of the models share."""
+    """The steps that several of the models share.
+
+    With `released_code`, the extra `attention` has weights of the padding, too.
+    """
+
+    offers_attention = True
 
     def _make_head(self, size, cells, name="head", layers=1):
         head = AttentiveBiLSTM(
@@ -43,6 +48,13 @@ class _Encoder(ReproducedEncoder):
         )
         head.build((None, None, size))
         return head
+
+    @staticmethod
+    def _with_weights(descriptor, weights, attention):
+        """What `call` returns: with `attention` the weights [B, S, Q], too."""
+        if not attention:
+            return descriptor
+        return {"descriptor": descriptor, "attention": weights}
 
     def _pool_windows(self, frames, frame_mask, training):
         """Maxima of `local`'s outputs [B, W, H], and which windows are real [B, W]."""
@@ -116,8 +128,11 @@ class BiLSTMAttention(_Encoder):
             frames_shape[-1], self.lstm_cells, layers=self.lstm_layers
         )
 
-    def call(self, frames, frame_mask, training=False):
-        return self.head(frames, frame_mask, training=training)
+    def call(self, frames, frame_mask, training=False, attention=False):
+        y, weights = self.head(
+            frames, frame_mask, training=training, return_weights=True
+        )
+        return self._with_weights(y, weights, attention)
 
 
 @ENCODERS.register
@@ -159,11 +174,15 @@ class SplitBiLSTMAttention(_Encoder):
         self.visual = self._make_head(visual_size, self.visual_lstm_cells, "visual")
         self.audio = self._make_head(audio_size, self.audio_lstm_cells, "audio")
 
-    def call(self, frames, frame_mask, training=False):
-        visual, audio = ops.split(frames, [self.feature_sizes[0]], axis=-1)
-        visual = self.visual(visual, frame_mask, training=training)
-        audio = self.audio(audio, frame_mask, training=training)
-        return ops.concatenate([visual, audio], axis=-1)
+    def call(self, frames, frame_mask, training=False, attention=False):
+        modalities = ops.split(frames, [self.feature_sizes[0]], axis=-1)
+        heads = zip((self.visual, self.audio), modalities, strict=True)
+        pairs = [
+            head(x, frame_mask, training=training, return_weights=True)
+            for head, x in heads
+        ]
+        y, weights = (ops.concatenate(x, axis=-1) for x in zip(*pairs, strict=True))
+        return self._with_weights(y, weights, attention)
 
 
 @ENCODERS.register
@@ -236,7 +255,11 @@ class MultiAttentionBiLSTM(_Encoder):
                 shape=(cells,), initializer="ones", name="diagonal"
             )
 
-    def call(self, frames, frame_mask, training=False):
+    @property
+    def frames_per_attention(self):
+        return self.pool_size or 1
+
+    def call(self, frames, frame_mask, training=False, attention=False):
         if self.local is not None:
             frames, frame_mask = self._pool_windows(frames, frame_mask, training)
         outputs, _ = self.bilstm(frames, frame_mask, training=training)
@@ -244,7 +267,8 @@ class MultiAttentionBiLSTM(_Encoder):
         scores = ops.matmul(keys, self.query)
         weights = masked_softmax(scores, None if self.released_code else frame_mask)
         pooled = attend(outputs, weights)
-        return ops.unstack(pooled, self.query.shape[-1], axis=1)
+        pooled = ops.unstack(pooled, self.query.shape[-1], axis=1)
+        return self._with_weights(pooled, weights, attention)
 
 
 @ENCODERS.register
@@ -277,9 +301,14 @@ class MaxPoolBiLSTMAttention(_Encoder):
         self.local = make_bilstm(frames_shape, cells, "local", self.dtype_policy)
         self.head = self._make_head(cells, cells)
 
-    def call(self, frames, frame_mask, training=False):
+    @property
+    def frames_per_attention(self):
+        return self.pool_size
+
+    def call(self, frames, frame_mask, training=False, attention=False):
         pooled, mask = self._pool_windows(frames, frame_mask, training)
-        return self.head(pooled, mask, training=training)
+        y, weights = self.head(pooled, mask, training=training, return_weights=True)
+        return self._with_weights(y, weights, attention)
 
 
 @ENCODERS.register
@@ -298,6 +327,7 @@ class RandomBiLSTMAttention(BiLSTMAttention):
     """
 
     reported_by = "tang2017-random-1"
+    frames_per_attention = WINDOW
 
     def __init__(
         self,
@@ -333,6 +363,7 @@ class HierarchicalBiLSTMAttention(_Encoder):
     """
 
     reported_by = "tang2017-hierarchical"
+    frames_per_attention = WINDOW**2
 
     def __init__(
         self,
@@ -348,12 +379,13 @@ class HierarchicalBiLSTMAttention(_Encoder):
         self.groups = make_bilstm(shape, cells, "groups", policy, states=True)
         self.head = self._make_head(cells, cells)
 
-    def call(self, frames, frame_mask, training=False):
+    def call(self, frames, frame_mask, training=False, attention=False):
         x = frames
         mask = ops.ones_like(frame_mask) if self.released_code else frame_mask
         for bilstm in (self.frames, self.groups):
             x, mask = self._summarize_groups(bilstm, x, mask, training)
-        return self.head(x, mask, training=training)
+        y, weights = self.head(x, mask, training=training, return_weights=True)
+        return self._with_weights(y, weights, attention)
 
     def _summarize_groups(self, bilstm, x, mask, training):
         """[B, T, D] and mask [B, T] -> c of each group [B, W, H], mask [B, W]."""

@@ -58,9 +58,9 @@ class _FusedModalities(FrameEncoder):
 
     def call(self, frames, frame_mask, training=False):
         fused, distance = self.fusion(frames, frame_mask)
-        descriptor = self._encode(fused, frame_mask, training)
+        outputs = self._encode(fused, frame_mask, training)
         extras = {} if distance is None else {"projection_distance": distance}
-        return {"descriptor": descriptor, **extras}
+        return {**outputs, **extras}
 
     def auxiliary_losses(self, outputs, batch):
         if self.modality_fusion != "projection":
@@ -80,9 +80,9 @@ class _FusedModalities(FrameEncoder):
         raise NotImplementedError
 
     def _encode(self, fused, frame_mask, training):
-        """Fused frames [B, T, size] -> descriptor; by default the last states."""
+        """Fused frames [B, T, size] -> outputs; by default the last states alone."""
         _, final = self.stack(fused, frame_mask, training=training)
-        return final.h
+        return {"descriptor": final.h}
 
 
 @ENCODERS.register
@@ -216,4 +216,5 @@ class BiGRUAttention(_FusedModalities):
     def _encode(self, fused, frame_mask, training):
         embedded = self.embedding(fused)
         outputs, _ = self.stack(embedded, frame_mask, training=training)
-        return self.attention(outputs, frame_mask)
+        descriptor, weights = self.attention(outputs, frame_mask, return_weights=True)
+        return {"descriptor": descriptor, "attention": weights}
