@@ -19,7 +19,7 @@ from youtube8m.cli.flags import FLAGS
 from youtube8m.cli.stored_help import is_help
 from youtube8m.config import ModelConfig
 from youtube8m.registry import hyperparameters, summary
-from youtube8m.runs.starter_code import UNSAVED
+from youtube8m.runs.starter_code import MODELS, UNSAVED
 
 WIDTH = 80
 
@@ -65,7 +65,10 @@ def _list_sections() -> dict[str, list]:
     sections = {"Flags:": general}
     if flags.unlisted:
         known = flags.all_hyperparameters()
-        arguments = [next(iter(known[name].values())) for name in UNSAVED]
+        arguments = [
+            next(known[name][model] for model in MODELS if model in known[name])
+            for name in UNSAVED
+        ]
         sections[_STARTER_CODE] = [(a.name, a.default, a.help) for a in arguments]
     elif "model" in FLAGS:
         general += _list_hyperparameters(models.VideoModel)
