@@ -181,6 +181,7 @@ OWN = {
     "training/reports.py": "logs that it wrote",
     "cli/startup.py": "the system's streams, the package's sources",
     "tools/demo.py": "predictions that it wrote",
+    "data/inspection/shard_records.py": "records",
     "data/reading/tfrecord.py": "records",
     "data/reading/tensorflow_pipeline.py": "records",
     "prediction/submission.py": "a file to be mapped, whose lines the reader finds",

@@ -19,7 +19,7 @@ from youtube8m.cli import flags
 from youtube8m.config.data import KeysConfig
 from youtube8m.config.fields import flag
 from youtube8m.data.inspection.inspector import inspect
-from youtube8m.data.inspection.listing import as_text, as_values
+from youtube8m.data.inspection.listing import as_json, as_text
 from youtube8m.data.labels.vocabulary import read_vocabulary
 from youtube8m.errors import UserError
 from youtube8m.prediction.submission import IDS
@@ -61,7 +61,7 @@ def main(*patterns: str) -> None:
     if config.report_dir:
         data_page.build(found).write(page, "--report_dir")
     if config.json:
-        print(json.dumps(as_values(found), indent=2))
+        print(json.dumps(as_json(found), indent=2))
     else:
         print("\n".join(as_text(found)))
 

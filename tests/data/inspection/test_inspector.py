@@ -14,7 +14,7 @@ from tests.helpers import float_records
 from tests.helpers.fuzz_commands import oddities
 from youtube8m.config.data import KeysConfig
 from youtube8m.data.inspection.inspector import inspect
-from youtube8m.data.inspection.listing import as_text, as_values
+from youtube8m.data.inspection.listing import as_json, as_text
 from youtube8m.data.inspection.training_flags import data_flags, notes, training_flags
 from youtube8m.data.labels.vocabulary import read_vocabulary
 from youtube8m.data.reading import tfrecord
@@ -430,7 +430,7 @@ def test_no_file_is_one_line(tmp_path):
 
 def test_json_holds_all_of_it(tmp_path):
     path = write(tmp_path / "a", [frames(n, segments=[(0, 1, 1.0)]) for n in range(5)])
-    values = json.loads(json.dumps(as_values(inspect(path, "GLOB"))))
+    values = json.loads(json.dumps(as_json(inspect(path, "GLOB"))))
     assert values["frames_per_video"] == {"6": 5}
     assert values["videos_per_class"] == {"0": 5}
     assert values["files"] == [

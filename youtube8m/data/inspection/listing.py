@@ -1,7 +1,7 @@
 """An inspection as text for a terminal, and as values for JSON.
 
 print("\\n".join(as_text(found)))
-json.dumps(as_values(found))
+json.dumps(as_json(found))
 """
 
 import dataclasses
@@ -203,7 +203,7 @@ def as_command(program: str, flags: list[str], width: int = 84) -> list[str]:
     return lines
 
 
-def as_values(found: Inspection) -> dict[str, Any]:
+def as_json(found: Inspection) -> dict[str, Any]:
     """All that is known, as JSON holds it; a class's number of videos by its id."""
     labels, ratings = found.labels, found.ratings
     per_class = {str(c): int(n) for c, n in enumerate(labels.per_class) if n}

@@ -43,8 +43,10 @@ class Problems(Damage):
         self.listed: list[Problem] = []
         self._of_file: collections.Counter[tuple[str, str]] = collections.Counter()
 
-    def record(self, path: str, what: str, count: int = 1) -> None:
+    def record(self, path: str, what: str, count: int = 1, more: bool = False) -> None:
         self.lost += count
+        if more:
+            self.uncounted.add(path)
         found = _PLACE.fullmatch(what)
         number, offset, said = None, None, what
         if found:
