@@ -52,20 +52,29 @@ SMALL = {
     "embedding_size": 5,
     "attention_size": 5,
 }
-# Encoders of several levels or parts: what builds or traces them is slow. LstmModel,
-# BiLSTMAttention, BiGRUAttention, LSTMMoE and NeXtVLAD stand for them in a quick run.
+# Encoders of several levels or parts, which are slow to build or trace, and those that
+# differ little from another: LstmModel, BiLSTMAttention, BiGRUAttention, LSTMMoE,
+# NeXtVLAD, NetVLAD and DbofModel stand for them in a quick run.
 COSTLY = {
     "BiLSTM",
     "GRUState",
+    "GatedDBoF",
+    "GatedVLAD",
     "HierarchicalBiLSTMAttention",
+    "LSTMMemory",
     "LSTMState",
+    "LateFusionDBoF",
     "LateFusionLSTM",
+    "ManyToManyLSTM",
     "MaxPoolBiLSTMAttention",
     "MixNeXtVLAD",
     "MultiAttentionBiLSTM",
+    "NetFV",
+    "NetRVLAD",
     "PerVerticalBiLSTM",
     "RandomBiLSTMAttention",
     "SegmentAttentionBiLSTM",
+    "SoftDBoF",
     "SplitBiLSTMAttention",
     "StackedBiGRU",
     "StackedBiLSTM",
