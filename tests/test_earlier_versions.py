@@ -154,7 +154,7 @@ def test_evaluation_prints_the_recorded_figures(name, copy):
     assert_same_figures(log, RUNS[name]["evaluation"])
 
 
-@pytest.mark.parametrize("name", quick_or_slow(RUNS, "attention_crop"))
+@pytest.mark.parametrize("name", quick_or_slow(RUNS, "correlation"))
 def test_a_resumed_run_has_the_recorded_losses(name, copy):
     """The same flags are accepted, and all of the state is restored."""
     train_dir, last = copy(name), RUNS[name]["resumed_to"]

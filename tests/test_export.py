@@ -112,7 +112,7 @@ def frame_floats(serialized, data):
     return frames, np.array(LENGTHS, np.int32)[:, None]
 
 
-QUICK = {"LstmModel", "DbofModel", "StackedBiGRU", "MoeModel"}
+QUICK = {"LstmModel", "DbofModel", "MoeModel"}
 
 
 def export_cases():

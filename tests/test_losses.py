@@ -354,6 +354,7 @@ def trained(run, sample, path):
     return {weight.path: weight.numpy() for weight in weights}
 
 
+@pytest.mark.slow
 def test_the_row_with_a_center_loss_trains_otherwise_than_the_one_without(
     sample, tmp_path, caplog
 ):

@@ -43,13 +43,21 @@ class TestCommand:
                 {"ordered batches", "training batches"},
                 marks=pytest.mark.slow,
             ),
-            (("train", *FRAMES, *LSTM), {"step alone", "step with input"}),
+            pytest.param(
+                ("train", *FRAMES, *LSTM),
+                {"step alone", "step with input"},
+                marks=pytest.mark.slow,
+            ),
             pytest.param(
                 ("train", *VIDEOS, "--jit_compile", "--precision=mixed_bfloat16"),
                 {"step alone", "step with input"},
                 marks=pytest.mark.slow,
             ),
-            (("evaluate", *VIDEOS), {"evaluation with input", "predictions + metrics"}),
+            pytest.param(
+                ("evaluate", *VIDEOS),
+                {"evaluation with input", "predictions + metrics"},
+                marks=pytest.mark.slow,
+            ),
             (("inference", *VIDEOS), {"inference to CSV", "predictions alone"}),
         ],
         ids=lambda value: value[0] if isinstance(value, tuple) else "",

@@ -205,6 +205,7 @@ def test_an_archive_starts_no_code(trained, module, sample, tmp_path):
     predict(path, sample, *given, f"--import={module}")
 
 
+@pytest.mark.slow
 def test_a_run_may_go_on_after_its_code_has_moved(trained, module, sample, tmp_path):
     run, moved = tmp_path / "run", tmp_path / "moved.py"
     shutil.copytree(trained[str(module)], run)

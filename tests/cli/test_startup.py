@@ -208,6 +208,7 @@ def test_too_little_memory_is_one_line(capsys, error, told):
     assert "give a smaller --batch_size" in said
 
 
+@pytest.mark.slow
 def test_tensorflow_still_says_that_memory_is_missing(capsys):
     with pytest.raises(SystemExit):
         startup._guarded(lambda: tf.zeros([10**6, 10**6]) + 1)

@@ -176,6 +176,7 @@ np.savez(sys.argv[2], first(gradient), first(loss), norm.moving_mean.numpy(),
 """
 
 
+@pytest.mark.slow
 def test_moments_and_losses_are_those_of_all_replicas(tmp_path):
     """One replica with three videos; two, with one of 9 and two of up to 4 frames."""
     results = []

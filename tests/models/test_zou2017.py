@@ -217,8 +217,8 @@ def test_a_classifier_can_start_from_the_autoencoder():
 @pytest.mark.parametrize(
     "names, sizes",
     [
-        (("rgb", "audio"), (12, 4)),
-        pytest.param(("x",), (16,), marks=pytest.mark.slow),
+        pytest.param(("rgb", "audio"), (12, 4), marks=pytest.mark.slow),
+        (("x",), (16,)),
     ],
 )
 def test_autoencoder_trains_on_bytes_of_any_modalities(names, sizes):

@@ -80,9 +80,8 @@ def test_mean_in_numpy():
 # Commands.
 
 
-@pytest.mark.parametrize(
-    "average", ["top_k", pytest.param("full", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("average", ["top_k", "full"])
 def test_csv_holds_the_mean_of_the_crops(crop_run, sample, tmp_path, average):
     values = {"crop_starts": STARTS, "ensemble_average": average, "top_k": 3}
     assert inference(crop_run, sample, tmp_path / "x", **values).run() == 20

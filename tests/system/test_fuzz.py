@@ -737,14 +737,8 @@ def test_contents_of_directories_that_are_replaced(content):
         assert not replaced or is_ours
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        pytest.param(b"", marks=pytest.mark.slow),
-        pytest.param(b"\x80", marks=pytest.mark.slow),
-        b"model_checkpoint_path: 7",
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("content", [b"", b"\x80", b"model_checkpoint_path: 7"])
 def test_a_damaged_checkpoint_file_costs_no_checkpoint(sample, tmp_path, content):
     """It lists them; without it they are found by their names, and it is mended."""
     run = RunConfig(training_runs.FRAMES, training_runs.DBOF)

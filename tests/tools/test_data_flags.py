@@ -95,6 +95,7 @@ def test_a_run_keeps_what_it_reads(sample, tmp_path):
     assert described(tmp_path) == (True, "audio", "8")
 
 
+@pytest.mark.slow
 def test_a_presets_features_give_way_to_those_of_the_records(sample, tmp_path):
     log = train(
         tmp_path,
@@ -139,6 +140,7 @@ def test_mistakes_are_one_line(sample, tmp_path, name):
     assert_one_line(log.replace("".join(f"{line}\n" for line in read), ""), message)
 
 
+@pytest.mark.slow
 def test_benchmark_reads_the_records_too(sample):
     done = run(
         "-m",

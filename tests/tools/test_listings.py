@@ -9,9 +9,9 @@ from youtube8m.tools import models as tool
 
 
 def every_model():
-    """All have the papers' sizes here; the classifiers and two encoders are quick."""
+    """All have the papers' sizes here, so three are quick."""
     for name in (*ENCODERS, *CLASSIFIERS):
-        quick = name in CLASSIFIERS or name in ("DbofModel", "LstmModel")
+        quick = name in ("LstmModel", "LogisticModel", "MlpModel")
         yield pytest.param(name, marks=[] if quick else [pytest.mark.slow])
 
 

@@ -200,8 +200,7 @@ def test_mistakes_in_training_are_one_line(sample, tmp_path, name):
     table.write_text("Index,Name\n0,Game\n")
     values = {"csv": table, "frames": sample["frame/train"]}
     arguments = [argument.format(**values) for argument in arguments]
-    fresh = name == "unquoted glob"
-    log = train(sample, tmp_path / "run", *arguments, status=1, fresh=fresh)
+    log = train(sample, tmp_path / "run", *arguments, status=1)
     assert_one_line(log, message)
 
 
@@ -260,6 +259,7 @@ def test_model_flags_given_to_eval_are_checked_against_the_run(trained, sample):
     assert warnings[1].startswith("--lstm_layers=5: ignored, the run has 1")
 
 
+@pytest.mark.slow
 def test_segments_are_cut_from_all_frames_of_a_run_with_few(sample, tmp_path):
     arguments = ("--model=FrameLevelLogisticModel", "--max_frames=5", "--max_steps=1")
     train(sample, tmp_path, *arguments, level="frame")

@@ -111,6 +111,7 @@ def test_evaluation_is_of_the_averages(averaged, sample):
     assert found != pytest.approx(losses["model",], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_resuming_gives_the_averages_of_an_undisturbed_run(averaged, sample, tmp_path):
     for steps in (2, STEPS):
         train(RUN, config(sample, tmp_path, max_steps=steps, ema_decay=DECAY))

@@ -166,6 +166,7 @@ def test_evaluation_and_inference_pass_over_a_damaged_checkpoint(
         evaluator(sample, tmp_path, checkpoint="model.ckpt-10").run()
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_outlives_the_trainers(sample, tmp_path, caplog):
     settings = {"export_model_steps": 1, "keep_checkpoints": 1}
     gaps = {}

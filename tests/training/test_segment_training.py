@@ -107,6 +107,7 @@ def evaluate(*arguments, **values):
     return evaluator(*arguments, **values).run()
 
 
+@pytest.mark.slow
 def test_fine_tuning_starts_where_the_video_run_stands(sample, tmp_path, monkeypatch):
     """The first step's figures are those that eval.py finds on the segments."""
     monkeypatch.setattr(trainer, "_REPORT_STEPS", 1)

@@ -109,6 +109,7 @@ def test_warm_start_takes_what_fits(sample, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_warm_start_tells_of_other_shapes_and_of_nothing_that_fits(sample, tmp_path):
     small = ModelConfig("LstmModel", hyperparameters={"lstm_cells": 8})
     large = ModelConfig("LstmModel", hyperparameters={"lstm_cells": 9})
@@ -334,6 +335,7 @@ def test_last_step_is_saved_and_files_are_those_of_the_starter_code(sample, tmp_
     assert {"label_loss", "learning_rate", "global_step/Examples/Second"} <= tags
 
 
+@pytest.mark.slow
 def test_all_checkpoints_are_kept_on_request(sample, tmp_path):
     settings = {"max_steps": 8, "export_model_steps": 1, "keep_checkpoints": 0}
     train(LOGISTIC, config(sample, tmp_path, "video", **settings))
@@ -488,12 +490,9 @@ t.train(t.RunConfig(t.FRAMES, t.FIXED_DBOF), settings, strategy)
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "optimizer, rate",
-    [
-        ("GradientDescentOptimizer", 0.05),
-        pytest.param("AdamOptimizer", 0.001, marks=pytest.mark.slow),
-    ],
+    "optimizer, rate", [("GradientDescentOptimizer", 0.05), ("AdamOptimizer", 0.001)]
 )
 def test_two_replicas_of_half_the_batch_give_the_same_weights(
     sample, tmp_path, optimizer, rate

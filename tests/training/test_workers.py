@@ -66,9 +66,8 @@ def test_a_list_that_is_empty_names_nobody():
     assert workers.addresses == ("a:1", "b:2")
 
 
-@pytest.mark.parametrize(
-    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_worker_that_waits_ends_by_a_signal(sample, tmp_path, number):
     config = {
         "cluster": {"worker": [f"localhost:{port}" for port in free_ports(2)]},

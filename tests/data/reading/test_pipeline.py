@@ -821,7 +821,7 @@ def test_a_batch_too_small_for_all_workers_is_left_out(found):
     assert not set(parts[0]) & set(parts[1])
 
 
-@pytest.mark.parametrize("count", [1, 3, 20])
+@pytest.mark.parametrize("count", [1, 3, pytest.param(20, marks=pytest.mark.slow)])
 def test_shards_in_order_make_the_whole(found, count):
     parts = [
         in_order(found, found.ordered_batches(4, part=(index, count)))
