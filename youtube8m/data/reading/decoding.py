@@ -298,9 +298,10 @@ class Decoder:
             if not labels and key in context:
                 labels = self._read_class_ids(record, context, key)
         if labels is None:
+            found = ", ".join(sorted(context)) or "none"
             raise RecordError(
-                f"has no {self._labels_keys[0]!r}; only inference works without; see "
-                "--labels_key"
+                f"has no {self._labels_keys[0]!r}; only inference works without; its "
+                f"keys are {found}: see --labels_key"
             )
         return labels
 
@@ -353,7 +354,11 @@ class Decoder:
         return layouts.seconds(start)
 
     def _read_class_ids(self, record, context, key):
-        ids = self._read_values(tfrecord.integers, record, context, key)
+        try:
+            ids = self._read_values(tfrecord.integers, record, context, key)
+        except RecordError as error:
+            hint = "; labels are class ids, int64: row numbers of vocabulary.csv"
+            raise RecordError(f"{error}{hint * ('where a' in str(error))}") from None
         count = self.config.num_classes
         wrong = [entry for entry in ids if not 0 <= entry < count]
         if wrong:
@@ -415,6 +420,13 @@ def _hint(problem, feature):
     ]
     if "holds a float_list" in problem:
         others = [schema.FLOAT_LIST]
+    if "holds a int64_list" in problem:
+        return (
+            "; frames of integers are not read: write them as bytes, as "
+            "youtube8m.data.examples.frame_example does"
+        )
+    if found and int(found[1]) == 8 * feature.size:
+        return "; they look like float64 values, which are not read: write float32"
     if others:
         kinds = " or ".join(others)
         return (
