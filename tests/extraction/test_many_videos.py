@@ -18,7 +18,7 @@ from youtube8m.extraction.config import ExtractConfig
 from youtube8m.extraction.many_videos import extract_videos
 from youtube8m.extraction.video_lists import list_videos
 from youtube8m.extraction.video_records import make_record
-from youtube8m.extraction.whitening import Moments, Whitening
+from youtube8m.extraction.whitening import Moments, Whitening, has_pca
 
 
 @pytest.fixture(scope="module")
@@ -321,6 +321,16 @@ def test_a_pca_that_cannot_be_meant_names_its_file(tmp_path, name, values, messa
         np.save(tmp_path / f"{key}.npy", np.array(array))
     with pytest.raises(UserError, match=message):
         Whitening.load_starter(str(tmp_path), None)
+
+
+def test_a_pca_of_which_a_file_is_missing_is_not_replaced(tmp_path):
+    assert not has_pca(str(tmp_path))
+    for name in ("mean", "eigenvecs"):
+        np.save(tmp_path / f"{name}.npy", np.eye(2))
+    with pytest.raises(UserError, match="has mean.npy, but no eigenvals.npy; restore"):
+        has_pca(str(tmp_path))
+    np.save(tmp_path / "eigenvals.npy", np.ones(2))
+    assert has_pca(str(tmp_path))
 
 
 def test_no_pca_is_fitted_on_nothing(folder, tmp_path):

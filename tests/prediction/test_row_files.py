@@ -247,3 +247,25 @@ def test_ids_that_no_csv_holds_are_merged_into_other_formats(tmp_path, name):
             with pytest.raises(UserError, match="a CSV cannot hold the id .*jsonl or"):
                 ensemble.main("merge")
     assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "labels, confidences, message",
+    [
+        ('["1"]', "[0.5]", "line 2 has '1' for a class"),
+        ("[-1]", "[0.5]", "line 2 has -1 for a class"),
+        ("[1]", "[-0.5]", "line 2 has the confidence -0.5"),
+        ("[]", "[]", "line 2 lists no class"),
+    ],
+)
+def test_parts_that_an_ensemble_would_refuse_are_not_merged(
+    tmp_path, labels, confidences, message
+):
+    path = tmp_path / "x.jsonl"
+    row = f'{{"id": "b", "labels": {labels}, "confidences": {confidences}'
+    path.write_text(f"{json_line('a')}{row}}}\n")
+    with pytest.raises(UserError, match=message):
+        row_files.merge_parts([str(path)], io.BytesIO())
+    path.write_text(f'{row}, "segment_start": 5}}\n')
+    if labels == "[]":  # no class of the segment is listed
+        row_files.merge_parts([str(path)], io.BytesIO())

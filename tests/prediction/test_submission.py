@@ -127,3 +127,12 @@ def test_small_files_are_not_kept_open(tmp_path, monkeypatch, limit, opened):
         assert counts.tolist() == [1, 2] and classes.tolist() == [2, 3, 1]
         assert scores.tolist() == [1, 0.5, 0.25]
         assert [*file.lines()] == [b"a,3 0.5 1 0.25\n", b"b,2 1\n"]
+
+
+def test_ids_that_no_csv_holds_are_counted(caplog):
+    submission.warn_of_unfit_ids([b"a", b"my video", b"caf\xe9"])
+    assert not caplog.records
+    submission.warn_of_unfit_ids([b"a", b"a, b\xff", b"'", b'"'])
+    (record,) = caplog.records
+    assert record.getMessage().startswith("2 ids have commas, quotes")
+    assert record.getMessage().endswith("first 'a, b\\\\xff'")

@@ -173,6 +173,8 @@ def _require_features(features, sizes, data):
 
 def _contradiction(name, features):
     feature = features[name]
+    if not feature.sizes:
+        return f"the first records have no bytes and no floats in {name!r}"
     sizes = " and ".join(map(str, sorted(feature.sizes))) or "no"
     ways = "" if feature.stored else ", some as bytes and some as float lists"
     return f"the first records have frames or vectors {name!r} of {sizes} values{ways}"

@@ -34,8 +34,10 @@ from youtube8m.extraction.vggish import EMBEDDING
 from youtube8m.extraction.video_lists import Video, list_videos
 from youtube8m.extraction.video_records import AUDIO, make_record
 from youtube8m.extraction.whitening import Moments, Whitening, has_pca
+from youtube8m.prediction.submission import warn_of_unfit_ids
 from youtube8m.util.files import local_path, replacing, require_writable
 from youtube8m.util.progress import Progress
+from youtube8m.util.text import encode_id
 
 INDEX = "videos.csv"
 _INDEX_HEADER = ("shard", "id", "path", "frames")
@@ -59,6 +61,7 @@ def extract_videos(config: ExtractConfig) -> int:
         logging.info("%d of %d videos were extracted before", done, len(videos))
     if not todo:
         return 0
+    warn_of_unfit_ids(encode_id(video.id) for video in todo)
     network = _load_network(config)
     if config.fit_pca:
         _require_pca(network, config, todo)

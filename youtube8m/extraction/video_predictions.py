@@ -75,6 +75,8 @@ class VideoPredictor:
         paths = list(dict.fromkeys(paths))
         records = [path for path in paths if is_records(path)]
         videos = [path for path in paths if path not in records]
+        if not any(map(_may_exist, paths)):
+            raise UserError(f"{paths[0]}: there is no such file")
         preview = Preview(self.vocabulary, math.inf, self.config.top_k)
         if videos:
             with tempfile.TemporaryDirectory() as directory:
@@ -138,6 +140,10 @@ def read_names(path: str, num_classes: int) -> Vocabulary:
         return read_vocabulary(path, num_classes)
     zeros = np.zeros(num_classes, np.int64)
     return Vocabulary(("",) * num_classes, zeros, (), zeros - 1)
+
+
+def _may_exist(path):
+    return "://" in path or os.path.exists(os.path.expanduser(path))
 
 
 def is_records(path: str) -> bool:

@@ -143,8 +143,15 @@ class Moments:
 
 
 def has_pca(directory: str) -> bool:
-    """Whether all files of a PCA are there."""
-    return all(os.path.exists(os.path.join(directory, name)) for name in _FILES)
+    """Whether all files of a PCA are there. Raises UserError if only some are."""
+    there = [n for n in _FILES if os.path.exists(os.path.join(directory, n))]
+    if there and len(there) < len(_FILES):
+        (missing, *_) = [name for name in _FILES if name not in there]
+        raise UserError(
+            f"{directory}: has {there[0]}, but no {missing}; restore it, or remove all "
+            "of the PCA to have another one fitted"
+        )
+    return bool(there)
 
 
 def load_array(directory: str, name: str) -> np.ndarray:

@@ -115,7 +115,11 @@ def _merge_lines(paths, file, first):
     for path in paths:
         for number, _, line in read_lines(path):
             where = f"{path}: line {number}"
-            _add_key(first, _key(_parse(line, where)), where)
+            row = _parse(line, where)
+            _add_key(first, _key(row), where)
+            nothing_listed = row.get(formats.SEGMENT_START) is not None
+            if problem := _problem(row, None, may_be_empty=nothing_listed):
+                raise UserError(f"{where} {problem}")
             file.write(line + b"\n")
 
 
@@ -220,8 +224,12 @@ def _parquet_rows(path):
             yield row
 
 
-def _problem(row, num_classes):
-    """What is wrong with the labels of a row; '' if nothing is."""
+def _problem(row, num_classes, may_be_empty=False):
+    """What is wrong with the labels of a row; '' if nothing is.
+
+    Args:
+      may_be_empty: whether it may list no class, as of a segment.
+    """
     labels, scores = row[formats.LABELS], row[formats.CONFIDENCES]
     limit = num_classes or 2**31
     wrong = [n for n in labels if type(n) is not int or not 0 <= n < limit]
@@ -235,4 +243,4 @@ def _problem(row, num_classes):
     wrong = [s for s in scores if type(s) not in numbers or not 0 <= s <= most]
     if wrong:
         return f"has the confidence {wrong[0]!r}; expected one from 0 up"
-    return "" if labels else "lists no class"
+    return "" if labels or may_be_empty else "lists no class"

@@ -17,7 +17,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -43,6 +43,18 @@ _QUOTE = b'"'
 _NUMBERS = b"0123456789.eE+- "
 
 _READ_WHOLE = 1 << 20  # bytes of a file, at most
+
+
+def warn_of_unfit_ids(ids: Iterable[bytes]) -> None:
+    """Warns of ids of records that are written, which no row of a CSV can hold."""
+    unfit = [name for name in ids if not IDS[False].fullmatch(name)]
+    if unfit:
+        logging.warning(
+            "%d ids have commas, quotes or control characters, which no CSV of "
+            "predictions can hold: such videos will have no prediction, first %r",
+            len(unfit),
+            unfit[0].decode("utf-8", "backslashreplace"),
+        )
 
 
 def video_line(video_id: str, classes, confidences) -> str:

@@ -26,6 +26,7 @@ from youtube8m.data.reading.shard_files import distinct, find_by_glob
 from youtube8m.data.writing import mediapipe
 from youtube8m.data.writing.records import record_file
 from youtube8m.errors import UserError
+from youtube8m.prediction.submission import warn_of_unfit_ids
 from youtube8m.schema import SEGMENT_FRAMES
 from youtube8m.util.files import local_path
 from youtube8m.util.progress import Progress
@@ -188,6 +189,7 @@ def _write(paths, conversion, damage, output, all_known):
         raise UserError(
             f"--output_file={output}: cannot be written ({error.strerror})"
         ) from None
+    warn_of_unfit_ids(ids)
     if repeated := [name for name, count in ids.items() if count > 1]:
         logging.warning(
             "%d ids are those of several videos, first %r; predictions have a row for "

@@ -383,6 +383,21 @@ def test_one_uneven_frame_among_even_ones_is_refused():
     assert "a frame of 3 bytes where 4 belong" in problem(FRAME, example)
 
 
+def test_what_helps_with_values_of_another_kind_is_said():
+    rng = np.random.default_rng(0)
+    frame = frame_example("v", [1], frames(rng, 2))
+    for row in frame.feature_lists.feature_list["rgb"].feature:
+        row.bytes_list.value[0] = np.ones(4).tobytes()
+    assert "float64 values, which are not read" in problem(FRAME, frame)
+    for row in frame.feature_lists.feature_list["rgb"].feature:
+        row.int64_list.value.extend(range(4))
+    assert "frames of integers are not read: write" in problem(FRAME, frame)
+    labels = frame_example("v", None, frames(rng, 2))
+    assert "its keys are id: see --labels_key" in problem(FRAME, labels)
+    labels.context.feature["labels"].bytes_list.value.append(b"Game")
+    assert "labels are class ids, int64" in problem(FRAME, labels)
+
+
 def test_values_of_another_kind_are_refused():
     rng = np.random.default_rng(0)
     frame = frame_example("v", [1], frames(rng, 2))

@@ -120,3 +120,17 @@ def test_values_that_are_not_finite_are_found(stored, value):
     assert dtypes.all_finite(values)
     values[0, 2] = value
     assert not dtypes.all_finite(values)
+
+
+def test_float64_is_known_by_its_look():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(64, 16))
+    assert dtypes.look_like_float64(values.view(np.uint8))
+    values[::2] = 0
+    assert dtypes.look_like_float64(values.view(np.uint8))
+    others = [rng.integers(low, high, (64, 128)) for low, high in ((0, 256), (60, 70))]
+    rows = [array.astype(np.uint8) for array in others]
+    rows += [values.astype(t).view(np.uint8) for t in ("float32", "float16")]
+    rows += [np.full((64, 128), 64, np.uint8), np.zeros((64, 128), np.uint8)]
+    rows += [np.ones((64, 12), np.uint8)]
+    assert not any(map(dtypes.look_like_float64, rows))

@@ -294,6 +294,13 @@ def test_a_packed_file_alone_is_told_as_such(tmp_path):
             TensorFlowShards.open(str(path), "--f", FRAMES)
 
 
+def test_a_file_packed_in_another_way_is_told(tmp_path):
+    path = tmp_path / "x.tfrecord"
+    path.write_bytes(b"PK\x03\x04" + bytes(600))
+    with pytest.raises(UserError, match="it is compressed .zip.: unpack it"):
+        TensorFlowShards.open(str(path), "--f", FRAMES)
+
+
 def test_several_packed_parts_are_one_file():
     parts = gzip.compress(b"a" * 99) + gzip.compress(b"b" * 99)
     for content, fault in ((parts, ""), (parts[:-3], "is cut short"), (b"", "")):

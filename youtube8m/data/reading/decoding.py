@@ -120,9 +120,10 @@ class Decoder:
             if not labels and key in context:
                 labels = self._read_class_ids(record, context, key)
         if labels is None:
+            found = ", ".join(sorted(context)) or "none"
             raise RecordError(
-                f"has no {self._labels_keys[0]!r}; only inference works without; see "
-                "--labels_key"
+                f"has no {self._labels_keys[0]!r}; only inference works without; its "
+                f"keys are {found}: see --labels_key"
             )
         return labels
 
@@ -175,7 +176,11 @@ class Decoder:
         return layouts.seconds(start)
 
     def _read_class_ids(self, record, context, key):
-        ids = self._read_values(messages.integers, record, context, key)
+        try:
+            ids = self._read_values(messages.integers, record, context, key)
+        except RecordError as error:
+            hint = "; labels are class ids, int64: row numbers of vocabulary.csv"
+            raise RecordError(f"{error}{hint * ('where a' in str(error))}") from None
         count = self.config.num_classes
         wrong = [entry for entry in ids if not 0 <= entry < count]
         if wrong:

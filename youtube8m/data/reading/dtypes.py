@@ -67,6 +67,20 @@ def guess(rows: np.ndarray, width: int | None = None) -> Guess:
     return Guess("float32" if width == 4 else schema.BYTES, True)
 
 
+def look_like_float64(rows: np.ndarray) -> bool:
+    """Whether bytes [n, size] seem to be float64 values, a type that is not read.
+
+    Of bytes of another kind few would lie within the usual powers of two, which are
+    one of 26 in float64.
+    """
+    if rows.shape[1] % 8:
+        return False
+    sizes = np.abs(np.ascontiguousarray(rows).view("<f8"))
+    sizes = sizes[sizes != 0]
+    usual = (sizes > 2.0**-_USUAL) & (sizes < 2.0**_USUAL)  # nan is not
+    return len(np.unique(sizes)) >= _LEAST and bool(np.mean(usual) > 0.98)
+
+
 def _guess_width(rows):
     size = rows.shape[1]
     if size % 2:

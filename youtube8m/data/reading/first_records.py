@@ -98,6 +98,14 @@ def _features(config, examples):
 
 def _warn_of_floats(path, name, rows):
     """Warns if bytes [n, size], of which each is read as a value, are floats."""
+    if dtypes.look_like_float64(rows):
+        logging.warning(
+            "%s: feature %r looks like float64 values, which are not read; write them "
+            "as float32, and give the number of such values as --feature_sizes",
+            path,
+            name,
+        )
+        return
     kind, sure = dtypes.guess(rows)
     if kind != schema.BYTES and sure:
         logging.warning(

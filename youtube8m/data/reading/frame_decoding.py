@@ -339,6 +339,13 @@ def _hint(problem, feature):
     ]
     if "holds a float_list" in problem:
         others = [schema.FLOAT_LIST]
+    if "holds a int64_list" in problem:
+        return (
+            "; frames of integers are not read: write them as bytes, as "
+            "youtube8m.data.examples.frame_example does"
+        )
+    if found and int(found[1]) == 8 * feature.size:
+        return "; they look like float64 values, which are not read: write float32"
     if others:
         kinds = " or ".join(others)
         return (

@@ -210,6 +210,8 @@ def advice_on(path: str) -> str:
         if kind := compression(start):
             fault = packing_fault(file) or "holds something else"
             return f"; it is compressed ({kind.lower()}) and {fault}"
+        if kind := packed_as(start):
+            return f"; it is compressed ({kind}): unpack it"
         return advice(start)
     return ""
 
