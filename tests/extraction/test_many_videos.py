@@ -283,6 +283,9 @@ def test_missing_model_files_say_where_to_get_them(folder, tmp_path):
     message = r"classify_image_graph_def.pb: there is no such file.*88 MB.*http://"
     with pytest.raises(UserError, match=message):
         extract_videos(config(folder, tmp_path, **fields))
+    fields["model_dir"] = str(tmp_path / "a b")
+    with pytest.raises(UserError, match="by mkdir -p '.*/a b' && curl .* -C '.*/a b'"):
+        extract_videos(config(folder, tmp_path, **fields))
 
 
 def test_a_fitted_pca_whitens(tmp_path):

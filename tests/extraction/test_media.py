@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.clips import write_clip
+from youtube8m.extraction import media
 from youtube8m.extraction.media import (
     Sound,
     VideoError,
@@ -97,10 +98,17 @@ def test_windows_of_sound_that_comes_in_parts(parts, monkeypatch):
     np.testing.assert_array_equal(windows, cut_windows(heard, starts[:-1])[:, :10])
 
 
-def test_streams_without_time_stamps_go_by_their_rate(tmp_path):
-    path = write_clip(tmp_path / "a.m4v", frames_per_second=25, sound=False)
-    images, media = read(path)
-    assert media.times == [0, 1, 2] and len(images) == 3
+def test_streams_without_time_stamps_go_by_their_rate(tmp_path, monkeypatch):
+    def decode(*args, decode=media._decode):  # as raw H.264 comes
+        for number, frame in enumerate(decode(*args)):
+            frame.pts = frame.pts if number == 0 else None
+            yield frame
+
+    path = write_clip(tmp_path / "a.mkv", codec="ffv1", sound=False)
+    monkeypatch.setattr(media, "_decode", decode)
+    images, found = read(path)
+    assert found.times == [0, 1, 2]
+    assert [image[0, 0, 1] for image in images] == [30, 35, 40]
 
 
 def test_windows_begin_with_frames_and_end_in_silence():

@@ -107,7 +107,7 @@ class Media:
         """Seconds; where a stream has no time stamps, one frame behind the last."""
         if frame.pts is not None and frame.time_base is not None:
             return frame.pts * frame.time_base
-        rate = self._stream.average_rate or self._stream.guessed_rate or 25
+        rate = self._stream.guessed_rate or self._stream.average_rate or 25
         return 0 if before is None else before + 1 / fractions.Fraction(rate)
 
     def _note_early_end(self, end):

@@ -4,6 +4,7 @@ find("~/yt8m", "mean.npy")     # the path, or an error that says where to get it
 """
 
 import os
+import shlex
 from typing import NamedTuple
 
 from youtube8m.errors import UserError
@@ -43,9 +44,10 @@ def find(directory: str, name: str) -> str:
     path = os.path.join(directory, name)
     if os.path.exists(path):
         return path
-    archive = ARCHIVES[name]
-    pipe = f" | tar xz -C {directory}" if archive.unpack else f" -o {path}"
+    archive, place = ARCHIVES[name], shlex.quote(directory)
+    make = "" if os.path.isdir(directory) else f"mkdir -p {place} && "
+    pipe = f" | tar xz -C {place}" if archive.unpack else f" -o {shlex.quote(path)}"
     raise UserError(
-        f"{path}: there is no such file; get it ({archive.size}) by curl -L "
+        f"{path}: there is no such file; get it ({archive.size}) by {make}curl -L "
         f"{archive.address}{pipe}, or name the directory that has it in --model_dir"
     )
