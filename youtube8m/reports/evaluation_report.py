@@ -285,10 +285,11 @@ def _add_confidences(page, pool):
         frame,
         Axis("mean confidence", "mean confidence of the predictions", limits=(0, 1)),
         Axis("share right", "share that is right", limits=(0, 1)),
-        title=f"Confidences above 0.5 are {kind}",
+        title=f"A confidence is off by {error:.2f} on average",
         description="Reliability: how often predictions are right, against their "
-        f"confidence. On the dashed line a model is calibrated; below it, its "
-        f"confidences are too high. Expected calibration error: {error:.4f}.",
+        "confidence. On the dashed line a model is calibrated; below it, its "
+        f"confidences are too high. Those above 0.5 are {kind}. Expected calibration "
+        f"error: {error:.4f}.",
         diagonal=True,
     )
     decimals = {"mean confidence": 4, "share right": 4, "from": 2, "to": 2}
