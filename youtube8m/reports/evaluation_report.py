@@ -429,7 +429,7 @@ def _add_ratings(page, pool, frame):
     page.paragraph(
         f"{total:,} ratings of {len(rated):,} classes; in {present:,} of them "
         f"({_percent(present / max(total, 1))}) the class is present. Segments that "
-        "are not rated for a class do not count for it. The mean of the classes' average "
+        "are not rated for a class do not count for it. The mean of their average "
         "precisions is the mAP@K of the challenge of 2019, where K exceeds the rated "
         "segments of a class."
     )

@@ -186,7 +186,7 @@ class Replicates:
         )
 
 
-def bootstrap(pool: Pool, replicates: int = 0, seed: int = 0) -> Replicates:
+def bootstrap(pool: Pool, replicates: int | None = None, seed: int = 0) -> Replicates:
     """The metrics of replicates. Pools of the same videos get the same draws.
 
     Exact: a replicate's metrics are those that `youtube8m.metrics` computes of a data
