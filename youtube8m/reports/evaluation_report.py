@@ -470,8 +470,9 @@ def _add_mistakes(page, pool, result, classes):
     )
     decimals = {"cost in GAP": 6}
     shown = table.head(20)
-    shown = shown.assign(pair=shown["wrong"] + " before " + shown["before the label"])
     if len(shown):
+        words = shown["wrong"] + " before " + shown["before the label"]
+        shown = shown.assign(pair=words)
         first = shown.iloc[0]
         chart = charts.bars(
             shown,
