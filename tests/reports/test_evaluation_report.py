@@ -1,5 +1,7 @@
 """The report of an evaluation: its numbers, its names, and how it looks."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -47,9 +49,9 @@ def tables(measured, monkeypatch):
     """Makes a page, and returns its tables by name."""
     monkeypatch.setattr(pages, "_vega_bundle", lambda flag: "")
 
-    def make(classes):
+    def make(classes, pool=measured[0]):
         page = Page("Simulated")
-        add_sections(page, *measured, classes)
+        add_sections(page, pool, *measured[1:], classes)
         page.html()
         return {name: table.frame for name, table in page.tables.items()}
 
@@ -81,6 +83,13 @@ def test_class_numbers_stand_in_for_names(tables):
     assert found["classes"]["name"][3] == "class 3"
     assert "vertical" not in found["classes"] and "verticals" not in found
     assert found["confused_pairs"]["wrong"].str.startswith("class ").all()
+
+
+def test_a_model_without_a_mistake_has_a_report(tables, measured):
+    pool, *_ = measured
+    right = {"hits": np.ones_like(pool.hits), "scores": np.ones_like(pool.scores)}
+    found = tables(Classes(RUN), dataclasses.replace(pool, **right))
+    assert found["expensive_mistakes"]["cost in GAP"].eq(0).all()
 
 
 def test_a_vocabulary_of_another_length_is_one_line(tmp_path):

@@ -22,6 +22,7 @@ from youtube8m.config import provenance
 from youtube8m.config.fields import flag
 from youtube8m.data.labels.vocabulary import Vocabulary, read_vocabulary
 from youtube8m.data.reading.tfrecord import HEADER, sound_length
+from youtube8m.errors import UserError
 from youtube8m.extraction.own_videos import OwnVideos, OwnVideosConfig
 from youtube8m.prediction.names import Preview
 from youtube8m.prediction.predictions import Predictions

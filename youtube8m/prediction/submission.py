@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from absl import logging
 
 from youtube8m.errors import UserError
 from youtube8m.prediction.formats import CSV, find_format
