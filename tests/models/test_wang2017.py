@@ -423,7 +423,7 @@ COUNTS = [
     ),
     (
         ("LSTMMemoryDeepChain", ()),
-        {},
+        {"deep_chain_layers": 1},
         (None, None, 1152),
         2 * (lstm(1152, 1024) + lstm(1024, 1024)),
     ),

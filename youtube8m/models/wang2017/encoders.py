@@ -275,7 +275,7 @@ class LSTMMemoryDeepChain(FrameEncoder):
         self,
         lstm_cells: Annotated[int, "Units of each LSTM layer (H)."] = 1024,
         lstm_layers: Annotated[int, "Number of LSTM layers."] = 2,
-        deep_chain_layers: ChainLayers = 1,
+        deep_chain_layers: ChainLayers = 3,
         **kwargs,
     ):
         super().__init__(**kwargs)
