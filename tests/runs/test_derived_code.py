@@ -130,6 +130,7 @@ def of_towers(case, count, size):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 4])
 @pytest.mark.parametrize(
     "case", [c for c in NEXTVLAD if "segment" not in c.id and "moe" not in c.id]
@@ -171,6 +172,7 @@ def test_cells_of_tensorflow_1_0(case, tmp_path):
 CONVERTED = ("NetVLAD_gating_removediag", "GruModel_2layer", "MixNeXtVlad_logistic")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", [c for c in WILLOW + NEXTVLAD if c.id in (*CONVERTED, "none")]
 )

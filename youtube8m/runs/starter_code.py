@@ -284,7 +284,13 @@ class StarterCheckpoint(CheckpointReader):
 
     def misfit(self, problems: Iterable[str]) -> UserError:
         """The error for variables that do not fit."""
+        folder = os.path.dirname(self.prefix)  # or inference_model/ in it
+        folders = (folder, os.path.dirname(folder))
+        files = [os.path.join(each, "model_flags.json") for each in folders]
+        named = "model_flags.json beside it names"
+        if not any(map(os.path.exists, files)):
+            named = "--model and --feature_sizes describe"
         return UserError(
-            f"{self.prefix}: its variables do not fit the model that model_flags.json "
-            f"beside it names: {'; '.join(problems)}"
+            f"{self.prefix}: its variables do not fit the model that {named}: "
+            f"{'; '.join(problems)}"
         )

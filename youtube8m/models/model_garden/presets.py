@@ -20,7 +20,7 @@ FRAMES = {
     "base_learning_rate": 0.0002,
     "learning_rate_decay": 0.95,
     # Of 3,888,919 examples, every one and a half epochs of whole batches.
-    "learning_rate_decay_examples": 5_831_680,
+    "learning_rate_decay_examples": 5_831_680.0,
     "batch_size": 1024,
     "num_epochs": 100,
     "moe_num_mixtures": 5,
