@@ -142,16 +142,20 @@ def show(name: str) -> list[str]:
 
 def _read_run(name, preset):
     """The model with the sizes of its reported row, and flags that are given."""
-    for flag, value in (preset.flags if preset else {}).items():
+    known = preset.flags if preset else {}
+    if name in CLASSIFIERS:  # its row may be that of a model of frames
+        own = {*hyperparameters(CLASSIFIERS.get(name)), "num_classes"}
+        known = {flag: value for flag, value in known.items() if flag in own}
+    for flag, value in known.items():
         if flag in FLAGS:
             FLAGS.set_default(flag, value)
     usual = _FRAMES if name in ENCODERS else _VIDEOS
     FLAGS.model = name
     FLAGS.frame_features = usual.frame_features
-    if not FLAGS["feature_names"].present and not FLAGS["feature_sizes"].present:
+    if "feature_names" not in known:
         FLAGS.set_default("feature_names", ",".join(usual.feature_names))
         FLAGS.set_default("feature_sizes", ",".join(map(str, usual.feature_sizes)))
-    if not preset and not FLAGS["num_classes"].present:
+    if "num_classes" not in known and not FLAGS["num_classes"].present:
         FLAGS.set_default("num_classes", _CLASSES)
     if FLAGS.vocabulary_file:
         return flags.read_run()
