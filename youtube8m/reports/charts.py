@@ -55,6 +55,7 @@ CONFIG = {
         "symbolOpacity": 1,
     },
     "text": {"color": "currentColor", "fontSize": 12},
+    "mark": {"color": COLORS[0]},
     "range": {"category": list(COLORS)},
 }
 

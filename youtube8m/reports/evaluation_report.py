@@ -242,8 +242,8 @@ def _add_ranking(page, pool, result):
         curve.assign(zero=0.0),
         Axis("recall", "recall: share of the labels found", limits=(0, 1)),
         Axis("precision", "precision: share that is right", limits=(0, 1)),
-        title=f"At most {reached:.0%} of the labels are found, half of these with a "
-        f"precision of {half:.0%}",
+        title=f"At most {_percent(reached)} of the labels are found, half of these "
+        f"with a precision of {_percent(half)}",
         description=f"Precision against recall of the pooled top {width}. The shaded "
         f"area is GAP, {gap:.4f}.",
         band=("zero", "precision"),
@@ -251,12 +251,16 @@ def _add_ranking(page, pool, result):
     )
     page.chart(chart, Table(curve, "precision_recall", decimals={"confidence": 5}))
     growth = statistics.gap_against_k(pool)
-    enough = growth["k"][growth["GAP"] >= 0.99 * growth["GAP"].max()].min()
+    best = growth.loc[growth["GAP"].idxmax()]
+    enough = growth["k"][growth["GAP"] >= 0.99 * best["GAP"]].min()
+    title = f"{enough} predictions of each {example} reach 99 % of the GAP"
+    if best["GAP"] > gap + 0.001:
+        title = f"GAP is highest with {best['k']:.0f} predictions of each {example}"
     chart = charts.line(
         growth,
         Axis("k", f"predictions of each {example} that count (k)"),
         Axis("GAP", "GAP", zero=True),
-        title=f"{enough} predictions of each {example} reach 99 % of the GAP",
+        title=title,
         description=f"GAP against k: {growth['GAP'].iloc[0]:.3f} with k = 1, and "
         f"{gap:.3f}, the GAP of this evaluation, with k = {width}.",
         marked=[(width, gap, f"{gap:.3f}")],
@@ -285,10 +289,11 @@ def _add_confidences(page, pool):
         frame,
         Axis("mean confidence", "mean confidence of the predictions", limits=(0, 1)),
         Axis("share right", "share that is right", limits=(0, 1)),
-        title=f"Confidences above 0.5 are {kind}",
+        title=f"A confidence is off by {error:.2f} on average",
         description="Reliability: how often predictions are right, against their "
-        f"confidence. On the dashed line a model is calibrated; below it, its "
-        f"confidences are too high. Expected calibration error: {error:.4f}.",
+        "confidence. On the dashed line a model is calibrated; below it, its "
+        f"confidences are too high. Those above 0.5 are {kind}. Expected calibration "
+        f"error: {error:.4f}.",
         diagonal=True,
     )
     decimals = {"mean confidence": 4, "share right": 4, "from": 2, "to": 2}
@@ -300,10 +305,7 @@ def _add_confidences(page, pool):
         counts,
         "confidence",
         "predictions (logarithmic)",
-        title=f"{right / max(right + wrong, 1):.0%} of the predictions are right, most "
-        "of the wrong ones have a low confidence"
-        if counts["wrong"][: len(edges) // 4].sum() > wrong / 2
-        else f"{right / max(right + wrong, 1):.0%} of the predictions are right",
+        title=f"{_percent(right / max(right + wrong, 1))} of the predictions are right",
         description=f"How many of the {right:,} right and {wrong:,} wrong predictions "
         "have each confidence. The axis is logarithmic.",
         log_y=True,
@@ -426,8 +428,8 @@ def _add_ratings(page, pool, frame):
     present, total = int(rated["segments"].sum()), int(rated["rated"].sum())
     page.paragraph(
         f"{total:,} ratings of {len(rated):,} classes; in {present:,} of them "
-        f"({present / max(total, 1):.0%}) the class is present. Segments that are not "
-        "rated for a class do not count for it. The mean of the classes' average "
+        f"({_percent(present / max(total, 1))}) the class is present. Segments that "
+        "are not rated for a class do not count for it. The mean of their average "
         "precisions is the mAP@K of the challenge of 2019, where K exceeds the rated "
         "segments of a class."
     )
@@ -483,8 +485,8 @@ def _add_mistakes(page, pool, result, classes):
         says = Table(table, "confused_pairs", decimals=decimals)
         page.chart(chart, says)
     page.paragraph(
-        f"{extra / max(total, 1e-12):.0%} of the cost of all wrong predictions are "
-        "extra labels, which stand below all labels of their video."
+        f"{_percent(extra / max(total, 1e-12))} of the cost of all wrong predictions "
+        "are extra labels, which stand below all labels of their video."
     )
     chosen = statistics.most_expensive(pool, cost, _MISTAKES)
     ids = [id_to_text(decode_id(pool.ids[n])) for n in chosen]
@@ -539,6 +541,10 @@ def _wrong_text(pool, example, cost, names, count=5):
         f"{names[pool.classes[example, n]]} ({pool.scores[example, n]:.2f})"
         for n in order
     )
+
+
+def _percent(share):
+    return f"{100 * share:.0f} %"
 
 
 def _given_flags(config):

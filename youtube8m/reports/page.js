@@ -127,7 +127,8 @@ class Table {
       const link = column.links && column.links[number];
       const inside = link ? element("a", { href: link, textContent: text }) : text;
       if (link) inside.rel = "noreferrer";
-      const className = column.kind === "text" ? "text" : "number";
+      const long = text.length > 40 ? "text long" : "text";
+      const className = column.kind === "text" ? long : "number";
       return element("td", { className }, inside);
     });
     return element("tr", {}, ...cells);

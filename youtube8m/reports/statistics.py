@@ -186,13 +186,14 @@ class Replicates:
         )
 
 
-def bootstrap(pool: Pool, replicates: int = REPLICATES, seed: int = 0) -> Replicates:
+def bootstrap(pool: Pool, replicates: int | None = None, seed: int = 0) -> Replicates:
     """The metrics of replicates. Pools of the same videos get the same draws.
 
     Exact: a replicate's metrics are those that `youtube8m.metrics` computes of a data
     set where each video is repeated as often as it was drawn, but for a mean over no
     video, which is nan.
     """
+    replicates = replicates or REPLICATES
     draws = np.random.default_rng(seed)
     pooled = _WeightedPrecisions(pool, Ranking(pool, by_class=False))
     by_class = _WeightedPrecisions(pool, Ranking(pool, by_class=True))
