@@ -83,7 +83,14 @@ flags.define_run_flags(DataConfig)
 
 def main() -> None:
     """Reads the flags, and writes or serves the report."""
-    config = flags.read(ReportConfig)
+    report(flags.read(ReportConfig))
+
+
+def report(config: ReportConfig) -> None:
+    """Writes the report of an evaluation, a comparison or a training, or serves it.
+
+    Raises UserError if a run or the records cannot be used.
+    """
     directories = [RunDirectory(path) for path in split_paths(config.train_dir)]
     if config.watch:
         return _watch(config, directories[0])
