@@ -98,15 +98,14 @@ def _add_gains(page, whole, names, replicates, result, num_classes, top_k):
     columns += ["gain", "gain from", "gain to"]
     frame = pd.DataFrame(rows, columns=columns)
     best = frame.loc[frame["gain"].idxmax()]
-    above = result["gap"] - frame["GAP"].max()
     chart = charts.bars(
         frame,
         "member",
         Axis("gain", "gain: GAP of all - GAP without the member"),
         title=f"{best['member']} adds most to the ensemble ({best['gain']:+.4f})",
         description="How much the GAP of the merged predictions rises by each member, "
-        f"with 95 % intervals. All have {result['gap']:.4f}, which is {above:+.4f} "
-        "beside the best member alone.",
+        f"with 95 % intervals. Merged, their GAP is {result['gap']:.4f}; that of the "
+        f"best member alone is {frame['GAP'].max():.4f}.",
         interval=("gain from", "gain to"),
         names=["GAP", "weight"],
     )
