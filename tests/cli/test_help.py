@@ -76,6 +76,7 @@ OWN = {
     "output_format output_model_tgz segment_label_ids segment_label_ids_file "
     "segment_labels segment_max_pred shard_index strict_data top_k train_dir "
     "untar_model_dir",
+    "inspect_data": "id_key json labels_key report_dir vocabulary_file",
     "label_correlation": "num_classes output_file train_data_pattern",
     "merge_shards": "input_files num_shards output_file segment_max_pred",
     "models": "",
