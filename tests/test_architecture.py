@@ -132,6 +132,8 @@ def test_modules_of_different_ideas_have_different_names():
 # Verbs that are called by their module (`flags.read`), or do one thing to several
 # kinds of arrays; and what has a `main`.
 SHARED_FUNCTIONS = {"create", "dequantize", "evaluate", "find", "keep", "main", "read"}
+# Those by which code calls one module of several: a page, the code of a paper.
+SHARED_FUNCTIONS |= {"page", "describe", "match", "recognises"}
 
 
 def test_functions_and_classes_of_different_ideas_have_different_names():

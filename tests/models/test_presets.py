@@ -78,8 +78,8 @@ PARAMETERS = {
     "bert2019-mean": 24_799_488 + 5 * 1152 * 4716 + 2 * 4716,
     # 12 models, and what weighs 3 of them four times and then the four.
     "lin2018-mix12-2019": 1_081_406_128,
-    "model-garden-dbof": 113_277_180,
-    "model-garden-dbof-experiment": 71_028_644,
+    "model_garden-dbof": 113_277_180,
+    "model_garden-dbof-experiment": 71_028_644,
     "today-frame-mlp": 12_953_048,
     "today-transformer": 15_623_020,
     "today-residual-mlp": 16_227_180,
@@ -147,9 +147,9 @@ def test_presets_resolve_to_what_they_say(name, vocabulary):
         # A hyper-parameter that no part takes is not there.
         assert found[flag] == str(expected) == pinned[flag], flag
     assert pinned.keys() == PRESETS[name].flags.keys()
-    source = name.removeprefix("model-").split("-")[0]
-    later = source.endswith(("2018", "2019", "garden", "today"))
-    classes = 3862 if later else 4716  # of 2018, of 2017
+    of_2018 = ("bert2019-", "lin2018-", "model_garden-", "samaritan2018-")
+    of_2018 += ("tang2018-", "today-")
+    classes = 3862 if name.startswith(of_2018) else 4716  # of 2018, of 2017
     assert run.data.num_classes == classes and config.preset == name
 
 

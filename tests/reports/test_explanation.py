@@ -42,7 +42,7 @@ def cells(text):
 
 
 def test_the_text_has_labels_and_segments():
-    lines = explanation.text(FOUND, VOCABULARY).splitlines()
+    lines = explanation.as_lines(FOUND, VOCABULARY).splitlines()
     assert lines[0] == "video aAbc"
     assert lines[1].split() == ["confidence", "class", "name", "in", "the", "record"]
     assert lines[2].split() == ["0.750", "0", "Guitar", "(0)"]
@@ -56,10 +56,10 @@ def test_the_text_has_labels_and_segments():
 
 
 def test_without_frames_there_are_labels_alone():
-    text = explanation.text(NO_FRAMES, VOCABULARY)
+    text = explanation.as_lines(NO_FRAMES, VOCABULARY)
     assert len(text.splitlines()) == 5 and "record" not in text
     one = dataclasses.replace(FOUND, occlusion=np.full((2, 3), np.nan), attention=None)
-    last = explanation.text(one, VOCABULARY).splitlines()[-1]
+    last = explanation.as_lines(one, VOCABULARY).splitlines()[-1]
     assert last.split() == ["5", "0.875", "Guitar", "(0)"]
 
 

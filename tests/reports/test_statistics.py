@@ -132,7 +132,7 @@ def test_a_calibrated_model_has_no_calibration_error():
 
 def test_every_prediction_is_in_the_histogram(tied):
     *_, pool = tied
-    edges, counts = statistics.confidences(pool)
+    edges, counts = statistics.count_confidences(pool)
     assert counts["right"].sum() == pool.hits.sum()
     assert counts["right"].sum() + counts["wrong"].sum() == pool.hits.size
     assert edges[0] == 0 and edges[-1] == 1

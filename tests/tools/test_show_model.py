@@ -58,7 +58,7 @@ def test_an_unknown_name_is_one_line():
     log = show("LstmModle", status=1).stderr
     assert_one_line(log, "there is no 'LstmModle'; did you mean LstmModel")
     log = processes.forked("-m", "youtube8m.tools.models", "list", status=1).stderr
-    assert_one_line(log, "'list': expected nothing.*or show NAME")
+    assert_one_line(log, "model: there is no 'list'")
 
 
 @pytest.mark.slow

@@ -224,5 +224,5 @@ BENCHMARKS = {
     "train": train_benchmark,
     "evaluate": evaluate_benchmark,
     "inference": inference_benchmark,
-    "inspect": inspection_benchmark,
+    "inspect_data": inspection_benchmark,
 }

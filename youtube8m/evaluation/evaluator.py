@@ -104,7 +104,7 @@ def merged_parts(paths: Sequence[str], flag: str) -> tuple[Metrics, int]:
     return total, step
 
 
-class Report(Protocol):
+class EvaluationObserver(Protocol):
     """What is told of an evaluation while it runs, such as reports.EvaluationReport."""
 
     def begin(self, prefix: str) -> None:
@@ -128,7 +128,7 @@ class Evaluator:
 
     def __init__(self, config: EvaluationConfig):
         self.config = config
-        self.report: Report | None = None
+        self.report: EvaluationObserver | None = None
         for name in ("class_metrics_file", "metrics_file"):
             if path := getattr(config, name):  # an error now, not an hour later
                 require_writable(path, f"--{name}")

@@ -32,7 +32,7 @@ def build(found: Inspection) -> Page:
         + (f", like those of {known}" if known else ""),
     )
     page.section("Overview")
-    page.facts(listing.summary(found))
+    page.facts(listing.facts(found))
     _add_command(page, found)
     if notes := training_flags.notes(found):
         page.section("What to know")
@@ -121,7 +121,7 @@ def _classes(found):
     columns = {
         "rank": np.arange(1, len(order) + 1),
         "class": order,
-        "name": [listing.class_name(found, c) for c in order.tolist()],
+        "name": [listing.name_of_class(found, c) for c in order.tolist()],
         "videos": counts[order],
         "share": counts[order] / found.labelled,
     }
@@ -229,13 +229,13 @@ def _add_ratings(page, found):
     ratings = found.ratings
     page.section("Rated segments")
     rows = [
-        (class_id, listing.class_name(found, class_id), count)
+        (class_id, listing.name_of_class(found, class_id), count)
         for class_id, count in ratings.classes.most_common()
     ]
     frame = pd.DataFrame(rows, columns=["class", "name", "ratings"])
     if found.vocabulary is None:
         del frame["name"]
-    page.facts({"ratings": listing.summary(found)["ratings"]})
+    page.facts({"ratings": listing.facts(found)["ratings"]})
     page.table(Table(frame, "rated_classes", "Classes that are rated"))
 
 

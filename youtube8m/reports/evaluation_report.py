@@ -298,7 +298,7 @@ def _add_confidences(page, pool):
     )
     decimals = {"mean confidence": 4, "share right": 4, "from": 2, "to": 2}
     page.chart(chart, Table(frame, "reliability", decimals=decimals))
-    edges, counts = statistics.confidences(pool)
+    edges, counts = statistics.count_confidences(pool)
     right, wrong = (counts[name].sum() for name in ("right", "wrong"))
     chart = charts.histogram(
         edges,

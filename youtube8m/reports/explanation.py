@@ -1,6 +1,6 @@
 """The report of one video: its labels over time, and what they rest on.
 
-    print(text(explanation, vocabulary))
+    print(as_lines(explanation, vocabulary))
     page(explanation, vocabulary, facts, thumbnails).write(path, "--report_dir")
 
 Shapes: N segments, k classes, Q queries of the attention.
@@ -87,7 +87,7 @@ def _ends(explanation):
     return np.append(explanation.starts[1:], explanation.seconds)
 
 
-def text(explanation: Explanation, vocabulary: Vocabulary) -> str:
+def as_lines(explanation: Explanation, vocabulary: Vocabulary) -> str:
     """The tables as a terminal shows them."""
     labels = labels_frame(explanation, vocabulary)
     head = ("confidence", "class", "name", *labels.columns[3:])

@@ -390,7 +390,9 @@ def reliability(pool: Pool, bins: int = 20) -> tuple[pd.DataFrame, float]:
     return frame[count > 0].reset_index(drop=True), error
 
 
-def confidences(pool: Pool, bins: int = 40) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def count_confidences(
+    pool: Pool, bins: int = 40
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Edges [bins + 1] of confidences, and the right and wrong predictions between."""
     edges = np.linspace(0, 1, bins + 1)
     scores, hits = np.clip(pool.scores.ravel(), 0, 1), pool.hits.ravel()

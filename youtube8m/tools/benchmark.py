@@ -5,7 +5,7 @@
         --batch_size=64 --lstm_cells=256 --output_file=/tmp/train.json
     python -m youtube8m.tools.benchmark evaluate --data_pattern='validate*.tfrecord'
     python -m youtube8m.tools.benchmark inference
-    python -m youtube8m.tools.benchmark inspect
+    python -m youtube8m.tools.benchmark inspect_data
     python -m youtube8m.tools.benchmark extract --image_model=EfficientNetV2B0
     python -m youtube8m.tools.benchmark suite --output_file=after.json
     python -m youtube8m.tools.benchmark compare benchmarks/baseline.json after.json
@@ -71,7 +71,7 @@ def _measure(command):
     """Reads the flags, measures `command`, prints and writes the figures."""
     _set_defaults(command)
     config = flags.read(BenchmarkConfig)
-    without_model = command in ("input", "evaluate", "inspect")
+    without_model = command in ("input", "evaluate", "inspect_data")
     data_flags.set_from_records(config.data_pattern, "--data_pattern", without_model)
     run = flags.make_run()
     settings = {**dataclasses.asdict(config), **json.loads(run.to_json())}
@@ -142,7 +142,7 @@ def _compare(command, *paths):
 
 def _set_defaults(command):
     """The features of YouTube-8M, and frames where only the input is measured."""
-    if command in ("input", "inspect"):
+    if command in ("input", "inspect_data"):
         FLAGS.set_default("frame_features", True)
     if not FLAGS["feature_names"].present and not FLAGS["feature_sizes"].present:
         names = "rgb,audio" if FLAGS.frame_features else "mean_rgb,mean_audio"

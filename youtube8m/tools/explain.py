@@ -91,7 +91,7 @@ def explain(config: ExplainConfig, videos: Sequence[str] = ()) -> str:
         }
         page = explanation.page(explained, vocabulary, facts, pictures)
         logging.info("wrote %s", page.write(path, "--report_dir")[0])
-    return explanation.text(explained, vocabulary)
+    return explanation.as_lines(explained, vocabulary)
 
 
 def _check_arguments(config, videos):

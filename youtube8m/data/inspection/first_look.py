@@ -80,7 +80,7 @@ class FirstLook:
     highest_label: int = -1
 
 
-def kind_of(record: messages.Buffer) -> Kind:
+def kind_of_record(record: messages.Buffer) -> Kind:
     """The kind of a record. Raises RecordError if it is no message of that form."""
     context, feature_lists = messages.split_sequence_example(record)
     found = {}
@@ -128,7 +128,7 @@ def look_at(records: Iterable[bytes], keys: KeysConfig) -> FirstLook:
     kinds = []
     for record in records:
         with contextlib.suppress(RecordError):
-            kinds.append((record, kind_of(record)))
+            kinds.append((record, kind_of_record(record)))
     if not kinds:
         return FirstLook()
     kind, others = _choose_kind([kind for _, kind in kinds])

@@ -330,7 +330,7 @@ class _Reading:
         problems, found = self.found.problems, None
         self.found.impossible_labels += isinstance(error, contents.NoClass)
         try:
-            kind = first_look.kind_of(record)
+            kind = first_look.kind_of_record(record)
         except RecordError:
             kind = self._look.kind
         if kind and kind.features and not self._is_read(kind):

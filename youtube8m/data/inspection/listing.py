@@ -35,7 +35,7 @@ def as_text(found: Inspection) -> list[str]:
     return [*lines, "", *_command(found)]
 
 
-def summary(found: Inspection) -> dict[str, str]:
+def facts(found: Inspection) -> dict[str, str]:
     """Names and values of what a user wants to know first."""
     return {name: value for name, value in _facts(found) if value}
 
@@ -136,7 +136,7 @@ def _feature_table(found):
     return aligned(rows, numbers=(1, 3, 4, 5, 6, 7))
 
 
-def class_name(found: Inspection, class_id: int) -> str:
+def name_of_class(found: Inspection, class_id: int) -> str:
     """The name of a class; "" without a vocabulary, or where it has none."""
     names = found.vocabulary.names if found.vocabulary else ()
     return str(names[class_id]) if class_id < len(names) else ""
@@ -147,7 +147,7 @@ def _class_table(found):
     order = np.argsort(-counts, kind="stable")[:_CLASSES]
     rows = [("most frequent class", "videos", "share")]
     for class_id in order[counts[order] > 0].tolist():
-        name = shortened(f"{class_id} {class_name(found, class_id)}".strip(), _WIDTH)
+        name = shortened(f"{class_id} {name_of_class(found, class_id)}".strip(), _WIDTH)
         share = counts[class_id] / found.labelled
         rows.append((name, f"{counts[class_id]:,}", f"{share:.1%}"))
     return aligned(rows, numbers=(1, 2))

@@ -11,7 +11,7 @@ from youtube8m.data.reading.pipeline import Shards
 from youtube8m.util.progress import Progress
 
 
-class Found(NamedTuple):
+class FoundRecord(NamedTuple):
     """A record, and where it is."""
 
     path: str
@@ -19,7 +19,7 @@ class Found(NamedTuple):
     record: bytes
 
 
-def find_records(shards: Shards, video_id: bytes) -> list[Found]:
+def find_records(shards: Shards, video_id: bytes) -> list[FoundRecord]:
     """All records with this id; every shard is read to its end.
 
     Damaged records are reported to the shards' damage. Raises UserError if they end it.
@@ -31,7 +31,7 @@ def find_records(shards: Shards, video_id: bytes) -> list[Found]:
                 progress.update(done := done + 1)
                 # To look for the bytes is much faster than to read the id of each.
                 if video_id in record and _id(record, keys) == video_id:
-                    found.append(Found(path, location.index, record))
+                    found.append(FoundRecord(path, location.index, record))
     shards.damage.check()
     return found
 

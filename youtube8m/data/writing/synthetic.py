@@ -292,7 +292,7 @@ def _refuse_foreign_files(root, shards):
 
     Or a vocabulary that is no sample's, which would be overwritten.
     """
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         path = os.path.join(root, VOCABULARY)
         require(
             _NAME.format(0).encode() in read_bytes(path),

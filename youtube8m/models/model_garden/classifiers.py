@@ -22,7 +22,7 @@ class InputGatedMoeModel(MoeModel):
     Input shape: [B, H]. Output shape: [B, C].
     """
 
-    reported_by = "model-garden-dbof"
+    reported_by = "model_garden-dbof"
 
     def __init__(
         self,

@@ -36,7 +36,7 @@ class MaskedDBoF(ReproducedEncoder):
     Input shape: [B, T, D]. Output shape: [B, H].
     """
 
-    reported_by = "model-garden-dbof"
+    reported_by = "model_garden-dbof"
 
     def __init__(
         self,

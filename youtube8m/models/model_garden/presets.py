@@ -38,7 +38,7 @@ WARM_UP = (
 
 PRESETS = [
     Preset(
-        "model-garden-dbof",
+        "model_garden-dbof",
         row="configuration of the code, DBoF",
         flags={
             **FRAMES,
@@ -52,7 +52,7 @@ PRESETS = [
         open_questions=[LOSS, WARM_UP],
     ),
     Preset(
-        "model-garden-dbof-experiment",
+        "model_garden-dbof-experiment",
         row="experiments/yt8m.yaml, DBoF",
         flags={
             **FRAMES,
