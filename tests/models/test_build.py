@@ -7,11 +7,11 @@ import keras
 import numpy as np
 import pytest
 
-from tests.helpers.all_models import FRAMES, VERTICALS, VIDEO
+from tests.helpers.all_models import FRAMES, VERTICALS, VIDEO, build
 from youtube8m import models
 from youtube8m.config import ModelConfig, RunConfig
 from youtube8m.errors import UserError
-from youtube8m.models.base import ENCODERS
+from youtube8m.models.base import CLASSIFIERS, ENCODERS
 
 OWN = [name for name in ENCODERS if ENCODERS.get(name).classifiers]
 
@@ -106,3 +106,49 @@ def test_a_run_is_complete_as_it_was_written():
     values = {**run.model.hyperparameters, "of_another_class": 1}
     more = dataclasses.replace(run.model, hyperparameters=values)
     assert models.complete(RunConfig(FRAMES, more)).model == more
+
+
+OF_FRAMES = [
+    name
+    for name in ENCODERS
+    if ENCODERS.get(name).classifies_frames and not ENCODERS.get(name).classifiers
+]
+MIXING = ("MixLogisticModel", "MixMoeModel", "OuterMixLogisticModel")
+
+
+@pytest.mark.parametrize("classifier", MIXING)
+@pytest.mark.parametrize("name", OF_FRAMES)
+def test_what_mixes_descriptors_classifies_no_frames(name, classifier):
+    config = ModelConfig(name, classifier)
+    with pytest.raises(UserError, match=f"={classifier}: mixes descriptors"):
+        models.parts(config)
+
+
+def losses_of(classifier, name="FrameMlp"):
+    """A small model whose classifier sees frames, its outputs and its own losses."""
+    built = build((name, classifier, {}))
+    outputs = built.model(built.batch)
+    labels = np.array([[0, 4], [1, -1], [-1, -1]], np.int32)
+    batch = {**built.batch, "labels": labels}
+    return built, outputs, built.model.auxiliary_losses(outputs, batch)
+
+
+def test_a_classifiers_extras_are_pooled_as_its_predictions():
+    """FrameMlp averages both over a video's own frames."""
+    built, outputs, terms = losses_of("HierarchicalMoeModel")
+    classified = built.model.classifier(np.reshape(outputs["descriptor"], (27, -1)))
+    for name in ("predictions", "coarse_predictions"):
+        each = np.asarray(classified[name]).reshape(3, 9, -1)
+        lengths = built.batch["num_frames"]
+        means = [x[:n].mean(axis=0) for x, n in zip(each, lengths, strict=True)]
+        np.testing.assert_allclose(outputs[name], means, rtol=1e-5, atol=1e-6)
+    assert terms["coarse_loss"].shape == (3,)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("classifier", [n for n in CLASSIFIERS if n not in MIXING])
+@pytest.mark.parametrize("name", OF_FRAMES)
+def test_every_other_classifier_learns_from_frames(name, classifier):
+    _, outputs, terms = losses_of(classifier, name)
+    assert outputs["predictions"].shape == (3, FRAMES.num_classes)
+    assert all(np.isfinite(term).all() for term in terms.values())

@@ -315,6 +315,22 @@ def test_the_highest_prediction_of_the_attentions_counts():
     check(outputs["predictions"], each.reshape(3, 3, CLASSES).max(axis=1))
 
 
+def test_the_highest_support_predictions_count_too():
+    encoder = models.LSTMAttentionMaxPooling(4, 1, lstm_attentions=3)
+    classifier = chain()
+    model = VideoModel(classifier, encoder=encoder, input_transform="none")
+    inputs = {"frames": X, "num_frames": np.array(LENGTHS, np.int32)}
+    model(inputs)
+    randomized(encoder), randomized(classifier)
+    outputs = model(inputs)
+    each = classifier(np.reshape(outputs["descriptor"], (9, 4)))
+    for name, size in (("predictions", CLASSES), ("support_predictions", 2 * CLASSES)):
+        found = np.asarray(each[name]).reshape(3, 3, size)
+        check(outputs[name], found.max(axis=1))
+    terms = losses.MultiTaskCrossEntropyLoss().auxiliary_losses(outputs, BATCH)
+    assert terms["support_loss"].shape == (3,)
+
+
 def test_positions_need_a_number_of_frames():
     with pytest.raises(ValueError, match="--positional_embedding_size=2: needs max_fr"):
         models.LSTMAttentionMaxPooling(positional_embedding_size=2)

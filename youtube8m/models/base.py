@@ -182,6 +182,9 @@ class Classifier(Part):
     # `call` also takes `frame_mask` [B, T] with descriptors of frames [B, T, H], and
     # weighs the frames itself; else the predictions of frames are averaged.
     weighs_frames: bool = False
+    # It may classify each frame by itself. Its extras are probabilities [B T, .] then,
+    # which are pooled as the predictions are.
+    may_classify_frames: bool = True
 
     def __init__(self, num_classes: int, **kwargs):
         super().__init__(**kwargs)
@@ -271,10 +274,12 @@ class VideoModel(Configured, keras.Model):
             return _to_dict(classified, "predictions")
         frames = ops.reshape(descriptor, (-1, descriptor.shape[-1]))
         classified = self.classifier(frames, training=training)
-        scores = _to_dict(classified, "predictions")["predictions"]
-        shape = (*ops.shape(descriptor)[:2], scores.shape[-1])
-        scores = ops.reshape(scores, shape)
-        return {"predictions": self.encoder.pool_predictions(scores, mask)}
+        pooled = {}
+        for name, scores in _to_dict(classified, "predictions").items():
+            shape = (*ops.shape(descriptor)[:2], scores.shape[-1])
+            scores = ops.reshape(scores, shape)
+            pooled[name] = self.encoder.pool_predictions(scores, mask)
+        return pooled
 
     def encode(self, inputs, training=False) -> dict:
         """The outputs up to the `descriptor` [B, H], the input of the classifier."""

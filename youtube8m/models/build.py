@@ -41,7 +41,14 @@ def parts(config: ModelConfig) -> Parts:
     encoder = ENCODERS.get(config.model)
     if not encoder.supervised:
         return Parts(encoder, None, None)
-    return Parts(encoder, CLASSIFIERS.get(_classifier(encoder, config)), processing)
+    classifier = CLASSIFIERS.get(_classifier(encoder, config))
+    if encoder.classifies_frames and not classifier.may_classify_frames:
+        raise UserError(
+            f"--video_level_classifier_model={classifier.__name__}: mixes descriptors "
+            f"of whole videos, but {encoder.__name__} hands on several, each of which "
+            "is classified; choose another classifier or --model"
+        )
+    return Parts(encoder, classifier, processing)
 
 
 def _classifier(encoder, config):

@@ -96,6 +96,8 @@ class _Mixing(Classifier):
     z = sum_i w_i z_i                   w = softmax(BN(q) Wm + bm), q [B, D]
     """
 
+    may_classify_frames = False  # the losses are of a video's logits
+
     def build_weights(self, context_shape, count):
         """Makes what weighs `count` logits by q."""
         size = context_shape[-1]
