@@ -60,6 +60,13 @@ def train(folder, name, run):
     Trainer(run, config).saver.save()
 
 
+@pytest.mark.parametrize("name", ["list.csv", "other.TXT", "rows.jsonl"])
+def test_a_table_is_no_video(folder, name):
+    (folder / name).touch()
+    with pytest.raises(UserError, match=f"{name}: is .*; name videos, files of rec"):
+        predictor(folder).predict([str(folder / name)])
+
+
 def predictor(folder, run="frames", **fields):
     return VideoPredictor(
         PredictConfig(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import simulated
+from tests.helpers.browser import Browser
 from youtube8m.config import DataConfig, ModelConfig, RunConfig
 from youtube8m.metrics import average_precision
 from youtube8m.prediction import ensemble
@@ -64,6 +65,31 @@ def test_gains_and_correlations(whole, tmp_path, monkeypatch):
     assert alike["good.csv", "copy.csv"] == pytest.approx(1)
     assert alike["good.csv", "noisy.csv"] < 0.95
     assert found["overall"]["value"].iloc[0] == result["gap"]
+
+
+@pytest.mark.slow
+def test_a_browser_draws_it(whole, tmp_path):
+    """With the gain of each member, and the correlation of each pair."""
+    run = RunConfig(DataConfig(num_classes=CLASSES), ModelConfig())
+    path = str(tmp_path / "report.html")
+    ensemble_report.write_report(whole, path, Classes(run), CLASSES, 4)
+    with Browser() as browser:
+        browser.open(path)
+        browser.require_sound(charts=6)
+        names = ["good.csv", "noisy.csv", "copy.csv"]
+        assert [row[0] for row in browser.rows("members")] == names
+        pairs = [tuple(row[:2]) for row in browser.rows("correlations")]
+        assert pairs == [(one, other) for one in names for other in names]
+        gains, pairs, *_ = browser.marks().values()  # in the order of the page
+        assert gains >= 3 and pairs >= 9
+        browser.sort("members", "gain")
+        gains = [float(row[5]) for row in browser.rows("members")]
+        assert gains in (sorted(gains), sorted(gains, reverse=True))
+        browser.search("members", "noisy")
+        assert [row[0] for row in browser.rows("members")] == ["noisy.csv"]
+        for width in (375, 1600):
+            assert browser.overflow(width) <= 0
+        assert browser.pdf().startswith(b"%PDF")
 
 
 def test_a_member_alone_is_itself(whole):

@@ -29,6 +29,7 @@ from youtube8m.prediction.config import InferenceConfig
 from youtube8m.prediction.inference import Inference
 from youtube8m.runs.best import BestCheckpoints
 from youtube8m.runs.directory import RunDirectory
+from youtube8m.training.config import TrainingConfig
 from youtube8m.training.trainer import Trainer
 
 SUFFIXES = ("data-00000-of-00001", "index")
@@ -277,3 +278,10 @@ def test_a_checkpoint_holds_model_and_optimizer_and_little_else(sample, tmp_path
     files = sum(path.stat().st_size for path in tmp_path.glob("model.ckpt-2.*"))
     # Names and the like. One batch would be 16 KiB, and those that are shuffled more.
     assert needed < files < needed + 8 * 2**10
+
+
+@pytest.mark.parametrize("name", ["base_learning_rate", "regularization_penalty"])
+def test_what_no_weight_survives_is_refused(name):
+    fields = {"train_data_pattern": "x", "train_dir": "x", name: float("inf")}
+    with pytest.raises(UserError, match=f"--{name}=inf: must be finite"):
+        TrainingConfig(**fields)

@@ -35,6 +35,14 @@ from youtube8m.util.text import decode_id
 _SECONDS = 5  # of a row of the timeline
 _SEGMENTS = 1024  # predicted at once
 _BATCH = 64  # videos predicted at once
+# Endings of files that are often named in place of videos.
+_NO_VIDEO = {
+    ".csv": "a table",
+    ".json": "JSON",
+    ".jsonl": "JSON",
+    ".parquet": "a table",
+    ".txt": "text",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,6 +86,11 @@ class VideoPredictor:
         videos = [path for path in paths if path not in records]
         if not any(map(_may_exist, paths)):
             raise UserError(f"{paths[0]}: there is no such file")
+        if videos and all(map(_other_file, videos)):  # before a network is asked for
+            raise UserError(
+                f"{videos[0]}: is {_other_file(videos[0])}; name videos, files of "
+                "records, or globs of them"
+            )
         preview = Preview(self.vocabulary, math.inf, self.config.top_k)
         if videos:
             with tempfile.TemporaryDirectory() as directory:
@@ -145,6 +158,12 @@ def read_names(path: str, num_classes: int) -> Vocabulary:
 
 def _may_exist(path):
     return "://" in path or os.path.exists(os.path.expanduser(path))
+
+
+def _other_file(path):
+    """What a file is that can be no video, by its name; or ""."""
+    ending = os.path.splitext(path)[1].lower()
+    return _NO_VIDEO.get(ending, "") if "://" not in path else ""
 
 
 def is_records(path: str) -> bool:

@@ -1,6 +1,7 @@
 """The flags of train.py."""
 
 import dataclasses
+import math
 
 from youtube8m.config.data import InputConfig
 from youtube8m.config.fields import ANY, NEEDED, NOT_NEGATIVE, flag, require
@@ -103,6 +104,9 @@ class TrainingConfig(InputConfig):
 
     def __post_init__(self):
         super().__post_init__()
+        for name in ("base_learning_rate", "regularization_penalty"):
+            value = getattr(self, name)
+            require(math.isfinite(value), f"--{name}={value}: must be finite")
         wrong = f"--seed={self.seed}: must be from 0 to 4294967295"
         require(0 <= self.seed < 2**32, wrong)
         wrong = f"--ema_decay={self.ema_decay}: must be at least 0 and below 1"

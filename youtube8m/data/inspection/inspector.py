@@ -34,7 +34,7 @@ _SHOWN_IDS = 3
 _SHOWN_DOUBLES = 20
 _KEPT_OF_A_KIND = 16  # records of another kind, by which they could be read
 _KINDS = 32
-_AT_ONCE = 256  # records
+_AT_ONCE = 512  # records
 
 
 @dataclasses.dataclass

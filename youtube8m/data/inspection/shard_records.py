@@ -21,6 +21,7 @@ from youtube8m.errors import UserError, reason
 
 _BLOCK = 1 << 20  # bytes
 _HEADERS = 4096  # whose lengths are remembered
+_SMALL = 16 << 10  # bytes of a message that is copied: bytes are cut faster than views
 
 # (number in the file, where its header begins, the message)
 _Found = tuple[int, int, messages.Buffer]
@@ -54,20 +55,25 @@ def _whole(path, problems):
         with open(path, "rb", buffering=0) as file:
             blocks = _Blocks(file)
             while blocks.load(HEADER):
-                length = lengths[bytes(blocks.view[blocks.at : blocks.at + HEADER])]
+                header = blocks.view[blocks.at : blocks.at + HEADER]
+                length = lengths[header.tobytes()]
                 if length < 0 or not blocks.load(HEADER + length + FOOTER):
                     return blocks.offset
                 # As many records as are in the block, the first one included.
                 array, view, end, at = blocks.array, blocks.view, blocks.end, blocks.at
                 begin = blocks.offset - at
                 while at + HEADER <= end:
-                    length = lengths[bytes(view[at : at + HEADER])]
+                    length = lengths[view[at : at + HEADER].tobytes()]
                     start, stop = at + HEADER, at + HEADER + length
                     if length < 0 or stop + FOOTER > end:
                         break
-                    footer = bytes(view[stop : stop + FOOTER])
-                    if tfrecord.is_sound(array[start:stop], footer):
-                        yield index, begin + at, view[start:stop]
+                    footer = view[stop : stop + FOOTER]
+                    if length <= _SMALL:
+                        message = checked = view[start:stop].tobytes()
+                    else:
+                        message, checked = view[start:stop], array[start:stop]
+                    if tfrecord.is_sound(checked, footer):
+                        yield index, begin + at, message
                     else:
                         what = f"record {index} at byte {begin + at} is damaged"
                         problems.record(path, what)

@@ -48,25 +48,22 @@ class VectorBlock:
     def __init__(self, contents: VideoContents, config: DataConfig, labels_key: str):
         self._split = contents.split
         self._config, self._limit, self._key = config, contents.limit, labels_key
-        self._places: list[tuple[int, int]] = []
-        self._values: list[tuple[bytes, ...]] = []
+        self._found: list[tuple[int, int, tuple[bytes, ...]]] = []
 
     def add(self, index: int, offset: int, record: messages.Buffer) -> bool:
         """Takes a record, if it is like an earlier one that has labels."""
         values = self._split(record)
         if values is None:
             return False
-        self._places.append((index, offset))
-        self._values.append(values)
+        self._found.append((index, offset, values))
         return True
 
     def take(self) -> DecodedVectors | None:
         """Decodes the records and forgets them; None if there are none."""
-        places, values = self._places, self._values
-        if not places:
+        found, self._found = self._found, []
+        if not found:
             return None
-        self._places, self._values = [], []
-        indices, offsets = zip(*places, strict=True)
+        _, offsets, values = zip(*found, strict=True)
         *columns, ids, runs = zip(*values, strict=True)
         vectors = [
             np.frombuffer(b"".join(column), "<f4").reshape(len(ids), -1)
@@ -79,7 +76,7 @@ class VectorBlock:
             labels, lengths = labels[np.repeat(good, lengths)], lengths[good]
             vectors = [part[good] for part in vectors]
             ids, offsets = ([*compress(each, good)] for each in (ids, offsets))
-        wrong = [(*places[row], error) for row, error in sorted(errors.items())]
+        wrong = [(*found[row][:2], error) for row, error in sorted(errors.items())]
         return DecodedVectors(ids, offsets, vectors, labels, lengths, wrong)
 
     def _find_not_finite(self, vectors):
@@ -132,5 +129,6 @@ def _decode_runs(runs, limit):
     if ids.max() >= limit:
         return None
     videos = np.searchsorted(stops, ends, side="right")
-    keys = np.unique(videos * limit + ids)
+    keys = np.sort(videos * limit + ids)
+    keys = keys[np.r_[True, keys[1:] != keys[:-1]]]
     return keys % limit, np.bincount(keys // limit, minlength=len(runs))

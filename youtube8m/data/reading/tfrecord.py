@@ -223,7 +223,7 @@ def sound_length(header: bytes) -> int:
     return int.from_bytes(header[:8], "little")
 
 
-def is_sound(message: np.ndarray, footer: bytes) -> bool:
+def is_sound(message: np.ndarray | bytes, footer: bytes | memoryview) -> bool:
     """Whether the four bytes behind a message, uint8 [n], are its checksum."""
     crc = google_crc32c.value(message)
     return (crc >> 15 | crc << 17) + _MASK & 0xFFFFFFFF == int.from_bytes(
