@@ -201,14 +201,16 @@ def _together(found):
     ]
     frame = pd.DataFrame(rows, columns=["has", "also has", "videos", "of"])
     frame["share"] = frame["videos"] / frame.pop("of")
-    others = frame[frame["has"] != frame["also has"]]
-    title = "No video has labels of two verticals"
-    if others["videos"].any():
-        most = others.loc[others["share"].idxmax()]
-        title = f"{most['share']:.0%} of {most['has']} is also {most['also has']}"
     shown = {str(names[one]) for one in order[:_VERTICALS]}
+    drawn = frame[frame["has"].isin(shown) & frame["also has"].isin(shown)]
+    others = frame[frame["has"] != frame["also has"]]
+    seen = drawn[drawn["has"] != drawn["also has"]]
+    title = "No video has labels of two of these verticals"
+    if seen["videos"].any():
+        most = seen.loc[seen["share"].idxmax()]
+        title = f"{most['share']:.0%} of {most['has']} is also {most['also has']}"
     chart = charts.heat_map(
-        frame[frame["has"].isin(shown) & frame["also has"].isin(shown)],
+        drawn,
         "also has",
         "has",
         Axis("share", "share of videos", format=_SHARE),
@@ -279,7 +281,8 @@ def _values_of(feature: FeatureFacts) -> Chart:
         {what: np.array(values.counts)},
         f"{'byte' if is_byte else 'value'} of {feature.name}",
         what,
-        title=f"95% of {feature.name} lies between {low:.3g} and {high:.3g}",
+        title=f"95% of the {what} of {feature.name} lie between {low:.3g} and "
+        f"{high:.3g}",
         description=(
             f"{sum(values.counts):,} {what} of {values.rows:,} vectors, spread over "
             f"all records: mean {mean}.{ends}"

@@ -88,9 +88,9 @@ class Page:
         self._parts.append(f"<pre>{_escape(text)}</pre>")
 
     def facts(self, facts: Mapping[str, object]) -> None:
-        """Adds names and values."""
+        """Adds names and values; a list is words as they are typed, each on a line."""
         rows = "".join(
-            f"<dt>{_escape(name)}</dt><dd>{_escape(value)}</dd>"
+            f"<dt>{_escape(name)}</dt><dd>{_fact(value)}</dd>"
             for name, value in facts.items()
         )
         self._parts.append(f'<dl class="facts">{rows}</dl>')
@@ -295,6 +295,12 @@ def _rounded(values):
 def _valid(value):
     """Any value as text that UTF-8 can hold; ids and paths may hold other bytes."""
     return str(value).encode("utf-8", "backslashreplace").decode()
+
+
+def _fact(value):
+    if not isinstance(value, list):
+        return _escape(value)
+    return "".join(f'<span class="typed">{_escape(word)}</span>' for word in value)
 
 
 def _escape(value):
