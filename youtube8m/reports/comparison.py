@@ -21,7 +21,7 @@ import pandas as pd
 from youtube8m.errors import UserError
 from youtube8m.reports import charts
 from youtube8m.reports.charts import Axis
-from youtube8m.reports.pages import Page, Table
+from youtube8m.reports.pages import Page, Table, valid_text
 from youtube8m.reports.statistics import (
     REPLICATES,
     Collector,
@@ -141,7 +141,8 @@ class Recorder:
 def short_names(paths: Sequence[str]) -> list[str]:
     """The last parts of paths, or whole paths where these are not different."""
     names = [os.path.basename(os.path.normpath(path)) for path in paths]
-    return names if len({*names}) == len(names) else [*paths]
+    names = names if len({*names}) == len(names) else [*paths]
+    return [valid_text(name) for name in names]
 
 
 def require_same_classes(names: Sequence[str], counts: Sequence[int]) -> None:
