@@ -42,6 +42,14 @@ def page(tmp_path_factory):
     return data_page.build(inspect(pattern, "G", None, read_vocabulary(vocabulary)))
 
 
+def test_doubled_ids_are_listed_and_may_be_any_bytes(tmp_path):
+    path = tmp_path / "double.tfrecord"
+    record = frame_example("\udcfe", [1], {"rgb": np.zeros((2, 4), np.uint8)})
+    write_records(path, [record, record])
+    tables = data_page.build(inspect(str(path), "G")).tables
+    assert [*tables["doubled_ids"].frame["id"]] == [r"\udcfe"] * 2
+
+
 def test_tables_have_what_was_found(page):
     frames = {name: table.frame for name, table in page.tables.items()}
     classes, files = frames["classes"], frames["files"]

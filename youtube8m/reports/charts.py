@@ -42,6 +42,7 @@ CONFIG = {
         "titleFontWeight": "normal",
         "labelLimit": 170,
         "labelOverlap": True,
+        "labelSeparation": 6,
     },
     "legend": {
         "orient": "top",
@@ -181,19 +182,20 @@ def bars(
     """A horizontal bar for each row, in the rows' order, with its name on the left.
 
     Args:
+      category: the column of names, which may have two lines.
       interval: columns of the lower and upper end of an interval of each bar.
       series: the column that colours the bars; those of a category lie together.
       names: columns that are shown under the pointer, besides.
     """
     alt = import_altair()
     data = _Data(frame, [value], [category, series, *(interval or ()), *names])
-    names_axis = alt.Axis(labelLimit={"expr": "max(110, containerSize()[0] * 0.38)"})
+    lines = 1 + int(frame[category].astype(str).str.contains("\n").any())
     of_category = alt.Y(
         field=data.fields[category],
         type="nominal",
         sort=None,
         title=None,
-        axis=names_axis,
+        axis=_names_axis(alt, lines=lines),
     )
     places = {"y": of_category}
     if series:
@@ -210,7 +212,7 @@ def bars(
         rule = base.mark_rule(color="currentColor", strokeWidth=1.5)
         layers.append(rule.encode(**places, **ends, **hover))
     rows = len(frame) if series else frame[category].nunique()
-    height = max(60, _ROW * rows if not series else 14 * rows)
+    height = max(60, _ROW * lines * rows if not series else 14 * rows)
     return data.chart(alt.layer(*layers), title, description, height)
 
 
@@ -279,7 +281,10 @@ def heat_map(
         type="quantitative",
         scale=scale,
         title=value.title,
-        legend=alt.Legend(gradientLength=160, format=value.format or alt.Undefined),
+        legend=alt.Legend(
+            gradientLength={"expr": "min(160, width)"},
+            format=value.format or alt.Undefined,
+        ),
     )
     cells = alt.Chart(data.values).mark_rect()
     drawn = cells.encode(
@@ -290,7 +295,13 @@ def heat_map(
             title=x_title or None,
             axis=alt.Axis(labelAngle=-60, labelLimit=110, labelOverlap=False),
         ),
-        y=alt.Y(field=data.fields[y], type="nominal", sort=None, title=y_title or None),
+        y=alt.Y(
+            field=data.fields[y],
+            type="nominal",
+            sort=None,
+            title=y_title or None,
+            axis=_names_axis(alt, 90, 0.3),
+        ),
         color=color,
         **data.tooltips([y, x, value.column, *names]),
     )
@@ -402,6 +413,15 @@ def _place(alt, axis, field):
         "scale": alt.Scale(**scale),
         "axis": alt.Axis(format=axis.format or alt.Undefined, tickCount=6),
     }
+
+
+def _names_axis(alt, least=110, share=0.38, lines=1):
+    """An axis whose names take `least` pixels, or a share of the chart's width."""
+    return alt.Axis(
+        labelLimit={"expr": f"max({least}, containerSize()[0] * {share})"},
+        labelExpr="split(datum.label, '\\n')",
+        labelOffset=-7 * (lines - 1),  # the first line stands at the tick
+    )
 
 
 def _diagonal(alt, x, y):

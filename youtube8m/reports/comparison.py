@@ -21,7 +21,7 @@ import pandas as pd
 from youtube8m.errors import UserError
 from youtube8m.reports import charts
 from youtube8m.reports.charts import Axis
-from youtube8m.reports.pages import Page, Table
+from youtube8m.reports.pages import Page, Table, valid_text
 from youtube8m.reports.statistics import (
     REPLICATES,
     Collector,
@@ -141,7 +141,8 @@ class Recorder:
 def short_names(paths: Sequence[str]) -> list[str]:
     """The last parts of paths, or whole paths where these are not different."""
     names = [os.path.basename(os.path.normpath(path)) for path in paths]
-    return names if len({*names}) == len(names) else [*paths]
+    names = names if len({*names}) == len(names) else [*paths]
+    return [valid_text(name) for name in names]
 
 
 def require_same_classes(names: Sequence[str], counts: Sequence[int]) -> None:
@@ -285,14 +286,32 @@ def _add_verdicts(page, found):
         shown,
         "metric",
         Axis("difference", f"difference to {found.runs[0]}", format="+.3~f"),
-        title=f"Differences to {found.runs[0]}, and their 95 % intervals",
-        description="Above 0 (to the right): better than the first run.",
+        title=_verdict(shown, found.runs[0]),
+        description=f"Differences to {found.runs[0]}, and their 95 % intervals. Above "
+        "0 (to the right): better than the first run.",
         interval=("least", "most"),
         series=series,
     )
     table = Table(found.metrics, "comparison", "All metrics", _NOTES, decimals=places)
     page.chart(chart, table, shown=False)
-    page.table(table, "Each value has an interval, each difference a paired one.")
+    page.table(
+        table,
+        "Low and high are the ends of the value's 95 % interval, least and most those "
+        "of the difference's, which is paired.",
+    )
+
+
+def _verdict(rows, first):
+    """What the chart of the metrics shows."""
+    words = []
+    for name, of_run in rows.groupby("run", sort=False):
+        better = int((of_run["least"] > 0).sum())
+        worse = int((of_run["most"] < 0).sum())
+        unclear = len(of_run) - better - worse
+        counts = {"better": better, "worse": worse, "not clearly different": unclear}
+        said = [f"{word} in {count}" for word, count in counts.items() if count]
+        words.append(f"{name} is {', '.join(said)}")
+    return f"Against {first}: {'; '.join(words)} of {len(of_run)} metrics"
 
 
 def _add_classes(page, found, names):
@@ -305,7 +324,7 @@ def _add_classes(page, found, names):
         frame,
         Axis("videos", "examples of the class", log=True),
         Axis("difference", f"AP minus that of {found.runs[0]}", format="+.2~f"),
-        title="Difference of each class's average precision",
+        title=_class_title(frame, found.runs),
         description="Above 0: better than the first run. Rare classes scatter more.",
         names=["name", "class"],
         series="run" if len(found.runs) > 2 else None,
@@ -326,6 +345,17 @@ def _add_classes(page, found, names):
             names=["videos"],
         )
         page.chart(chart, Table(few, f"largest_differences_{number}", notes=_NOTES))
+
+
+def _class_title(frame, runs):
+    """What the cloud of classes shows."""
+    if len(runs) > 2:
+        return "Difference of each class's average precision"
+    better, worse = ((sign * frame["difference"] > 0).sum() for sign in (1, -1))
+    return (
+        f"Average precision is higher in {better:,} and lower in {worse:,} of "
+        f"{len(frame):,} classes"
+    )
 
 
 def _is_clear(frame):

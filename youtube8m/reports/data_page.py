@@ -12,9 +12,10 @@ import pandas as pd
 
 from youtube8m.data.inspection import listing, training_flags
 from youtube8m.data.inspection.inspector import FeatureFacts, Inspection
+from youtube8m.prediction.formats import id_to_text
 from youtube8m.reports import charts
 from youtube8m.reports.charts import Axis, Chart
-from youtube8m.reports.pages import Page, Table
+from youtube8m.reports.pages import Page, Table, valid_text
 from youtube8m.schema import BYTES
 
 _BINS = 60  # of whole numbers, at most
@@ -40,6 +41,8 @@ def build(found: Inspection) -> Page:
             page.paragraph(note)
     if found.problems.total:
         _add_problems(page, found)
+    if found.doubles:
+        _add_doubles(page, found)
     if found.labelled:
         _add_labels(page, found)
     if found.ratings.records:
@@ -71,7 +74,12 @@ def _add_problems(page, found):
     kinds = pd.DataFrame(problems.kinds.most_common(), columns=["problem", "records"])
     page.table(Table(kinds, "problem_kinds", "What is wrong, and how often"))
     rows = [
-        (_short(p.file, found), _or_whole(p.record), _or_whole(p.offset), p.what)
+        (
+            _short(p.file, found),
+            _or_whole(p.record),
+            _or_whole(p.offset),
+            valid_text(p.what),
+        )
         for p in problems.listed
     ]
     frame = pd.DataFrame(rows, columns=["file", "record", "byte", "problem"])
@@ -82,14 +90,18 @@ def _add_problems(page, found):
         {"record": "Number in the file, from 0; -1: the file as a whole."},
     )
     page.table(where, f"{len(rows):,} of {problems.total:,} problems.")
-    if found.doubles:
-        rows = [
-            (double.id, _short(path, found), offset)
-            for double in found.doubles
-            for path, offset in double.places
-        ]
-        frame = pd.DataFrame(rows, columns=["id", "file", "byte"])
-        page.table(Table(frame, "doubled_ids", "Ids that several records have"))
+
+
+def _add_doubles(page, found):
+    """Where records with the same id are."""
+    page.section("Doubled ids")
+    rows = [
+        (id_to_text(double.id), _short(path, found), offset)
+        for double in found.doubles
+        for path, offset in double.places
+    ]
+    frame = pd.DataFrame(rows, columns=["id", "file", "byte"])
+    page.table(Table(frame, "doubled_ids", "Ids that several records have"))
 
 
 def _or_whole(number):
@@ -99,7 +111,7 @@ def _or_whole(number):
 def _short(path, found):
     """A path below the directory of all files."""
     top = _top(found)
-    return os.path.relpath(path, top) if top else path
+    return valid_text(os.path.relpath(path, top) if top else path)
 
 
 def _add_labels(page, found):
@@ -201,14 +213,16 @@ def _together(found):
     ]
     frame = pd.DataFrame(rows, columns=["has", "also has", "videos", "of"])
     frame["share"] = frame["videos"] / frame.pop("of")
-    others = frame[frame["has"] != frame["also has"]]
-    title = "No video has labels of two verticals"
-    if others["videos"].any():
-        most = others.loc[others["share"].idxmax()]
-        title = f"{most['share']:.0%} of {most['has']} is also {most['also has']}"
     shown = {str(names[one]) for one in order[:_VERTICALS]}
+    drawn = frame[frame["has"].isin(shown) & frame["also has"].isin(shown)]
+    others = frame[frame["has"] != frame["also has"]]
+    seen = drawn[drawn["has"] != drawn["also has"]]
+    title = "No video has labels of two of these verticals"
+    if seen["videos"].any():
+        most = seen.loc[seen["share"].idxmax()]
+        title = f"{most['share']:.0%} of {most['has']} is also {most['also has']}"
     chart = charts.heat_map(
-        frame[frame["has"].isin(shown) & frame["also has"].isin(shown)],
+        drawn,
         "also has",
         "has",
         Axis("share", "share of videos", format=_SHARE),
@@ -253,7 +267,7 @@ def _add_features(page, found):
                 values.zeros,
             ]
         stored, size = listing.stored_as(feature), feature.size
-        rows.append((feature.name, size, stored, *numbers, constant))
+        rows.append((valid_text(feature.name), size, stored, *numbers, constant))
     names = ["feature", "size", "stored as", "from", "to", "mean", "std", "zeros"]
     frame = pd.DataFrame(rows, columns=[*names, "constant"])
     notes = {
@@ -279,7 +293,8 @@ def _values_of(feature: FeatureFacts) -> Chart:
         {what: np.array(values.counts)},
         f"{'byte' if is_byte else 'value'} of {feature.name}",
         what,
-        title=f"95% of {feature.name} lies between {low:.3g} and {high:.3g}",
+        title=f"95% of the {what} of {feature.name} lie between {low:.3g} and "
+        f"{high:.3g}",
         description=(
             f"{sum(values.counts):,} {what} of {values.rows:,} vectors, spread over "
             f"all records: mean {mean}.{ends}"

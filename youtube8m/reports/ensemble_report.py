@@ -16,7 +16,7 @@ from youtube8m.prediction.submission import Submission
 from youtube8m.reports import charts, statistics
 from youtube8m.reports.charts import Axis
 from youtube8m.reports.evaluation_report import Classes, add_sections
-from youtube8m.reports.pages import Page, Table
+from youtube8m.reports.pages import Page, Table, valid_text
 from youtube8m.reports.statistics import Collector
 from youtube8m.util.text import encode_id
 
@@ -66,9 +66,9 @@ def write_report(
     pool, result = whole.pool(num_classes, top_k)
     replicates = statistics.bootstrap(pool)
     names = [os.path.basename(file.path) for file in whole.submissions]
-    names = (
-        names if len({*names}) == len(names) else [f.path for f in whole.submissions]
-    )
+    if len({*names}) < len(names):
+        names = [file.path for file in whole.submissions]
+    names = [valid_text(name) for name in names]
     page = Page(f"An ensemble of {len(names)} models", f"{len(pool.ids):,} videos")
     page.section("Members")
     _add_gains(page, whole, names, replicates, result, num_classes, top_k)
@@ -101,10 +101,11 @@ def _add_gains(page, whole, names, replicates, result, num_classes, top_k):
     chart = charts.bars(
         frame,
         "member",
-        Axis("gain", "gain: GAP of all - GAP without the member"),
+        Axis("gain", "gain in GAP"),
         title=f"{best['member']} adds most to the ensemble ({best['gain']:+.4f})",
-        description="How much the GAP of the merged predictions rises by each member, "
-        f"with 95 % intervals. Merged, their GAP is {result['gap']:.4f}; that of the "
+        description="How much the GAP of the merged predictions rises by each member: "
+        "that of all minus that without it, with 95 % intervals. "
+        f"Merged, their GAP is {result['gap']:.4f}; that of the "
         f"best member alone is {frame['GAP'].max():.4f}.",
         interval=("gain from", "gain to"),
         names=["GAP", "weight"],
@@ -124,7 +125,8 @@ def _add_correlations(page, whole, names):
     ]
     frame = pd.DataFrame(rows, columns=["member", "other", "correlation"])
     pairs = found[~np.eye(len(names), dtype=bool)]
-    span = f"{np.nanmin(pairs):.2f} to {np.nanmax(pairs):.2f}" if pairs.size else "1"
+    ends = [f"{end(pairs):.2f}" for end in (np.nanmin, np.nanmax) if pairs.size]
+    span = " to ".join(dict.fromkeys(ends)) or "1"
     chart = charts.heat_map(
         frame,
         "member",

@@ -118,7 +118,7 @@ class EvaluationReport:
             "Classes": f"{data.num_classes:,}, of which "
             f"{np.count_nonzero(pool.positives):,} occur",
             "Names of classes": config.vocabulary_file or "none given",
-            "Flags": " ".join(_given_flags(config)) or "none",
+            "Flags": [*_given_flags(config)] or "none",
             "Date": datetime.datetime.now().astimezone().isoformat(" ", "minutes"),
         }
 
@@ -245,7 +245,7 @@ def _add_ranking(page, pool, result):
         title=f"At most {_percent(reached)} of the labels are found, half of these "
         f"with a precision of {_percent(half)}",
         description=f"Precision against recall of the pooled top {width}. The shaded "
-        f"area is GAP, {gap:.4f}.",
+        f"area is GAP, {gap:.4f}: as large as that below the dashed line.",
         band=("zero", "precision"),
         level=(gap, f"GAP {gap:.3f}"),
     )
@@ -410,7 +410,7 @@ def _add_verticals(page, replicates, frame, classes):
     chart = charts.bars(
         table,
         "vertical",
-        Axis("mAP", "mean average precision of the vertical's classes", zero=True),
+        Axis("mAP", "mean average precision", zero=True),
         title=f"{best['vertical']} is predicted best ({best['mAP']:.2f}), "
         f"{worst['vertical']} worst ({worst['mAP']:.2f})",
         description="Mean average precision of each vertical's classes that occur, "
@@ -471,7 +471,7 @@ def _add_mistakes(page, pool, result, classes):
     decimals = {"cost in GAP": 6}
     shown = table.head(20)
     if len(shown):
-        words = shown["wrong"] + " before " + shown["before the label"]
+        words = shown["wrong"] + "\nbefore " + shown["before the label"]
         shown = shown.assign(pair=words)
         first = shown.iloc[0]
         chart = charts.bars(

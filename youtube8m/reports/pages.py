@@ -88,9 +88,9 @@ class Page:
         self._parts.append(f"<pre>{_escape(text)}</pre>")
 
     def facts(self, facts: Mapping[str, object]) -> None:
-        """Adds names and values."""
+        """Adds names and values; a list is words as they are typed, each on a line."""
         rows = "".join(
-            f"<dt>{_escape(name)}</dt><dd>{_escape(value)}</dd>"
+            f"<dt>{_escape(name)}</dt><dd>{_fact(value)}</dd>"
             for name, value in facts.items()
         )
         self._parts.append(f'<dl class="facts">{rows}</dl>')
@@ -269,13 +269,13 @@ def _make_directory(path, flag):
 def _column(table, name):
     """A column of a table as the page's script reads it."""
     values = table.frame[name]
-    kind, cells = "text", ["" if pd.isna(v) else _valid(v) for v in values]
+    kind, cells = "text", ["" if pd.isna(v) else valid_text(v) for v in values]
     if pd.api.types.is_integer_dtype(values):
         kind, cells = "integer", values.tolist()
     elif pd.api.types.is_float_dtype(values):
         kind, cells = "number", _rounded(values.to_numpy(np.float64))
     column = {
-        "title": _valid(name),
+        "title": valid_text(name),
         "note": table.notes.get(name, ""),
         "kind": kind,
         "digits": table.decimals.get(name, 3),
@@ -292,13 +292,19 @@ def _rounded(values):
     ]
 
 
-def _valid(value):
+def valid_text(value: object) -> str:
     """Any value as text that UTF-8 can hold; ids and paths may hold other bytes."""
     return str(value).encode("utf-8", "backslashreplace").decode()
 
 
+def _fact(value):
+    if not isinstance(value, list):
+        return _escape(value)
+    return "".join(f'<span class="typed">{_escape(word)}</span>' for word in value)
+
+
 def _escape(value):
-    return html.escape(_valid(value))
+    return html.escape(valid_text(value))
 
 
 @functools.cache

@@ -112,7 +112,9 @@ def _facts(directory, frame):
     if "examples" in frame:
         facts["Examples trained on"] = f"{int(frame['examples'].sum()):,}"
     if "waiting_share" in frame:
-        facts["Waiting for input"] = f"{last['waiting_share']:.0%} of the last steps"
+        facts["Waiting for input"] = (
+            f"{last['waiting_share']:.0%} of the time of the last steps"
+        )
     facts["Last checkpoint"] = f"step {step_of(prefix):,}" if prefix else "none yet"
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(written))
     return facts | {"Last line written": when}
@@ -184,7 +186,7 @@ _CURVES = (
     ),
     (
         "gradient_norm",
-        Axis("gradient_norm", "gradient norm", log=True, format=".2~g"),
+        Axis("gradient_norm", "gradient norm (logarithmic)", log=True, format=".2~g"),
         "Norm of the gradients",
         "L2 norm of all gradients together, before clipping.",
     ),

@@ -77,7 +77,10 @@ async function watch() {
       root.dataset.answers = Number(root.dataset.answers || 0) + 1; // for tests
       state.textContent = `Watched; last asked ${new Date().toLocaleTimeString()}.`;
     } catch (error) {
-      state.textContent = "Not watched any more: the command that served it has ended.";
+      const ended = error instanceof TypeError; // fetch has found no server
+      state.textContent = ended
+        ? "Not watched any more: the command that served it has ended."
+        : `Not up to date: ${error.message}`;
     }
     await wait(EVERY);
   }
