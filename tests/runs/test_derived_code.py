@@ -253,6 +253,7 @@ def test_damaged_checkpoints_without_flags_are_told(tmp_path):
 
 def test_flags_describe_a_run_to_the_commands_that_read_one():
     line = ["--train_dir=old", "--eval_data_pattern=*", "--model=NetVLADModelLF"]
+    line += ["--num_shards=1"]  # which another command may have without a default
     saved = flagsaver.save_flag_values()
     try:
         absl_flags.FLAGS(["eval.py", *line, "--feature_sizes=1024,128", "--gating"])

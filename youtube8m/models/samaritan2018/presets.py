@@ -28,7 +28,7 @@ PRESETS = [
             "base_learning_rate": 0.005,
             "learning_rate_decay": 0.5,
             "batch_size": 4096,
-            "num_epochs": 50,  # more than the 40,000 steps take
+            "num_epochs": 40,
             "max_steps": 40_000,
         },
         open_questions=[
