@@ -1,8 +1,12 @@
 """What a survey finds in records of each level."""
 
+import os
+
 import numpy as np
 import pytest
 
+from youtube8m.config import DataConfig
+from youtube8m.data.reading.pipeline import Shards
 from youtube8m.data.reading.survey import survey
 from youtube8m.data.writing.records import frame_example, video_example, write_records
 from youtube8m.errors import UserError
@@ -70,3 +74,13 @@ def test_damaged_records_are_passed_over(tmp_path):
 def test_no_file_is_an_error(tmp_path):
     with pytest.raises(UserError, match="--flag=.*no file matches"):
         survey(f"{tmp_path}/*", "--flag")
+
+
+def test_a_name_that_is_not_utf8(tmp_path):
+    record = video_example("v", [1], {"mean_rgb": np.ones(5)})
+    write_records(tmp_path / "a.tfrecord", [record])
+    (tmp_path / "a.tfrecord").rename(tmp_path / os.fsdecode(b"\xff.tfrecord"))
+    pattern = f"{tmp_path}/*.tfrecord"
+    assert survey(pattern, "--flag").records == 1
+    shards = Shards.open(pattern, "--flag", DataConfig(("mean_rgb",), (5,)))
+    assert len(shards.fingerprint()) == 64

@@ -173,7 +173,7 @@ class Shards:
     def fingerprint(self) -> str:
         """A digest of the shards' names, in any directory."""
         names = "/".join(map(os.path.basename, self.paths))
-        return hashlib.sha256(names.encode()).hexdigest()
+        return hashlib.sha256(os.fsencode(names)).hexdigest()
 
     def training_batches(
         self,

@@ -222,11 +222,7 @@ def _read(files, num_readers):
 
 def compression_of(path: str | bytes) -> bytes:
     """How a file is compressed, by its first bytes, as TFRecordDataset names it."""
-    try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            start = file.read(tfrecord.HEADER)
-    except tf.errors.OpError:  # which reading it will report
-        return b""
+    start = tfrecord.first_bytes(os.fsdecode(path))
     return tfrecord.compression(start).encode()
 
 

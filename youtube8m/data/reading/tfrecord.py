@@ -196,6 +196,13 @@ def _start(file):
     return file.read(PACKED_START)
 
 
+def first_bytes(path: str) -> bytes:
+    """The first bytes of a file; none if it cannot be read, which reading will tell."""
+    with contextlib.suppress(OSError, tf.errors.OpError), _open(path) as file:
+        return _start(file)
+    return b""
+
+
 def fault_of_packed(path: str) -> str:
     """As `packing_fault`; "" of a file that cannot be read, too."""
     with contextlib.suppress(OSError, tf.errors.OpError), _open(path) as file:
