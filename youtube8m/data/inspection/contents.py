@@ -9,7 +9,6 @@ the text of what is wrong with them. A RecordError says what training would say 
 record that it leaves out, or ends at.
 """
 
-import contextlib
 import dataclasses
 
 import numpy as np
@@ -129,18 +128,6 @@ def contents_of(config: DataConfig, limit: int) -> VideoContents | FrameContents
     """
     kind = FrameContents if config.frame_features else VideoContents
     return kind(dataclasses.replace(config, num_classes=limit), limit)
-
-
-def id_of(record: messages.Buffer, config: DataConfig) -> bytes:
-    """The id of a record; b"" if it has none."""
-    with contextlib.suppress(RecordError):
-        context, _ = messages.split_sequence_example(record)
-        for key in layouts.id_keys(config):
-            if key in context:
-                values = messages.byte_strings(record, context[key])
-                if len(values) == 1 and values[0]:
-                    return values[0]
-    return b""
 
 
 def split_vector(vector: np.ndarray, config: DataConfig) -> list[np.ndarray]:

@@ -24,6 +24,7 @@ from youtube8m.data.labels.vocabulary import Vocabulary
 from youtube8m.data.reading import dtypes, shard_files
 from youtube8m.data.reading.dtypes import Guess
 from youtube8m.data.reading.messages import RecordError
+from youtube8m.data.reading.search import id_of
 from youtube8m.data.reading.tensorflow_pipeline import compression_of
 from youtube8m.errors import UserError
 from youtube8m.schema import FLOAT_LIST, STORED
@@ -382,5 +383,5 @@ class _Reading:
         for group in groups:
             places = [(self._paths[file], offset) for file, offset in group]
             record = record_at(*places[0])
-            name = contents.id_of(record, self._look.config)
+            name = id_of(record, self._look.config)
             found.doubles.append(DoubledId(decode_id(name), places))
